@@ -1,13 +1,37 @@
-"""`RunRecord`: what a run leaves behind. Everything that people see is rendered from it."""
+"""`RunRecord`: what a run leaves behind. Everything that people see is rendered from it.
+
+The schema is documented key by key in docs/record.md.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from equipoise.errors import DataError, InputError
+from equipoise.files import write_json
 from equipoise.rate import Rate
+from equipoise.report.typed_json import decode, encode
 
-__all__ = ["DataRecord", "GroupRecord", "ModelRecord", "ResamplingRecord", "RunRecord", "TimingRecord"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "ComparisonRecord",
+    "DataRecord",
+    "GroupDifference",
+    "GroupRecord",
+    "ModelRecord",
+    "ResamplingRecord",
+    "RunRecord",
+    "TimingRecord",
+    "WorstGroup",
+    "from_json",
+    "read",
+    "to_json",
+    "write",
+]
 
 SCHEMA_VERSION = 1
 
@@ -16,12 +40,20 @@ SCHEMA_VERSION = 1
 class GroupRecord:
     """Numbers of one group under one model. JSON: models.<model>.groups.<attribute>.<group>.*"""
 
-    n: int
+    n: int  # positives of the group among the test images
     small: bool  # under 30 images: too few to say much
     tpr: Rate  # at threshold 0.5
     tpr_at_fpr: Rate  # at the matched false-positive rate
-    auroc: Rate
+    auroc: Rate  # the group's positives against all negatives
     mean_probability: Rate
+
+
+@dataclass(frozen=True)
+class WorstGroup:
+    """The group found least often; `group` is None when no group of the attribute has a rate."""
+
+    group: str | None
+    tpr: Rate
 
 
 @dataclass(frozen=True)
@@ -29,7 +61,7 @@ class ModelRecord:
     """One model, or one control, on the test images.
 
     `variance`, `worst_group`, `gap` are by attribute and by operating point:
-    {"race": {"at_0.5": {...}, "at_fpr": {...}}}.
+    {"race": {"at_0.5": ..., "at_fpr": ...}}.
     """
 
     title: str  # what people read, e.g. "plain CNN"
@@ -42,11 +74,40 @@ class ModelRecord:
     accuracy: Rate
     groups: dict[str, dict[str, GroupRecord]]
     variance: dict[str, dict[str, Rate]]  # percent²; keys attribute → "at_0.5" | "at_fpr"
-    worst_group: dict[str, dict[str, dict[str, Any]]]  # {"group": name | None, "tpr": Rate}
+    worst_group: dict[str, dict[str, WorstGroup]]
     gap: dict[str, dict[str, Rate]]  # max − min TPR
     history: dict[str, list[float]]  # loss curves: "step", "total", "classification", …
     seconds: float | None  # training wall-clock; None for a threshold-only control
     steps: int | None
+
+
+@dataclass(frozen=True)
+class GroupDifference:
+    """Paired difference of one group's rates, this model − baseline; above 0 = found more often."""
+
+    tpr: Rate
+    tpr_at_fpr: Rate
+
+
+@dataclass(frozen=True)
+class ComparisonRecord:
+    """Paired differences, this model − `baseline`, on the same test images and the same bootstrap draws.
+
+    `variance`, `worst_group` and `gap` are by attribute and operating point, as in `ModelRecord`.
+    `worst_group` is the TPR of this model's worst group minus the TPR of the baseline's worst group, which
+    need not be the same group.
+    """
+
+    baseline: str
+    fpr: Rate
+    tpr: Rate
+    tpr_at_fpr: Rate
+    auroc: Rate
+    accuracy: Rate
+    groups: dict[str, dict[str, GroupDifference]]
+    variance: dict[str, dict[str, Rate]]
+    worst_group: dict[str, dict[str, Rate]]
+    gap: dict[str, dict[str, Rate]]
 
 
 @dataclass(frozen=True)
@@ -94,8 +155,96 @@ class RunRecord:
     data: DataRecord
     fpr: float  # the matched false-positive rate asked for
     models: dict[str, ModelRecord]
-    comparisons: dict[str, Any]  # paired differences against "plain", see docs/record.md
+    comparisons: dict[str, ComparisonRecord]  # model → paired differences against its baseline
     resampling: ResamplingRecord | None
     timing: TimingRecord
     pictures: dict[str, str] = field(default_factory=dict)  # name → PNG file in the run's folder
     schema_version: int = SCHEMA_VERSION
+
+
+def to_json(record: RunRecord) -> dict[str, Any]:
+    """The record as plain JSON values, `schema_version` first.
+
+    Raises:
+        InputError: if a setting has no JSON form; the message names the place.
+    """
+    content: dict[str, Any] = encode(record)
+    return {"schema_version": content.pop("schema_version"), **content}
+
+
+def from_json(content: Any) -> RunRecord:
+    """The record that `to_json` turned into `content`.
+
+    Raises:
+        InputError: if the schema version is another, a key is missing or unknown, or a value has another type.
+    """
+    if not isinstance(content, dict) or "schema_version" not in content:
+        raise InputError(
+            "Expected a run record, a JSON object with the key schema_version; "
+            f"got {_shape(content)}. Choose the record.json of a run's folder."
+        )
+    version = content["schema_version"]
+    if version != SCHEMA_VERSION or isinstance(version, bool):
+        versions = content.get("versions")
+        by = versions.get("equipoise") if isinstance(versions, dict) else None
+        raise InputError(
+            f"Expected a run record of schema version {SCHEMA_VERSION}; got version {version!r}"
+            + (f", written by equipoise {by}" if by else "")
+            + ". Read it with the equipoise that wrote it, or run it again with this one."
+        )
+    record: RunRecord = decode(RunRecord, content)
+    return record
+
+
+def write(record: RunRecord, path: str | os.PathLike[str]) -> Path:
+    """Write a record atomically to a file, or to record.json of a folder. Returns the file.
+
+    Raises:
+        InputError: if the record does not fit its own schema (it could not be read back).
+        DataError: if the file cannot be written.
+    """
+    content = to_json(record)
+    from_json(content)
+    target = _file(path)
+    write_json(target, content)
+    return target
+
+
+def read(path: str | os.PathLike[str]) -> RunRecord:
+    """Read a record from a file, or from record.json of a folder.
+
+    Raises:
+        DataError: if there is no such file, it is not JSON, or not a record of this schema version.
+    """
+    target = _file(path)
+    try:
+        content = json.loads(target.read_bytes(), parse_constant=_not_strict)
+    except OSError as error:
+        raise DataError(
+            f"Expected a run record at {target}; got: {error.strerror or error}. "
+            "Give the folder of a finished run, or its record.json."
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(
+            f"Expected JSON in {target}; got something else ({error}). "
+            "The file is damaged or not a record: run it again or choose another file."
+        ) from error
+    try:
+        return from_json(content)
+    except InputError as error:
+        raise DataError(f"{target} cannot be used. {error}") from error
+
+
+def _file(path: str | os.PathLike[str]) -> Path:
+    target = Path(path)
+    return target if target.suffix == ".json" and not target.is_dir() else target / "record.json"
+
+
+def _not_strict(constant: str) -> float:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _shape(content: Any) -> str:
+    if not isinstance(content, dict):
+        return f"a {type(content).__name__}"
+    return "an object without it" + (f" (its keys: {', '.join(list(content)[:5])})" if content else "")
