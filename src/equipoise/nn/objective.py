@@ -1,4 +1,5 @@
-"""What the training loop asks of a model: a logit, and its losses on a batch. It never asks which method it is."""
+"""What the training loop asks of a model: a logit, and its losses on a batch. It never asks which method it
+is."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ class Losses(NamedTuple):
         total: What is minimised; a scalar with a gradient.
         parts: Its parts for the log, detached scalars by name.
         logits: Logits of the batch, shape (batch,), detached.
-        codes: Latent means of the batch's images, shape (batch, k), detached; None for models without a latent space.
+        codes: Latent means of the batch's images, shape (batch, k), detached; None for models without a
+            latent space.
     """
 
     total: Tensor

@@ -1,0 +1,108 @@
+"""Losses of the debiasing VAE, as pure functions.
+
+Source: Amini, Soleimany, Schwarting, Bhatia, Rus, "Uncovering and Mitigating Algorithmic Bias through Learned
+Latent Structure", AIES 2019, equations 1–3; MIT 6.S191, lab 2.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+__all__ = [
+    "Reconstruction",
+    "db_vae_loss",
+    "kl_divergence",
+    "l1_reconstruction",
+    "reconstruction_loss",
+    "reparameterise",
+    "squared_l2_reconstruction",
+    "vae_loss",
+]
+
+Reconstruction = Literal["l1", "squared_l2"]
+
+
+def reparameterise(
+    mean: Float[Tensor, "batch k"],
+    log_variance: Float[Tensor, "batch k"],
+    *,
+    generator: torch.Generator | None = None,
+) -> Float[Tensor, "batch k"]:
+    """z = μ + exp(½λ)·ε, ε ~ N(0, I): a draw from the code's posterior that lets gradients through.
+
+    Args:
+        generator: Source of ε, on any device; None takes torch's own.
+    """
+    device = mean.device if generator is None else generator.device
+    noise = torch.randn(mean.shape, generator=generator, device=device, dtype=mean.dtype).to(mean.device)
+    return mean + torch.exp(0.5 * log_variance) * noise
+
+
+def kl_divergence(
+    mean: Float[Tensor, "batch k"], log_variance: Float[Tensor, "batch k"]
+) -> Float[Tensor, " batch"]:
+    """KL(N(μ, σ²) ‖ N(0, I)) = ½ Σ (σ² + μ² − 1 − log σ²) of each sample, nats.
+
+    Example:
+        >>> kl_divergence(torch.tensor([[0.0, 0.0], [2.0, 0.0]]), torch.zeros(2, 2))
+        tensor([0., 2.])
+    """
+    return 0.5 * (torch.exp(log_variance) + mean.square() - 1 - log_variance).sum(1)
+
+
+def l1_reconstruction(
+    images: Float[Tensor, "batch c h w"], reconstructions: Float[Tensor, "batch c h w"]
+) -> Float[Tensor, " batch"]:
+    """Mean of |x − x̂| over pixels and channels of each sample: the lab's L_x."""
+    return (images - reconstructions).abs().mean((1, 2, 3))
+
+
+def squared_l2_reconstruction(
+    images: Float[Tensor, "batch c h w"], reconstructions: Float[Tensor, "batch c h w"]
+) -> Float[Tensor, " batch"]:
+    """‖x − x̂‖² of each sample, summed over pixels and channels: the assignment's L_x."""
+    return (images - reconstructions).square().sum((1, 2, 3))
+
+
+def reconstruction_loss(
+    images: Float[Tensor, "batch c h w"], reconstructions: Float[Tensor, "batch c h w"], kind: Reconstruction
+) -> Float[Tensor, " batch"]:
+    """L_x of each sample, by name."""
+    return (l1_reconstruction if kind == "l1" else squared_l2_reconstruction)(images, reconstructions)
+
+
+def vae_loss(
+    images: Float[Tensor, "batch c h w"],
+    reconstructions: Float[Tensor, "batch c h w"],
+    mean: Float[Tensor, "batch k"],
+    log_variance: Float[Tensor, "batch k"],
+    *,
+    kl_weight: float = 5e-4,
+    reconstruction: Reconstruction = "l1",
+) -> Float[Tensor, " batch"]:
+    """L_VAE = c·L_KL + L_x of each sample."""
+    return kl_weight * kl_divergence(mean, log_variance) + reconstruction_loss(
+        images, reconstructions, reconstruction
+    )
+
+
+def db_vae_loss(
+    logits: Float[Tensor, " batch"], labels: Int[Tensor, " batch"], vae: Float[Tensor, " positives"]
+) -> Float[Tensor, ""]:
+    """Mean over the batch of [ L_y + 1(y = 1)·L_VAE ]: every image teaches the classifier, positives also the
+    VAE.
+
+    Args:
+        labels: 1 or 0.
+        vae: L_VAE of the positives only; empty if there is none. Divided by the size of the whole batch.
+
+    Source: equation 3 of the paper. Differs from it in: nothing; some public versions put the indicator on
+    L_y.
+    """
+    classification = binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
+    return classification + vae.sum() / len(logits)
