@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any
+from functools import cached_property, reduce
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from equipoise.errors import InputError
@@ -19,6 +21,11 @@ __all__ = ["ImageTable", "Rejected", "digest_images"]
 
 UInt8Images = NDArray[np.uint8]
 Rows = NDArray[np.int64]
+Layout = Literal["NHWC", "NCHW"]
+
+PATH = "path"
+RELEASE_BYTES = 8 << 20  # read from memory-mapped parts before their pages are given back
+CHUNK = 1024  # images converted at a time
 
 
 @dataclass(frozen=True)
@@ -29,17 +36,29 @@ class Rejected:
     reason: str
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ImageTable:
     """N uint8 images with labels and attribute columns; subsets are views, nothing is copied.
 
     Args:
-        parts: Blocks of images, each with shape (n_i, height, width, channels), in memory or memory-mapped.
+        parts: Blocks of images, each with shape (n_i, size, size, channels), in memory or memory-mapped.
         rows: Row of each image in the concatenation of `parts`, shape (n,).
         labels: 1 = positive, 0 = negative (any class ids ≥ 0 are allowed), shape (n,).
         attributes: n rows; any column can serve as groups. By convention `path` tells where an image is from.
         digests: A 64-bit content digest an image, shape (n,): equal digests are equal pixels.
         rejected: Pictures of the source that could not be read.
+        notes: What the reader decided on its own, in words, for example the channel order.
+
+    Raises:
+        InputError: if shapes do not fit together.
+
+    Example:
+        >>> images = np.zeros((3, 8, 8, 3), np.uint8)
+        >>> table = ImageTable.from_arrays(images, [1, 0, 1], {"hat": ["red", "blue", "red"]})
+        >>> table
+        ImageTable(3 images 8×8×3, 2 positives, 1 negatives, attributes: hat)
+        >>> table.take([2, 0]).groups("hat").names
+        ('red',)
     """
 
     parts: tuple[UInt8Images, ...]
@@ -48,17 +67,74 @@ class ImageTable:
     attributes: pa.Table
     digests: NDArray[np.uint64]
     rejected: tuple[Rejected, ...] = field(default=())
-    # TO THE DATA ROOM: validate shapes here, at the one public door.
+    notes: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if not self.parts:
+            raise InputError("An ImageTable needs at least one block of images; got none. Use from_arrays.")
+        shapes = {part.shape[1:] for part in self.parts}
+        shape = self.parts[0].shape
+        if len(shapes) > 1 or len(shape) != 4 or shape[1] != shape[2] or shape[3] not in (1, 3):
+            raise InputError(
+                "All images must be square, of one size, with 1 or 3 channels last; got "
+                f"{sorted(map(str, shapes))}. Read all sources with the same image_size and channels."
+            )
+        if any(part.dtype != np.uint8 for part in self.parts):
+            raise InputError(
+                f"Images must be uint8; got {[str(part.dtype) for part in self.parts]}. "
+                "Use ImageTable.from_arrays, which converts."
+            )
+        counts = {
+            "rows": self.rows.shape,
+            "labels": self.labels.shape,
+            "attributes": (self.attributes.num_rows,) if self.attributes.num_columns else self.rows.shape,
+            "digests": self.digests.shape,
+        }
+        if len(set(counts.values())) > 1 or self.rows.ndim != 1:
+            raise InputError(f"Every column needs one value an image; got {counts}. Check their lengths.")
+        if self.rows.size and not 0 <= self.rows.min() <= self.rows.max() < self._starts[-1]:
+            raise InputError(
+                f"Rows must be 0…{self._starts[-1] - 1}; got {self.rows.min()}…{self.rows.max()}. Check them."
+            )
 
     @classmethod
     def from_arrays(
-        cls, images: Any, labels: Any, attributes: Mapping[str, Sequence[Any]] | pa.Table | None = None
+        cls,
+        images: Any,
+        labels: Any,
+        attributes: Mapping[str, Sequence[Any]] | pa.Table | None = None,
+        *,
+        layout: Layout | None = None,
     ) -> ImageTable:
-        """A table from NumPy or torch arrays: uint8 0…255 or float in [0, 1]; (n, h, w, c) or (n, c, h, w)."""
-        raise NotImplementedError
+        """A table from NumPy or torch arrays.
+
+        Images that are uint8 already are not copied: leave them as they are afterwards.
+
+        Args:
+            images: uint8 0…255, or float in [0, 1]; (n, size, size, channels), (n, channels, size, size) or,
+                for grey images, (n, size, size).
+            labels: A whole number ≥ 0 an image, 1 = positive; (n,) or (n, 1). Booleans will do.
+            attributes: Columns with one value an image.
+            layout: Needed only where the shape does not tell channels-first from channels-last.
+
+        Raises:
+            InputError: if a shape, a type or a range is not as said, or a value is NaN.
+        """
+        pixels = _uint8(_channels_last(_array(images), layout))
+        ids = _class_ids(labels, len(pixels))
+        columns = _columns(attributes, len(pixels))
+        rows = np.arange(len(pixels), dtype=np.int64)
+        return cls((pixels,), rows, ids, columns, digest_images(pixels))
 
     def __len__(self) -> int:
         return int(self.rows.shape[0])
+
+    def __repr__(self) -> str:
+        size, names = self.image_size, ", ".join(self.attributes.column_names)
+        return (
+            f"ImageTable({len(self)} images {size}×{size}×{self.channels}, {len(self.positives)} positives, "
+            f"{len(self.negatives)} negatives, attributes: {names or 'none'})"
+        )
 
     @property
     def image_size(self) -> int:
@@ -80,33 +156,367 @@ class ImageTable:
         """Positions of the images with label 0."""
         return np.flatnonzero(self.labels == 0).astype(np.int64)
 
-    def batch(self, positions: NDArray[np.integer[Any]]) -> UInt8Images:
-        """Copies of some images, shape (b, height, width, channels), in the order asked for."""
-        raise NotImplementedError
+    def batch(self, positions: NDArray[np.integer[Any]] | Sequence[int]) -> UInt8Images:
+        """Copies of some images, shape (b, size, size, channels), in the order asked for.
 
-    def take(self, positions: NDArray[np.integer[Any]]) -> ImageTable:
-        """A view on some rows, in the order asked for."""
-        raise NotImplementedError
+        Pages of memory-mapped parts are given back after every few megabytes, so that the memory of the
+        process does not grow with what it has read. The system keeps them cached while it has room.
+
+        Raises:
+            InputError: if a position is outside the table.
+        """
+        rows = self.rows[self._positions(positions)]
+        out = np.empty((len(rows), *self.parts[0].shape[1:]), np.uint8)
+        if len(self.parts) == 1:
+            _gather(self.parts[0], rows, out)
+        else:
+            part_of = np.searchsorted(self._starts, rows, side="right") - 1
+            for index in np.unique(part_of):
+                where = np.flatnonzero(part_of == index)
+                out[where] = _gather(self.parts[index], rows[where] - self._starts[index], None)
+        self._release(out.nbytes)
+        return out
+
+    def take(self, positions: NDArray[Any] | Sequence[int]) -> ImageTable:
+        """A view on some rows, in the order asked for; also takes a mask with one boolean a row.
+
+        Raises:
+            InputError: if a position is outside the table.
+        """
+        where = self._positions(positions)
+        return ImageTable(
+            self.parts,
+            self.rows[where],
+            self.labels[where],
+            self.attributes.take(pa.array(where)) if self.attributes.num_columns else self.attributes,
+            self.digests[where],
+            self.rejected,
+            self.notes,
+        )
 
     @staticmethod
     def concat(tables: Sequence[ImageTable]) -> ImageTable:
-        """Tables one after another; an attribute that one lacks becomes null there."""
-        raise NotImplementedError
+        """Tables one after another; an attribute that one lacks becomes null there.
+
+        A column whose type differs between tables becomes text. No pixel is copied.
+
+        Raises:
+            InputError: if there is no table, or image sizes differ.
+        """
+        if not tables:
+            raise InputError("Tables to be joined must be at least one; got none. Give the tables.")
+        parts: list[UInt8Images] = []
+        start: dict[int, int] = {}  # id of a part → its first row
+        end = 0
+        rows: list[Rows] = []
+        for table in tables:
+            shift = np.empty(len(table.parts), np.int64)
+            for index, part in enumerate(table.parts):
+                if id(part) not in start:
+                    start[id(part)] = end
+                    parts.append(part)
+                    end += len(part)
+                shift[index] = start[id(part)] - table._starts[index]
+            rows.append(table.rows + shift[np.searchsorted(table._starts, table.rows, side="right") - 1])
+        return ImageTable(
+            tuple(parts),
+            np.concatenate(rows),
+            np.concatenate([table.labels for table in tables]),
+            _joined([_indexed(table.attributes, len(table)) for table in tables]),
+            np.concatenate([table.digests for table in tables]),
+            tuple(dict.fromkeys(item for table in tables for item in table.rejected)),
+            tuple(dict.fromkeys(note for table in tables for note in table.notes)),
+        )
+
+    def column(self, attribute: str) -> list[Any]:
+        """Values of an attribute, one a row; None where missing.
+
+        Raises:
+            InputError: if there is no such attribute.
+        """
+        if attribute not in self.attributes.column_names:
+            known = ", ".join(self.attributes.column_names) or "none"
+            raise InputError(
+                f"Expected an attribute of the table ({known}); got {attribute!r}. Choose one of these."
+            )
+        values: list[Any] = self.attributes.column(attribute).to_pylist()
+        return values
 
     def groups(self, *attributes: str) -> Groups:
-        """Groups of one attribute column, or the intersections of several."""
-        raise NotImplementedError
+        """Groups of one attribute column, or the intersections of several.
+
+        Raises:
+            InputError: if no attribute is named or the table does not have it.
+        """
+        if not attributes:
+            raise InputError("Groups need at least one attribute; got none. Name a column of the table.")
+        return reduce(Groups.cross, [Groups.from_column(self.column(a), attribute=a) for a in attributes])
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hex digest of pixels, labels, attributes and order: equal content, equal fingerprint."""
-        raise NotImplementedError
+        """Hex digest of pixels, labels, attributes and order: equal content, equal fingerprint.
+
+        Neither where the images lie (the column `path`) nor the order of the columns is content.
+        """
+        digest = hashlib.blake2b(digest_size=16)
+        digest.update(f"{len(self)} {self.image_size} {self.channels}".encode())
+        digest.update(np.ascontiguousarray(self.digests, dtype="<u8").data)
+        digest.update(np.ascontiguousarray(self.labels, dtype="<i8").data)
+        for name in sorted(set(self.attributes.column_names) - {PATH}):
+            digest.update(f"\x1f{name}\x1f".encode())
+            digest.update(_text_bytes(self.attributes.column(name)))
+        return digest.hexdigest()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For other processes: memory-mapped parts travel as the place of their file, not as pixels."""
+        fields = ("rows", "labels", "attributes", "digests", "rejected", "notes")
+        return {name: getattr(self, name) for name in fields} | {"parts": tuple(map(_place, self.parts))}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.__dict__["parts"] = tuple(
+            np.memmap(part["filename"], np.uint8, "r", part["offset"], part["shape"])
+            if isinstance(part, dict)
+            else part
+            for part in state["parts"]
+        )
+
+    @cached_property
+    def _starts(self) -> Rows:
+        """First row of each part, and the number of rows after the last."""
+        return np.cumsum([0, *(len(part) for part in self.parts)], dtype=np.int64)
+
+    @cached_property
+    def _maps(self) -> list[mmap.mmap]:
+        maps = {id(found): found for part in self.parts if (found := _read_only_map(part)) is not None}
+        return list(maps.values())
+
+    @cached_property
+    def _unreleased(self) -> list[int]:
+        return [0]  # a counter: the dataclass is frozen, the list is not
+
+    def _release(self, read: int) -> None:
+        if not self._maps:
+            return
+        self._unreleased[0] += read
+        if self._unreleased[0] >= RELEASE_BYTES:
+            self._unreleased[0] = 0
+            for found in self._maps:
+                found.madvise(mmap.MADV_DONTNEED)
+
+    def _positions(self, positions: NDArray[Any] | Sequence[int]) -> Rows:
+        where = np.asarray(positions)
+        if where.dtype == np.bool_ and where.shape == self.rows.shape:
+            return np.flatnonzero(where).astype(np.int64)
+        if where.size == 0:
+            return np.zeros(0, np.int64)
+        if where.ndim != 1 or not np.issubdtype(where.dtype, np.integer):
+            raise InputError(
+                f"Positions must be a vector of whole numbers, or a mask of {len(self)} booleans; got shape "
+                f"{where.shape} of {where.dtype}. Use np.flatnonzero or np.arange."
+            )
+        if where.min() < 0 or where.max() >= len(self):
+            raise InputError(
+                f"Positions must be 0…{len(self) - 1}; got {where.min()}…{where.max()}. Check them."
+            )
+        return where.astype(np.int64, copy=False)
 
 
 def digest_images(images: UInt8Images) -> NDArray[np.uint64]:
-    """A 64-bit digest (BLAKE2b) of each image's shape and pixels."""
-    digests = [hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=8).digest() for image in images]
-    return np.frombuffer(b"".join(digests), dtype=np.uint64)
+    """A 64-bit digest (BLAKE2b) of each image's shape and pixels, shape (n,)."""
+    key = repr(images.shape[1:]).encode()
+    digests = [
+        hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=8, key=key).digest() for image in images
+    ]
+    return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
 
 
-_ = InputError
+def _gather(part: UInt8Images, rows: Rows, out: UInt8Images | None) -> UInt8Images:
+    block = np.asarray(part)
+    if not block.flags.c_contiguous:  # np.take would first copy the whole block
+        picked = block[rows]
+        if out is None:
+            return picked
+        out[...] = picked
+        return out
+    return np.take(block, rows, axis=0, out=out, mode="clip")
+
+
+def _read_only_map(part: UInt8Images) -> mmap.mmap | None:
+    """The map below an array, if its pages can be dropped without losing anything."""
+    root: Any = part
+    while isinstance(root.base, np.ndarray):
+        root = root.base
+    if not (isinstance(root, np.memmap) and root.mode == "r" and hasattr(mmap, "MADV_DONTNEED")):
+        return None
+    return root.base if isinstance(root.base, mmap.mmap) else None
+
+
+def _place(part: UInt8Images) -> UInt8Images | dict[str, Any]:
+    if not (isinstance(part, np.memmap) and isinstance(part.base, mmap.mmap) and part.mode == "r"):
+        return np.asarray(part)
+    return {"filename": part.filename, "offset": part.offset, "shape": part.shape}
+
+
+def _array(values: Any) -> NDArray[Any]:
+    """NumPy or torch to NumPy, without importing torch."""
+    if hasattr(values, "detach") and hasattr(values, "cpu"):
+        values = values.detach().cpu()
+        values = (values.float() if values.is_floating_point() else values).numpy()
+    return np.asanyarray(values)
+
+
+def _channels_last(images: NDArray[Any], layout: Layout | None) -> NDArray[Any]:
+    if images.ndim == 3:
+        images, layout = images[..., None], "NHWC"
+    if images.ndim != 4 or not images.size:
+        raise InputError(
+            "Images must be (n, size, size, channels), (n, channels, size, size) or (n, size, size), n ≥ 1; "
+            f"got shape {images.shape}. Stack them into one array of equal sizes."
+        )
+    _, one, two, three = images.shape
+    last, first = one == two and three in (1, 3), two == three and one in (1, 3)
+    if layout is None and last and first:
+        raise InputError(
+            f"The layout of images with shape {images.shape} cannot be told from the shape. "
+            'Say layout="NHWC" (channels last) or layout="NCHW" (channels first).'
+        )
+    if layout not in (None, "NHWC", "NCHW"):
+        raise InputError(f'layout must be "NHWC" or "NCHW"; got {layout!r}. Choose one of these.')
+    if not (last if layout == "NHWC" else first if layout == "NCHW" else last or first):
+        raise InputError(
+            "Images must be square with 1 or 3 channels, (n, size, size, channels) or (n, channels, size, "
+            f"size); got shape {images.shape}. Crop or resize them to a square and drop an alpha channel."
+        )
+    return images if (layout or ("NHWC" if last else "NCHW")) == "NHWC" else images.transpose(0, 2, 3, 1)
+
+
+def _uint8(images: NDArray[Any]) -> UInt8Images:
+    if images.dtype == np.uint8:
+        return images
+    if not np.issubdtype(images.dtype, np.floating):
+        raise InputError(
+            f"Images must be uint8 (0…255) or float in [0, 1]; got {images.dtype}. "
+            "Convert them, for example images.astype(np.uint8)."
+        )
+    out = np.empty(images.shape, np.uint8)
+    for begin in range(0, len(images), CHUNK):
+        block = images[begin : begin + CHUNK]
+        if not np.isfinite(block).all():
+            bad = begin + int(np.flatnonzero(~np.isfinite(block).all(axis=(1, 2, 3)))[0])
+            raise InputError(
+                f"Pixels must be finite; got NaN or infinity in image {bad}. Remove or repair such images."
+            )
+        low, high = float(block.min()), float(block.max())
+        if low < 0 or high > 1:
+            raise InputError(
+                f"Float images must be in [0, 1]; got {low:g}…{high:g} from image {begin} on. "
+                "Divide by 255, undo the normalisation, or give uint8."
+            )
+        out[begin : begin + CHUNK] = np.rint(block * 255)
+    return out
+
+
+def _class_ids(labels: Any, n: int) -> NDArray[np.int64]:
+    values = _array(labels)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.shape != (n,):
+        raise InputError(f"Labels must be one an image, shape ({n},); got {values.shape}. Check the lengths.")
+    if values.dtype.kind not in "buif":
+        raise InputError(
+            f"Labels must be whole numbers ≥ 0; got {values.dtype}. Encode class names as numbers."
+        )
+    if values.dtype.kind == "f" and not (np.isfinite(values).all() and (values == np.rint(values)).all()):
+        row = int(np.flatnonzero(~(np.isfinite(values) & (values == np.rint(values))))[0])
+        raise InputError(
+            f"Labels must be whole numbers ≥ 0; got {values[row]} at row {row}. Repair or drop such rows."
+        )
+    ids = values.astype(np.int64)
+    if (ids < 0).any():
+        row = int(np.flatnonzero(ids < 0)[0])
+        raise InputError(
+            f"Labels must be whole numbers ≥ 0 (1 = positive); got {ids[row]} at row {row}. "
+            "Map -1/1 labels to 0/1 first."
+        )
+    return ids
+
+
+def _columns(attributes: Mapping[str, Sequence[Any]] | pa.Table | None, n: int) -> pa.Table:
+    if attributes is None:
+        return pa.table({})
+    if isinstance(attributes, pa.Table):
+        columns = attributes
+    else:
+        arrays: dict[str, pa.Array] = {}
+        for name, values in attributes.items():
+            plain = _array(values) if hasattr(values, "shape") else list(values)
+            try:
+                arrays[str(name)] = pa.array(plain, from_pandas=True)
+            except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+                raise InputError(
+                    f"Attribute {name!r} must hold values of one type; got a mixture ({error}). "
+                    "Convert it, for example to text."
+                ) from error
+        lengths = {name: len(array) for name, array in arrays.items() if len(array) != n}
+        if lengths:
+            raise InputError(
+                f"Attributes must have {n} values, one an image; got {lengths}. Check the lengths."
+            )
+        columns = pa.table(arrays)
+    if columns.num_columns and columns.num_rows != n:
+        raise InputError(
+            f"Attributes must have {n} rows, one an image; got {columns.num_rows}. Check the lengths."
+        )
+    return columns
+
+
+def _indexed(columns: pa.Table, n: int) -> pa.Table:
+    """A table without columns forgets its rows: give it a column of nulls that join leaves out again."""
+    return columns if columns.num_columns else pa.table({"": pa.nulls(n)})
+
+
+def _joined(tables: Sequence[pa.Table]) -> pa.Table:
+    types: dict[str, set[pa.DataType]] = {}
+    plain = [_without_dictionaries(table) for table in tables]
+    for table in plain:
+        for item in table.schema:
+            types.setdefault(item.name, set()).add(item.type)
+    for name, found in types.items():
+        if len(found - {pa.null()}) > 1 and not all(map(pa.types.is_integer, found - {pa.null()})):
+            plain = [_as_text(table, name) for table in plain]
+    joined = pa.concat_tables(plain, promote_options="permissive")
+    return joined.drop_columns([""]) if "" in joined.column_names else joined
+
+
+def _without_dictionaries(table: pa.Table) -> pa.Table:
+    table = table.replace_schema_metadata(None)
+    for index, item in enumerate(table.schema):
+        if pa.types.is_dictionary(item.type):
+            table = table.set_column(index, item.name, table.column(index).cast(item.type.value_type))
+    return table
+
+
+def _as_text(table: pa.Table, name: str) -> pa.Table:
+    if name not in table.column_names:
+        return table
+    index = table.column_names.index(name)
+    return table.set_column(index, name, _text(table.column(index)))
+
+
+def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    try:
+        return pc.cast(column, pa.large_string())
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):  # lists, structs, bytes that are not text
+        texts = [None if value is None else repr(value) for value in column.to_pylist()]
+        return pa.chunked_array([pa.array(texts, pa.large_string())])
+
+
+def _text_bytes(column: pa.ChunkedArray) -> bytes:
+    """The values as text: which are null, how long each is, and all of them, whatever the chunks."""
+    text = _text(column)
+    null = np.asarray(pc.is_null(text), dtype=np.uint8)
+    filled = pc.fill_null(text, "")
+    lengths = np.asarray(pc.binary_length(filled), dtype="<i8")
+    values = "".join(filled.to_pylist())
+    return null.tobytes() + lengths.tobytes() + values.encode()

@@ -1,0 +1,137 @@
+"""Train, validation and test: stratified, seeded, and the same picture is never on two sides."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.data.table import ImageTable
+from equipoise.errors import InputError
+from equipoise.groups import Groups
+from equipoise.seeds import child_seed
+
+__all__ = ["Split", "split"]
+
+Ids = NDArray[np.int64]
+
+
+class Split(NamedTuple):
+    """Three views on one table."""
+
+    train: ImageTable
+    validation: ImageTable
+    test: ImageTable
+
+
+def split(
+    table: ImageTable,
+    *,
+    fractions: tuple[float, float, float] = (0.7, 0.1, 0.2),
+    seed: int = 0,
+    stratify: Sequence[str] = (),
+    together: str | None = None,
+) -> Split:
+    """Split a table into train, validation and test.
+
+    Each stratum (label × attributes) is shared out by `fractions`, as exactly as whole images allow; what
+    rounding leaves over goes to the side that is short so far, so many tiny strata still add up to the right
+    totals. A stratum with fewer images than sides is missing on some side. Which image goes where depends on
+    the seed and on the pictures, not on their order in the table.
+
+    Args:
+        table: What is to be split.
+        fractions: Shares of train, validation and test; they sum to 1. A side with share 0 is empty.
+        seed: Another seed, another split.
+        stratify: Attribute columns to be balanced besides the label.
+        together: An attribute column, for example an identity, whose equal values stay on one side. Rows
+            where it is missing stand alone.
+
+    Returns:
+        Views in the order of the table. Equal pictures are always on one side, even if their labels differ.
+
+    Raises:
+        InputError: if fractions are not three shares of 1, the table is empty or a column is not there.
+    """
+    shares = np.asarray(fractions, dtype=float)
+    if shares.shape != (3,) or not (shares >= 0).all() or not math.isclose(shares.sum(), 1, abs_tol=1e-9):
+        raise InputError(
+            f"fractions must be three shares ≥ 0 that sum to 1; got {fractions}. For example (0.7, 0.1, 0.2)."
+        )
+    if isinstance(stratify, str):
+        raise InputError(f'stratify must be a list of columns; got "{stratify}". Write ["{stratify}"].')
+    if not len(table):
+        raise InputError("Expected images to split; got an empty table. Check how the table was made.")
+    units = _units(table, together)
+    side = _sides(units, _strata(table, stratify), table.digests, shares, child_seed(seed, "split"))
+    train, validation, test = (table.take(np.flatnonzero(side == index)) for index in range(3))
+    return Split(train, validation, test)
+
+
+def _units(table: ImageTable, together: str | None) -> Ids:
+    """Ids of the sets of rows that must not be torn apart: linked by equal pictures or equal `together`."""
+    same_picture = np.unique(table.digests, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    if together is None:
+        return same_picture
+    values = table.column(together)
+    alone = np.array([value is None or value != value for value in values])
+    same_value = Groups.from_column(values).ids.copy()
+    same_value[alone] = same_value.max() + 1 + np.arange(alone.sum())
+    units = same_picture
+    while True:  # every row takes the smallest id among those it is linked to, until nothing changes
+        before = units
+        for links in (same_value, same_picture):
+            smallest = np.full(links.max() + 1, len(table), np.int64)
+            np.minimum.at(smallest, links, units)
+            units = smallest[links]
+        if np.array_equal(before, units):
+            return units
+
+
+def _strata(table: ImageTable, stratify: Sequence[str]) -> Ids:
+    columns = [table.groups(attribute).ids for attribute in stratify]
+    keys = np.stack([table.labels, *columns], axis=1)
+    return np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def _sides(units: Ids, strata: Ids, digests: NDArray[np.uint64], shares: NDArray[Any], seed: int) -> Ids:
+    _, first, unit_of, sizes = np.unique(units, return_index=True, return_inverse=True, return_counts=True)
+    unit_of = unit_of.reshape(-1)
+    stratum = strata[first].copy()
+    np.minimum.at(stratum, unit_of, strata)
+    digest = digests[first].copy()
+    np.minimum.at(digest, unit_of, digests)
+    order = np.lexsort((_shuffle_keys(digest, seed), stratum))
+    side = np.empty(len(sizes), np.int64)
+    carry = np.zeros(3)  # images that a side is short of so far
+    for members in np.split(order, np.flatnonzero(np.diff(stratum[order])) + 1):
+        total = int(sizes[members].sum())
+        ends = np.cumsum(_quotas(total, shares, carry))
+        middles = np.cumsum(sizes[members]) - sizes[members] / 2
+        side[members] = np.searchsorted(ends[:2], middles)
+        given = np.bincount(side[members], weights=sizes[members], minlength=3)
+        carry = np.clip(carry + shares * total - given, -1, 1)
+    return side[unit_of]
+
+
+def _quotas(total: int, shares: NDArray[Any], carry: NDArray[Any]) -> NDArray[Any]:
+    """Whole images a side: the largest remainders win what is left over."""
+    ideal = np.where(shares > 0, np.clip(shares * total + carry, 0, None), 0)
+    ideal *= total / ideal.sum() if ideal.sum() > 0 else 0
+    quotas = np.floor(ideal + 1e-9)
+    left = int(total - quotas.sum())
+    # stable: at a tie the larger share wins
+    ranking = np.lexsort((-shares, -np.round(ideal - quotas, 9)))
+    quotas[ranking[:left]] += 1
+    return quotas
+
+
+def _shuffle_keys(digests: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
+    """A seeded hash of each digest (the finaliser of SplitMix64): sorting by it is a shuffle."""
+    key = digests ^ np.uint64(seed)
+    key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return key ^ (key >> np.uint64(31))
