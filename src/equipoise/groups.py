@@ -80,7 +80,9 @@ class Groups:
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_] | Sequence[int]) -> Groups:
         """The groups of some rows; the names stay, so an emptied group stays visible."""
-        return Groups(self.ids[np.asarray(rows)], self.names, self.attribute)
+        chosen = np.asarray(rows)
+        chosen = chosen if chosen.size else chosen.astype(np.int64)
+        return Groups(self.ids[chosen], self.names, self.attribute)
 
     def cross(self, other: Groups) -> Groups:
         """Intersections that occur, named "a × b"."""

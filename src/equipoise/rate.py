@@ -54,6 +54,11 @@ class Rate:
         """Whether there is a value."""
         return self.reason is None
 
+    @property
+    def complement(self) -> Rate:
+        """1 − this rate, for example the miss rate of a true positive rate; undefined stays undefined."""
+        return Rate(1 - self.value, 1 - self.high, 1 - self.low, self.n, self.reason)
+
     def __repr__(self) -> str:
         if not self.defined:
             return f"undefined: {self.reason} (n={self.n})"

@@ -1,0 +1,353 @@
+"""`evaluate`: all numbers about one model's scores, in total and by group, at two operating points."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypedDict
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from equipoise.errors import InputError, UndefinedRateWarning
+from equipoise.fairness import intervals
+from equipoise.fairness.operating import AT_FPR, AT_THRESHOLD, Point, fixed, hits_by_group, matched
+from equipoise.fairness.rates import (
+    NO_IMAGES,
+    NO_NEGATIVES,
+    NO_POSITIVES,
+    check_negatives,
+    group_areas,
+    group_means,
+    threshold_at_fpr,
+)
+from equipoise.fairness.scored import Scored, finite, fraction, generator, replicate_count
+from equipoise.groups import Groups
+from equipoise.rate import Rate
+
+__all__ = ["SMALL", "Evaluation", "GroupNumbers", "WorstGroup", "evaluate", "threshold_only"]
+
+SMALL = 30
+"""A group with fewer positives is marked small: too few to say much."""
+
+
+@dataclass(frozen=True)
+class GroupNumbers:
+    """Numbers of one group.
+
+    Args:
+        n: Images, positives and negatives.
+        small: Fewer than 30 positives.
+        tpr: Share of the positives found at `threshold`; `fnr` is the share missed.
+        tpr_at_fpr: The same at the matched false-positive rate.
+        auroc: Positives of the group against all negatives, or its own (`negatives` of `evaluate`).
+        mean_probability: Mean score of the positives.
+        fpr: Share of the group's negatives called positive at `threshold`; often undefined.
+        accuracy: Share of the group's images called right at `threshold`.
+    """
+
+    n: int
+    small: bool
+    tpr: Rate
+    tpr_at_fpr: Rate
+    auroc: Rate
+    mean_probability: Rate
+    fpr: Rate
+    accuracy: Rate
+
+    @property
+    def fnr(self) -> Rate:
+        """Share of the positives missed at `threshold`."""
+        return self.tpr.complement
+
+    @property
+    def fnr_at_fpr(self) -> Rate:
+        """Share of the positives missed at the matched false-positive rate."""
+        return self.tpr_at_fpr.complement
+
+
+class WorstGroup(TypedDict):
+    """The group with the lowest TPR (None if no group has positives), and that TPR.
+
+    The interval is that of the lowest rate over all groups, not of this group picked beforehand.
+    """
+
+    group: str | None
+    tpr: Rate
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All numbers about one model's scores. Rates are in [0, 1], variances in percent².
+
+    Args:
+        n: Images; `positives` and `negatives` of them.
+        threshold: First operating point, "at_0.5" in the keys.
+        fpr_asked: False-positive rate asked for at the second operating point, "at_fpr" in the keys.
+        threshold_at_fpr: Its threshold, from the negatives given; NaN without negatives.
+        fpr_achieved: False-positive rate reached there on those negatives: ≤ `fpr_asked`, and less when
+            negatives are few or tied.
+        fpr: False-positive rate at `threshold`.
+        tpr: True positive rate at `threshold`, all positives.
+        tpr_at_fpr: The same at the matched false-positive rate.
+        auroc: Area under the ROC curve, ties ½.
+        accuracy: Share of all images called right at `threshold`.
+        mean_probability: Mean score of the positives.
+        groups: attribute → group → numbers.
+        variance: attribute → point → variance of TPR over groups, percent².
+        worst_group: attribute → point → the worst group and its TPR.
+        gap: attribute → point → largest minus smallest TPR.
+        not_compared: attribute → groups without positives, left out of variance, worst group and gap.
+    """
+
+    n: int
+    positives: int
+    negatives: int
+    threshold: float
+    fpr_asked: float
+    threshold_at_fpr: float
+    fpr_achieved: Rate
+    fpr: Rate
+    tpr: Rate
+    tpr_at_fpr: Rate
+    auroc: Rate
+    accuracy: Rate
+    mean_probability: Rate
+    groups: dict[str, dict[str, GroupNumbers]]
+    variance: dict[str, dict[str, Rate]]
+    worst_group: dict[str, dict[str, WorstGroup]]
+    gap: dict[str, dict[str, Rate]]
+    not_compared: dict[str, tuple[str, ...]]
+
+    @property
+    def fnr(self) -> Rate:
+        """Share of all positives missed at `threshold`."""
+        return self.tpr.complement
+
+    @property
+    def fnr_at_fpr(self) -> Rate:
+        """Share of all positives missed at the matched false-positive rate."""
+        return self.tpr_at_fpr.complement
+
+
+def evaluate(
+    scores: ArrayLike,
+    labels: ArrayLike,
+    groups: Groups | Sequence[Groups] = (),
+    *,
+    fpr: float = 0.01,
+    threshold: float = 0.5,
+    intersections: bool = True,
+    negatives: Literal["all", "group"] = "all",
+    replicates: int = 2000,
+    seed: int = 0,
+) -> Evaluation:
+    """All numbers about one model's scores, with 95 % intervals over images (`fairness.intervals` says how).
+
+    Args:
+        scores: Probabilities in [0, 1] of "positive", one an image.
+        labels: 1 = positive, 0 = negative.
+        groups: One `Groups` an attribute, over all images; negatives without the attribute are "(missing)".
+        fpr: Matched false-positive rate: the threshold comes from the negatives given here, by the rule of
+            `threshold_at_fpr`.
+        threshold: The other operating point.
+        intersections: With several attributes, also report each pair of them ("race × gender").
+        negatives: What the positives of a group are compared with in its AUROC: see `auroc`.
+        replicates: Resamples behind the intervals.
+        seed: Seed of the resampling; equal seeds give equal numbers, whatever else is evaluated.
+
+    Raises:
+        InputError: if a score is not a probability, a label not 0 or 1, lengths differ, an attribute stands
+            twice, `fpr` is not in [0, 1] or `threshold` is not a number.
+
+    Warns:
+        UndefinedRateWarning: once, naming the groups without positives.
+
+    Undefined: TPR without positives; FPR, everything at the matched rate and AUROC without negatives; gap
+        and variance with fewer than two groups that have positives. A "(missing)" group without positives
+        is not shown.
+
+    Example:
+        >>> groups = Groups.from_column(["a"] * 40 + ["b"] * 40 + [None] * 80, attribute="race")
+        >>> scores = np.r_[np.full(40, 0.9), np.full(30, 0.8), np.full(10, 0.3), np.full(80, 0.1)]
+        >>> found = evaluate(scores, np.r_[np.ones(80), np.zeros(80)], [groups])
+        >>> found.worst_group["race"]["at_0.5"]["group"], found.groups["race"]["b"].tpr.value
+        ('b', 0.75)
+    """
+    check_negatives(negatives)
+    fpr, threshold = fraction(fpr, "The false-positive rate"), finite(threshold, "The threshold")
+    replicates = replicate_count(replicates)
+    scored = Scored.checked(scores, labels, groups, intersections=intersections)
+    points = {
+        AT_THRESHOLD: fixed(threshold),
+        AT_FPR: matched(scored, fpr, replicates, generator(seed, "threshold")),
+    }
+    tables = {g.attribute: _by_group(scored, g, points, negatives, replicates, seed) for g in scored.groups}
+    everyone = Groups(np.zeros(len(scored.scores), np.int64), ("all",), attribute="")
+    total = _by_group(scored, everyone, points, negatives, replicates, seed).groups["all"]
+    undefined = [f"{g} ({name})" for name, table in tables.items() for g in table.not_compared]
+    if undefined or not len(scored.positives):
+        warnings.warn(
+            "No TPR, AUROC or mean probability without positives: "
+            + (", ".join(undefined) if len(scored.positives) else "there is none at all")
+            + ". These numbers are undefined, not 0, and stay out of gap, variance and worst group.",
+            UndefinedRateWarning,
+            stacklevel=2,
+        )
+    return Evaluation(
+        n=total.n,
+        positives=len(scored.positives),
+        negatives=len(scored.negatives),
+        threshold=threshold,
+        fpr_asked=fpr,
+        threshold_at_fpr=points[AT_FPR].threshold,
+        fpr_achieved=_achieved(scored.negatives, points[AT_FPR].threshold),
+        fpr=total.fpr,
+        tpr=total.tpr,
+        tpr_at_fpr=total.tpr_at_fpr,
+        auroc=total.auroc,
+        accuracy=total.accuracy,
+        mean_probability=total.mean_probability,
+        groups={name: table.groups for name, table in tables.items()},
+        variance={name: table.variance for name, table in tables.items()},
+        worst_group={name: table.worst_group for name, table in tables.items()},
+        gap={name: table.gap for name, table in tables.items()},
+        not_compared={name: table.not_compared for name, table in tables.items()},
+    )
+
+
+def threshold_only(
+    scores: ArrayLike,
+    labels: ArrayLike,
+    groups: Groups | Sequence[Groups] = (),
+    *,
+    like: ArrayLike,
+    fpr: float = 0.01,
+    threshold: float = 0.5,
+    intersections: bool = True,
+    negatives: Literal["all", "group"] = "all",
+    replicates: int = 2000,
+    seed: int = 0,
+) -> Evaluation:
+    """The control "move only the threshold": a model at the false-positive rate of another.
+
+    The other model at `threshold` calls some share of the negatives positive. The threshold of these scores
+    is put where they do the same (at most as much, by the rule of `threshold_at_fpr`), and everything that
+    `evaluate` keys "at_0.5" is then measured there. What the other model gains beyond this, it did not gain
+    by being trigger-happy. At the matched false-positive rate nothing changes: there the threshold of every
+    model has been moved already.
+
+    Args:
+        scores: Probabilities of the baseline, one an image; further arguments as for `evaluate`.
+        like: Probabilities of the other model on the same images.
+
+    Raises:
+        InputError: as `evaluate`, or if there is no negative.
+    """
+    theirs = Scored.checked(like, labels).negatives
+    mine = Scored.checked(scores, labels).negatives
+    if not len(mine):
+        raise InputError(
+            "Moving only the threshold needs negatives, on which the models' false positives are matched; "
+            "got none. Add images with label 0."
+        )
+    rate = float(np.mean(theirs >= np.float64(threshold)))
+    return evaluate(
+        scores,
+        labels,
+        groups,
+        fpr=fpr,
+        threshold=threshold_at_fpr(mine, rate),
+        intersections=intersections,
+        negatives=negatives,
+        replicates=replicates,
+        seed=seed,
+    )
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The numbers of one attribute."""
+
+    groups: dict[str, GroupNumbers]
+    variance: dict[str, Rate]
+    worst_group: dict[str, WorstGroup]
+    gap: dict[str, Rate]
+    not_compared: tuple[str, ...]
+
+
+def _by_group(
+    scored: Scored,
+    groups: Groups,
+    points: dict[str, Point],
+    negatives: Literal["all", "group"],
+    replicates: int,
+    seed: int,
+) -> _Table:
+    name, k = groups.attribute, len(groups.names)
+    n, m = scored.counts(groups)
+    ids = groups.ids[scored.labels]
+    shown, compared = scored.shown(groups), np.flatnonzero(n)
+    left_out = tuple(groups.names[i] for i in shown if not n[i])
+    variance: dict[str, Rate] = {}
+    worst: dict[str, WorstGroup] = {}
+    gap: dict[str, Rate] = {}
+    rates: dict[str, list[Rate]] = {}
+    drawn: dict[str, NDArray[np.float64]] = {}
+    found: dict[str, NDArray[np.int64]] = {}
+    for key, point in points.items():
+        chance = generator(seed, name, "tpr" if key == AT_THRESHOLD else "tpr_at_fpr")
+        found[key], resampled = hits_by_group(scored.positives, ids, k, point)
+        drawn[key] = intervals.resampled_rates(resampled, n, replicates=replicates, generator=chance)
+        reason = point.reason or (None if len(compared) else NO_POSITIVES)
+        rates[key] = [
+            Rate.undefined(point.reason)
+            if point.reason
+            else intervals.rate(found[key][i], int(n[i]), drawn[key][:, i], NO_POSITIVES)
+            for i in range(k)
+        ]
+        if reason:
+            variance[key] = gap[key] = Rate.undefined(reason)
+            worst[key] = {"group": None, "tpr": Rate.undefined(reason)}
+            continue
+        compare = found[key][compared], n[compared], drawn[key][:, compared]
+        variance[key] = intervals.variance(*compare, generator(seed, name, key, "variance"))
+        gap[key] = intervals.gap(*compare, generator(seed, name, key, "gap"))
+        position, lowest = intervals.worst(*compare, generator(seed, name, key, "worst"))
+        worst[key] = {"group": groups.names[compared[position]], "tpr": lowest}
+    threshold = np.float64(points[AT_THRESHOLD].threshold)
+    alarms = np.bincount(groups.ids[~scored.labels][scored.negatives >= threshold], minlength=k)
+    chance = generator(seed, name, "fpr")
+    wrong = intervals.resampled_rates(alarms, m, replicates=replicates, generator=chance)
+    calls = np.nan_to_num(drawn[AT_THRESHOLD]) * n + (1 - np.nan_to_num(wrong)) * m
+    areas = group_areas(scored, groups, negatives=negatives)
+    means = group_means(scored.positives, ids, k)
+    numbers = {
+        groups.names[i]: GroupNumbers(
+            n=int(n[i] + m[i]),
+            small=bool(n[i] < SMALL),
+            tpr=rates[AT_THRESHOLD][i],
+            tpr_at_fpr=rates[AT_FPR][i],
+            auroc=areas[i],
+            mean_probability=means[i],
+            fpr=intervals.rate(alarms[i], int(m[i]), wrong[:, i], NO_NEGATIVES),
+            accuracy=intervals.rate(
+                found[AT_THRESHOLD][i] + m[i] - alarms[i],
+                int(n[i] + m[i]),
+                calls[:, i] / max(1, n[i] + m[i]),
+                NO_IMAGES,
+            ),
+        )
+        for i in shown
+    }
+    return _Table(numbers, variance, worst, gap, left_out)
+
+
+def _achieved(negatives: NDArray[np.floating[Any]], threshold: float) -> Rate:
+    """False-positive rate at the matched threshold, with Wilson's interval."""
+    m = len(negatives)
+    if not m:
+        return Rate.undefined(NO_NEGATIVES)
+    alarms = int((negatives >= np.float64(threshold)).sum())
+    return Rate(alarms / m, *intervals.wilson(alarms, m), m)

@@ -1,0 +1,163 @@
+"""`Scored`: scores, labels and groups of the same images, checked once at the public door."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from equipoise.errors import InputError
+from equipoise.groups import MISSING, Groups
+from equipoise.seeds import child_seed
+
+__all__ = ["Scored", "finite", "fraction", "generator", "probability_vector", "replicate_count"]
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Probabilities of "positive" with labels and attributes; build it with `Scored.checked`.
+
+    Args:
+        scores: Probabilities in [0, 1], shape (n,).
+        labels: True = positive, shape (n,).
+        groups: One `Groups` an attribute.
+    """
+
+    scores: NDArray[np.floating[Any]]
+    labels: NDArray[np.bool_]
+    groups: tuple[Groups, ...]
+
+    @classmethod
+    def checked(
+        cls,
+        scores: ArrayLike,
+        labels: ArrayLike,
+        groups: Groups | Sequence[Groups] = (),
+        *,
+        intersections: bool = False,
+    ) -> Scored:
+        """Check once, and add the pairwise intersections of the attributes if asked for.
+
+        Raises:
+            InputError: if a score is not a probability, a label not 0 or 1, lengths differ, or an
+                attribute stands twice.
+        """
+        probabilities = probability_vector(scores)
+        truth = _binary(labels)
+        attributes = (groups,) if isinstance(groups, Groups) else tuple(groups)
+        lengths = {"labels": len(truth), **{f"groups of {g.attribute!r}": len(g) for g in attributes}}
+        for name, length in lengths.items():
+            if length != len(probabilities):
+                raise InputError(
+                    f"Scores, labels and groups must have one entry an image; got {len(probabilities)} "
+                    f"scores and {length} {name}. Take all of them from the same table, in the same order."
+                )
+        names = [g.attribute for g in attributes]
+        if len(set(names)) != len(names):
+            raise InputError(f"Attributes must differ; got {names}. Give each Groups its own attribute name.")
+        if intersections:
+            attributes += tuple(a.cross(b) for i, a in enumerate(attributes) for b in attributes[i + 1 :])
+        return cls(probabilities, truth, attributes)
+
+    @cached_property
+    def positives(self) -> NDArray[np.floating[Any]]:
+        """Scores of the positives."""
+        return self.scores[self.labels]
+
+    @cached_property
+    def negatives(self) -> NDArray[np.floating[Any]]:
+        """Scores of the negatives."""
+        return self.scores[~self.labels]
+
+    def counts(self, groups: Groups) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Positives and negatives of each group, each with shape (k,)."""
+        positives = np.bincount(groups.ids[self.labels], minlength=len(groups.names))
+        return positives.astype(np.int64), (groups.counts - positives).astype(np.int64)
+
+    def shown(self, groups: Groups) -> list[int]:
+        """Ids of the groups to report: all but a "(missing)" without positives (negatives have no race)."""
+        positives, _ = self.counts(groups)
+        return [i for i, name in enumerate(groups.names) if positives[i] or MISSING not in name]
+
+
+def probability_vector(scores: ArrayLike) -> NDArray[np.floating[Any]]:
+    """Scores as a vector of probabilities; float32 stays float32, so that ties stay ties.
+
+    Raises:
+        InputError: if empty, not a vector, not finite or outside [0, 1].
+    """
+    given = np.asarray(scores)
+    if given.ndim != 1 or given.size == 0 or given.dtype.kind not in "fiub":
+        raise InputError(
+            f"Scores must be a vector with one probability an image; got shape {given.shape} of "
+            f"{given.dtype}. Flatten them, and score at least one image."
+        )
+    vector: NDArray[np.floating[Any]] = given if given.dtype.kind == "f" else given.astype(np.float64)
+    wrong = np.flatnonzero(~((vector >= 0) & (vector <= 1)))
+    if wrong.size:
+        raise InputError(
+            f"Scores must be probabilities in [0, 1]; got {vector[wrong[0]]} at row {wrong[0]} "
+            f"({wrong.size} such rows). Pass logits through a sigmoid; a NaN means that the model "
+            "or its input broke."
+        )
+    return vector
+
+
+def _binary(labels: ArrayLike) -> NDArray[np.bool_]:
+    given = np.asarray(labels)
+    if given.ndim != 1 or given.dtype.kind not in "fiub":
+        raise InputError(
+            f"Labels must be a vector of 0 and 1; got shape {given.shape} of {given.dtype}. Flatten them."
+        )
+    wrong = np.flatnonzero((given != 0) & (given != 1))
+    if wrong.size:
+        raise InputError(
+            f"Labels must be 0 or 1; got {given[wrong[0]]} at row {wrong[0]}. "
+            "Compare them with the positive class."
+        )
+    return given.astype(bool)
+
+
+def fraction(value: float, name: str) -> float:
+    """A number in [0, 1].
+
+    Raises:
+        InputError: if it is outside, or NaN.
+    """
+    if not 0 <= value <= 1:
+        raise InputError(f"{name} must be in [0, 1]; got {value}. 0.01 means one percent.")
+    return float(value)
+
+
+def finite(value: float, name: str) -> float:
+    """A finite number.
+
+    Raises:
+        InputError: if it is NaN or infinite.
+    """
+    if not np.isfinite(value):
+        raise InputError(f"{name} must be a finite number; got {value}. 0.5 is the usual threshold.")
+    return float(value)
+
+
+def replicate_count(replicates: int) -> int:
+    """The number of replicates, large enough for the ends of a 95 % interval.
+
+    Raises:
+        InputError: if it is below 100.
+    """
+    if replicates < 100:
+        raise InputError(
+            f"Intervals need at least 100 replicates; got {replicates}. "
+            "2000 is a good choice and takes milliseconds."
+        )
+    return int(replicates)
+
+
+def generator(seed: int, *names: str) -> np.random.Generator:
+    """The named source of chance of one number, so that a further attribute does not move the others."""
+    return np.random.default_rng(child_seed(seed, "fairness", *names))
