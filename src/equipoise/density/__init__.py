@@ -1,0 +1,28 @@
+"""Latent codes → log-density in nats, higher = more common: what a model has seen much of.
+
+Each method stands twice in its file: pure functions, and a module that learns from training codes with
+`fit` and scores any codes with `log_prob`.
+"""
+
+from equipoise.density.active import active_units
+from equipoise.density.chunks import Latents, chunks
+from equipoise.density.histogram import Bins, Histogram, bin_rows, histogram_bins, log_probabilities
+from equipoise.density.neighbours import Neighbours, neighbour_distances, sample
+from equipoise.density.principal import Moments, chunk_moments, principal_axes
+
+__all__ = [
+    "Bins",
+    "Histogram",
+    "Latents",
+    "Moments",
+    "Neighbours",
+    "active_units",
+    "bin_rows",
+    "chunk_moments",
+    "chunks",
+    "histogram_bins",
+    "log_probabilities",
+    "neighbour_distances",
+    "principal_axes",
+    "sample",
+]

@@ -1,0 +1,21 @@
+"""What is rare is drawn more often: latent codes → log weights (rules) → weights with a chosen effective
+sample size → batches.
+"""
+
+from equipoise.resample.alias import AliasTable
+from equipoise.resample.rules import capsa_rule, equipoise_rule, max_rule, product_rule
+from equipoise.resample.sampler import AdaptiveSampler
+from equipoise.resample.weights import DegenerateWeightsError, effective_sample_size, sampling_weights, temper
+
+__all__ = [
+    "AdaptiveSampler",
+    "AliasTable",
+    "DegenerateWeightsError",
+    "capsa_rule",
+    "effective_sample_size",
+    "equipoise_rule",
+    "max_rule",
+    "product_rule",
+    "sampling_weights",
+    "temper",
+]

@@ -1,0 +1,85 @@
+"""Latent codes in any form, read as float64 chunks of bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from numpy.typing import NDArray
+from torch import Tensor
+
+from equipoise.errors import InputError
+
+__all__ = ["Latents", "chunks"]
+
+Latents: TypeAlias = (
+    Tensor | NDArray[Any] | Sequence[NDArray[Any] | Tensor] | Callable[[], Iterable[NDArray[Any] | Tensor]]
+)
+"""Codes, one row an image: an array, memory map or tensor of shape (n, k); a list of such; or, for more
+than memory holds, a function that returns an iterator over such, the same ones at every call."""
+
+_CHUNK_VALUES = 1 << 18  # 2 MiB of float64: what a processor's cache holds
+
+
+def chunks(latents: Latents, *, rows: int | None = None) -> Iterator[Float64[Tensor, "m k"]]:
+    """The rows of `latents` in order, as float64 copies of at most `rows` rows (2 MiB by default).
+
+    Raises:
+        InputError: if a part is not a table of finite numbers, parts differ in width, or there are no rows.
+    """
+    width: int | None = None
+    seen = 0
+    for part in _parts(latents):
+        if part.ndim != 2:
+            raise InputError(
+                f"Latents must have shape (rows, dimensions); got shape {tuple(part.shape)}. "
+                "Pass one row an image."
+            )
+        if width is None:
+            width = int(part.shape[1])
+        if part.shape[1] != width or width == 0:
+            raise InputError(
+                f"All latents must have the same number of dimensions, at least 1; got {width} and then "
+                f"{part.shape[1]}. Encode all images with the same model."
+            )
+        step = rows or max(1, _CHUNK_VALUES // width)
+        for start in range(0, part.shape[0], step):
+            chunk = _float64(part[start : start + step])
+            if not bool(torch.isfinite(chunk).all()):
+                row = seen + int((~torch.isfinite(chunk)).any(1).nonzero()[0])
+                raise InputError(
+                    f"Latents must be finite; got NaN or infinity in row {row}. "
+                    "Look for a training run that diverged, or for a broken image."
+                )
+            seen += chunk.shape[0]
+            yield chunk
+    if not seen:
+        raise InputError("Expected latents of at least one image; got no rows. Check the encoder's input.")
+
+
+def _parts(latents: Latents) -> Iterable[NDArray[Any] | Tensor]:
+    if isinstance(latents, (np.ndarray, Tensor)):
+        return (latents,)
+    if callable(latents):
+        return latents()
+    if isinstance(latents, Sequence) and all(isinstance(part, (np.ndarray, Tensor)) for part in latents):
+        return latents
+    raise InputError(
+        "Latents must be an array or tensor (n, k), a list of them, or a function that returns an iterator "
+        f"over them; got {type(latents).__name__}. An iterator can be read once only and codes are read "
+        "more than once: pass a function that makes it."
+    )
+
+
+def _float64(part: NDArray[Any] | Tensor) -> Tensor:
+    if isinstance(part, Tensor):
+        return part.detach().to(torch.float64)
+    try:
+        return torch.from_numpy(np.array(part, dtype=np.float64))
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"Latents must be numbers; got an array of {part.dtype}. Pass the encoder's output."
+        ) from error
