@@ -231,6 +231,7 @@ def _described(values: Weights) -> str:
     if values.ndim != 1 or not values.size:
         return f"shape {values.shape}"
     return (
-        f"{values.size} values, {int(np.isnan(values).sum())} of them NaN, {int(np.isposinf(values).sum())} +∞, "
-        f"{int(np.isneginf(values).sum())} −∞, {int((values < 0).sum())} negative"
+        f"{values.size} values, {int(np.isnan(values).sum())} of them NaN, "
+        f"{int(np.isposinf(values).sum())} +∞, {int(np.isneginf(values).sum())} −∞, "
+        f"{int((values < 0).sum())} negative"
     )
