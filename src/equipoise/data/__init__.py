@@ -1,6 +1,8 @@
 """Data: every source of pictures becomes one `ImageTable`.
 
-`read` opens what a path holds, `planted` draws the embedded set, `split` shares a table out without leaks.
+`read` opens whatever lies at a path, `planted` draws the embedded set, `split` shares a table out without
+leaks. Each published layout has a file of its own here, which turns it into a `Source`; what is common to all
+of them (decoding, the cache, unreadable pictures) is in `decode`, `pixels` and `read`.
 """
 
 from __future__ import annotations
@@ -8,10 +10,24 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from equipoise.data.cache import cache_folder
+from equipoise.data.read import FORMATS, read
+from equipoise.data.rejected import write_rejected
 from equipoise.data.split import Split, split
 from equipoise.data.table import ImageTable, Rejected
 
-__all__ = ["ImageTable", "Rejected", "Split", "contact_sheet", "planted", "split"]
+__all__ = [
+    "FORMATS",
+    "ImageTable",
+    "Rejected",
+    "Split",
+    "cache_folder",
+    "contact_sheet",
+    "planted",
+    "read",
+    "split",
+    "write_rejected",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,108 @@
+"""The cache's folder, and folders that appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from equipoise.errors import DataError
+
+__all__ = ["appearing", "cache_folder", "unwritable"]
+
+PART = ".part"
+ABANDONED_S = 24 * 3600
+
+
+def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
+    """Where decoded pictures are kept: `cache`, else $EQUIPOISE_CACHE, else the user's cache folder.
+
+    The folder can be deleted at any time; what is missing is built again.
+    """
+    chosen = cache or os.environ.get("EQUIPOISE_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    if sys.platform == "win32":
+        home = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        home = Path.home() / "Library" / "Caches"
+    else:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return home / "equipoise"
+
+
+@contextlib.contextmanager
+def appearing(parent: Path) -> Iterator[Path]:
+    """A hidden folder in `parent` to build in; whatever is left of it when the block ends goes.
+
+    The block moves it to its place with `place`. Killed builds leave such folders behind; they go a day
+    later.
+
+    Raises:
+        DataError: if the folder cannot be written or the disk is full.
+    """
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=PART, dir=parent))
+    except OSError as error:
+        raise unwritable(parent, error) from error
+    try:
+        _sweep(parent)
+        yield building
+    except OSError as error:
+        if isinstance(error, DataError):
+            raise
+        raise unwritable(parent, error) from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def place(building: Path, target: Path) -> None:
+    """Move a finished folder to its place; if another process was faster, its folder stays, equal to ours."""
+    for file in building.iterdir():
+        with open(file, "rb") as opened:
+            os.fsync(opened.fileno())
+    building.chmod(0o777 & ~_umask())
+    with contextlib.suppress(FileExistsError):
+        try:
+            building.rename(target)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+
+
+def remove(folder: Path) -> None:
+    """Take a broken folder out of the way at once, then delete it."""
+    trash = Path(tempfile.mkdtemp(prefix=PART, dir=folder.parent))
+    with contextlib.suppress(FileNotFoundError):  # another process was faster
+        folder.rename(trash / "broken")
+    shutil.rmtree(trash, ignore_errors=True)
+
+
+def unwritable(folder: Path, error: OSError) -> DataError:
+    """The error of a cache that cannot be written, with what to do."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    advice = "Free some space" if full else "Change its permissions"
+    return DataError(
+        f"Expected to write decoded pictures to {folder}; got: {error.strerror or error}. {advice}, or choose "
+        "another folder with the option cache or the variable EQUIPOISE_CACHE. Nothing half-written is left."
+    )
+
+
+def _sweep(parent: Path) -> None:
+    for left in parent.glob(f"{PART}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > ABANDONED_S:
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask

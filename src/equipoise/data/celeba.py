@@ -1,0 +1,106 @@
+"""CelebA: `img_align_celeba/NNNNNN.jpg`, 40 attributes, the official partition; as text files or as CSV."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from equipoise.data.source import Source, read_csv
+from equipoise.errors import DataError
+
+__all__ = ["celeba"]
+
+ATTRIBUTES = "list_attr_celeba"
+PARTITION = "list_eval_partition"
+SIDES = ("train", "validation", "test")
+
+
+def celeba(path: Path) -> Source:
+    """All pictures are faces (label 1). Attributes are 0 and 1 (the files' −1 and 1); `partition` is train,
+    validation or test. An attribute such as Smiling becomes the label through `label_column`.
+
+    Args:
+        path: The folder with `list_attr_celeba.txt` or `.csv` (or with `Anno/` and `Eval/`), or that file
+            itself.
+
+    Raises:
+        DataError: if a file is not in the official layout.
+    """
+    root = path if path.is_dir() else path.parent
+    listing = path if path.is_file() else _find(root, ATTRIBUTES)
+    if listing is None:
+        raise DataError(f"Expected {ATTRIBUTES}.txt or .csv in {path}; got neither. Check the path.")
+    root = root.parent if root.name == "Anno" else root
+    names, columns = _attributes(listing)
+    files = [listing]
+    partition = _find(root, PARTITION)
+    if partition is not None:
+        files.append(partition)
+        sides = _partition(partition)
+        columns["partition"] = pa.array([sides.get(name) for name in names], pa.string())
+    pictures = root / "img_align_celeba"
+    if (pictures / "img_align_celeba").is_dir():  # as one mirror packs it
+        pictures /= "img_align_celeba"
+    return Source.of_files(
+        "celeba", [pictures / name for name in names], pa.table(columns), label=1, columns_from=files
+    )
+
+
+def _find(root: Path, stem: str) -> Path | None:
+    places = [
+        root / folder / f"{stem}{ending}" for ending in (".txt", ".csv") for folder in ("", "Anno", "Eval")
+    ]
+    return next((place for place in places if place.is_file()), None)
+
+
+def _attributes(listing: Path) -> tuple[list[str], dict[str, pa.Array]]:
+    if listing.suffix == ".csv":
+        table = read_csv(listing)
+        if "image_id" not in table.column_names:
+            raise DataError(
+                f"Expected a column image_id in {listing}; got {table.column_names}. Check the file."
+            )
+        names = table.column("image_id").to_pylist()
+        values = {name: np.asarray(table.column(name)) for name in table.column_names if name != "image_id"}
+    else:
+        lines = _lines(listing)
+        header = lines[1].split() if len(lines) > 1 else []
+        rows = [line.split() for line in lines[2:]]
+        wrong = next((index for index, row in enumerate(rows) if len(row) != len(header) + 1), None)
+        if not lines or not lines[0].strip().isdigit() or wrong is not None or len(rows) != int(lines[0]):
+            where = f"line {wrong + 3} with another number of values" if wrong is not None else "another form"
+            raise DataError(
+                f"Expected {listing} to hold a count, a line of names, then a name and values of −1 or 1 a "
+                f"picture; got {where}, {len(rows)} rows. Download it again."
+            )
+        names = [row[0] for row in rows]
+        table_of_text = np.array([row[1:] for row in rows]).reshape(len(rows), len(header))
+        values = {name: table_of_text[:, index] for index, name in enumerate(header)}
+    try:
+        flags = {name: np.asarray(column).astype(np.int8) for name, column in values.items()}
+    except (ValueError, TypeError) as error:
+        raise DataError(f"Expected values of −1 and 1 in {listing}; got: {error}. Check the file.") from error
+    return names, {name: pa.array((column == 1).astype(np.int8)) for name, column in flags.items()}
+
+
+def _partition(listing: Path) -> dict[str, str]:
+    if listing.suffix == ".csv":
+        table = read_csv(listing)
+        pairs = list(zip(*(table.column(index).to_pylist() for index in (0, 1)), strict=True))
+    else:
+        pairs = [tuple(line.split()) for line in _lines(listing)]
+    try:
+        return {str(name): SIDES[int(side)] for name, side in pairs}
+    except (ValueError, TypeError, IndexError) as error:
+        raise DataError(
+            f"Expected a name and 0, 1 or 2 in each line of {listing}; got: {error}. Download it again."
+        ) from error
+
+
+def _lines(listing: Path) -> list[str]:
+    try:
+        return [line for line in listing.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"Expected a text file at {listing}; got: {error}. Check the file.") from error

@@ -1,0 +1,37 @@
+"""Image folders: one folder a class, or a flat folder whose label the caller gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from equipoise.data.source import Source, pictures_below, printable
+from equipoise.errors import DataError
+
+__all__ = ["image_folder"]
+
+
+def image_folder(path: Path) -> Source:
+    """Pictures below a folder, however deep; the attribute `folder` is the first folder below `path`.
+
+    With two folders or more and no picture beside them, the folder is the class. `source.class_ids` says
+    which class is positive.
+
+    Raises:
+        DataError: if there is no picture.
+    """
+    pictures = pictures_below(path)
+    if not pictures:
+        raise DataError(
+            f"Expected pictures in {path}; got none (by their file endings). "
+            "Check the path, or force a format."
+        )
+    places = [picture.relative_to(path).parts for picture in pictures]
+    folders = [printable(parts[0]) if len(parts) > 1 else None for parts in places]
+    if not any(folders):
+        return Source.of_files("folder", pictures, pa.table({}))
+    classes = None not in folders and len(set(folders)) > 1
+    return Source.of_files(
+        "folder", pictures, pa.table({"folder": folders}), label="folder" if classes else None
+    )

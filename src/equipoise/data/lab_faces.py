@@ -1,0 +1,39 @@
+"""The labs' test faces: folders LF, LM, DF, DM (light or dark skin, female or male) of PNG files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from equipoise.data.source import Source, pictures_below
+from equipoise.errors import DataError
+
+__all__ = ["FOLDERS", "lab_faces"]
+
+FOLDERS = {
+    "LF": ("light", "female"),
+    "LM": ("light", "male"),
+    "DF": ("dark", "female"),
+    "DM": ("dark", "male"),
+}
+
+
+def lab_faces(path: Path) -> Source:
+    """All pictures are faces (label 1), with skin and gender.
+
+    Raises:
+        DataError: if none of the folders holds a picture.
+    """
+    found = [(picture, name) for name in FOLDERS for picture in pictures_below(path / name)]
+    if not found:
+        raise DataError(
+            f"Expected pictures in the folders LF, LM, DF, DM of {path}; got none. Check the path."
+        )
+    attributes = pa.table(
+        {
+            "skin": [FOLDERS[name][0] for _, name in found],
+            "gender": [FOLDERS[name][1] for _, name in found],
+        }
+    )
+    return Source.of_files("lab-faces", [picture for picture, _ in found], attributes, label=1)

@@ -1,0 +1,255 @@
+"""Decode once: the pictures of a source as a memory-mapped block of uint8, kept in the cache.
+
+The cache has two floors. `index/` maps what the source's files look like from outside (names, sizes, times of
+change) to a fingerprint of their contents, so that a second start reads no picture. `pixels/<fingerprint>/`
+holds the pixels, so that a copied or touched source is decoded again but kept once. Labels and attributes are
+not cached: they are read from the source each time, so an edited label counts at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import warnings
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from equipoise.data.cache import appearing, cache_folder, place, remove
+from equipoise.data.decode import Unreadable, decoded, encoded
+from equipoise.data.source import Content, Source
+from equipoise.data.table import digest_images
+from equipoise.errors import DataError, EquipoiseError, InputError
+from equipoise.files import write_json
+
+__all__ = ["Pixels", "Progress", "pixels_of"]
+
+VERSION = 1  # of the cache and of what decode.py decides: raise it when either changes
+BLOCK = 64  # pictures a task
+PROBES = 16  # pictures checked against their digest when a cache is opened
+
+Progress = Callable[[int, int], None]
+"""Called with the number of pictures done and of all."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """Decoded pictures of a source.
+
+    Args:
+        images: Memory-mapped, shape (k, size, size, channels).
+        digests: Of each image, shape (k,).
+        kept: Which pictures of the source these are, shape (k,).
+        rejected: The others, with the reason.
+    """
+
+    images: NDArray[np.uint8]
+    digests: NDArray[np.uint64]
+    kept: NDArray[np.int64]
+    rejected: tuple[tuple[int, str], ...]
+
+
+def pixels_of(
+    source: Source,
+    *,
+    image_size: int,
+    channels: int,
+    cache: str | os.PathLike[str] | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Pixels:
+    """Decode the pictures of a source, or find them in the cache.
+
+    Args:
+        source: What a reader found.
+        image_size: Pixels a side.
+        channels: 3 for RGB, 1 for grey.
+        cache: The cache's folder; see `cache_folder`.
+        workers: Threads that decode; one a processor by default. The result does not depend on it.
+        progress: Called after every block.
+
+    Raises:
+        InputError: if a setting is out of range.
+        DataError: if the cache cannot be written.
+    """
+    if image_size < 4 or channels not in (1, 3) or (workers is not None and workers < 1):
+        raise InputError(
+            "Expected image_size ≥ 4, channels 1 or 3, workers ≥ 1; got "
+            f"image_size={image_size}, channels={channels}, workers={workers}. Change the setting."
+        )
+    folder = cache_folder(cache)
+    shape = (image_size, image_size, channels)
+    index = folder / "index" / f"{_outside(source, shape)}.json"
+    found = _indexed(index)
+    if found is not None and (pixels := _open(folder / "pixels" / found, shape)) is not None:
+        return pixels
+    fingerprint = _build(source, folder / "pixels", shape, workers or _processors(), progress)
+    write_json(index, {"pixels": fingerprint})
+    opened = _open(folder / "pixels" / fingerprint, shape)
+    if opened is None:
+        raise DataError(
+            f"Expected the pictures just written to {folder / 'pixels' / fingerprint}; got something else. "
+            "Something changes the cache: choose another folder with the option cache."
+        )
+    return opened
+
+
+def _outside(source: Source, shape: tuple[int, int, int]) -> str:
+    """Digest of what can be told without reading a picture."""
+    digest = hashlib.blake2b(repr((VERSION, source.format, source.notes, shape)).encode(), digest_size=16)
+    for path in source.paths:
+        digest.update(f"{path}\0".encode(errors="surrogateescape"))
+    for file in source.files:
+        try:
+            state = os.stat(file)
+            seen = f"{os.path.abspath(file)}\0{state.st_size}\0{state.st_mtime_ns}\0"
+        except (OSError, ValueError):
+            seen = f"{file}\0missing\0"
+        digest.update(seen.encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def _indexed(index: Path) -> str | None:
+    try:
+        found = json.loads(index.read_text(encoding="utf-8"))["pixels"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if isinstance(found, str) and found.isalnum() else None
+
+
+def _open(entry: Path, shape: tuple[int, int, int]) -> Pixels | None:
+    """What a folder of the cache holds; None if it is not there, not whole or not sound."""
+    try:
+        digests = np.load(entry / "digests.npy", allow_pickle=False)
+        kept = np.load(entry / "kept.npy", allow_pickle=False)
+        rejected = json.loads((entry / "rejected.json").read_text(encoding="utf-8"))
+        size = (entry / "images.u8").stat().st_size
+        if digests.shape != kept.shape or size != len(digests) * np.prod(shape):
+            return None
+        if not len(digests):
+            images: NDArray[np.uint8] = np.zeros((0, *shape), np.uint8)
+        else:
+            images = np.memmap(entry / "images.u8", np.uint8, "r", shape=(len(digests), *shape))
+        probes = np.unique(np.linspace(0, max(len(digests) - 1, 0), PROBES).astype(int))[: len(digests)]
+        if not np.array_equal(digest_images(images[probes]), digests[probes]):
+            return None
+        return Pixels(images, digests, kept, tuple((int(row), str(reason)) for row, reason in rejected))
+    except (OSError, ValueError, TypeError, EOFError):
+        return None
+
+
+def _build(
+    source: Source, parent: Path, shape: tuple[int, int, int], workers: int, progress: Progress | None
+) -> str:
+    """Decode everything into a new folder of the cache; returns its name, a fingerprint of the contents."""
+    contents = hashlib.blake2b(repr((VERSION, shape)).encode(), digest_size=16)
+    digests: list[NDArray[np.uint64]] = []
+    kept: list[int] = []
+    rejected: list[tuple[int, str]] = []
+    done = 0
+    with appearing(parent) as building:
+        with open(building / "images.u8", "wb") as file, contextlib.ExitStack() as stack:
+            for block in stack.enter_context(contextlib.closing(_blocks(source, shape, workers))):
+                file.write(block.images.data)
+                digests.append(block.digests)
+                for content, reason in zip(block.contents, block.reasons, strict=True):
+                    contents.update(content)
+                    if reason is None:
+                        kept.append(done)
+                    else:
+                        rejected.append((done, reason))
+                    done += 1
+                if progress is not None:
+                    progress(done, len(source.paths))
+        if done != len(source.paths):
+            raise DataError(
+                f"Expected {len(source.paths)} pictures in the source ({source.format}); got {done}. "
+                "Did its files change meanwhile? Start again."
+            )
+        np.save(building / "digests.npy", np.concatenate([*digests, np.zeros(0, np.uint64)]))
+        np.save(building / "kept.npy", np.asarray(kept, np.int64))
+        (building / "rejected.json").write_text(json.dumps(rejected), encoding="utf-8")
+        target = parent / contents.hexdigest()
+        if target.exists() and _open(target, shape) is None:
+            remove(target)
+        place(building, target)
+    return target.name
+
+
+def _read(source: Source) -> Iterator[Content]:
+    try:
+        yield from source.contents()
+    except (OSError, ValueError) as error:  # pyarrow and h5py: a broken block inside a file
+        if isinstance(error, EquipoiseError):
+            raise
+        files = ", ".join(map(str, source.files[:3]))
+        raise DataError(f"Expected to read {files} to the end; got: {error}. Is the file whole?") from error
+
+
+class _Block(NamedTuple):
+    images: NDArray[np.uint8]
+    digests: NDArray[np.uint64]
+    contents: Sequence[bytes]  # a digest a picture
+    reasons: Sequence[str | None]
+
+
+def _blocks(source: Source, shape: tuple[int, int, int], workers: int) -> Generator[_Block, None, None]:
+    """Blocks in the order of the source; only a few are in memory at a time."""
+    contents = _read(source)
+    with warnings.catch_warnings(), ThreadPoolExecutor(workers, "equipoise-decode") as pool:
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # refused by decode.py anyway
+        warnings.filterwarnings("ignore", module=r"PIL\..*")  # odd metadata; pixels are what counts
+        running: deque[Future[_Block]] = deque()
+        try:
+            while task := list(islice(contents, BLOCK)):
+                running.append(pool.submit(_decode, task, shape))
+                if len(running) > 2 * workers:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            for future in running:
+                future.cancel()
+
+
+def _decode(task: Sequence[Content], shape: tuple[int, int, int]) -> _Block:
+    images = np.empty((len(task), *shape), np.uint8)
+    contents: list[bytes] = []
+    reasons: list[str | None] = []
+    count = 0
+    for content in task:
+        digest = b"?"
+        try:
+            data: Any = encoded(content)
+            digest = _content_digest(data)
+            images[count] = decoded(data, size=shape[0], channels=shape[2])
+        except Unreadable as reason:
+            reasons.append(str(reason))
+        else:
+            reasons.append(None)
+            count += 1
+        contents.append(digest)
+    images = images[:count]
+    return _Block(images, digest_images(images), contents, reasons)
+
+
+def _content_digest(content: bytes | NDArray[np.uint8]) -> bytes:
+    if isinstance(content, bytes):
+        return hashlib.blake2b(content, digest_size=16).digest()
+    shape = repr(content.shape).encode()
+    return hashlib.blake2b(np.ascontiguousarray(content).data, digest_size=16, key=shape).digest()
+
+
+def _processors() -> int:
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(available, 32)
