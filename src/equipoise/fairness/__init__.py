@@ -1,8 +1,13 @@
 """Numbers about groups, with their doubt, and comparisons of models on the same images. No torch.
 
-`evaluate` gives all numbers of one model; the other doors give one of them, or compare.
+`evaluate` gives all numbers of one model, `compare` what changed between models, `threshold_only` the control
+that moves nothing but the threshold, `windows` the PPB protocol, `enrichment` whether resampling drew the rare
+groups more often. The other doors give one number each. How intervals are made: `intervals`.
 """
 
+from equipoise.fairness.bars import Bar, bars
+from equipoise.fairness.compare import Comparison, Difference, compare
+from equipoise.fairness.enrichment import enrichment, rare_groups, shares, verdict
 from equipoise.fairness.evaluation import Evaluation, GroupNumbers, WorstGroup, evaluate, threshold_only
 from equipoise.fairness.rates import (
     accuracy,
@@ -13,18 +18,35 @@ from equipoise.fairness.rates import (
     threshold_at_fpr,
     true_positive_rate,
 )
+from equipoise.fairness.table import Table, all_measures, side_by_side
+from equipoise.fairness.windows import Windows, window_scores, windows
 
 __all__ = [
+    "Bar",
+    "Comparison",
+    "Difference",
     "Evaluation",
     "GroupNumbers",
+    "Table",
+    "Windows",
     "WorstGroup",
     "accuracy",
+    "all_measures",
     "auroc",
+    "bars",
+    "compare",
+    "enrichment",
     "evaluate",
     "false_negative_rate",
     "false_positive_rate",
     "mean_probability",
+    "rare_groups",
+    "shares",
+    "side_by_side",
     "threshold_at_fpr",
     "threshold_only",
     "true_positive_rate",
+    "verdict",
+    "window_scores",
+    "windows",
 ]
