@@ -1,0 +1,26 @@
+"""Training: recipes, one loop on Lightning Fabric, checkpoints, saved models.
+
+The loop asks a model for its losses and a sampler for its batches; which method it runs, it does not know.
+"""
+
+from equipoise.train.fit import METHODS, Fit, check_trainable, fit
+from equipoise.train.predict import predict
+from equipoise.train.recipe import AUGMENTATIONS, RECIPES, Optimisation, Recipe, Resampling, recipe
+from equipoise.train.saved_model import SavedModel, load_model, save_model
+
+__all__ = [
+    "AUGMENTATIONS",
+    "METHODS",
+    "RECIPES",
+    "Fit",
+    "Optimisation",
+    "Recipe",
+    "Resampling",
+    "SavedModel",
+    "check_trainable",
+    "fit",
+    "load_model",
+    "predict",
+    "recipe",
+    "save_model",
+]

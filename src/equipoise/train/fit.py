@@ -1,0 +1,274 @@
+"""`fit`: one call from a table to a trained model, on Lightning Fabric."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import nn
+
+from equipoise.data import ImageTable
+from equipoise.errors import EquipoiseError, InputError, TrainingError
+from equipoise.nn import DBVAE, Classifier, StandardCNN
+from equipoise.nn.dbvae import feature_count
+from equipoise.nn.standard_cnn import glorot_linear
+from equipoise.seeds import child_seed
+from equipoise.train.checkpoint import latest_checkpoint, read_checkpoint
+from equipoise.train.log import History
+from equipoise.train.loop import Job, Outcome, train
+from equipoise.train.recipe import Optimisation, Recipe
+from equipoise.train.recipe import recipe as find_recipe
+
+__all__ = ["METHODS", "Fit", "fit"]
+
+Method = Literal["debiased", "plain", "plain-same-steps", "uniform"]
+METHODS: dict[str, str] = {
+    "debiased": "DB-VAE, positives drawn by rarity",
+    "plain": "plain CNN",
+    "plain-same-steps": "plain CNN, trained as long as the DB-VAE",
+    "uniform": "DB-VAE losses, uniform sampling",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A trained model and how it came about.
+
+    Args:
+        model: In evaluation mode on the CPU.
+        recipe: The whole setting.
+        method: One of `METHODS`.
+        seed: What chance came from.
+        history: Losses while training, every 20 steps: "step", "epoch", "learning_rate", "total", and the parts.
+        validation: After every epoch: "epoch", "classification", "accuracy"; empty without validation data.
+        weights: Sampling weights of the last epoch over the training positives, in row order, sum 1; None if
+            sampling was uniform.
+        steps: Optimiser steps.
+        seconds: Wall-clock of training, weights included, validation and checkpoints not.
+    """
+
+    model: nn.Module
+    recipe: Recipe
+    method: str
+    seed: int
+    history: History
+    validation: History
+    weights: NDArray[np.float64] | None
+    steps: int
+    seconds: float
+
+
+def optimisation_of(chosen: Recipe, method: str) -> Optimisation:
+    """The optimisation that a method uses."""
+    return chosen.plain if method == "plain" else chosen.debiased
+
+
+def fit(
+    table: ImageTable,
+    recipe: str | Recipe = "equipoise",
+    *,
+    method: Method = "debiased",
+    encoder: nn.Module | None = None,
+    validation: ImageTable | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    precision: str = "auto",
+    processes: int = 1,
+    compile: bool = False,
+    tensorboard: bool = False,
+    folder: Path | str | None = None,
+    resume: bool = False,
+    progress: bool = True,
+) -> Fit:
+    """Train a classifier of positives against negatives.
+
+    Args:
+        table: Images with labels 1 (positive) and 0 (negative).
+        recipe: A recipe or its name.
+        method: "debiased" (DB-VAE, positives drawn by rarity), "uniform" (the same losses without resampling),
+            "plain" (the plain classifier of the recipe) or "plain-same-steps" (the plain network, trained as the
+            DB-VAE is).
+        encoder: A network from images (batch, channels, height, width) in [0, 1] to feature vectors (batch, n) that
+            replaces the standard CNN; it is copied, not changed.
+        validation: Scored after every epoch; never trained on and never used to choose anything.
+        seed: The one source of chance; the same seed gives the same model on the same machine and thread count.
+        device: "auto", "cpu", "cuda" or "mps".
+        precision: "auto" (32 bit), "32-true", "bf16-mixed", "16-mixed" or "64-true".
+        processes: Processes or devices that share every batch.
+        compile: Compile the training step; pays off in long runs, needs a C++ compiler on a CPU.
+        tensorboard: Write TensorBoard events into `folder` too.
+        folder: Where checkpoints and the history go, one an epoch; None keeps none.
+        resume: Continue from the newest checkpoint in `folder`; ends with the same numbers as one uninterrupted run.
+        progress: Show a bar when standard error is a terminal.
+
+    Raises:
+        InputError: if a class is missing, there are fewer images than a batch, or a setting is not known.
+        TrainingError: if a loss or weight is not finite; says the step and the last good checkpoint.
+        DataError: if the folder cannot be written or a checkpoint cannot be read.
+    """
+    chosen = find_recipe(recipe)
+    if method not in METHODS:
+        raise InputError(f"A method must be one of {', '.join(METHODS)}; got {method!r}. Choose one of them.")
+    if resume and folder is None:
+        raise InputError(
+            "To resume, the folder of the first start is needed; got none. Give the same folder again."
+        )
+    how = optimisation_of(chosen, method)
+    check_trainable(table, how.batch_size, processes)
+    job = Job(
+        title=method,
+        model=build(chosen, method, table.image_size, table.channels, encoder=encoder, seed=seed),
+        table=table,
+        validation=validation,
+        optimisation=how,
+        resampling=chosen.resampling if method == "debiased" else None,
+        seed=seed,
+        folder=Path(folder) if folder is not None else None,
+        resume=resume,
+        settings={
+            "recipe": chosen.to_dict(),
+            "method": method,
+            "seed": seed,
+            "data": table.fingerprint,
+            "processes": processes,
+            "precision": precision,
+        },
+        compiled=compile,
+        tensorboard=tensorboard,
+        progress=progress,
+    )
+    outcome = _run(job, device=device, precision=precision, processes=processes)
+    job.model.to("cpu").eval()
+    return Fit(
+        job.model,
+        chosen,
+        method,
+        seed,
+        outcome.history,
+        outcome.validation,
+        outcome.weights,
+        outcome.steps,
+        outcome.seconds,
+    )
+
+
+def check_trainable(table: ImageTable, batch_size: int, processes: int = 1) -> None:
+    """Whether a two-class table can fill balanced batches.
+
+    Raises:
+        InputError: if it cannot; says what is missing.
+    """
+    wrong = np.setdiff1d(table.labels, (0, 1))
+    if wrong.size:
+        raise InputError(
+            f"Labels must be 1 (positive) or 0 (negative); got {wrong[:5].tolist()} too. Map the labels to 0 and 1."
+        )
+    positives, negatives = len(table.positives), len(table.negatives)
+    for name, count in (("positives (label 1)", positives), ("negatives (label 0)", negatives)):
+        if count == 0:
+            raise InputError(
+                f"Training needs positives and negatives; got no {name} among {len(table)} images. "
+                "Add images of that class."
+            )
+    if batch_size % (2 * processes):
+        raise InputError(
+            f"A batch of {batch_size} images cannot be shared by {processes} process(es), half positives each. "
+            f"Choose a batch size that is a multiple of {2 * processes}."
+        )
+    if len(table) < batch_size or min(positives, negatives) < batch_size // 2:
+        raise InputError(
+            f"A batch of {batch_size} needs {batch_size // 2} positives and as many negatives; got {positives} and "
+            f"{negatives}. Add images or choose a smaller batch size."
+        )
+
+
+def build(
+    chosen: Recipe,
+    method: str,
+    image_size: int,
+    channels: int,
+    *,
+    encoder: nn.Module | None = None,
+    seed: int = 0,
+) -> Any:
+    """The untrained model of a method, its weights drawn from the seed."""
+    shape = {"width": chosen.width, "depth": chosen.depth, "image_size": image_size, "channels": channels}
+    generator = torch.Generator().manual_seed(child_seed(seed, "weights"))
+    if method in ("debiased", "uniform"):
+        return DBVAE(
+            copy.deepcopy(encoder),
+            latent=chosen.latent,
+            reconstruction=chosen.reconstruction,
+            decoder_output=chosen.decoder_output,
+            kl_weight=chosen.kl_weight,
+            norm_momentum=chosen.norm_momentum,
+            generator=generator,
+            **shape,
+        )
+    if encoder is None:
+        return Classifier(StandardCNN(1, norm_momentum=chosen.norm_momentum, generator=generator, **shape))
+    network = copy.deepcopy(encoder)
+    head = glorot_linear(feature_count(network, channels, image_size), 1, generator)
+    return Classifier(nn.Sequential(network, head))
+
+
+def _run(job: Job, *, device: str, precision: str, processes: int) -> Outcome:
+    precision = "32-true" if precision == "auto" else precision
+    try:
+        fabric = Fabric(
+            accelerator=device,
+            devices=processes,
+            strategy="auto" if processes == 1 else "ddp_spawn",
+            precision=precision,  # type: ignore[arg-type]
+        )
+    except (ValueError, RuntimeError) as error:
+        raise InputError(
+            f"Expected a device and a precision that this machine has; got device {device!r}, precision "
+            f"{precision!r}, {processes} process(es): {error}. Try --device cpu --precision 32-true."
+        ) from error
+    if processes == 1:
+        return train(fabric, job)
+    return _run_in_processes(fabric, job)
+
+
+def _run_in_processes(fabric: Fabric, job: Job) -> Outcome:
+    """Workers hand their result over as a checkpoint: a file carries any size, a pipe does not."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = job.folder or Path(scratch)
+        try:
+            fabric.launch(partial(_worker, job=replace(job, folder=folder)))
+        except EquipoiseError:
+            raise
+        except Exception as error:
+            lines = [line for line in str(error).strip().splitlines() if line.strip()]
+            raise TrainingError(
+                f"A training process stopped: {lines[-1] if lines else error!r}. "
+                "Run with --processes 1 to see the error where it happens."
+            ) from error
+        path = latest_checkpoint(folder)
+        if path is None:
+            raise TrainingError("The training processes ended without a checkpoint. Run with --processes 1.")
+        checkpoint = read_checkpoint(path, job.settings)
+    job.model.load_state_dict(checkpoint.part("model"))
+    weights = checkpoint.part("sampling").get("weights")
+    state = checkpoint.state
+    return Outcome(
+        state["history"],
+        state["validation"],
+        None if weights is None else weights.numpy(),
+        state["steps"],
+        state["seconds"],
+    )
+
+
+def _worker(fabric: Fabric, job: Job) -> None:
+    # What was sent lies in memory that all workers share; each needs a model of its own.
+    train(fabric, replace(job, model=copy.deepcopy(job.model)))

@@ -1,0 +1,363 @@
+"""The training loop. It draws batches, asks the model for its losses and steps; it knows no method by name."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from equipoise.data import ImageTable
+from equipoise.errors import TrainingError
+from equipoise.nn import Losses, pixels
+from equipoise.resample import AdaptiveSampler
+from equipoise.seeds import child_seed
+from equipoise.train.augmentation import augmented
+from equipoise.train.checkpoint import (
+    Checkpoint,
+    flat_optimizer,
+    latest_checkpoint,
+    read_checkpoint,
+    remove_checkpoints,
+    restore_optimizer,
+    write_checkpoint,
+)
+from equipoise.train.log import History, Progress, tensorboard_writer, write_history
+from equipoise.train.rarity import Rarity
+from equipoise.train.recipe import Optimisation, Resampling
+
+__all__ = ["Job", "Outcome", "train"]
+
+LOG_EVERY = 20  # steps
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that one training run needs; it can be sent to another process.
+
+    Args:
+        title: Name of the run, for logs and messages.
+        model: What is trained.
+        table: What it is trained on.
+        validation: Scored after every epoch, never trained on; None scores nothing.
+        optimisation: How.
+        resampling: None draws positives uniformly.
+        seed: The one source of chance.
+        folder: Where checkpoints and logs go; None keeps none.
+        resume: Continue from the newest checkpoint, if there is one.
+        settings: What a checkpoint must agree with.
+        compiled: Compile the step.
+        tensorboard: Write TensorBoard events too.
+        progress: Show a bar on a terminal.
+    """
+
+    title: str
+    model: nn.Module
+    table: ImageTable
+    validation: ImageTable | None
+    optimisation: Optimisation
+    resampling: Resampling | None
+    seed: int
+    folder: Path | None = None
+    resume: bool = False
+    settings: dict[str, Any] = field(default_factory=dict)
+    compiled: bool = False
+    tensorboard: bool = False
+    progress: bool = True
+
+
+@dataclass
+class Outcome:
+    """What training leaves besides the model: history, last sampling weights, steps and seconds."""
+
+    history: History
+    validation: History
+    weights: NDArray[np.float64] | None
+    steps: int
+    seconds: float
+
+
+class _Step(nn.Module):
+    """Gives a model's `losses` the name `forward`, which engines and compilers wrap."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Losses:
+        losses: Losses = self.model.losses(images, labels, generator=generator)
+        return losses
+
+
+def optimizer_of(optimisation: Optimisation, model: nn.Module) -> torch.optim.Optimizer:
+    """The optimizer, with Keras' defaults where they differ from PyTorch's."""
+    rate, parameters = optimisation.learning_rate, model.parameters()
+    if optimisation.optimizer == "adagrad":
+        return torch.optim.Adagrad(parameters, rate, initial_accumulator_value=0.1, eps=1e-7)
+    if optimisation.optimizer == "adadelta":
+        return torch.optim.Adadelta(parameters, rate, rho=0.95, eps=1e-7)
+    if optimisation.optimizer == "adamw":
+        return torch.optim.AdamW(
+            parameters, rate, eps=1e-7, weight_decay=optimisation.weight_decay, fused=True
+        )
+    return torch.optim.Adam(parameters, rate, eps=1e-7, fused=True)
+
+
+def learning_rate(optimisation: Optimisation, step: int, steps: int) -> float:
+    """Rate at a step (0 = the first): constant, or a rise over the first quarter and a cosine to zero."""
+    peak = optimisation.learning_rate
+    if optimisation.schedule == "constant":
+        return peak
+    rise = max(1, steps // 4)
+    if step < rise:
+        return peak * (0.04 + 0.96 * (1 - math.cos(math.pi * step / rise)) / 2)
+    return peak * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise))) / 2
+
+
+def train(fabric: Fabric, job: Job) -> Outcome:
+    """Train the job's model in place.
+
+    Raises:
+        TrainingError: if a loss, gradient or weight is not finite.
+    """
+    how, table = job.optimisation, job.table
+    rank, replicas = fabric.global_rank, fabric.world_size
+    model: Any = job.model
+    sampler = AdaptiveSampler(
+        table.labels,
+        batch_size=how.batch_size,
+        seed=child_seed(job.seed, "sampler"),
+        rank=rank,
+        replicas=replicas,
+    )
+    per_epoch = len(sampler)
+    steps = per_epoch * how.epochs
+    body: nn.Module = _Step(model)
+    body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if job.compiled:
+        body = torch.compile(body)  # type: ignore[assignment]
+    optimizer = optimizer_of(how, model)
+    step_module, wrapped = fabric.setup(body, optimizer)
+    average = (
+        AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(how.average), use_buffers=True)  # type: ignore[no-untyped-call]
+        if how.average
+        else None
+    )
+    rarity = Rarity(job.resampling, table, fabric) if job.resampling else None
+    outcome = Outcome({"step": [], "epoch": [], "learning_rate": []}, {"epoch": []}, None, 0, 0.0)
+    start = 0
+    if job.folder is not None:
+        if job.resume:
+            start = _restore(job, model, optimizer, average, sampler, outcome)
+        elif rank == 0:
+            remove_checkpoints(job.folder)
+    if rarity and start == 0 and rarity.due(0):
+        outcome.weights = rarity.weights(model)
+        sampler.renew(outcome.weights)
+    events = tensorboard_writer(job.folder / "tensorboard") if job.tensorboard and job.folder else None
+
+    with Progress(job.title, steps, done=outcome.steps, shown=job.progress and rank == 0) as progress:
+        for epoch in range(start, how.epochs):
+            began = time.perf_counter()
+            chance = torch.Generator().manual_seed(child_seed(job.seed, "augmentation", epoch, rank))
+            noise = torch.Generator(fabric.device).manual_seed(child_seed(job.seed, "noise", epoch, rank))
+            watch = _Watch(job.title, epoch, fabric.device.type == "cpu", job.folder)
+            model.train()
+            for batch in sampler:
+                rows = np.asarray(batch)
+                images = torch.from_numpy(table.batch(rows)).to(fabric.device, non_blocking=True)
+                labels = torch.from_numpy(table.labels[rows]).to(fabric.device, non_blocking=True)
+                rate = learning_rate(how, outcome.steps, steps)
+                for group in wrapped.param_groups:
+                    group["lr"] = rate
+                losses = step_module(augmented(images, how.augmentation, generator=chance), labels, noise)
+                watch.see(outcome.steps, losses)
+                fabric.backward(losses.total)
+                if how.clip is not None:
+                    torch.nn.utils.clip_grad_norm_(model.parameters(), how.clip, error_if_nonfinite=False)
+                wrapped.step()
+                wrapped.zero_grad()
+                if average is not None:
+                    average.update_parameters(model)
+                if rarity:
+                    rarity.observe(rows, losses.codes)
+                outcome.steps += 1
+                if outcome.steps % LOG_EVERY == 0 or outcome.steps % per_epoch == 0:
+                    means = watch.flush()
+                    _append(
+                        outcome.history,
+                        {"step": outcome.steps, "epoch": epoch, "learning_rate": rate} | means,
+                    )
+                    speed = watch.steps / (time.perf_counter() - began)
+                    progress.step(outcome.steps, means["total"], speed)
+                    if events:
+                        for name, value in means.items():
+                            events.add_scalar(name, value, outcome.steps)
+            watch.finite(model)
+            final = epoch == how.epochs - 1
+            if final and average is not None:
+                model.load_state_dict(average.module.state_dict())
+            if rarity and not final and rarity.due(epoch + 1):
+                outcome.weights = rarity.weights(model)
+                sampler.renew(outcome.weights)
+            outcome.seconds += time.perf_counter() - began
+            if job.validation is not None and len(job.validation):
+                numbers = _validation(model, job.validation, fabric.device)
+                _append(outcome.validation, {"epoch": epoch} | numbers)
+                if events:
+                    for name, value in numbers.items():
+                        events.add_scalar(f"validation/{name}", value, outcome.steps)
+            if job.folder is not None:
+                if rank == 0:
+                    _save(job, epoch, model, optimizer, average, sampler, outcome)
+                fabric.barrier()
+    if events:
+        events.close()
+    return outcome
+
+
+class _Watch:
+    """Means of the losses for the log, and the guard against losses that are not finite."""
+
+    def __init__(self, title: str, epoch: int, at_once: bool, folder: Path | None) -> None:
+        self.title, self.epoch, self.at_once, self.folder = title, epoch, at_once, folder
+        self.steps = 0
+        self._seen: list[tuple[int, dict[str, Tensor]]] = []
+
+    def see(self, step: int, losses: Losses) -> None:
+        self.steps += 1
+        self._seen.append((step, {"total": losses.total.detach(), **losses.parts}))
+        if self.at_once:  # elsewhere, asking every step would make the device wait
+            self._check(*self._seen[-1])
+
+    def _check(self, step: int, parts: dict[str, Tensor]) -> None:
+        if not math.isfinite(float(parts["total"])):
+            raise self._stopped(step, "loss " + ", ".join(f"{n} {float(v):g}" for n, v in parts.items()))
+
+    def flush(self) -> dict[str, float]:
+        if not self.at_once:
+            for entry in self._seen:
+                self._check(*entry)
+        names = self._seen[0][1]
+        means = {name: sum(float(parts[name]) for _, parts in self._seen) / len(self._seen) for name in names}
+        self._seen = []
+        return means
+
+    def finite(self, model: nn.Module) -> None:
+        for name, tensor in model.state_dict().items():
+            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                raise self._stopped(self.steps, f"a weight that is not finite in {name}")
+
+    def _stopped(self, step: int, what: str) -> TrainingError:
+        checkpoint = latest_checkpoint(self.folder) if self.folder else None
+        kept = (
+            f"The last good checkpoint is {checkpoint}." if checkpoint else "No checkpoint was written yet."
+        )
+        return TrainingError(
+            f"Expected finite losses while training {self.title!r}; got {what} at step {step} "
+            f"(epoch {self.epoch + 1}). {kept} Try a smaller learning rate, gradient clipping (clip = 1), "
+            "precision 32-true, or look for broken images with `equipoise data`."
+        )
+
+
+def _append(history: History, numbers: dict[str, float]) -> None:
+    for name, value in numbers.items():
+        history.setdefault(name, []).append(float(value))
+
+
+def _validation(model: Any, table: ImageTable, device: torch.device) -> dict[str, float]:
+    logits = model_logits(model, table, device=device)
+    labels = table.labels
+    losses = np.logaddexp(0.0, np.where(labels == 1, -logits, logits))
+    return {
+        "classification": float(losses.mean()),
+        "accuracy": float(((logits >= 0) == (labels == 1)).mean()),
+    }
+
+
+def model_logits(
+    model: Any, table: ImageTable, *, device: torch.device, batch_size: int = 512
+) -> NDArray[np.float64]:
+    """Logits of all images, shape (n,), in evaluation mode; the mode that the model had is restored."""
+    training = model.training
+    model.eval()
+    out = np.empty(len(table), np.float64)
+    try:
+        with torch.inference_mode():
+            for start in range(0, len(table), batch_size):
+                rows = np.arange(start, min(start + batch_size, len(table)))
+                images = pixels(torch.from_numpy(table.batch(rows)).to(device))
+                out[rows] = model(images).double().cpu().numpy()
+    finally:
+        model.train(training)
+    return out
+
+
+def _save(
+    job: Job,
+    epoch: int,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: AveragedModel | None,
+    sampler: AdaptiveSampler,
+    outcome: Outcome,
+) -> None:
+    folder = job.folder or Path()
+    moments, rest = flat_optimizer(optimizer)
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    tensors |= {f"optimizer.{name}": value for name, value in moments.items()}
+    if average is not None:
+        tensors |= {f"average.{name}": value for name, value in average.state_dict().items()}
+    if outcome.weights is not None:
+        tensors["sampling.weights"] = torch.from_numpy(outcome.weights)
+    sampler_state = sampler.state_dict()
+    arrays = {key: value for key, value in sampler_state.items() if isinstance(value, np.ndarray)}
+    tensors |= {f"sampler.{key}": torch.from_numpy(value) for key, value in arrays.items()}
+    state = {
+        "epoch": epoch,
+        "steps": outcome.steps,
+        "seconds": outcome.seconds,
+        "history": outcome.history,
+        "validation": outcome.validation,
+        "optimizer": rest,
+        "sampler": {key: value for key, value in sampler_state.items() if key not in arrays},
+    }
+    write_checkpoint(folder, epoch, Checkpoint(tensors, state, job.settings))
+    write_history(folder / "history.csv", outcome.history)
+    if outcome.validation["epoch"]:
+        write_history(folder / "validation.csv", outcome.validation)
+
+
+def _restore(
+    job: Job,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: AveragedModel | None,
+    sampler: AdaptiveSampler,
+    outcome: Outcome,
+) -> int:
+    """Bring everything back to where the newest checkpoint was; the epoch to go on with."""
+    path = latest_checkpoint(job.folder) if job.folder else None
+    if path is None:
+        return 0
+    checkpoint = read_checkpoint(path, job.settings)
+    state = checkpoint.state
+    model.load_state_dict(checkpoint.part("model"))
+    restore_optimizer(optimizer, checkpoint.part("optimizer"), state["optimizer"])
+    if average is not None:
+        average.load_state_dict(checkpoint.part("average"))
+    arrays = {key: value.numpy() for key, value in checkpoint.part("sampler").items()}
+    sampler.load_state_dict({**state["sampler"], **arrays})
+    weights = checkpoint.part("sampling").get("weights")
+    outcome.weights = None if weights is None else weights.numpy()
+    outcome.history, outcome.validation = state["history"], state["validation"]
+    outcome.steps, outcome.seconds = state["steps"], state["seconds"]
+    return int(state["epoch"]) + 1

@@ -1,0 +1,146 @@
+"""From latent codes to the weights of the next epoch, without a second pass over what was just seen."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import nn
+
+from equipoise.data import ImageTable
+from equipoise.nn import pixels
+from equipoise.resample import capsa_rule, sampling_weights
+from equipoise.train.recipe import Resampling
+
+__all__ = ["Rarity", "latent_codes"]
+
+IN_MEMORY = 1 << 28  # bytes of codes; more go to a temporary file
+CHUNK = 512
+
+
+def latent_codes(
+    model: Any, table: ImageTable, rows: NDArray[np.int64], *, device: torch.device, errors: bool = False
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Latent means of some images, shape (n, k), and if asked for their reconstruction errors, shape (n,).
+
+    Pixels are scaled as in training, batch norm uses its running statistics, and the mode that the model
+    had is restored.
+    """
+    training = model.training
+    model.eval()
+    codes: NDArray[np.float32] | None = None
+    lost = np.zeros(len(rows), np.float32) if errors else None
+    try:
+        with torch.inference_mode():
+            for start in range(0, len(rows), CHUNK):
+                images = pixels(torch.from_numpy(table.batch(rows[start : start + CHUNK])).to(device))
+                mean = model.encode(images).mean
+                if codes is None:
+                    codes = _store(len(rows), mean.shape[1])
+                codes[start : start + CHUNK] = mean.float().cpu().numpy()
+                if lost is not None:
+                    error = (model.decode(mean) - images).abs().mean((1, 2, 3))
+                    lost[start : start + CHUNK] = error.float().cpu().numpy()
+    finally:
+        model.train(training)
+    return codes if codes is not None else np.zeros((0, model.latent), np.float32), lost
+
+
+def _store(rows: int, dimensions: int) -> NDArray[np.float32]:
+    if rows * dimensions * 4 <= IN_MEMORY:
+        return np.zeros((rows, dimensions), np.float32)
+    file = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as its memory map)
+    return np.memmap(file, np.float32, "w+", shape=(rows, dimensions))
+
+
+class Rarity:
+    """Codes of the positives, kept while training, and the sampling weights that follow from them.
+
+    Args:
+        settings: The resampling part of the recipe.
+        table: What is trained on; its positives are what is weighted.
+        fabric: Knows the device and the other processes.
+    """
+
+    def __init__(self, settings: Resampling, table: ImageTable, fabric: Fabric) -> None:
+        self.settings, self.table, self.fabric = settings, table, fabric
+        self.positives = table.positives
+        self._place = np.full(len(table), -1, np.int64)
+        self._place[self.positives] = np.arange(len(self.positives))
+        self._codes: NDArray[np.float32] | None = None
+        self._seen = np.zeros(len(self.positives), bool)
+
+    def due(self, epoch: int) -> bool:
+        """Whether new weights are wanted before this epoch (0 = the first)."""
+        first = epoch == self.settings.warmup
+        return first or (self.settings.renew == "every-epoch" and epoch > self.settings.warmup)
+
+    def observe(self, rows: NDArray[np.int64], codes: torch.Tensor | None) -> None:
+        """Keep the codes of a training batch, if the recipe harvests."""
+        if not self.settings.harvest or codes is None:
+            return
+        places = self._place[rows]
+        positive = places >= 0
+        if self._codes is None:
+            self._codes = _store(len(self.positives), codes.shape[1])
+        self._codes[places[positive]] = codes.float().cpu().numpy()[positive]
+        self._seen[places[positive]] = True
+
+    def weights(self, model: nn.Module) -> NDArray[np.float64]:
+        """Weights over the positives that sum to 1; codes that no batch brought are encoded now."""
+        missing = np.flatnonzero(~self._seen)
+        wanted = self.settings.rule == "capsa"
+        mine = missing[self.fabric.global_rank :: self.fabric.world_size]
+        codes, errors = latent_codes(
+            model, self.table, self.positives[mine], device=self.fabric.device, errors=wanted
+        )
+        if self._codes is None and len(mine) == len(self.positives):
+            whole = codes  # one process, nothing harvested: no second copy
+        else:
+            whole = _store(len(self.positives), codes.shape[1]) if self._codes is None else self._codes
+            whole[mine] = codes
+            if self.fabric.world_size > 1:
+                self._share(whole, mine)
+        if errors is not None:
+            everything = np.zeros(len(self.positives), np.float32)
+            everything[mine] = errors
+            errors = self._sum(everything)
+        self._codes, self._seen = None, np.zeros(len(self.positives), bool)
+        settings = self.settings
+        rule: Any = settings.rule
+        if errors is not None:
+            rule = partial(
+                capsa_rule,
+                reconstruction_errors=errors,
+                bins=settings.bins,
+                queue=settings.queue or len(errors),
+            )
+        return sampling_weights(
+            whole,
+            rule=rule,
+            bins=settings.bins,
+            smoothing=settings.smoothing,
+            ess=settings.ess,
+            max_weight=settings.max_weight,
+        )
+
+    def _share(self, codes: NDArray[np.float32], encoded: NDArray[np.int64]) -> None:
+        """Bring together what each process has seen; a row that two have seen gets the mean of both."""
+        known = self._seen.copy()
+        known[encoded] = True
+        counts = self._sum(known.astype(np.float32))
+        for start in range(0, len(codes), 65536):
+            part = slice(start, start + 65536)
+            codes[part] = self._sum(codes[part] * known[part, None]) / np.maximum(counts[part], 1)[:, None]
+
+    def _sum(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self.fabric.world_size == 1:
+            return values
+        total = self.fabric.all_reduce(torch.from_numpy(values).to(self.fabric.device), reduce_op="sum")
+        summed: NDArray[np.float32] = total.cpu().numpy()  # type: ignore[union-attr]
+        return summed

@@ -1,0 +1,102 @@
+"""A trained model as two files: `model.safetensors` and `config.json`. Nothing is pickled."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from equipoise.errors import DataError, InputError
+from equipoise.files import replacing, write_json
+from equipoise.train.fit import METHODS, Fit, build
+from equipoise.train.recipe import Recipe
+
+__all__ = ["SavedModel", "load_model", "save_model"]
+
+FORMAT = "equipoise-model-1"
+
+
+class SavedModel:
+    """What `load_model` gives back.
+
+    Args:
+        model: In evaluation mode on the CPU.
+        config: Format, method, recipe, image_size, channels, seed, versions.
+    """
+
+    def __init__(self, model: Any, config: dict[str, Any]) -> None:
+        self.model, self.config = model, config
+
+
+def save_model(fitted: Fit, folder: Path | str, *, image_size: int, channels: int) -> None:
+    """Write a model into a folder, atomically, the weights first.
+
+    Raises:
+        DataError: if the folder cannot be written.
+    """
+    folder = Path(folder)
+    tensors = {name: value.detach().cpu().contiguous() for name, value in fitted.model.state_dict().items()}
+    with replacing(folder / "model.safetensors") as temporary:
+        try:
+            save_file(tensors, temporary)
+        except SafetensorError as error:
+            raise OSError(28 if "No space" in str(error) else 5, str(error)) from error
+    config = {
+        "format": FORMAT,
+        "method": fitted.method,
+        "recipe": fitted.recipe.to_dict(),
+        "seed": fitted.seed,
+        "image_size": image_size,
+        "channels": channels,
+        "torch": torch.__version__,
+    }
+    write_json(folder / "config.json", config)
+
+
+def load_model(folder: Path | str, *, encoder: nn.Module | None = None) -> SavedModel:
+    """Read a model that `save_model` wrote.
+
+    Args:
+        folder: Holds `model.safetensors` and `config.json`.
+        encoder: The network that was trained in place of the standard CNN, if one was.
+
+    Raises:
+        DataError: if a file is missing, broken or of another version.
+        InputError: if the weights do not fit, for example because `encoder` is missing.
+    """
+    folder = Path(folder)
+    try:
+        config = json.loads((folder / "config.json").read_text())
+        found = config.get("format") if isinstance(config, dict) else None
+        if found != FORMAT:
+            raise DataError(
+                f"Expected a model of version {FORMAT!r} in {folder}; got {found!r}. "
+                "Read it with the version of equipoise that wrote it, or train again."
+            )
+        tensors = load_file(folder / "model.safetensors")
+    except (OSError, ValueError, SafetensorError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(
+            f"Expected config.json and model.safetensors of a trained model in {folder}; got: {error}. "
+            "Give the folder of a finished run or of one of its models."
+        ) from error
+    if config["method"] not in METHODS:
+        raise DataError(
+            f"Expected a method among {', '.join(METHODS)} in {folder}; got {config['method']!r}."
+        )
+    chosen = Recipe.from_dict(config["recipe"])
+    model = build(chosen, config["method"], config["image_size"], config["channels"], encoder=encoder)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise InputError(
+            f"The weights in {folder} do not fit the network: {str(error).splitlines()[0]} "
+            "If the model was trained with an encoder of your own, pass the same one as `encoder`."
+        ) from error
+    return SavedModel(model.eval(), config)

@@ -1,0 +1,243 @@
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import equipoise
+from equipoise.data import ImageTable
+from equipoise.errors import InputError, TrainingError
+from equipoise.resample import effective_sample_size
+from equipoise.train import METHODS, Optimisation, Recipe, Resampling, fit, load_model, predict, save_model
+from equipoise.train import loop as loop_module
+from equipoise.train.loop import learning_rate
+from equipoise.train.rarity import latent_codes
+
+SMALL = Optimisation(learning_rate=2e-3, batch_size=16, epochs=2)
+TINY = Recipe(
+    "tiny",
+    plain=SMALL,
+    debiased=SMALL,
+    resampling=Resampling(rule="equipoise", ess=0.7, max_weight=5.0),
+    width=4,
+    depth=2,
+    latent=6,
+    norm_momentum=0.1,
+)
+
+
+def with_(recipe, **changes):
+    parts = {name: changes.pop(name) for name in ("debiased", "resampling", "plain") if name in changes}
+    for name, values in parts.items():
+        changes[name] = dataclasses.replace(getattr(recipe, name), **values)
+    return dataclasses.replace(recipe, **changes)
+
+
+def weights_of(fitted):
+    return torch.cat([p.detach().reshape(-1) for p in fitted.model.parameters()])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_learns(scene, method):
+    recipe = with_(TINY, debiased={"epochs": 6}, plain={"epochs": 6})
+    fitted = fit(scene(400, noise=0.05), recipe, method=method, validation=scene(60, seed=9, noise=0.05))
+    assert fitted.steps == 6 * 25
+    assert fitted.history["total"][-1] < fitted.history["total"][0]
+    assert len(fitted.validation["accuracy"]) == 6
+    assert (fitted.weights is not None) == (method == "debiased")
+    test = scene(200, seed=5, noise=0.05)
+    right = (predict(fitted.model, test) > 0.5) == (test.labels == 1)
+    assert right.mean() > 0.75
+
+
+def test_all_named_recipes_run(scene):
+    for name in equipoise.train.RECIPES:
+        recipe = equipoise.train.recipe(name)
+        small = with_(recipe, width=4, depth=2, latent=8, debiased={"epochs": 2})
+        fitted = fit(scene(160), small)
+        assert fitted.weights is not None
+        assert math.isclose(fitted.weights.sum(), 1, abs_tol=1e-6)
+        assert np.isfinite(fitted.history["total"]).all()
+
+
+def test_same_seed_same_model_other_seed_other(scene):
+    table = scene()
+    one, again, other = (fit(table, TINY, seed=seed) for seed in (3, 3, 4))
+    assert torch.equal(weights_of(one), weights_of(again))
+    assert one.history == again.history
+    assert not torch.equal(weights_of(one), weights_of(other))
+
+
+def test_the_weights_have_the_effective_sample_size_asked_for(scene):
+    fitted = fit(scene(), TINY)
+    assert fitted.weights.shape == (120,)
+    assert abs(effective_sample_size(fitted.weights) - 0.7) < 0.02
+    assert fitted.weights.max() * 120 <= 5.0 + 1e-6
+
+
+@pytest.mark.parametrize("harvest", [False, True])
+@pytest.mark.parametrize("average", [None, 0.9])
+def test_resume_ends_with_the_numbers_of_an_uninterrupted_run(scene, tmp_path, monkeypatch, harvest, average):
+    recipe = with_(
+        TINY,
+        debiased={
+            "epochs": 3,
+            "augmentation": ("flip", "light"),
+            "average": average,
+            "schedule": "one-cycle",
+        },
+        resampling={"harvest": harvest},
+    )
+    table, validation = scene(), scene(40, seed=2)
+    whole = fit(table, recipe, validation=validation, folder=tmp_path / "whole")
+    real, calls = loop_module.augmented, []
+
+    def interrupted(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == 25:  # in the middle of the second epoch
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(loop_module, "augmented", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fit(table, recipe, validation=validation, folder=tmp_path / "part")
+    monkeypatch.setattr(loop_module, "augmented", real)
+    resumed = fit(table, recipe, validation=validation, folder=tmp_path / "part", resume=True)
+    assert torch.equal(weights_of(whole), weights_of(resumed))
+    assert whole.history == resumed.history
+    assert whole.validation == resumed.validation
+    np.testing.assert_array_equal(whole.weights, resumed.weights)
+    again = fit(table, recipe, validation=validation, folder=tmp_path / "part", resume=True)
+    assert torch.equal(weights_of(whole), weights_of(again))
+
+
+def test_resume_with_other_data_is_refused(scene, tmp_path):
+    fit(scene(), TINY, folder=tmp_path)
+    with pytest.raises(InputError, match=r"other settings \(data differ\)"):
+        fit(scene(seed=1), TINY, folder=tmp_path, resume=True)
+
+
+def test_a_nan_stops_with_the_step_the_checkpoint_and_what_to_try(scene, tmp_path, monkeypatch):
+    real, calls = loop_module.augmented, []
+
+    def poisoned(*args, **kwargs):
+        calls.append(1)
+        return real(*args, **kwargs) * (float("nan") if len(calls) == 20 else 1)
+
+    monkeypatch.setattr(loop_module, "augmented", poisoned)
+    with pytest.raises(TrainingError) as caught:
+        fit(scene(), TINY, folder=tmp_path)
+    message = str(caught.value)
+    assert "at step 19 (epoch 2)" in message
+    assert "epoch-0000.safetensors" in message
+    assert "smaller learning rate" in message
+
+
+def test_a_diverging_run_stops(scene):
+    wild = with_(TINY, debiased={"learning_rate": 1e25})
+    with pytest.raises(TrainingError, match=r"not finite|finite losses"):
+        fit(scene(), wild, method="uniform")
+
+
+def test_model_files_round_trip(scene, tmp_path):
+    table = scene()
+    fitted = fit(table, TINY)
+    save_model(fitted, tmp_path, image_size=16, channels=3)
+    saved = load_model(tmp_path)
+    np.testing.assert_array_equal(predict(saved.model, table), predict(fitted.model, table))
+    assert saved.config["recipe"]["name"] == "tiny"
+
+
+def test_an_encoder_of_the_users_own(scene, tmp_path):
+    encoder = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(256, 12))
+    before = encoder[0].weight.clone()
+    for method in ("debiased", "plain"):
+        fitted = fit(scene(), TINY, encoder=encoder, method=method)
+        assert torch.equal(encoder[0].weight, before)
+        save_model(fitted, tmp_path / method, image_size=16, channels=3)
+        with pytest.raises(InputError, match="pass the same one as `encoder`"):
+            load_model(tmp_path / method)
+        saved = load_model(tmp_path / method, encoder=encoder)
+        np.testing.assert_array_equal(predict(saved.model, scene()), predict(fitted.model, scene()))
+
+
+def test_codes_use_evaluation_mode_and_the_mode_comes_back(scene):
+    table, fitted = scene(), fit(scene(), TINY)
+    model = fitted.model.train()
+    rows = table.positives[:10]
+    together, errors = latent_codes(model, table, rows, device=torch.device("cpu"), errors=True)
+    assert model.training
+    alone, _ = latent_codes(model, table, rows[3:4], device=torch.device("cpu"))
+    np.testing.assert_allclose(together[3:4], alone, atol=1e-6)
+    assert errors.shape == (10,)
+    assert (errors > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (np.ones(40, int), r"no negatives \(label 0\)"),
+        (np.zeros(40, int), r"no positives \(label 1\)"),
+        (np.arange(40) % 3, r"must be 1 \(positive\) or 0 \(negative\); got \[2\]"),
+        (np.arange(40) < 5, "needs 8 positives and as many negatives; got 5 and 35"),
+    ],
+)
+def test_tables_that_cannot_be_trained_on(labels, words):
+    table = ImageTable.from_arrays(
+        np.random.default_rng(0).integers(0, 255, (40, 16, 16, 3), np.uint8), labels
+    )
+    with pytest.raises(InputError, match=words):
+        fit(table, TINY)
+
+
+def test_settings_that_do_not_exist(scene):
+    with pytest.raises(InputError, match="method must be one of"):
+        fit(scene(), TINY, method="debias")
+    with pytest.raises(InputError, match="device and a precision"):
+        fit(scene(), TINY, device="abacus")
+    with pytest.raises(InputError, match="multiple of 6"):
+        fit(scene(), TINY, processes=3)
+    with pytest.raises(InputError, match="folder of the first start"):
+        fit(scene(), TINY, resume=True)
+
+
+def test_one_cycle_rises_and_falls_and_constant_does_not():
+    how = Optimisation(learning_rate=1.0, schedule="one-cycle")
+    rates = [learning_rate(how, step, 100) for step in range(100)]
+    assert max(rates) == rates[25] == 1.0
+    assert np.all(np.diff(rates[:26]) > 0)
+    assert np.all(np.diff(rates[25:]) < 0)
+    assert rates[-1] < 0.01
+    assert {learning_rate(Optimisation(learning_rate=0.3), step, 9) for step in range(9)} == {0.3}
+
+
+def test_bf16_trains_close_to_full_precision(scene):
+    full, half = (fit(scene(), TINY, precision=p) for p in ("32-true", "bf16-mixed"))
+    assert not torch.equal(weights_of(full), weights_of(half))
+    assert abs(full.history["total"][-1] - half.history["total"][-1]) < 0.1
+
+
+@pytest.mark.slow
+def test_two_processes_stay_in_step(scene, tmp_path):
+    fitted = fit(scene(), TINY, processes=2, folder=tmp_path)
+    assert fitted.steps == 2 * 15
+    assert np.isfinite(fitted.history["total"]).all()
+    assert abs(effective_sample_size(fitted.weights) - 0.7) < 0.02
+    again = fit(scene(), TINY, processes=2)
+    torch.testing.assert_close(weights_of(fitted), weights_of(again), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_an_error_in_a_process_is_told(scene, monkeypatch, tmp_path):
+    wild = with_(TINY, debiased={"learning_rate": 1e25})
+    with pytest.raises(TrainingError, match="--processes 1"):
+        fit(scene(), wild, method="uniform", processes=2)
+
+
+def test_tensorboard_events_are_written(scene, tmp_path):
+    pytest.importorskip("tensorboard")
+    fit(scene(), TINY, folder=tmp_path, tensorboard=True)
+    assert list((tmp_path / "tensorboard").glob("events*"))
+    assert (tmp_path / "history.csv").read_text().startswith("step,epoch,learning_rate,total")
