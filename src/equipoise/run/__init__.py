@@ -1,0 +1,25 @@
+"""Jobs: from sources to a folder with models, numbers and a report. Each is a function; the commands call them."""
+
+from equipoise.run.debias import debias
+from equipoise.run.engine import Engine
+from equipoise.run.evaluate import evaluate
+from equipoise.run.look import described, look
+from equipoise.run.score import score
+from equipoise.run.sources import Reading
+from equipoise.run.train import Trained, train
+from equipoise.run.tuning import lines_of, tuned, tuning
+
+__all__ = [
+    "Engine",
+    "Reading",
+    "Trained",
+    "debias",
+    "described",
+    "evaluate",
+    "lines_of",
+    "look",
+    "score",
+    "train",
+    "tuned",
+    "tuning",
+]

@@ -1,0 +1,42 @@
+"""The commands under one roof."""
+
+from __future__ import annotations
+
+from cyclopts import App
+
+import equipoise
+from equipoise.cli.data import data
+from equipoise.cli.debias import debias
+from equipoise.cli.evaluate import evaluate
+from equipoise.cli.recipes import recipes
+from equipoise.cli.report import report
+from equipoise.cli.score import score
+from equipoise.cli.settings import apply_config
+from equipoise.cli.train import train
+
+__all__ = ["app"]
+
+HELP = "\n\n".join(
+    (
+        "Find, measure and fix what an image classifier has not seen enough of, without demographic labels.",
+        "`equipoise debias` trains a plain and a debiased classifier and shows what changed, by group; without data "
+        "it works on an embedded set. Every command takes its settings from flags or from one TOML file (--config).",
+        "Exit codes: 0 done; 1 the work failed (training, a full disk, a defect); 2 flags, settings or data are not "
+        "as expected; 130 stopped by Ctrl-C; 141 whoever read the output has gone.",
+    )
+)
+
+app = App(
+    name="equipoise",
+    help=HELP,
+    help_format="plaintext",
+    version=equipoise.__version__,
+    config=apply_config,
+    print_error=False,
+    exit_on_error=False,
+    verbose=False,
+    suppress_keyboard_interrupt=False,
+    result_action="return_value",
+)
+for command in (debias, train, evaluate, score, report, recipes, data):
+    app.command(command)

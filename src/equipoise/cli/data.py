@@ -1,0 +1,64 @@
+"""`equipoise data`: look at a source before training on it."""
+
+# ruff: noqa: B008  (the flags' defaults are frozen)
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from equipoise.cli.settings import EVALUATION, FOLDER, TRAINING, Data, General, Names, Planted, Reading
+
+__all__ = ["data"]
+
+
+def data(
+    source: str | None = None,
+    /,
+    *,
+    data: Data = Data(),
+    planted: Planted = Planted(),
+    groups: Annotated[Names, Parameter(group=EVALUATION)] = (),
+    seed: Annotated[int, Parameter(group=TRAINING)] = 0,
+    reading: Reading = Reading(max_rejected=1.0),
+    sheet: Annotated[Path | None, Parameter(group=FOLDER, metavar="FILE.png")] = None,
+    shown: Annotated[int, Parameter(group=FOLDER)] = 64,
+    rejected: Annotated[Path | None, Parameter(group=FOLDER, metavar="FILE.csv")] = None,
+    general: General = General(),
+) -> int:
+    """Count images and groups, show what cannot be read, draw a contact sheet. Without a source: the embedded set.
+
+    Args:
+        source: One source with labels, as --data; pictures without labels come by --positives or --negatives.
+        groups: Columns to count; all with at most 20 values if not given.
+        seed: Of the embedded set, and of which images are shown.
+        sheet: Write a contact sheet of some images there.
+        shown: Images on it, half of them positives.
+        rejected: Write path and reason of every unreadable picture there.
+    """
+    from equipoise import run
+    from equipoise.cli.conversion import reading_of
+    from equipoise.errors import InputError
+
+    if source is not None and data.data is not None:
+        raise InputError("Expected one source; got one as argument and another as --data. Give one of them.")
+    sources = asdict(data) | ({"data": source} if source is not None else {})
+    table = run.look(
+        **sources,
+        images=planted.images,
+        reading=reading_of(reading),
+        groups=groups,
+        seed=seed,
+        sheet=sheet,
+        shown=shown,
+        rejected=rejected,
+        progress=not general.quiet,
+    )
+    print("\n".join(run.described(table, groups)))
+    for label, path in (("Contact sheet", sheet), ("Rejected pictures", rejected)):
+        if path is not None:
+            print(f"{label}: {path}")
+    return 0

@@ -1,0 +1,74 @@
+"""`equipoise debias`: the main job."""
+
+# ruff: noqa: B008  (the flags' defaults are frozen)
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from equipoise.cli.settings import (
+    EVALUATION,
+    FOLDER,
+    Continuing,
+    Data,
+    Evaluation,
+    General,
+    Machine,
+    Planted,
+    Reading,
+    Test,
+    Training,
+)
+
+__all__ = ["debias"]
+
+
+def debias(
+    *,
+    data: Data = Data(),
+    planted: Planted = Planted(),
+    test: Test = Test(),
+    evaluation: Evaluation = Evaluation(),
+    controls: Annotated[bool, Parameter(group=EVALUATION)] = True,
+    training: Training = Training(),
+    reading: Reading = Reading(),
+    machine: Machine = Machine(),
+    out: Annotated[Path, Parameter(group=FOLDER)] = Path("runs/debias"),
+    continuing: Continuing = Continuing(),
+    general: General = General(),
+) -> int:
+    """Train a plain and a debiased classifier and show, by group, what changed.
+
+    Without any data an embedded set is drawn whose hidden rare groups are known.
+
+    Args:
+        controls: Train what tells the causes of a change apart: the plain network trained as long, and the debiased
+            model's losses with uniform sampling.
+        out: Folder for everything that the run leaves behind: report.html, record.json, the models, scores.parquet.
+    """
+    from equipoise import report, run
+    from equipoise.cli.conversion import engine_of, reading_of, recipe_of, teller
+    from equipoise.cli.invocation import command_line
+
+    record = run.debias(
+        **asdict(data),
+        **asdict(test),
+        images=planted.images,
+        reading=reading_of(reading),
+        **asdict(evaluation),
+        controls=controls,
+        recipe=recipe_of(training),
+        seed=training.seed,
+        engine=engine_of(machine, general),
+        out=out,
+        **asdict(continuing),
+        tell=teller(general),
+        command=command_line(),
+    )
+    print(report.text(record))
+    print(f"\nReport: {out / 'report.html'}")
+    return 0

@@ -1,0 +1,105 @@
+"""`main`: from arguments to an exit code. An error is one clear message; its traceback comes with --debug."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+from collections.abc import Iterator, Sequence
+
+from cyclopts import CycloptsError
+
+from equipoise.cli.invocation import ARGUMENTS
+from equipoise.errors import DataError, EquipoiseError, InputError, MissingExtraError
+
+__all__ = ["main"]
+
+DONE, FAILED, BAD_INPUT, STOPPED, NO_READER = 0, 1, 2, 130, 141
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: Arguments without the program's name; those of the process if None.
+
+    Returns:
+        0 done; 1 the work failed; 2 flags, settings or data are not as expected; 130 stopped by Ctrl-C;
+        141 whoever read the output has gone.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(arguments)
+    except (Exception, KeyboardInterrupt) as error:
+        if "--debug" in arguments and not isinstance(error, CycloptsError | BrokenPipeError):
+            import traceback
+
+            traceback.print_exception(error)
+        return _explain(error, arguments)
+
+
+def _run(arguments: list[str]) -> int:
+    from equipoise.cli.app import app
+
+    ARGUMENTS.set(tuple(arguments))
+    code = app(arguments)
+    sys.stdout.flush()
+    return code if isinstance(code, int) else DONE
+
+
+def _explain(error: BaseException, arguments: list[str]) -> int:
+    """Say on stderr what went wrong, and give the exit code."""
+    match error:
+        case BrokenPipeError():
+            with contextlib.suppress(OSError, ValueError):  # or the interpreter complains as it ends
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return NO_READER
+        case KeyboardInterrupt():
+            _say("Stopped.", *_notes(error))
+            return STOPPED
+        case CycloptsError():
+            command = next((word for word in arguments[:1] if not word.startswith("-")), "")
+            _say(
+                f"{error}", f"`{' '.join(filter(None, ('equipoise', command)))} --help` lists what there is."
+            )
+            return BAD_INPUT
+        case EquipoiseError():
+            _say(f"{error}", *_notes(error))
+            wrong = isinstance(error, InputError | DataError | MissingExtraError)
+            return BAD_INPUT if wrong and not _disk_full(error) else FAILED
+        case OSError() if _disk_full(error):
+            where = f" at {error.filename}" if error.filename else ""
+            _say(
+                f"Expected room to write{where}; the disk is full. Free some space and try again.",
+                *_notes(error),
+            )
+            return FAILED
+        case MemoryError():
+            _say("The memory is used up. Try a smaller --batch-size or --image-size.", *_notes(error))
+            return FAILED
+        case _:
+            text = f"{type(error).__name__}: {error}".strip(": ")
+            _say(f"Something unexpected went wrong: {text}", *_notes(error))
+            if "--debug" not in arguments:
+                _say("The same command with --debug shows where; please report it with that output.")
+            return FAILED
+
+
+def _say(*lines: str) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        print(*lines, sep="\n", file=sys.stderr, flush=True)
+
+
+def _notes(error: BaseException) -> list[str]:
+    return list(getattr(error, "__notes__", ()))
+
+
+def _disk_full(error: BaseException) -> bool:
+    return any(isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EDQUOT) for e in _chain(error))
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

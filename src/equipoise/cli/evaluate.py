@@ -1,0 +1,59 @@
+"""`equipoise evaluate`: saved models on data."""
+
+# ruff: noqa: B008  (the flags' defaults are frozen)
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from equipoise.cli.settings import ENGINE, EVALUATION, FOLDER, Data, Evaluation, General, Reading
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    models: Annotated[tuple[Path, ...], Parameter(negative=(), consume_multiple=True)],
+    /,
+    *,
+    data: Data = Data(),
+    evaluation: Evaluation = Evaluation(),
+    seed: Annotated[int, Parameter(group=EVALUATION)] = 0,
+    reading: Reading = Reading(),
+    device: Annotated[str, Parameter(group=ENGINE)] = "auto",
+    out: Annotated[Path, Parameter(group=FOLDER)] = Path("runs/evaluate"),
+    overwrite: Annotated[bool, Parameter(group=FOLDER, negative=(), show_default=False)] = False,
+    general: General = General(),
+) -> int:
+    """Measure saved models on the same images, by group; the first one is the baseline of the others.
+
+    Args:
+        models: Folders of models: a run's folder, or RUN/models/NAME.
+        seed: Of the bootstrap.
+        device: auto, cpu, cuda or mps.
+        out: Folder for record.json, report.html and scores.parquet.
+        overwrite: Replace the evaluation that lies in the folder.
+    """
+    from equipoise import report, run
+    from equipoise.cli.conversion import reading_of, teller
+    from equipoise.cli.invocation import command_line
+
+    record = run.evaluate(
+        models,
+        **asdict(data),
+        reading=reading_of(reading),
+        **asdict(evaluation),
+        seed=seed,
+        device=device,
+        progress=not general.quiet,
+        out=out,
+        overwrite=overwrite,
+        tell=teller(general),
+        command=command_line(),
+    )
+    print(report.text(record))
+    print(f"\nReport: {out / 'report.html'}")
+    return 0

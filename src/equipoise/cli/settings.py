@@ -1,0 +1,242 @@
+"""The flags, grouped as people think of them, and the one settings file that can stand in for them.
+
+A settings file is flat TOML; its keys are the flags without the dashes in front (`batch-size` or `batch_size`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Group, Parameter, Token
+from cyclopts.argument import update_argument_collection
+
+from equipoise.errors import DataError, InputError
+
+if TYPE_CHECKING:
+    from cyclopts import App
+    from cyclopts.argument import ArgumentCollection
+
+__all__ = [
+    "ENGINE",
+    "EVALUATION",
+    "FOLDER",
+    "TRAINING",
+    "Continuing",
+    "Data",
+    "Evaluation",
+    "General",
+    "Machine",
+    "Names",
+    "Planted",
+    "Reading",
+    "Test",
+    "Training",
+    "apply_config",
+]
+
+
+def _names(_type: Any, tokens: Sequence[Token]) -> tuple[str, ...]:
+    """Names given as "race,gender", as "race gender", or one a flag; "" is none at all."""
+    parts = (part.strip() for token in tokens for part in token.value.split(","))
+    return tuple(dict.fromkeys(part for part in parts if part))
+
+
+Names = Annotated[
+    tuple[str, ...],
+    Parameter(converter=_names, negative=(), consume_multiple=True, metavar="NAMES", show_default=False),
+]
+
+DATA = Group.create_ordered("Data")
+TEST = Group.create_ordered("Test data")
+READING = Group.create_ordered("Reading")
+EVALUATION = Group.create_ordered("Evaluation")
+TRAINING = Group.create_ordered("Training")
+ENGINE = Group.create_ordered("Machine")
+FOLDER = Group.create_ordered("Folder")
+GENERAL = Group.create_ordered("General")
+
+
+@Parameter(name="*", group=DATA)
+@dataclass(frozen=True)
+class Data:
+    """What to work on."""
+
+    positives: str | None = None
+    """Images of the class to be found (faces): a folder, a CSV or Parquet file, or a known data set's folder."""
+    negatives: str | None = None
+    """Images without it."""
+    data: str | None = None
+    """One source that holds both, with labels, in place of the two."""
+
+
+@Parameter(name="*", group=DATA)
+@dataclass(frozen=True)
+class Planted:
+    """What to work on when nothing was given."""
+
+    images: int = 20000
+    """Images of the embedded set, which is drawn when no data are given."""
+
+
+@Parameter(name="*", group=TEST)
+@dataclass(frozen=True)
+class Test:
+    """What to test on."""
+
+    test_positives: str | None = None
+    """Test images of the class; without test data a share of the data is held out."""
+    test_negatives: str | None = None
+    """Test images without it."""
+    test_data: str | None = None
+    """One test source that holds both."""
+    test_share: float = 0.2
+    """Share held out for testing when no test data are given."""
+    validation_share: float = 0.0
+    """Share of the data held out for validation curves; no choice is ever made on it."""
+
+
+@Parameter(name="*", group=READING)
+@dataclass(frozen=True)
+class Reading:
+    """How sources are read."""
+
+    format: str | None = None
+    """folder, manifest, parquet, lab-hdf5, lab-faces, celeba, fairface, utkface or ppb; found out if not given."""
+    image_size: int = 64
+    """Pixels a side that images are resized to: 32, 48, 64, 128."""
+    channels: int = 3
+    """3 for colour, 1 for grey."""
+    label_column: str | None = None
+    """Column of a table that holds the labels."""
+    positive_class: str | None = None
+    """Value of the label column that is the class to be found; all others are negatives."""
+    path_column: str | None = None
+    """Column of a manifest that holds the paths."""
+    channel_order: str | None = None
+    """rgb or bgr, for HDF5 files that do not say."""
+    max_rejected: float = 0.01
+    """Largest share of pictures that may be unreadable; they are listed in rejected.csv and skipped."""
+    cache: str | None = None
+    """Folder for decoded images; the user's cache folder if not given."""
+    workers: int | None = None
+    """Threads that decode; one a processor if not given."""
+
+
+@Parameter(name="*", group=EVALUATION)
+@dataclass(frozen=True)
+class Evaluation:
+    """What is measured."""
+
+    groups: Names = ()
+    """Columns whose values are the groups to compare, as in race,gender."""
+    fpr: float = 0.01
+    """False-positive rate at which models are compared."""
+    replicates: int = 2000
+    """Bootstrap replicates behind the intervals."""
+
+
+@Parameter(name="*", group=TRAINING)
+@dataclass(frozen=True)
+class Training:
+    """How models are trained; what is not given is the recipe's."""
+
+    recipe: str = "equipoise"
+    """A recipe's name; `equipoise recipes` lists them."""
+    epochs: int | None = None
+    """Epochs of every model."""
+    batch_size: int | None = None
+    """Images a step, half of them positives."""
+    ess: float | None = None
+    """Target effective sample size of the weights, in (0, 1]; smaller debiases more."""
+    max_weight: float | None = None
+    """Most times its natural share that an image may be drawn."""
+    tune: Annotated[tuple[str, ...], Parameter(negative=(), metavar="KEY=VALUE", show_default=False)] = ()
+    """Any other setting of the recipe, as in resampling.bins=20 or debiased.learning_rate=1e-3; repeatable."""
+    seed: int = 0
+    """Decides everything that is left to chance."""
+
+
+@Parameter(name="*", group=ENGINE)
+@dataclass(frozen=True)
+class Machine:
+    """Where models are trained."""
+
+    device: str = "auto"
+    """auto, cpu, cuda or mps."""
+    precision: str = "auto"
+    """auto (32 bit), 32-true, bf16-mixed, 16-mixed or 64-true."""
+    processes: int = 1
+    """Training processes; each takes its share of every batch."""
+    compile: Annotated[bool, Parameter(negative=(), show_default=False)] = False
+    """Compile the training step; pays off in long runs."""
+    tensorboard: Annotated[bool, Parameter(negative=(), show_default=False)] = False
+    """Write TensorBoard events beside the checkpoints."""
+
+
+@Parameter(name="*", group=FOLDER)
+@dataclass(frozen=True)
+class Continuing:
+    """What to do with what lies in the folder already."""
+
+    resume: Annotated[bool, Parameter(negative=(), show_default=False)] = False
+    """Continue an interrupted run; it ends with the numbers of a run that was not interrupted."""
+    overwrite: Annotated[bool, Parameter(negative=(), show_default=False)] = False
+    """Replace the run that lies in the folder."""
+
+
+@Parameter(name="*", group=GENERAL)
+@dataclass(frozen=True)
+class General:
+    """Of every command."""
+
+    config: Annotated[Path | None, Parameter(metavar="FILE.toml")] = None
+    """Settings file, for example the settings.toml of an earlier run; flags win over it."""
+    quiet: Annotated[bool, Parameter(negative=(), show_default=False)] = False
+    """Print results and errors only."""
+    debug: Annotated[bool, Parameter(negative=(), show_default=False)] = False
+    """Show the traceback of an error."""
+
+
+def apply_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Give the arguments that no flag set the values of --config's file.
+
+    Raises:
+        DataError: if the file cannot be read.
+        InputError: if it is not TOML, or a key is not a setting of the command.
+    """
+    given = next((a.tokens[0].value for a in arguments if "--config" in a.names and a.tokens), None)
+    if given is None or not commands:
+        return
+    settings = _read(Path(given))
+    command = settings.pop("command", commands[-1])
+    if command != commands[-1]:
+        raise InputError(
+            f"Expected settings of `equipoise {commands[-1]}` in {given}; got those of `equipoise {command}`. "
+            "Choose another file, or take the line `command` out of it."
+        )
+    known = {name.removeprefix("--") for a in arguments for name in a.parameter.name or () if a.parse}
+    known -= {"config", "help", "version"}
+    for key in settings:
+        if key.replace("_", "-") not in known:
+            near = difflib.get_close_matches(key.replace("_", "-"), known, n=1, cutoff=0.0)
+            raise InputError(
+                f"Expected settings of `equipoise {commands[-1]}` in {given}; got the unknown key {key!r}. "
+                f"Did you mean {near[0]!r}? `equipoise {commands[-1]} --help` lists all."
+            )
+    update_argument_collection(settings, given, arguments, root_keys=(), allow_unknown=False)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(
+            f"Expected a settings file at {path}; got: {error.strerror or error}. Check the path of --config."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"Expected TOML in {path}; got: {error}. Correct that line.") from error

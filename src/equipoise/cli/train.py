@@ -1,0 +1,78 @@
+"""`equipoise train`: one model."""
+
+# ruff: noqa: B008  (the flags' defaults are frozen)
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from equipoise.cli.settings import (
+    EVALUATION,
+    FOLDER,
+    TRAINING,
+    Continuing,
+    Data,
+    General,
+    Machine,
+    Names,
+    Planted,
+    Reading,
+    Training,
+)
+
+__all__ = ["train"]
+
+
+def train(
+    *,
+    data: Data = Data(),
+    planted: Planted = Planted(),
+    method: Annotated[
+        Literal["debiased", "plain", "plain-same-steps", "uniform"], Parameter(group=TRAINING)
+    ] = "debiased",
+    training: Training = Training(),
+    groups: Annotated[Names, Parameter(group=EVALUATION)] = (),
+    reading: Reading = Reading(),
+    machine: Machine = Machine(),
+    out: Annotated[Path, Parameter(group=FOLDER)] = Path("runs/train"),
+    continuing: Continuing = Continuing(),
+    general: General = General(),
+) -> int:
+    """Train one model on everything given, without a test.
+
+    Args:
+        method: debiased; plain; plain-same-steps (the plain network trained as the debiased one is); or uniform (the
+            debiased model's losses without its sampling).
+        groups: Columns of which it is said how often each value was drawn.
+        out: Folder for the model, its checkpoints and its logs.
+    """
+    from equipoise import run
+    from equipoise.cli.conversion import engine_of, reading_of, recipe_of, teller
+
+    trained = run.train(
+        **asdict(data),
+        images=planted.images,
+        reading=reading_of(reading),
+        groups=groups,
+        method=method,
+        recipe=recipe_of(training),
+        seed=training.seed,
+        engine=engine_of(machine, general),
+        out=out,
+        **asdict(continuing),
+        tell=teller(general),
+    )
+    steps, seconds = trained.fit.steps, trained.fit.seconds
+    print(f"{steps:,} steps in {seconds:.0f} s ({steps / max(seconds, 1e-9):.0f} steps/s)")
+    if trained.resampling:
+        weights = trained.resampling
+        print(
+            f"Effective sample size {weights.ess:.2f}, largest weight {weights.max_weight:.1f} times the mean."
+        )
+        print(weights.verdict)
+    print(f"Model: {out / 'model.safetensors'}")
+    return 0

@@ -1,0 +1,77 @@
+"""The plain facts of a record: what the data were, which versions ran, and what it cost."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+
+import numpy as np
+
+from equipoise.data import ImageTable
+from equipoise.groups import MISSING
+from equipoise.report.record import DataRecord, TimingRecord
+
+__all__ = ["data_record", "timing_record", "versions"]
+
+PACKAGES = ("equipoise", "torch", "lightning-fabric", "numpy", "pyarrow", "pillow", "safetensors")
+
+
+def data_record(
+    tables: Mapping[str, ImageTable], sources: Mapping[str, str], attributes: Sequence[str]
+) -> DataRecord:
+    """What each side of the split held; empty sides are left out."""
+    present = {side: table for side, table in tables.items() if len(table)}
+    rejected = {(item.path, item.reason) for table in present.values() for item in table.rejected}
+    return DataRecord(
+        fingerprint={side: table.fingerprint for side, table in present.items()},
+        counts={
+            side: {"positives": len(table.positives), "negatives": len(table.negatives)}
+            for side, table in present.items()
+        },
+        sources=dict(sources),
+        group_counts={
+            side: {
+                attribute: _positives_by_group(table, attribute)
+                for attribute in attributes
+                if attribute in table.attributes.column_names
+            }
+            for side, table in present.items()
+        },
+        rejected=len(rejected),
+    )
+
+
+def _positives_by_group(table: ImageTable, attribute: str) -> dict[str, int]:
+    groups = table.groups(attribute)
+    counts = np.bincount(groups.ids[table.positives], minlength=len(groups.names))
+    return {
+        name: int(count)
+        for name, count in zip(groups.names, counts, strict=True)
+        if count or MISSING not in name
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the numbers depend on."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def timing_record(began: float, *, steps: int, seconds: float) -> TimingRecord:
+    """Cost so far.
+
+    Args:
+        began: `time.perf_counter()` at the start.
+        steps: Optimiser steps of the run's main model, 0 if nothing was trained.
+        seconds: What they took.
+    """
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return TimingRecord(
+        steps_per_s=steps / seconds if seconds > 0 else 0.0,
+        wall_s=time.perf_counter() - began,
+        peak_rss_bytes=peak * unit,
+    )

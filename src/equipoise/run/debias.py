@@ -1,0 +1,291 @@
+"""The main job: a plain and a debiased classifier, the controls, and an honest account of what changed.
+
+It reads from top to bottom: settings → data → models → scores → numbers → pictures → record.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from equipoise.data import ImageTable, Split, write_rejected
+from equipoise.errors import InputError
+from equipoise.report.page import write_report
+from equipoise.report.record import RunRecord, read, write
+from equipoise.run.account import data_record, timing_record, versions
+from equipoise.run.engine import Engine
+from equipoise.run.enrichment import resampling_record
+from equipoise.run.folder import RunFolder, Setting, open_folder
+from equipoise.run.keeping import naming_what_is_kept
+from equipoise.run.numbers import measure
+from equipoise.run.pictures import write_pictures
+from equipoise.run.representation import Representation, represent, save_representation
+from equipoise.run.scores import write_scores
+from equipoise.run.sources import (
+    PLANTED_GROUPS,
+    Reading,
+    Source,
+    check_attributes,
+    describe,
+    read_source,
+    read_split,
+    told,
+)
+from equipoise.run.tuning import tuning
+from equipoise.train import METHODS, Fit, Recipe, check_trainable, fit, predict, save_model
+from equipoise.train import recipe as find_recipe
+from equipoise.train.fit import optimisation_of
+
+__all__ = ["debias"]
+
+Tell = Callable[[str], None]
+
+
+def debias(
+    positives: Source = None,
+    negatives: Source = None,
+    *,
+    data: Source = None,
+    test_positives: Source = None,
+    test_negatives: Source = None,
+    test_data: Source = None,
+    test_share: float = 0.2,
+    validation_share: float = 0.0,
+    images: int = 20000,
+    reading: Reading | None = None,
+    groups: Sequence[str] = (),
+    fpr: float = 0.01,
+    replicates: int = 2000,
+    controls: bool = True,
+    recipe: str | Recipe = "equipoise",
+    encoder: nn.Module | None = None,
+    seed: int = 0,
+    engine: Engine | None = None,
+    out: str | os.PathLike[str] = "runs/debias",
+    resume: bool = False,
+    overwrite: bool = False,
+    tell: Tell | None = None,
+    command: str = "equipoise.debias(...)",
+) -> RunRecord:
+    """Train a plain and a debiased classifier and show, by group, what changed.
+
+    Without any data the embedded set is drawn, with its groups "hidden" and "skin". Without test data a share is
+    held out. Everything lands in `out`; `record.json` is written last, so a folder with a record is a whole run.
+
+    Args:
+        positives: Images of the class to be found: a path, or a table.
+        negatives: Images without it.
+        data: One source that holds both, in place of the two.
+        test_positives: Test images of the class; none of the test images decides anything.
+        test_negatives: Test images without it.
+        test_data: One test source that holds both.
+        test_share: Share held out when there are no test data.
+        validation_share: Share held out for validation curves.
+        images: Images of the embedded set.
+        reading: How sources are read.
+        groups: Columns of the test data whose values are compared. Training never sees them.
+        fpr: False-positive rate at which models are compared.
+        replicates: Bootstrap replicates.
+        controls: Train the controls too: the plain network trained as long, the same losses sampled uniformly.
+        recipe: A recipe or its name.
+        encoder: A network of the user's in place of the standard CNN, see `fit`.
+        seed: Decides everything that is left to chance.
+        engine: Device, precision, processes.
+        out: The run's folder.
+        resume: Continue what was interrupted there; ends with the numbers of a run that was not.
+        overwrite: Replace the run that lies there.
+        tell: Takes a line on every stage; None is silent.
+        command: What the record says made it.
+
+    Raises:
+        InputError: if a setting, a column or the data are not as expected.
+        DataError: if a source cannot be read, or the folder cannot be used.
+        TrainingError: if training had to stop.
+    """
+    began = time.perf_counter()
+    chosen, reading, engine = find_recipe(recipe), reading or Reading(), engine or Engine()
+    say: Tell = tell or (lambda line: None)
+    sources = {
+        "positives": positives,
+        "negatives": negatives,
+        "data": data,
+        "test_positives": test_positives,
+        "test_negatives": test_negatives,
+        "test_data": test_data,
+    }
+    sources = {name: source for name, source in sources.items() if source is not None}
+    groups = tuple(groups) if groups or sources else PLANTED_GROUPS
+    settings: dict[str, Setting] = {
+        "command": "debias",
+        **{name: describe(source) for name, source in sources.items()},
+        "test_share": test_share,
+        "validation_share": validation_share,
+        "images": None if sources else images,
+        **reading.settings(),
+        "groups": groups,
+        "fpr": fpr,
+        "replicates": replicates,
+        "controls": controls,
+        "recipe": chosen.name,
+        "tune": tuning(chosen),
+        "seed": seed,
+        **engine.settings(),
+    }
+    with open_folder(out, settings, resume=resume, overwrite=overwrite) as folder:
+        say("Reading the data.")
+        tables = read_split(
+            read_source(positives, negatives, data, reading, progress=engine.progress),
+            read_source(
+                *(test_positives, test_negatives, test_data, reading),
+                flags=("--test-positives", "--test-negatives", "--test-data"),
+                progress=engine.progress,
+            ),
+            test_share=test_share,
+            validation_share=validation_share,
+            first=chosen.split == "first-80",
+            stratify=groups,
+            images=images,
+            reading=reading,
+            seed=seed,
+        )
+        check_attributes(tables.test, groups)
+        methods = methods_of(chosen, controls=controls)
+        for method in methods:
+            check_trainable(tables.train, optimisation_of(chosen, method).batch_size, engine.processes)
+        told(tables._asdict(), say)
+        if folder.finished:
+            return earlier(folder, tables, say)
+        folder.begin()
+        with naming_what_is_kept(folder):
+            fits = train_all(
+                methods, tables, chosen, folder, encoder=encoder, seed=seed, engine=engine, say=say
+            )
+            main = fits["debiased"]
+            say("Scoring the test images and measuring.")
+            probabilities = {
+                name: predict(f.model, tables.test, device=engine.device) for name, f in fits.items()
+            }
+            seen = represent(main.model, tables.train, bins=chosen.resampling.bins, device=engine.device)
+            measured = measure(
+                *(probabilities, tables.test, groups),
+                fits=fits,
+                fpr=fpr,
+                replicates=replicates,
+                seed=seed,
+                say=say,
+            )
+            record = RunRecord(
+                command=command,
+                recipe=chosen.to_dict(),
+                settings=dict(settings),
+                seed=seed,
+                versions=versions(),
+                data=data_record(
+                    tables._asdict(), {name: describe(s) for name, s in sources.items()} or PLANTED, groups
+                ),
+                fpr=fpr,
+                models=measured.models,
+                comparisons=measured.comparisons,
+                resampling=None
+                if main.weights is None
+                else resampling_record(main.weights, tables.train, groups, rule=chosen.resampling.rule),
+                timing=timing_record(began, steps=main.steps, seconds=main.seconds),
+                pictures=write_tables_and_pictures(folder, tables, main, seen, probabilities, seed=seed),
+            )
+            write(record, folder.path)
+            write_report(folder.path)
+    return record
+
+
+PLANTED = {"data": "planted"}
+
+
+def methods_of(chosen: Recipe, *, controls: bool) -> list[str]:
+    """What is trained, in order. The plain network "trained as long" is left out where plain is that already."""
+    if not controls:
+        return ["plain", "debiased"]
+    same = chosen.plain == chosen.debiased
+    return ["plain", "debiased", *([] if same else ["plain-same-steps"]), "uniform"]
+
+
+def earlier(folder: RunFolder, tables: Split, say: Tell) -> RunRecord:
+    """The record of a run that is already there.
+
+    Raises:
+        InputError: if the data have changed since.
+    """
+    record = read(folder.path)
+    now = {name: table.fingerprint for name, table in tables._asdict().items() if len(table)}
+    if record.data.fingerprint != now:
+        raise InputError(
+            f"Expected the data of the finished run in {folder.path}; the same sources hold other images now. "
+            "Choose another --out, or give --overwrite to run it again."
+        )
+    say(f"{folder.path} holds this run already; it is shown as it is. --overwrite runs it again.")
+    write_report(folder.path)
+    return record
+
+
+def train_all(
+    methods: Sequence[str],
+    tables: Split,
+    chosen: Recipe,
+    folder: RunFolder,
+    *,
+    encoder: nn.Module | None,
+    seed: int,
+    engine: Engine,
+    say: Tell,
+) -> dict[str, Fit]:
+    """Train the models one after another; those that an earlier start finished come from their checkpoints."""
+    fits: dict[str, Fit] = {}
+    for number, method in enumerate(methods, 1):
+        say(f"Training {number} of {len(methods)}: {METHODS[method]}.")
+        fits[method] = fit(
+            tables.train,
+            chosen,
+            method=method,  # type: ignore[arg-type]
+            encoder=encoder,
+            validation=tables.validation if len(tables.validation) else None,
+            seed=seed,
+            folder=folder.checkpoints(method),
+            resume=folder.resumed,
+            **asdict(engine),
+        )
+        save_model(
+            fits[method],
+            folder.model(method),
+            image_size=tables.train.image_size,
+            channels=tables.train.channels,
+        )
+    return fits
+
+
+def write_tables_and_pictures(
+    folder: RunFolder,
+    tables: Split,
+    main: Fit,
+    seen: Representation | None,
+    probabilities: Mapping[str, NDArray[np.float64]],
+    *,
+    seed: int,
+) -> dict[str, str]:
+    """Write everything that lies beside the record; the pictures' names."""
+    write_rejected(ImageTable.concat([tables.train, tables.test]), folder.path / "rejected.csv")
+    write_scores(
+        folder.path / "scores.parquet",
+        tables.test,
+        {f"probability_{name}": values for name, values in probabilities.items()},
+        seen.log_density(tables.test) if seen else None,
+        split="test",
+    )
+    if seen:
+        save_representation(seen, folder.path)
+    common = seen.log_density(tables.train, tables.train.positives) if seen else None
+    return write_pictures(folder.path, main.model, tables.train, tables.test, common, seed=seed)

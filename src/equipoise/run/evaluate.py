@@ -1,0 +1,139 @@
+"""Saved models on data: the numbers of a record, without training anything."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from equipoise.data import write_rejected
+from equipoise.errors import InputError
+from equipoise.report.page import write_report
+from equipoise.report.record import RunRecord, write
+from equipoise.run.account import data_record, timing_record, versions
+from equipoise.run.folder import Setting, open_folder
+from equipoise.run.numbers import measure
+from equipoise.run.saved import Saved, load
+from equipoise.run.scores import write_scores
+from equipoise.run.sources import Reading, Source, check_attributes, describe, read_source, told
+from equipoise.train import predict
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    models: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    positives: Source = None,
+    negatives: Source = None,
+    *,
+    data: Source = None,
+    reading: Reading | None = None,
+    groups: Sequence[str] = (),
+    fpr: float = 0.01,
+    replicates: int = 2000,
+    seed: int = 0,
+    device: str = "auto",
+    progress: bool = True,
+    out: str | os.PathLike[str] = "runs/evaluate",
+    overwrite: bool = False,
+    tell: Callable[[str], None] | None = None,
+    command: str = "equipoise.run.evaluate(...)",
+) -> RunRecord:
+    """Measure saved models on the same images, by group; the first one is the baseline of the others.
+
+    Args:
+        models: Folders with `model.safetensors` and `config.json`: a run's folder, or one of its models'.
+        reading: How sources are read; image size and channels are the models'.
+        seed: Of the bootstrap.
+
+    The other arguments are those of `debias`.
+
+    Raises:
+        InputError: if there is no data, a column is missing, or the models take images of different sizes.
+        DataError: if a model or a source cannot be read, or the folder cannot be used.
+    """
+    began = time.perf_counter()
+    say: Callable[[str], None] = tell or (lambda line: None)
+    folders = [models] if isinstance(models, str | os.PathLike) else list(models)
+    saved = named([load(folder, device=device) for folder in folders])
+    first = next(iter(saved.values()))
+    given = {"positives": positives, "negatives": negatives, "data": data}
+    sources = {name: describe(source) for name, source in given.items() if source is not None}
+    reading = replace(reading or Reading(), image_size=first.image_size, channels=first.channels)
+    settings: dict[str, Setting] = {
+        "command": "evaluate",
+        "models": [str(Path(folder)) for folder in folders],
+        **sources,
+        **reading.settings(),
+        "groups": tuple(groups),
+        "fpr": fpr,
+        "replicates": replicates,
+        "seed": seed,
+        "device": device,
+    }
+    with open_folder(out, settings, overwrite=overwrite) as folder:
+        table = read_source(positives, negatives, data, reading, progress=progress)
+        if table is None:
+            raise InputError(
+                "Expected images to evaluate on; got none. Give --positives and --negatives, or --data."
+            )
+        check_attributes(table, groups)
+        told({"test": table}, say)
+        folder.begin()
+        probabilities = {name: predict(entry.model, table, device=device) for name, entry in saved.items()}
+        measured = measure(
+            probabilities,
+            table,
+            groups,
+            methods={name: entry.method for name, entry in saved.items()},
+            fpr=fpr,
+            replicates=replicates,
+            seed=seed,
+            say=say,
+        )
+        write_rejected(table, folder.path / "rejected.csv")
+        write_scores(
+            folder.path / "scores.parquet",
+            table,
+            {f"probability_{name}": values for name, values in probabilities.items()},
+            next((entry.seen.log_density(table) for entry in saved.values() if entry.seen), None),
+        )
+        record = RunRecord(
+            command=command,
+            recipe=first.recipe,
+            settings=dict(settings),
+            seed=seed,
+            versions=versions(),
+            data=data_record({"test": table}, sources, groups),
+            fpr=fpr,
+            models=measured.models,
+            comparisons=measured.comparisons,
+            resampling=None,
+            timing=timing_record(began, steps=0, seconds=0.0),
+        )
+        write(record, folder.path)
+        write_report(folder.path)
+    return record
+
+
+def named(saved: Sequence[Saved]) -> dict[str, Saved]:
+    """Models by the name of their method; a second one of a method gets a number.
+
+    Raises:
+        InputError: if they do not take the same images.
+    """
+    if not saved:
+        raise InputError("Expected at least one model's folder; got none. Name the folder of a run.")
+    shapes = {(entry.image_size, entry.channels) for entry in saved}
+    if len(shapes) > 1:
+        raise InputError(
+            f"Expected models that take the same images; got (pixels a side, channels) {sorted(shapes)}. "
+            "Evaluate them apart."
+        )
+    names: dict[str, Saved] = {}
+    for entry in saved:
+        number = 1 + sum(other.method == entry.method for other in names.values())
+        names[entry.method if number == 1 else f"{entry.method}-{number}"] = entry
+    return names

@@ -1,0 +1,80 @@
+"""A saved model's opinion of images, a row an image."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from equipoise.data import ImageTable, write_rejected
+from equipoise.errors import InputError
+from equipoise.run.saved import load
+from equipoise.run.scores import write_scores
+from equipoise.run.sources import Reading, Source, read_one, told
+from equipoise.train import predict
+
+__all__ = ["score"]
+
+
+def score(
+    model: str | os.PathLike[str],
+    unlabelled: Source = None,
+    *,
+    positives: Source = None,
+    negatives: Source = None,
+    data: Source = None,
+    reading: Reading | None = None,
+    device: str = "auto",
+    progress: bool = True,
+    out: str | os.PathLike[str] = "scores.parquet",
+    tell: Callable[[str], None] | None = None,
+) -> ImageTable:
+    """Write path, label, probability, log-density and attributes of every image to a Parquet file.
+
+    Pictures that cannot be read are listed beside it, in `<out>.rejected.csv`.
+
+    Args:
+        model: Folder with `model.safetensors` and `config.json`.
+        unlabelled: Images of which nothing is known; or give the sources of `debias`, one class will do.
+        reading: How sources are read; image size and channels are the model's.
+        out: The Parquet file, replaced atomically.
+
+    Returns:
+        The images scored.
+
+    Raises:
+        InputError: if there are no images, or both kinds of sources.
+        DataError: if the model or a source cannot be read, or the file cannot be written.
+    """
+    saved = load(model, device=device)
+    reading = replace(reading or Reading(), image_size=saved.image_size, channels=saved.channels)
+    labelled = any(source is not None for source in (positives, negatives, data))
+    if (unlabelled is not None) == labelled:
+        raise InputError(
+            f"Expected images to score; got {'two kinds of sources' if labelled else 'none'}. "
+            "Give one path behind the model, or --positives, --negatives or --data for images with labels."
+        )
+    if unlabelled is not None:
+        table = read_one(unlabelled, 0, reading, progress=progress)
+    else:
+        given = ((positives, 1), (negatives, 0), (data, None))
+        table = ImageTable.concat(
+            [
+                read_one(source, label, reading, progress=progress)
+                for source, label in given
+                if source is not None
+            ]
+        )
+    told({"images": table} if labelled else {}, tell or (lambda line: None))
+    target = Path(out)
+    if table.rejected:
+        write_rejected(table, target.with_name(f"{target.name}.rejected.csv"))
+    write_scores(
+        target,
+        table,
+        {"probability": predict(saved.model, table, device=device)},
+        saved.seen.log_density(table) if saved.seen else None,
+        labelled=labelled,
+    )
+    return table

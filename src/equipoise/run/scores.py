@@ -1,0 +1,50 @@
+"""A row an image, with what models made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from equipoise.data import ImageTable
+from equipoise.files import replacing
+
+__all__ = ["write_scores"]
+
+
+def write_scores(
+    path: Path,
+    table: ImageTable,
+    probabilities: Mapping[str, NDArray[np.float64]],
+    log_density: NDArray[np.float64] | None,
+    *,
+    split: str | None = None,
+    labelled: bool = True,
+) -> None:
+    """Write a row an image: path, label, split, the probabilities, log-density, attributes.
+
+    Args:
+        path: A Parquet file, replaced atomically.
+        table: The images, for their labels and attributes.
+        probabilities: Column name → probability of the positive class.
+        log_density: Nats, higher = more common; None leaves the column out.
+        split: The side of the split that they belong to; None leaves the column out.
+        labelled: False leaves the label column empty.
+    """
+    n = len(table)
+    attributes = {name: table.attributes.column(name) for name in table.attributes.column_names}
+    labels = pa.array(table.labels) if labelled else pa.nulls(n, pa.int64())
+    columns = {"path": attributes.pop("path", pa.nulls(n, pa.string())), "label": labels}
+    if split is not None:
+        columns["split"] = pa.array([split] * n, pa.string())
+    columns |= {name: pa.array(values) for name, values in probabilities.items()}
+    if log_density is not None:
+        columns["log_density"] = pa.array(log_density)
+    for name, values in attributes.items():
+        columns[name if name not in columns else f"attribute_{name}"] = values
+    with replacing(path) as temporary:
+        pq.write_table(pa.table(columns), temporary)

@@ -1,0 +1,129 @@
+"""One model, trained on everything that was given: no test, no comparison."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from torch import nn
+
+from equipoise.data import write_rejected
+from equipoise.report.record import ResamplingRecord
+from equipoise.run.engine import Engine
+from equipoise.run.enrichment import resampling_record
+from equipoise.run.folder import Setting, open_folder
+from equipoise.run.keeping import naming_what_is_kept
+from equipoise.run.representation import represent, save_representation
+from equipoise.run.sources import (
+    PLANTED_GROUPS,
+    Reading,
+    Source,
+    check_attributes,
+    describe,
+    embedded,
+    read_source,
+    told,
+)
+from equipoise.run.tuning import tuning
+from equipoise.train import Fit, Recipe, check_trainable, fit, save_model
+from equipoise.train import recipe as find_recipe
+from equipoise.train.fit import Method, optimisation_of
+
+__all__ = ["Trained", "train"]
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What `train` gives back.
+
+    Args:
+        fit: The model and how it came about.
+        resampling: How the sampling weights came out, by group; None if nothing was resampled.
+        folder: Where the model lies.
+    """
+
+    fit: Fit
+    resampling: ResamplingRecord | None
+    folder: Path
+
+
+def train(
+    positives: Source = None,
+    negatives: Source = None,
+    *,
+    data: Source = None,
+    images: int = 20000,
+    reading: Reading | None = None,
+    groups: Sequence[str] = (),
+    method: Method = "debiased",
+    recipe: str | Recipe = "equipoise",
+    encoder: nn.Module | None = None,
+    seed: int = 0,
+    engine: Engine | None = None,
+    out: str | os.PathLike[str] = "runs/train",
+    resume: bool = False,
+    overwrite: bool = False,
+    tell: Callable[[str], None] | None = None,
+) -> Trained:
+    """Train one model on all images given, and save it with its density of the training positives.
+
+    Args:
+        method: "debiased", "plain", "plain-same-steps" or "uniform".
+        groups: Columns of the training data whose share of the draws is reported. Training never sees them.
+
+    The other arguments are those of `debias`.
+
+    Raises:
+        InputError: if a setting, a column or the data are not as expected.
+        DataError: if a source cannot be read, or the folder cannot be used.
+        TrainingError: if training had to stop.
+    """
+    chosen, reading, engine = find_recipe(recipe), reading or Reading(), engine or Engine()
+    say: Callable[[str], None] = tell or (lambda line: None)
+    given = {"positives": positives, "negatives": negatives, "data": data}
+    sources = {name: describe(source) for name, source in given.items() if source is not None}
+    groups = tuple(groups) if groups or sources else PLANTED_GROUPS
+    settings: dict[str, Setting] = {
+        "command": "train",
+        **sources,
+        "images": None if sources else images,
+        **reading.settings(),
+        "groups": groups,
+        "method": method,
+        "recipe": chosen.name,
+        "tune": tuning(chosen),
+        "seed": seed,
+        **engine.settings(),
+    }
+    with open_folder(out, settings, resume=resume, overwrite=overwrite, last="config.json") as folder:
+        say("Reading the data.")
+        table = read_source(positives, negatives, data, reading, progress=engine.progress)
+        table = embedded(images, reading, seed) if table is None else table
+        check_attributes(table, groups, what="training data")
+        told({"train": table}, say)
+        check_trainable(table, optimisation_of(chosen, method).batch_size, engine.processes)
+        folder.begin()
+        write_rejected(table, folder.path / "rejected.csv")
+        with naming_what_is_kept(folder):
+            fitted = fit(
+                table,
+                chosen,
+                method=method,
+                encoder=encoder,
+                seed=seed,
+                folder=folder.checkpoints(method),
+                resume=folder.resumed,
+                **asdict(engine),
+            )
+            seen = represent(fitted.model, table, bins=chosen.resampling.bins, device=engine.device)
+            if seen:
+                save_representation(seen, folder.path)
+            save_model(fitted, folder.path, image_size=table.image_size, channels=table.channels)
+    resampling = (
+        None
+        if fitted.weights is None
+        else resampling_record(fitted.weights, table, groups, rule=chosen.resampling.rule)
+    )
+    return Trained(fitted, resampling, folder.path)

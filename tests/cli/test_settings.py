@@ -1,0 +1,137 @@
+"""Flags, the settings file, and which of them wins."""
+
+import tomllib
+
+import pytest
+
+from equipoise.cli import main
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What the main job was asked to do, in place of doing it."""
+    import equipoise.report
+    import equipoise.run
+
+    calls = []
+
+    def job(**settings):
+        calls.append(settings)
+
+    monkeypatch.setattr(equipoise.run, "debias", job)
+    monkeypatch.setattr(equipoise.report, "text", lambda record: "", raising=False)
+    return calls
+
+
+def settings_file(tmp_path, text):
+    path = tmp_path / "settings.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_flags_reach_the_job(asked):
+    assert (
+        main(["debias", "--positives", "a", "--negatives", "b", "--groups", "race,gender", "--fpr", "0.05"])
+        == 0
+    )
+    assert asked[0]["positives"] == "a"
+    assert asked[0]["negatives"] == "b"
+    assert asked[0]["groups"] == ("race", "gender")
+    assert asked[0]["fpr"] == 0.05
+
+
+@pytest.mark.parametrize(
+    "given", [["race,gender"], ["race", "gender"], ["race", "--groups", "gender"], ["race, gender,race"]]
+)
+def test_groups_in_every_spelling(asked, given):
+    assert main(["debias", "--groups", *given]) == 0
+    assert asked[0]["groups"] == ("race", "gender")
+
+
+def test_flags_change_the_recipe(asked):
+    flags = ["--recipe", "mit-2021", "--epochs", "3", "--ess", "0.5", "--tune", "resampling.bins=20"]
+    assert main(["debias", *flags, "--tune", "debiased.learning_rate=1e-3"]) == 0
+    recipe = asked[0]["recipe"]
+    assert (recipe.plain.epochs, recipe.debiased.epochs) == (3, 3)
+    assert (recipe.resampling.ess, recipe.resampling.bins) == (0.5, 20)
+    assert recipe.debiased.learning_rate == 1e-3
+    assert recipe.plain.learning_rate == 5e-4
+
+
+def test_flags_win_over_the_file_and_the_file_over_defaults(asked, tmp_path):
+    path = settings_file(
+        tmp_path, 'seed = 3\nfpr = 0.02\ngroups = ["race"]\ncontrols = false\nbatch-size = 16\n'
+    )
+    assert main(["debias", "--config", path, "--fpr", "0.1"]) == 0
+    assert asked[0]["seed"] == 3
+    assert asked[0]["fpr"] == 0.1
+    assert asked[0]["groups"] == ("race",)
+    assert asked[0]["controls"] is False
+    assert asked[0]["recipe"].debiased.batch_size == 16
+    assert asked[0]["replicates"] == 2000
+
+
+def test_the_command_is_recorded(asked):
+    assert main(["debias", "--positives", "my faces", "--negatives", "b"]) == 0
+    assert asked[0]["command"] == "equipoise debias --positives 'my faces' --negatives b"
+
+
+@pytest.mark.parametrize("key", ["epoch", "batchsize", "positive"])
+def test_an_unknown_key_names_the_nearest(tmp_path, capsys, key):
+    assert main(["debias", "--config", settings_file(tmp_path, f"{key} = 1\n")]) == 2
+    message = capsys.readouterr().err
+    assert f"unknown key {key!r}" in message
+    nearest = {"epoch": "epochs", "batchsize": "batch-size", "positive": "positives"}[key]
+    assert f"Did you mean {nearest!r}?" in message
+
+
+def test_a_file_of_another_command_is_refused(tmp_path, capsys):
+    assert main(["debias", "--config", settings_file(tmp_path, 'command = "train"\n')]) == 2
+    assert "settings of `equipoise debias`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("seed = \n", "Expected TOML"),
+        ('seed = "many"\n', "unable to convert"),
+        ("[seed]\nx = 1\n", "seed"),
+    ],
+)
+def test_a_bad_file_is_one_message(tmp_path, capsys, text, words):
+    assert main(["debias", "--config", settings_file(tmp_path, text)]) == 2
+    message = capsys.readouterr().err
+    assert words in message
+    assert "Traceback" not in message
+
+
+def test_a_missing_file(tmp_path, capsys):
+    assert main(["debias", "--config", str(tmp_path / "none.toml")]) == 2
+    assert "Expected a settings file" in capsys.readouterr().err
+
+
+def test_every_setting_of_a_file_is_a_flag(asked, tmp_path):
+    from equipoise.run.engine import Engine
+    from equipoise.run.folder import settings_text
+    from equipoise.run.sources import Reading
+
+    written = settings_text(
+        {
+            "command": "debias",
+            "positives": "a",
+            "negatives": "b",
+            **Reading(cache="c").settings(),
+            **Engine().settings(),
+        }
+        | {
+            "groups": ("race",),
+            "tune": ("resampling.bins=20",),
+            "controls": True,
+            "test_share": 0.3,
+            "images": 100,
+        }
+    )
+    assert main(["debias", "--config", settings_file(tmp_path, written)]) == 0
+    assert asked[0]["reading"] == Reading(cache="c")
+    assert asked[0]["recipe"].resampling.bins == 20
+    assert tomllib.loads(written)["test_share"] == asked[0]["test_share"]
