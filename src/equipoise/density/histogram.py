@@ -41,7 +41,7 @@ class Bins(NamedTuple):
         flat: Dimensions with a single value: they say nothing and count as uniform.
     """
 
-    edges: Float64[Tensor, "k bins+1"]
+    edges: Float64[Tensor, "k edges"]
     counts: Int64[Tensor, "k bins"]
     flat: Bool[Tensor, " k"]
 
@@ -65,7 +65,7 @@ def histogram_bins(latents: Latents, *, bins: int = 10) -> Bins:
     return Bins(edges, counts, flat)
 
 
-def bin_rows(latents: Float64[Tensor, "m k"], edges: Float64[Tensor, "k bins+1"]) -> Int64[Tensor, "m k"]:
+def bin_rows(latents: Float64[Tensor, "m k"], edges: Float64[Tensor, "k edges"]) -> Int64[Tensor, "m k"]:
     """The bin of every code, 0…bins−1: a bin holds its lower edge, and the outer bins are open."""
     inner = edges[:, 1:-1].contiguous()
     return torch.searchsorted(inner, latents.T.contiguous(), right=True).T

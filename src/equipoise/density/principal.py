@@ -44,6 +44,11 @@ def chunk_moments(latents: Float64[Tensor, "m k"]) -> Moments:
 
 
 def principal_axes(moments: Moments, *, components: int) -> Float64[Tensor, "k m"]:
-    """Directions of largest variance, orthonormal, the largest first; all of them if there are fewer."""
-    axes: Tensor = torch.linalg.eigh(moments.scatter).eigenvectors
-    return axes.flip(1)[:, :components].contiguous()
+    """Directions of largest variance, orthonormal, the largest first.
+
+    Fewer than `components` if no more carry variance (1e-12 of the largest); at least one.
+    """
+    values, axes = torch.linalg.eigh(moments.scatter)
+    carrying = max(1, int((values > 1e-12 * values[-1]).sum()))
+    leading: Tensor = axes.flip(1)[:, : min(components, carrying)]
+    return leading.contiguous()

@@ -41,9 +41,11 @@ class AliasTable:
         before = np.concatenate([[0.0], missing[:-1]])
         giver = np.minimum(np.searchsorted(given, before, side="right"), heavy.size - 1)
         self.alias[light] = heavy[giver]
-        # A heavy row ends when the missing sum passes its own; it gave too much, and the next one makes up.
-        ends = np.searchsorted(missing, given, side="right")
-        over = np.flatnonzero(ends[:-1] < light.size)
+        # A heavy row ends inside the light row at which the missing sum passes its own: it gave too much, and
+        # the next heavy row makes up for it.
+        ends = np.searchsorted(missing, given[:-1], side="right")
+        over = np.flatnonzero(ends < light.size)
+        over = over[before[ends[over]] < given[over]]
         self.keep[heavy[over]] = np.clip(1.0 - (missing[ends[over]] - given[over]), 0.0, 1.0)
         self.alias[heavy[over]] = heavy[over + 1]
 

@@ -63,7 +63,7 @@ def max_rule(latents: Latents, *, bins: int = 10, smoothing: float = 1e-3) -> Lo
     table = histogram_bins(latents, bins=bins)
     rarity = -log_probabilities(table, smoothing=_checked(smoothing))
     # Σ_x 1/Q̂_i(b_i(x)) is a sum over bins; an empty bin adds nothing, even where 1/Q̂ is infinite.
-    terms = torch.where(table.counts > 0, rarity + table.counts.log(), -math.inf)
+    terms = torch.where(table.counts > 0, rarity + table.counts.to(torch.float64).log(), -math.inf)
     share = rarity - terms.logsumexp(1, keepdim=True)
     return _normalised([_looked_up(chunk, table, share).amax(1) for chunk in chunks(latents)])
 

@@ -131,7 +131,7 @@ class AdaptiveSampler(Sampler[list[int]]):
         if weights is None:
             self._table = None
             return
-        values = np.array(weights, dtype=np.float64)
+        values = np.asarray(weights).astype(np.float64)
         if values.shape != self.positives.shape:
             raise InputError(
                 f"Expected one weight for each of {self.positives.size} positives, in row order; got shape "
