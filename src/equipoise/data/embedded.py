@@ -33,9 +33,10 @@ def embedded(path: Path) -> Source:
     paths: list[str] = []
     for file in files:
         found, names = _columns(file)
-        columns.append(
-            found.append_column("file", pa.array([file.stem] * len(names))) if len(files) > 1 else found
-        )
+        if len(files) > 1:
+            origin = pa.array([file.stem] * len(names), pa.string())
+            found = found.append_column("file", origin) if found.num_columns else pa.table({"file": origin})
+        columns.append(found)
         paths += names
     try:
         attributes = pa.concat_tables(columns, promote_options="permissive")
@@ -71,7 +72,7 @@ def image_column(schema: pa.Schema) -> str | None:
         or (
             pa.types.is_struct(field.type)
             and field.type.get_field_index("bytes") >= 0
-            and _is_binary(field.type.field("bytes").type)
+            and (_is_binary(kind := field.type.field("bytes").type) or pa.types.is_null(kind))
         )
     ]
     return min(found, key=lambda name: (name != "image", found.index(name)), default=None)

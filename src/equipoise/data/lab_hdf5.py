@@ -55,7 +55,7 @@ def lab_hdf5(path: Path, *, channel_order: ChannelOrder | None = None) -> Source
             note = (f"Channel order of {path.name}: {channel_order}, told from its faces.",)
     columns = {{"labels": "label"}.get(name, name): _plain(values) for name, values in columns.items()}
     return Source(
-        "lab-hdf5",
+        f"lab-hdf5 {channel_order}",
         [f"{path}#{row}" for row in range(n)],
         functools.partial(_contents, path, shape[-1] == 3 and channel_order == "bgr"),
         pa.table(columns),

@@ -55,7 +55,12 @@ def manifest(path: Path, *, path_column: str | None = None) -> Source:
         )
     listed = columns.column(chosen)
     if not (pa.types.is_string(listed.type) or pa.types.is_large_string(listed.type)):
-        listed = pc.cast(listed, pa.string())
+        try:
+            listed = pc.cast(listed, pa.string())
+        except pa.ArrowException as error:
+            raise DataError(
+                f"Expected text in the column {chosen!r} of {path}; got {listed.type}. Name another path_column."
+            ) from error
     values = listed.to_pylist()
     if None in values:
         raise DataError(

@@ -106,7 +106,7 @@ def pixels_of(
 
 def _outside(source: Source, shape: tuple[int, int, int]) -> str:
     """Digest of what can be told without reading a picture."""
-    digest = hashlib.blake2b(repr((VERSION, source.format, source.notes, shape)).encode(), digest_size=16)
+    digest = hashlib.blake2b(repr((VERSION, source.format, shape)).encode(), digest_size=16)
     for path in source.paths:
         digest.update(f"{path}\0".encode(errors="surrogateescape"))
     for file in source.files:

@@ -55,10 +55,9 @@ def read(
     Pictures are decoded once, in parallel, into a memory-mapped cache; a second start finds them there.
     Besides the attributes of the source, the column `path` says where a picture is from.
 
-    Labels: 1 is positive, 0 negative. Columns of −1 and 1 or of booleans count likewise, other whole numbers
-        are
-    class ids, and names are numbered in alphabetical order unless they say it themselves (positive, negative,
-    face, nonface). `table.notes` tells what was taken.
+    A label of 1 is positive, 0 negative. Columns of −1 and 1 or of booleans count likewise, other whole
+    numbers are class ids, and names are numbered in alphabetical order unless they say it themselves
+    (positive, negative, face, nonface). `table.notes` tells what was taken.
 
     Args:
         path: A folder of pictures (one folder a class, or flat), a CSV, TSV or Parquet manifest, Parquet with
@@ -143,11 +142,16 @@ def _format_of_folder(path: Path) -> str:
         return "lab-faces"
     if any(name.endswith(".parquet") for name in names):
         return "parquet"
-    pictures = sorted(name for name in names if Path(name).suffix.lower() in PICTURE_ENDINGS)
+    pictures = _pictures_in(path) or _pictures_in(next(filter(Path.is_dir, sorted(path.iterdir())), None))
     looked_at = pictures[:: max(1, len(pictures) // NAMES_LOOKED_AT)]
     if looked_at and sum(map(bool, map(utkface.NAME.fullmatch, looked_at))) > len(looked_at) / 2:
         return "utkface"
     return "folder"
+
+
+def _pictures_in(folder: Path | None) -> list[str]:
+    names = sorted(os.listdir(folder)) if folder else []
+    return [name for name in names if os.path.splitext(name)[1].lower() in PICTURE_ENDINGS]
 
 
 def _header(path: Path) -> list[str]:

@@ -191,7 +191,7 @@ def _numbers(names: Sequence[str]) -> dict[str, int] | None:
             value = float({"True": "1", "False": "0"}.get(name, name))
         except ValueError:
             return None
-        if value != int(value):
+        if not value.is_integer():
             return None
         numbers[name] = int(value)
     return numbers
@@ -209,9 +209,16 @@ def pictures_below(folder: Path) -> list[Path]:
             f"Expected to list {folder}; got: {error.strerror} ({error.filename}). Check its permissions."
         ) from error
 
+    seen = {os.path.realpath(folder)}
+
+    def new(place: str) -> bool:  # links are followed, but not in circles
+        before = len(seen)
+        seen.add(os.path.realpath(place))
+        return len(seen) > before
+
     found: list[Path] = []
     for place, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = [name for name in folders if not name.startswith(".") and new(os.path.join(place, name))]
         found += [
             Path(place, name)
             for name in names

@@ -1,0 +1,243 @@
+"""The cache: decoded once, found again, never half-written."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from equipoise.data import cache, pixels, read
+from equipoise.data.folder import image_folder
+from equipoise.errors import DataError, InputError
+
+
+@pytest.fixture
+def pictures(tmp_path, write):
+    folder = tmp_path / "pictures"
+    for index in range(150):
+        write(folder / f"{index:03}.png", (index, 255 - index, 7), size=(8, 8))
+    return folder
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Counts calls of the decoder."""
+    calls = []
+    original = pixels.decoded
+    monkeypatch.setattr(pixels, "decoded", lambda *a, **k: calls.append(1) or original(*a, **k))
+    return calls
+
+
+def opened(folder, **options):
+    return read(folder, label=1, image_size=8, **options)
+
+
+def entries(own_cache):
+    return sorted((own_cache / "pixels").iterdir())
+
+
+def test_the_pixels_are_right_and_in_order(pictures):
+    table = opened(pictures, workers=3)
+    expected = np.array([(index, 255 - index, 7) for index in range(150)])
+    np.testing.assert_array_equal(
+        table.batch(np.arange(150)), np.broadcast_to(expected[:, None, None], (150, 8, 8, 3))
+    )
+    assert isinstance(table.parts[0], np.memmap)
+
+
+def test_workers_change_nothing(pictures, tmp_path):
+    tables = [opened(pictures, workers=workers, cache=tmp_path / str(workers)) for workers in (1, 4)]
+    assert tables[0].fingerprint == tables[1].fingerprint
+
+
+def test_the_second_start_decodes_nothing(pictures, counted, own_cache):
+    first = opened(pictures)
+    assert len(counted) == 150
+    second = opened(pictures)
+    assert len(counted) == 150
+    assert second.fingerprint == first.fingerprint
+    assert opened(pictures, channels=1).channels == 1
+    assert len(counted) == 300
+    assert len(entries(own_cache)) == 2
+
+
+def test_the_second_start_opens_no_picture(pictures, monkeypatch):
+    opened(pictures)
+    monkeypatch.setattr(pixels, "encoded", lambda content: pytest.fail(f"opened {content}"))
+    opened(pictures)
+
+
+def test_a_changed_picture_is_seen(pictures, write, own_cache):
+    before = opened(pictures)
+    write(pictures / "003.png", (1, 2, 3), size=(8, 8))
+    os.utime(pictures / "003.png", ns=(1, 1))
+    after = opened(pictures)
+    assert after.fingerprint != before.fingerprint
+    assert (after.batch([3]) == (1, 2, 3)).all()
+    (pictures / "004.png").unlink()
+    assert len(opened(pictures)) == 149
+
+
+def test_copies_share_their_pixels(pictures, tmp_path, own_cache):
+    shutil.copytree(pictures, tmp_path / "copy")
+    assert opened(pictures).fingerprint == opened(tmp_path / "copy").fingerprint
+    assert len(entries(own_cache)) == 1
+
+
+@pytest.mark.parametrize("harm", ["short", "zeroed", "no digests", "no rejected", "bad rejected", "bad npy"])
+def test_a_broken_cache_is_built_again(pictures, counted, own_cache, harm):
+    first = opened(pictures)
+    print_before = first.fingerprint
+    del first
+    entry = entries(own_cache)[0]
+    images = entry / "images.u8"
+    if harm == "short":
+        os.truncate(images, images.stat().st_size // 2)
+    elif harm == "zeroed":
+        images.write_bytes(bytes(images.stat().st_size))
+    elif harm == "no digests":
+        (entry / "digests.npy").unlink()
+    elif harm == "no rejected":
+        (entry / "rejected.json").unlink()
+    elif harm == "bad rejected":
+        (entry / "rejected.json").write_text("[[1]]")
+    else:
+        (entry / "kept.npy").write_bytes(b"\x93NUMPY")
+    again = opened(pictures)
+    assert len(counted) == 300
+    assert again.fingerprint == print_before
+    assert (again.batch([149]) == (149, 106, 7)).all()
+    assert [found.name for found in entries(own_cache)] == [entry.name]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"pixels": 3}', '{"pixels": "../.."}'])
+def test_a_broken_index_is_written_again(pictures, own_cache, text):
+    opened(pictures)
+    index = next((own_cache / "index").iterdir())
+    index.write_text(text)
+    opened(pictures)
+    assert json.loads(index.read_text())["pixels"] == entries(own_cache)[0].name
+
+
+def test_nothing_is_left_when_a_build_is_stopped(pictures, own_cache):
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        opened(pictures, progress=stop)
+    assert entries(own_cache) == []
+    assert len(opened(pictures)) == 150
+
+
+def test_leftovers_of_killed_builds_go_after_a_day(pictures, own_cache):
+    old, new = own_cache / "pixels" / ".part-old", own_cache / "pixels" / ".part-new"
+    for left in (old, new):
+        left.mkdir(parents=True)
+    os.utime(old, (0, 0))
+    opened(pictures)
+    assert not old.exists()
+    assert new.exists()
+
+
+def test_progress_is_told(pictures):
+    seen = []
+    opened(pictures, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(64, 150), (128, 150), (150, 150)]
+
+
+def test_two_processes_may_build_at_once(pictures, own_cache):
+    code = "import sys; from equipoise.data import read; print(read(sys.argv[1], label=1, image_size=8).fingerprint)"
+    running = [
+        subprocess.Popen([sys.executable, "-c", code, str(pictures)], stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    prints = {process.communicate()[0].strip() for process in running}
+    assert [process.returncode for process in running] == [0, 0, 0]
+    assert prints == {opened(pictures).fingerprint}
+    assert len(entries(own_cache)) == 1
+
+
+def test_the_faster_process_wins(tmp_path):
+    for content in (b"1", b"2"):
+        with cache.appearing(tmp_path) as building:
+            (building / "x").write_bytes(content)
+            cache.place(building, tmp_path / "entry")
+    assert (tmp_path / "entry" / "x").read_bytes() == b"1"
+    assert [left.name for left in tmp_path.iterdir()] == ["entry"]
+
+
+FULL = """
+import resource, sys
+from equipoise.data import read
+from equipoise.errors import DataError
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    read(sys.argv[1], label=1, image_size=8)
+except DataError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs resource limits")
+def test_a_disk_that_is_full(pictures, own_cache):
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(pictures)], capture_output=True, text=True, check=True
+    )
+    assert "Free some space" in done.stdout
+    assert "EQUIPOISE_CACHE" in done.stdout
+    assert entries(own_cache) == []
+
+
+def test_a_cache_that_cannot_be_written(pictures, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(DataError, match="another folder with the option cache"):
+        opened(pictures, cache=tmp_path / "file")
+
+
+def test_a_read_only_cache_is_still_read(pictures, own_cache, counted):
+    opened(pictures)
+    for place, folders, files in os.walk(own_cache):
+        for name in [*folders, *files]:
+            os.chmod(os.path.join(place, name), 0o555)
+    try:
+        opened(pictures)
+    finally:
+        for place, folders, _ in os.walk(own_cache):
+            for name in folders:
+                os.chmod(os.path.join(place, name), 0o755)
+    assert len(counted) == 150
+
+
+def test_where_the_cache_is(monkeypatch, tmp_path):
+    assert cache.cache_folder(tmp_path) == tmp_path
+    monkeypatch.setenv("EQUIPOISE_CACHE", str(tmp_path / "a"))
+    assert cache.cache_folder() == tmp_path / "a"
+    monkeypatch.delenv("EQUIPOISE_CACHE")
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "b"))
+    assert cache.cache_folder() == tmp_path / "b" / "equipoise"
+
+
+@pytest.mark.parametrize("options", [{"image_size": 0}, {"channels": 4}, {"workers": 0}])
+def test_settings_out_of_range(pictures, options):
+    with pytest.raises(InputError, match="image_size ≥ 4"):
+        read(pictures, label=1, **options)
+
+
+def test_a_source_that_changes_meanwhile(pictures, own_cache):
+    source = image_folder(pictures)
+    cut = pixels.Source(source.format, source.paths, lambda: iter([]), source.attributes, source.files)
+    with pytest.raises(DataError, match=r"150 pictures .* got 0"):
+        pixels.pixels_of(cut, image_size=8, channels=3)
+
+    def broken():
+        raise ValueError("a broken block")
+        yield
+
+    cut = pixels.Source(source.format, source.paths, broken, source.attributes, source.files)
+    with pytest.raises(DataError, match="a broken block"):
+        pixels.pixels_of(cut, image_size=8, channels=3)
+    assert entries(own_cache) == []
