@@ -138,7 +138,8 @@ def window_images(images: Images, places: Boxes, image_size: int = 64) -> Images
     rows, columns = len(places.tops), len(places.lefts)
     whole = np.clip(np.rint(resized), 0, 255).astype(np.uint8)
     cells = whole.reshape(n, rows, image_size, columns, image_size, channels).transpose(0, 1, 3, 2, 4, 5)
-    return cells.reshape(n, rows * columns, image_size, image_size, channels)
+    found: Images = cells.reshape(n, rows * columns, image_size, image_size, channels)
+    return found
 
 
 def _placed(matrix: NDArray[np.float32], starts: NDArray[np.int64], size: int) -> NDArray[np.float32]:

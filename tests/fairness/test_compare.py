@@ -1,0 +1,173 @@
+import numpy as np
+import pytest
+
+from equipoise import Groups, fairness
+from equipoise.errors import InputError
+from equipoise.fairness.compare import _matched_pair, _Pair
+from equipoise.fairness.operating import Point
+from equipoise.fairness.scored import Scored
+
+POINTS = ("at_0.5", "at_fpr")
+
+
+@pytest.fixture
+def models(made):
+    """A better model that errs on nearly the same images."""
+    noise = np.random.default_rng(3).normal(0, 0.03, len(made.scores))
+    better = np.clip(made.scores + noise + 0.1 * (made.labels == 1), 0, 1)
+    return {"plain": made.scores, "better": better}
+
+
+def compared(models, made, baseline="plain", **settings):
+    return fairness.compare(models, made.labels, [made.race, made.gender], baseline=baseline, **settings)
+
+
+def test_values_are_differences_of_evaluations(models, made):
+    difference = compared(models, made).differences["better"]
+    first, second = (
+        fairness.evaluate(models[name], made.labels, [made.race, made.gender]) for name in ("better", "plain")
+    )
+    assert difference.fpr.value == pytest.approx(first.fpr.value - second.fpr.value)
+    assert difference.tpr["at_0.5"].value == pytest.approx(first.tpr.value - second.tpr.value)
+    assert difference.tpr["at_fpr"].value == pytest.approx(first.tpr_at_fpr.value - second.tpr_at_fpr.value)
+    for attribute in first.groups:
+        for point, measure in zip(POINTS, ("tpr", "tpr_at_fpr"), strict=True):
+            for group, numbers in first.groups[attribute].items():
+                expected = (
+                    getattr(numbers, measure).value - getattr(second.groups[attribute][group], measure).value
+                )
+                assert difference.groups[attribute][group][point].value == pytest.approx(expected)
+            for name in ("gap", "variance"):
+                a, b = (getattr(e, name)[attribute][point].value for e in (first, second))
+                assert getattr(difference, name)[attribute][point].value == pytest.approx(a - b)
+            a, b = (e.worst_group[attribute][point]["tpr"].value for e in (first, second))
+            assert difference.worst_group[attribute][point].value == pytest.approx(a - b)
+
+
+def test_swapping_the_models_flips_the_sign(models, made):
+    forth = compared(models, made).differences["better"]
+    back = compared(models, made, baseline="better").differences["plain"]
+    for point in POINTS:
+        for a, b in [
+            (forth.tpr[point], back.tpr[point]),
+            (forth.groups["race"]["c"][point], back.groups["race"]["c"][point]),
+            (forth.worst_group["race"][point], back.worst_group["race"][point]),
+        ]:
+            assert a.value == pytest.approx(-b.value)
+            assert (a.low, a.high) == pytest.approx((-b.high, -b.low), abs=0.02)
+
+
+def test_paired_intervals_are_narrower_than_two_apart(models, made):
+    difference = compared(models, made).differences["better"].tpr["at_0.5"]
+    apart = [fairness.evaluate(models[m], made.labels).tpr for m in ("plain", "better")]
+    width = np.hypot(*(rate.high - rate.low for rate in apart))
+    assert difference.high - difference.low < 0.7 * width
+    assert difference.low > 0
+
+
+def test_a_difference_does_not_depend_on_the_other_models(models, made):
+    alone = compared(models, made).differences["better"]
+    third = {**models, "third": np.full(len(made.scores), 0.5)}
+    assert repr(compared(third, made).differences["better"]) == repr(alone)
+
+
+def test_a_model_equals_itself_within_its_doubt(made):
+    same = fairness.compare(
+        {"a": made.scores, "b": made.scores}, made.labels, made.race, baseline="a"
+    ).differences["b"]
+    for point in POINTS:
+        rate = same.tpr[point]
+        assert rate.value == 0
+        assert -0.02 < rate.low <= 0 <= rate.high < 0.02
+
+
+@pytest.mark.parametrize("limits", [([0.5], [0.4]), ([0.3, 0.5, 0.5, 0.91], [0.2, 0.4, 0.8, 0.2])])
+def test_images_above_both_limits_equal_a_loop(limits):
+    rng = np.random.default_rng(0)
+    first, second = np.round(rng.random((2, 80)), 1)
+    ids = rng.integers(0, 3, 80)
+    points = tuple(Point(0.5, np.array(values)) for values in limits)
+    both = _Pair(first, second, ids, 4, points)._both()
+    for r, (a, b) in enumerate(zip(*limits, strict=True)):
+        naive = [int(((first > a) & (second > b) & (ids == g)).sum()) for g in range(4)]
+        assert both[r].tolist() == naive
+
+
+def test_thresholds_of_a_pair_are_distributed_as_those_of_resampled_negatives():
+    rng = np.random.default_rng(0)
+    negatives = rng.random((2, 200))
+    negatives[1] = np.round(0.7 * negatives[0] + 0.3 * negatives[1], 2)
+    scored = [Scored.checked(values, np.zeros(200)) for values in negatives]
+    pair = _matched_pair(*scored, 0.05, 4000, rng)
+    rows = rng.integers(0, 200, (4000, 200))
+    naive = [np.sort(values[rows], axis=1)[:, 200 - 1 - 10] for values in negatives]
+    for point, limits in zip(pair, naive, strict=True):
+        ends = [2.5, 25, 50, 75, 97.5]
+        assert np.percentile(point.limits, ends) == pytest.approx(np.percentile(limits, ends), abs=0.011)
+    ours = np.corrcoef(pair[0].limits, pair[1].limits)[0, 1]
+    assert ours == pytest.approx(np.corrcoef(*naive)[0, 1], abs=0.06)
+
+
+def test_the_paired_interval_equals_a_naive_bootstrap(models, made):
+    found = fairness.compare(models, made.labels, baseline="plain", fpr=0.05, replicates=8000)
+    rng = np.random.default_rng(0)
+    positives = [models[m][made.labels == 1] for m in ("better", "plain")]
+    negatives = [models[m][made.labels == 0] for m in ("better", "plain")]
+    naive = np.empty((1500, 2))
+    for row in naive:
+        p, n = (rng.integers(0, len(x[0]), len(x[0])) for x in (positives, negatives))
+        rates = [
+            (np.mean(x[p] >= 0.5), np.mean(x[p] >= fairness.threshold_at_fpr(y[n], 0.05)))
+            for x, y in zip(positives, negatives, strict=True)
+        ]
+        row[:] = np.subtract(*rates)
+    for i, point in enumerate(POINTS):
+        rate = found.differences["better"].tpr[point]
+        low, high = np.percentile(naive[:, i], [2.5, 97.5])
+        assert (rate.low, rate.high) == pytest.approx((low, high), abs=0.015)
+
+
+def test_differences_cover():
+    rng = np.random.default_rng(11)
+    groups = Groups(np.arange(900) % 3, ("a", "b", "c"))
+    chances = np.array([[0.95, 0.9, 0.75], [0.96, 0.93, 0.85]])
+    covered = np.zeros(3)
+    for run in range(100):
+        luck = rng.random(900)
+        plain, better = ((luck < chances[i][groups.ids]) * 0.8 + 0.1 for i in range(2))
+        found = fairness.compare(
+            {"plain": plain, "better": better},
+            np.ones(900),
+            groups,
+            baseline="plain",
+            replicates=300,
+            seed=run,
+        ).differences["better"]
+        truth = 0.1, -0.09, np.var(100 * chances[1]) - np.var(100 * chances[0])
+        rates = (
+            found.worst_group["group"]["at_0.5"],
+            found.gap["group"]["at_0.5"],
+            found.variance["group"]["at_0.5"],
+        )
+        covered += [r.low <= t <= r.high for r, t in zip(rates, truth, strict=True)]
+    assert (covered >= 85).all()
+
+
+def test_undefined_stays_undefined(made):
+    labels = np.r_[np.ones(4), np.zeros(0)]
+    groups = Groups(np.array([0, 0, 0, 0]), ("a", "b"), "race")
+    models = {"x": [0.9, 0.8, 0.2, 0.6], "y": [0.9, 0.8, 0.7, 0.6]}
+    found = fairness.compare(models, labels, groups, baseline="x")
+    difference = found.differences["y"]
+    assert found.not_compared == {"race": ("b",)}
+    assert difference.tpr["at_0.5"].value == 0.25
+    assert difference.fpr.reason == difference.tpr["at_fpr"].reason == "no negatives"
+    assert difference.groups["race"]["b"]["at_0.5"].reason == "no positives"
+    assert difference.gap["race"]["at_0.5"].reason == "fewer than two groups have positives"
+    assert difference.worst_group["race"]["at_0.5"].value == 0.25
+
+
+@pytest.mark.parametrize(("names", "baseline"), [(("a", "b"), "c"), (("a",), "a")])
+def test_the_baseline_must_be_there_and_have_company(made, names, baseline):
+    with pytest.raises(InputError, match="needs the baseline and at least one other"):
+        fairness.compare(dict.fromkeys(names, made.scores), made.labels, baseline=baseline)

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+from equipoise import Groups
+from equipoise.errors import InputError
+
+
+def test_names_are_sorted_and_missing_values_are_a_group():
+    groups = Groups.from_column(["b", None, "a", float("nan"), "b"], attribute="race")
+    assert groups.names == ("(missing)", "a", "b")
+    assert groups.ids.tolist() == [2, 0, 1, 0, 2]
+    assert groups.counts.tolist() == [2, 1, 2]
+    assert groups.attribute == "race"
+
+
+def test_names_do_not_depend_on_the_order_of_rows():
+    values = ["x", "y", "z", "x"]
+    assert Groups.from_column(values).names == Groups.from_column(values[::-1]).names
+
+
+def test_numbers_become_names():
+    assert Groups.from_column(np.array([1, 0, 1])).names == ("0", "1")
+
+
+@pytest.mark.parametrize("rows", [[], [0, 2], np.array([True, False, True]), np.array([], dtype=np.int64)])
+def test_taken_rows_keep_all_names(rows):
+    groups = Groups.from_column(["a", "b", "a"])
+    taken = groups.take(rows)
+    assert taken.names == ("a", "b")
+    assert taken.ids.tolist() == groups.ids[np.asarray(rows, dtype=None if len(rows) else int)].tolist()
+
+
+def test_crossing_counts_as_a_naive_loop():
+    rng = np.random.default_rng(0)
+    first = Groups.from_column(rng.choice(["a", "b", "c"], 60), attribute="race")
+    second = Groups.from_column(rng.choice(["f", "m"], 60), attribute="gender")
+    crossed = first.cross(second)
+    assert crossed.attribute == "race × gender"
+    for i, name in enumerate(crossed.names):
+        left, right = name.split(" × ")
+        rows = [
+            r for r in range(60) if first.names[first.ids[r]] == left and second.names[second.ids[r]] == right
+        ]
+        assert np.flatnonzero(crossed.ids == i).tolist() == rows
+    assert crossed.counts.sum() == 60
+
+
+def test_no_rows():
+    groups = Groups.from_column([])
+    assert len(groups) == 0
+    assert groups.names == ()
+
+
+@pytest.mark.parametrize(
+    ("ids", "names", "words"),
+    [
+        ([0, 5], ("a", "b"), "must be 0…1; got 5 at row 1"),
+        ([0, -1], ("a", "b"), "got -1 at row 1"),
+        ([0.5, 1.0], ("a", "b"), "whole numbers"),
+        ([[0]], ("a",), "vector"),
+        ([0], ("a", "a"), "unique"),
+    ],
+)
+def test_wrong_ids_and_names_are_refused(ids, names, words):
+    with pytest.raises(InputError, match=words):
+        Groups(np.array(ids), names)
+
+
+def test_crossing_needs_equal_lengths():
+    with pytest.raises(InputError, match="as many rows; got 2 and 1"):
+        Groups.from_column(["a", "b"]).cross(Groups.from_column(["a"]))
