@@ -107,7 +107,7 @@ class DBVAE(nn.Module):
             )
             features = encoder.hidden.out_features
         elif features is None:
-            features = _feature_count(encoder, channels, image_size)
+            features = feature_count(encoder, channels, image_size)
         self.latent, self.kl_weight = latent, kl_weight
         self.reconstruction: Reconstruction = reconstruction
         self.decoder = Decoder(
@@ -167,7 +167,7 @@ class DBVAE(nn.Module):
         mu, lam = mean[rows], log_variance[rows]
         reconstructions = self.decode(reparameterise(mu, lam, generator=generator))
         kl = self.kl_weight * kl_divergence(mu, lam)
-        error = reconstruction_loss(images[rows], _full(reconstructions), self.reconstruction)
+        error = reconstruction_loss(images[rows], reconstructions, self.reconstruction)
         total = db_vae_loss(logit, labels, kl + error)
         parts = {
             "classification": db_vae_loss(logit, labels, kl[:0]).detach(),
@@ -182,7 +182,7 @@ def _full(values: Tensor) -> Tensor:
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
-def _feature_count(encoder: nn.Module, channels: int, image_size: int) -> int:
+def feature_count(encoder: nn.Module, channels: int, image_size: int) -> int:
     """Length of the feature vectors of a user's encoder; it is left as it was."""
     example = next(
         (p for p in encoder.parameters() if not isinstance(p, nn.UninitializedParameter)), torch.empty(0)

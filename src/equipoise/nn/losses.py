@@ -59,7 +59,8 @@ def l1_reconstruction(
     images: Float[Tensor, "batch c h w"], reconstructions: Float[Tensor, "batch c h w"]
 ) -> Float[Tensor, " batch"]:
     """Mean of |x − x̂| over pixels and channels of each sample: the lab's L_x."""
-    return (images - reconstructions).abs().mean((1, 2, 3))
+    total: Tensor = torch.linalg.vector_norm(reconstructions - images, ord=1, dim=(1, 2, 3))
+    return total / images.shape[1:].numel()
 
 
 def squared_l2_reconstruction(

@@ -1,20 +1,20 @@
 """Convolutions of stride 2 with TensorFlow's 'same' padding, which PyTorch does not have.
 
-For an even input of n pixels and a kernel of k, 'same' at stride 2 means n/2 outputs and k − 2 pixels of
-padding, the smaller half of it on the left and the top: (0, 1) for k = 3, (1, 2) for k = 5. PyTorch pads both
-sides alike, so the plain form pads by hand (a copy of the image) and the plain transposed form computes a
-border and cuts it off.
+For an even image of n pixels and a kernel of k, 'same' at stride 2 means n/2 outputs and k − 2 pixels of padding,
+the smaller half of it on the left and the top: (0, 1) for k = 3, (1, 2) for k = 5. PyTorch pads both sides alike,
+so the obvious ways are to pad by hand before, and to cut a border off after a transposed convolution: copies of
+whole images. Here are two exact ways around them; parameters always keep the plain shape.
 
-Both also have an exact second form that works at the low resolution. A stride-2 convolution is a stride-1
-convolution over the four pixels of each 2×2 block taken as channels; a transposed one is a stride-1
-convolution to four times the channels, which then become the pixels of 2×2 blocks. The kernel is only
-rearranged, and the zeros that fill it up are few, so where channels are few this form is faster. Parameters
-always keep the plain shape.
+*Turned.* On an image turned by 180°, 'same' is (1, 0) and (2, 1): what PyTorch's padding of ⌊k/2⌋ gives at stride 2,
+because the last window then starts one pixel before the end of the padding. So a chain of such layers runs on the
+turned image with turned kernels, and nothing is padded by hand.
+
+*In blocks.* A transposed convolution of stride 2 is a convolution of stride 1 to four times the channels, which then
+become the pixels of 2×2 blocks. The kernel is only rearranged and filled up with few zeros. PyTorch's transposed
+convolution is slow on a CPU where channels are few, and in half precision everywhere.
 """
 
 from __future__ import annotations
-
-from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -23,101 +23,42 @@ from torch.nn import functional
 
 from equipoise.errors import InputError
 
-__all__ = [
-    "SameConv2d",
-    "SameConvTranspose2d",
-    "depth_to_space",
-    "double",
-    "double_in_blocks",
-    "halve",
-    "halve_in_blocks",
-    "same_padding",
-    "space_to_depth",
-]
-
-Form = Literal["plain", "blocks"]
+__all__ = ["SameConvTranspose2d", "TurnedConv2d", "double", "double_in_blocks", "halve_turned", "turn"]
 
 
-def same_padding(size: int, kernel: int, stride: int = 2) -> tuple[int, int]:
-    """Pixels to add before and after an axis of `size` pixels under TensorFlow's 'same'.
-
-    Source: TensorFlow API documentation, `tf.nn`, "Notes on padding".
-
-    Example:
-        >>> same_padding(64, 5), same_padding(64, 3), same_padding(5, 3)
-        ((1, 2), (0, 1), (1, 1))
-    """
-    outputs = -(-size // stride)
-    total = max((outputs - 1) * stride + kernel - size, 0)
-    return total // 2, total - total // 2
+def turn(images: Float[Tensor, "batch c h w"]) -> Float[Tensor, "batch c h w"]:
+    """Images turned by 180°."""
+    return images.flip(2, 3)
 
 
-def space_to_depth(images: Float[Tensor, "batch c 2h 2w"]) -> Float[Tensor, "batch 4c h w"]:
-    """The 2×2 blocks of an image as channels, ordered (row, column, channel); channels-last in memory."""
-    batch, channels, height, width = images.shape
-    blocks = images.permute(0, 2, 3, 1).reshape(batch, height // 2, 2, width // 2, 2, channels)
-    packed = blocks.permute(0, 1, 3, 2, 4, 5).reshape(batch, height // 2, width // 2, 4 * channels)
-    return packed.permute(0, 3, 1, 2)
-
-
-def depth_to_space(images: Float[Tensor, "batch 4c h w"]) -> Float[Tensor, "batch c 2h 2w"]:
-    """The inverse of `space_to_depth`; channels-last in memory."""
-    batch, channels, height, width = images.shape
-    blocks = images.permute(0, 2, 3, 1).reshape(batch, height, width, 2, 2, channels // 4)
-    unpacked = blocks.permute(0, 1, 3, 2, 4, 5).reshape(batch, 2 * height, 2 * width, channels // 4)
-    return unpacked.permute(0, 3, 1, 2)
-
-
-def halve(
-    images: Float[Tensor, "batch cin 2h 2w"],
+def halve_turned(
+    images: Float[Tensor, "batch cin 2*h 2*w"],
     weight: Float[Tensor, "cout cin k k"],
     bias: Float[Tensor, " cout"],
 ) -> Float[Tensor, "batch cout h w"]:
-    """Convolution, stride 2, 'same': the plain form."""
-    before, after = same_padding(images.shape[-1], weight.shape[-1])
-    return functional.conv2d(functional.pad(images, (before, after, before, after)), weight, bias, stride=2)
-
-
-def halve_in_blocks(
-    images: Float[Tensor, "batch cin 2h 2w"],
-    weight: Float[Tensor, "cout cin k k"],
-    bias: Float[Tensor, " cout"],
-) -> Float[Tensor, "batch cout h w"]:
-    """Convolution, stride 2, 'same': the same numbers from a stride-1 convolution over 2×2 blocks.
-
-    Output m reads pixels 2m + d, d = −before … k − 1 − before; pixel 2m + d lies in block m + ⌊d/2⌋.
-    """
-    outputs, inputs, kernel, _ = weight.shape
-    before = (kernel - 2) // 2
-    first, last = -before // 2, (kernel - 1 - before) // 2
-    taps = last - first + 1
-    left = -before - 2 * first
-    right = 2 * taps - kernel - left
-    padded = functional.pad(weight, (left, right, left, right)).reshape(outputs, inputs, taps, 2, taps, 2)
-    packed = padded.permute(0, 3, 5, 1, 2, 4).reshape(outputs, 4 * inputs, taps, taps)
-    return _cropped_conv2d(space_to_depth(images), packed, bias, first)
+    """Convolution, stride 2, 'same', odd k: takes a turned image and gives the turned result."""
+    return functional.conv2d(images, turn(weight), bias, stride=2, padding=weight.shape[-1] // 2)
 
 
 def double(
     images: Float[Tensor, "batch cin h w"],
     weight: Float[Tensor, "cin cout k k"],
     bias: Float[Tensor, " cout"],
-) -> Float[Tensor, "batch cout 2h 2w"]:
-    """Transposed convolution, stride 2, 'same': the plain form, the gradient of `halve` by its input."""
+) -> Float[Tensor, "batch cout 2*h 2*w"]:
+    """Transposed convolution, stride 2, 'same': the plain form, cut to size on the right and the bottom."""
     height, width = 2 * images.shape[-2], 2 * images.shape[-1]
-    before, _ = same_padding(width, weight.shape[-1])
-    whole = functional.conv_transpose2d(images, weight, bias, stride=2, padding=before)
-    return whole[..., :height, :width]
+    before = (weight.shape[-1] - 2) // 2
+    return functional.conv_transpose2d(images, weight, bias, stride=2, padding=before)[..., :height, :width]
 
 
 def double_in_blocks(
     images: Float[Tensor, "batch cin h w"],
     weight: Float[Tensor, "cin cout k k"],
     bias: Float[Tensor, " cout"],
-) -> Float[Tensor, "batch cout 2h 2w"]:
-    """Transposed convolution, stride 2, 'same': the same numbers from a stride-1 convolution to 2×2 blocks.
+) -> Float[Tensor, "batch cout 2*h 2*w"]:
+    """Transposed convolution, stride 2, 'same': the same numbers from a convolution of stride 1 to 2×2 blocks.
 
-    Output 2m + r (r = 0, 1) reads pixel m − e through kernel position 2e + r + before.
+    Output 2m + r (r = 0, 1) reads pixel m − e through kernel position 2e + r + before, e = first … last.
     """
     inputs, outputs, kernel, _ = weight.shape
     before = (kernel - 2) // 2
@@ -127,86 +68,63 @@ def double_in_blocks(
     right = 2 * taps - kernel - left
     padded = functional.pad(weight, (left, right, left, right)).reshape(inputs, outputs, taps, 2, taps, 2)
     packed = padded.flip(2, 4).permute(3, 5, 1, 0, 2, 4).reshape(4 * outputs, inputs, taps, taps)
-    return depth_to_space(_cropped_conv2d(images, packed, bias.repeat(4), -last))
+    blocks = functional.conv2d(images, packed, bias.repeat(4), padding=last)
+    batch, _, height, width = images.shape
+    rows = blocks[..., :height, :width].permute(0, 2, 3, 1).reshape(batch, height, width, 2, 2, outputs)
+    return rows.transpose(2, 3).reshape(batch, 2 * height, 2 * width, outputs).permute(0, 3, 1, 2)
 
 
-def _cropped_conv2d(images: Tensor, weight: Tensor, bias: Tensor, first: int) -> Tensor:
-    """Stride-1 convolution, as many pixels out as in, whose first tap lies at offset `first` (0, −1, …)."""
-    taps = weight.shape[-1]
-    height, width = images.shape[-2:]
-    padding = max(-first, first + taps - 1)
-    whole = functional.conv2d(images, weight, bias, padding=padding)
-    start = first + padding
-    return whole if taps == 2 * padding + 1 else whole[..., start : start + height, start : start + width]
-
-
-class _Same(nn.Module):
-    """Parameters of a 'same' layer: Glorot-uniform kernel and zero bias, as Keras starts them."""
+class _Kernel(nn.Module):
+    """Parameters of a stride-2 layer: Glorot-uniform kernel and zero bias, as Keras starts them."""
 
     def __init__(
-        self, shape: tuple[int, int], outputs: int, kernel: int, form: Form, generator: torch.Generator | None
+        self, first: int, second: int, outputs: int, kernel: int, generator: torch.Generator | None
     ) -> None:
         super().__init__()
-        if kernel < 2 or form not in get_args(Form):
-            raise InputError(
-                "A stride-2 layer needs a kernel of 2 or more and form 'plain' or 'blocks'; "
-                f"got {kernel}, {form!r}. Choose another kernel or form."
-            )
-        self.form = form
-        self.weight = nn.Parameter(torch.empty(*shape, kernel, kernel))
+        if kernel < 3 or kernel % 2 == 0:
+            raise InputError(f"A kernel must be odd, 3 or more; got {kernel}. Use 3 or 5, as the labs do.")
+        self.weight = nn.Parameter(torch.empty(first, second, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(outputs))
         nn.init.xavier_uniform_(self.weight, generator=generator)
 
     def extra_repr(self) -> str:
         first, second, kernel, _ = self.weight.shape
-        return f"{first}, {second}, kernel={kernel}, form={self.form!r}"
+        return f"{first}, {second}, kernel={kernel}"
 
 
-class SameConv2d(_Same):
-    """Convolution, stride 2, 'same' padding, for images of even height and width.
+class TurnedConv2d(_Kernel):
+    """Convolution, stride 2, TensorFlow's 'same' padding, from turned images to turned feature maps.
 
     Args:
-        form: "plain" or "blocks": how it is computed, not what.
+        kernel: Odd; height and width must be even.
         generator: Drives the starting weights; None takes torch's own.
     """
 
     def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        kernel: int,
-        *,
-        form: Form = "plain",
-        generator: torch.Generator | None = None,
+        self, inputs: int, outputs: int, kernel: int, *, generator: torch.Generator | None = None
     ) -> None:
-        super().__init__((outputs, inputs), outputs, kernel, form, generator)
+        super().__init__(outputs, inputs, outputs, kernel, generator)
 
-    def forward(self, images: Float[Tensor, "batch cin 2h 2w"]) -> Float[Tensor, "batch cout h w"]:
-        """Half the height and width."""
-        compute = halve if self.form == "plain" else halve_in_blocks
-        return compute(images, self.weight, self.bias)
+    def forward(self, images: Float[Tensor, "batch cin 2*h 2*w"]) -> Float[Tensor, "batch cout h w"]:
+        """Half the height and width, turned like the input."""
+        return halve_turned(images, self.weight, self.bias)
 
 
-class SameConvTranspose2d(_Same):
+class SameConvTranspose2d(_Kernel):
     """Transposed convolution, stride 2, 'same' padding, as Keras's `Conv2DTranspose`.
 
     Args:
-        form: "plain" or "blocks": how it is computed, not what.
+        kernel: Odd.
         generator: Drives the starting weights; None takes torch's own.
     """
 
     def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        kernel: int,
-        *,
-        form: Form = "plain",
-        generator: torch.Generator | None = None,
+        self, inputs: int, outputs: int, kernel: int, *, generator: torch.Generator | None = None
     ) -> None:
-        super().__init__((inputs, outputs), outputs, kernel, form, generator)
+        super().__init__(inputs, outputs, outputs, kernel, generator)
 
-    def forward(self, images: Float[Tensor, "batch cin h w"]) -> Float[Tensor, "batch cout 2h 2w"]:
+    def forward(self, images: Float[Tensor, "batch cin h w"]) -> Float[Tensor, "batch cout 2*h 2*w"]:
         """Twice the height and width."""
-        compute = double if self.form == "plain" else double_in_blocks
-        return compute(images, self.weight, self.bias)
+        wide, half = self.weight.shape[-1] > 3, images.dtype.itemsize < 4
+        in_blocks = images.device.type == "cpu" and (wide or half)
+        return (double_in_blocks if in_blocks else double)(images, self.weight, self.bias)

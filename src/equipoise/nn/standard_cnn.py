@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from equipoise.errors import InputError
-from equipoise.nn.same import SameConv2d
+from equipoise.nn.same import TurnedConv2d, turn
 
 __all__ = ["StandardCNN", "filters_and_kernels", "glorot_linear"]
 
@@ -95,7 +95,7 @@ class StandardCNN(nn.Module):
         for filters, kernel in filters_and_kernels(width, depth):
             stages.append(
                 nn.Sequential(
-                    SameConv2d(inputs, filters, kernel, generator=generator),
+                    TurnedConv2d(inputs, filters, kernel, generator=generator),
                     nn.ReLU(inplace=True),
                     nn.BatchNorm2d(filters, eps=1e-3, momentum=norm_momentum),
                 )
@@ -116,8 +116,8 @@ class StandardCNN(nn.Module):
                 f"{self.image_size}); got {images.dtype} {tuple(images.shape)}. "
                 "Resize them, or make uint8 pictures ready with equipoise.nn.pixels."
             )
-        maps: Tensor = self.stages(images)
-        return torch.relu(self.hidden(maps.permute(0, 2, 3, 1).flatten(1)))
+        maps: Tensor = self.stages(turn(images))
+        return torch.relu(self.hidden(turn(maps).permute(0, 2, 3, 1).flatten(1)))
 
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch outputs"]:
         """Logits, or the hidden features of a network without outputs."""
