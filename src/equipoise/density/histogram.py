@@ -66,9 +66,21 @@ def histogram_bins(latents: Latents, *, bins: int = 10) -> Bins:
 
 
 def bin_rows(latents: Float64[Tensor, "m k"], edges: Float64[Tensor, "k edges"]) -> Int64[Tensor, "m k"]:
-    """The bin of every code, 0…bins−1: a bin holds its lower edge, and the outer bins are open."""
-    inner = edges[:, 1:-1].contiguous()
-    return torch.searchsorted(inner, latents.T.contiguous(), right=True).T
+    """The bin of every code, 0…bins−1: a bin holds its lower edge, and the outer bins are open.
+
+    The bins of a dimension must be equally wide: their number follows from a division, and only codes so near
+    to an edge that rounding might decide are compared with it.
+    """
+    count = edges.shape[1] - 1
+    low, width = edges[:, 0], (edges[:, -1] - edges[:, 0]) / count
+    position = (latents - low).div_(width)
+    rows = position.clamp(0, count - 1).long()
+    rounding = 1e-9 + 1e-15 * edges.abs().amax(1) / width
+    near = position.sub_(position.round()).abs_() <= rounding
+    if bool(near.any()):
+        _, dimension = near.nonzero(as_tuple=True)
+        rows[near] = (latents[near][:, None] >= edges[dimension, 1:-1]).sum(1)
+    return rows
 
 
 def log_probabilities(bins: Bins, *, smoothing: float = 0.0) -> Float64[Tensor, "k bins"]:

@@ -159,7 +159,7 @@ def equipoise_rule(
     density: Literal["neighbours", "histogram"] = "neighbours",
     components: int = 10,
     scale: float = 0.1,
-    reference: int = 1024,
+    reference: int = 512,
     bins: int = 10,
     smoothing: float = 1e-3,
 ) -> LogWeights:
