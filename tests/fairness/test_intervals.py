@@ -76,11 +76,8 @@ def test_intervals_of_means_stay_in_range_and_hold_the_mean(mean, variance):
 def spreads(hits, n, seed=0, replicates=600):
     generator = rng(seed)
     drawn = intervals.resampled_rates(hits, n, replicates=replicates, generator=generator)
-    return (
-        intervals.gap(hits, n, drawn, generator),
-        intervals.worst(hits, n, drawn, generator)[1],
-        intervals.variance(hits, n, drawn, generator),
-    )
+    compare = hits, n, drawn, intervals.resampled_as_equal(hits, n, replicates, generator)
+    return intervals.gap(*compare), intervals.worst(*compare)[1], intervals.variance(*compare)
 
 
 def test_values_are_those_of_the_definition():

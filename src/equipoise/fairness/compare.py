@@ -8,8 +8,8 @@ thresholds, and each positive counts with what both models made of it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -115,7 +115,7 @@ def compare(
     differences = {}
     for model, values in scores.items():
         if model != baseline:
-            other = Scored(Scored.checked(values, labels).scores, base.labels, base.groups)
+            other = replace(Scored.checked(values, labels), groups=base.groups)
             differences[model] = _difference(other, base, fpr, threshold, replicates, seed)
     not_compared = {
         g.attribute: tuple(g.names[i] for i in base.shown(g) if not base.counts(g)[0][i]) for g in base.groups
@@ -156,13 +156,15 @@ def _matched_pair(
     Only the highest negatives can become a threshold, so only they are counted: with k allowed, the
     (k + 1)-th highest of a resample lies among the `reach` highest (but for a chance below 10⁻⁹).
     """
-    both = model.negatives.astype(np.float64), baseline.negatives.astype(np.float64)
+    both = model.negatives, baseline.negatives
     m = len(both[0])
     if not m:
         nowhere = Point(np.nan, np.full(1, np.inf), NO_NEGATIVES)
         return nowhere, nowhere
     allowed = allowed_false_positives(m, fpr)
-    thresholds = [threshold_at_fpr(scored.negatives, fpr) for scored in (model, baseline)]
+    thresholds = [
+        threshold_at_fpr(scored.negatives.astype(scored.precision), fpr) for scored in (model, baseline)
+    ]
     if allowed == m:
         return fixed(thresholds[0]), fixed(thresholds[1])
     reach = min(m, allowed + 1 + int(np.ceil(8 * np.sqrt(allowed + 1))) + 16)
@@ -186,8 +188,8 @@ def _matched_pair(
 class _Pair:
     """What two models make of the same images, by group, at one operating point."""
 
-    scores: NDArray[np.floating[Any]]
-    others: NDArray[np.floating[Any]]
+    scores: NDArray[np.float64]
+    others: NDArray[np.float64]
     ids: NDArray[np.int64]
     groups: int
     points: tuple[Point, Point]
@@ -195,10 +197,12 @@ class _Pair:
     def counts(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Images of each group, and hits of the first and of the second model, each (groups,)."""
         n = np.bincount(self.ids, minlength=self.groups).astype(np.int64)
-        return n, self._found(0)[0], self._found(1)[0]
+        return n, self._found[0][0], self._found[1][0]
 
-    def _found(self, i: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        return hits_by_group((self.scores, self.others)[i], self.ids, self.groups, self.points[i])
+    @cached_property
+    def _found(self) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        models = zip((self.scores, self.others), self.points, strict=True)
+        return [hits_by_group(scores, self.ids, self.groups, point) for scores, point in models]
 
     def drawn(
         self, replicates: int, generator: np.random.Generator
@@ -207,7 +211,7 @@ class _Pair:
         n = self.counts()[0]
         shape = (replicates, self.groups)
         both, first, second = (
-            np.broadcast_to(cell, shape) for cell in (self._both(), self._found(0)[1], self._found(1)[1])
+            np.broadcast_to(cell, shape) for cell in (self._both(), self._found[0][1], self._found[1][1])
         )
         return resampled_pairs(both, first, second, n, generator)
 
@@ -219,8 +223,8 @@ class _Pair:
         """
         first, rows = np.unique(self.points[0].limits, return_inverse=True)
         second, columns = np.unique(self.points[1].limits, return_inverse=True)
-        passed = np.searchsorted(first, self.scores.astype(np.float64), side="left")
-        passed_other = np.searchsorted(second, self.others.astype(np.float64), side="left")
+        passed = np.searchsorted(first, self.scores, side="left")
+        passed_other = np.searchsorted(second, self.others, side="left")
         width = len(second) + 1
         cells = passed * width + passed_other
         both = np.empty((len(rows), self.groups), dtype=np.int64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict
+from typing import Literal, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -246,19 +246,19 @@ def threshold_only(
         InputError: as `evaluate`, or if there is no negative.
     """
     theirs = Scored.checked(like, labels).negatives
-    mine = Scored.checked(scores, labels).negatives
-    if not len(mine):
+    mine = Scored.checked(scores, labels)
+    if not len(mine.negatives):
         raise InputError(
             "Moving only the threshold needs negatives, on which the models' false positives are matched; "
             "got none. Add images with label 0."
         )
-    rate = float(np.mean(theirs >= np.float64(threshold)))
+    rate = float(np.mean(theirs >= threshold))
     return evaluate(
         scores,
         labels,
         groups,
         fpr=fpr,
-        threshold=threshold_at_fpr(mine, rate),
+        threshold=threshold_at_fpr(mine.negatives.astype(mine.precision), rate),
         intersections=intersections,
         negatives=negatives,
         replicates=replicates,
@@ -312,11 +312,12 @@ def _by_group(
             worst[key] = {"group": None, "tpr": Rate.undefined(reason)}
             continue
         compare = found[key][compared], n[compared], drawn[key][:, compared]
-        variance[key] = intervals.variance(*compare, generator(seed, name, key, "variance"))
-        gap[key] = intervals.gap(*compare, generator(seed, name, key, "gap"))
-        position, lowest = intervals.worst(*compare, generator(seed, name, key, "worst"))
+        equal = intervals.resampled_as_equal(*compare[:2], replicates, generator(seed, name, key, "equal"))
+        variance[key] = intervals.variance(*compare, equal)
+        gap[key] = intervals.gap(*compare, equal)
+        position, lowest = intervals.worst(*compare, equal)
         worst[key] = {"group": groups.names[compared[position]], "tpr": lowest}
-    threshold = np.float64(points[AT_THRESHOLD].threshold)
+    threshold = points[AT_THRESHOLD].threshold
     alarms = np.bincount(groups.ids[~scored.labels][scored.negatives >= threshold], minlength=k)
     chance = generator(seed, name, "fpr")
     wrong = intervals.resampled_rates(alarms, m, replicates=replicates, generator=chance)
@@ -344,10 +345,10 @@ def _by_group(
     return _Table(numbers, variance, worst, gap, left_out)
 
 
-def _achieved(negatives: NDArray[np.floating[Any]], threshold: float) -> Rate:
+def _achieved(negatives: NDArray[np.float64], threshold: float) -> Rate:
     """False-positive rate at the matched threshold, with Wilson's interval."""
     m = len(negatives)
     if not m:
         return Rate.undefined(NO_NEGATIVES)
-    alarms = int((negatives >= np.float64(threshold)).sum())
+    alarms = int((negatives >= threshold).sum())
     return Rate(alarms / m, *intervals.wilson(alarms, m), m)

@@ -37,6 +37,7 @@ __all__ = [
     "gap",
     "logit_interval",
     "rate",
+    "resampled_as_equal",
     "resampled_pairs",
     "resampled_ranks",
     "resampled_rates",
@@ -168,46 +169,34 @@ SPREADS: dict[str, Callable[[Floats], Floats]] = {"gap": _spread, "worst": _lowe
 """What is made of the rates of several groups (last axis): max − min, minimum, variance in percent²."""
 
 
-def gap(hits: Ints, n: Ints, replicates: Floats, generator: np.random.Generator) -> Rate:
+def resampled_as_equal(hits: Ints, n: Ints, replicates: int, generator: np.random.Generator) -> Floats:
+    """Rates of groups of these sizes that all have the pooled rate: what chance alone makes of equal groups."""
+    return np.asarray(generator.binomial(n, hits.sum() / n.sum(), (replicates, len(n))) / n, dtype=np.float64)
+
+
+def gap(hits: Ints, n: Ints, replicates: Floats, equal: Floats) -> Rate:
     """Largest minus smallest rate over groups, in [0, 1]; 0 is equal.
 
     Args:
         hits: Hits in each group, shape (k,); `n` the images (all above 0).
         replicates: Replicates of the rates, shape (replicates, k).
-        generator: Chance of the comparison with equal groups.
+        equal: What `resampled_as_equal` gives for them, shape (replicates, k).
 
     Undefined: with fewer than two groups.
     """
-    return _unequal(_spread, hits, n, replicates, generator, most=1.0)
+    return _unequal(_spread, hits, n, replicates, equal, most=1.0)
 
 
-def variance(hits: Ints, n: Ints, replicates: Floats, generator: np.random.Generator) -> Rate:
+def variance(hits: Ints, n: Ints, replicates: Floats, equal: Floats) -> Rate:
     """Variance of the rates over groups, in percent², every group counting once (divided by k, not k − 1).
 
     The value is the plug-in that papers print. It is too large by about the mean over groups of
     10⁴·p(1 − p)/n, times (k − 1)/k; the interval is corrected for that. Arguments as for `gap`.
     """
-    return _unequal(_variance, hits, n, replicates, generator, most=2500.0)
+    return _unequal(_variance, hits, n, replicates, equal, most=2500.0)
 
 
-def _unequal(
-    statistic: Callable[[Floats], Floats],
-    hits: Ints,
-    n: Ints,
-    replicates: Floats,
-    generator: np.random.Generator,
-    most: float,
-) -> Rate:
-    total = int(n.sum())
-    if len(n) < 2:
-        return Rate.undefined("fewer than two groups have positives", total)
-    value = float(statistic(hits / n))
-    found = bias_corrected(statistic(replicates), value, total)
-    low = 0.0 if _as_equal(hits, n, len(replicates), generator, statistic) else max(0.0, found.low)
-    return Rate(value, min(low, value), min(most, max(found.high, value)), total)
-
-
-def worst(hits: Ints, n: Ints, replicates: Floats, generator: np.random.Generator) -> tuple[int, Rate]:
+def worst(hits: Ints, n: Ints, replicates: Floats, equal: Floats) -> tuple[int, Rate]:
     """The group with the lowest rate (position) and that rate; arguments as for `gap`, at least one group.
 
     The interval is that of the lowest rate of all groups, whichever group has it: the one that looks worst
@@ -220,19 +209,30 @@ def worst(hits: Ints, n: Ints, replicates: Floats, generator: np.random.Generato
         return 0, between(replicates[:, 0], value, images)
     found = bias_corrected(_lowest(replicates), value, images)
     high = found.high
-    if _as_equal(hits, n, len(replicates), generator, _spread):
+    if _as_equal(_spread, rates, equal):
         high = max(high, wilson(float(hits.sum()), int(n.sum()))[1])
     return position, Rate(value, max(0.0, found.low), min(1.0, high), images)
 
 
-def _as_equal(
+def _unequal(
+    statistic: Callable[[Floats], Floats],
     hits: Ints,
     n: Ints,
-    replicates: int,
-    generator: np.random.Generator,
-    statistic: Callable[[Floats], Floats],
-    level: float = 0.95,
+    replicates: Floats,
+    equal: Floats,
+    most: float,
+) -> Rate:
+    total = int(n.sum())
+    if len(n) < 2:
+        return Rate.undefined("fewer than two groups have positives", total)
+    value = float(statistic(hits / n))
+    found = bias_corrected(statistic(replicates), value, total)
+    low = 0.0 if _as_equal(statistic, hits / n, equal) else max(0.0, found.low)
+    return Rate(value, min(low, value), min(most, max(found.high, value)), total)
+
+
+def _as_equal(
+    statistic: Callable[[Floats], Floats], rates: Floats, equal: Floats, level: float = 0.95
 ) -> bool:
-    """Whether groups that all have the pooled rate would look at least as unequal in over 2.5 % of cases."""
-    equal = generator.binomial(n, hits.sum() / n.sum(), (replicates, len(n))) / n
-    return bool(np.mean(statistic(equal) >= statistic(hits / n) - 1e-12) > (1 - level) / 2)
+    """Whether equal groups look at least as unequal in more than 2.5 % of cases."""
+    return bool(np.mean(statistic(equal) >= statistic(rates) - 1e-12) > (1 - level) / 2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,21 +46,21 @@ def matched(scored: Scored, fpr: float, replicates: int, generator: np.random.Ge
     if not m:
         return Point(np.nan, np.full(1, np.inf), NO_NEGATIVES)
     allowed = allowed_false_positives(m, fpr)
-    threshold = threshold_at_fpr(scored.negatives, fpr)
+    threshold = threshold_at_fpr(scored.negatives.astype(scored.precision), fpr)
     if allowed == m:
         return fixed(threshold)
     ranks = resampled_ranks(m, allowed, replicates=replicates, generator=generator)
-    highest_first = np.sort(scored.negatives)[::-1].astype(np.float64)
+    highest_first = np.sort(scored.negatives)[::-1]
     return Point(threshold, highest_first[ranks])
 
 
 def hits_by_group(
-    scores: NDArray[np.floating[Any]], ids: NDArray[np.int64], groups: int, point: Point
+    scores: NDArray[np.float64], ids: NDArray[np.int64], groups: int, point: Point
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Positives found in each group, (groups,), and at the limits of the resamples, (limits, groups)."""
-    found = np.bincount(ids[scores >= np.float64(point.threshold)], minlength=groups)
+    found = np.bincount(ids[scores >= point.threshold], minlength=groups)
     order = np.lexsort((scores, ids))
-    ordered = scores[order].astype(np.float64)
+    ordered = scores[order]
     ends = np.cumsum(np.bincount(ids, minlength=groups))
     resampled = np.empty((len(point.limits), groups), dtype=np.int64)
     start = 0

@@ -267,7 +267,7 @@ def _rates(
     reason: str,
 ) -> dict[str, Rate]:
     """Share of the rows whose call equals the wanted one, by group."""
-    right = (scored.scores >= np.float64(threshold)) == wanted
+    right = (scored.scores >= threshold) == wanted
     n = np.bincount(groups.ids[rows], minlength=len(groups.names))
     hits = np.bincount(groups.ids[rows & right], minlength=len(groups.names))
     chance = generator(seed, groups.attribute, name)

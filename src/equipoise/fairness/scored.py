@@ -25,11 +25,13 @@ class Scored:
         scores: Probabilities in [0, 1], shape (n,).
         labels: True = positive, shape (n,).
         groups: One `Groups` an attribute.
+        precision: Float type that the scores came in; thresholds between scores are made in it.
     """
 
-    scores: NDArray[np.floating[Any]]
+    scores: NDArray[np.float64]
     labels: NDArray[np.bool_]
     groups: tuple[Groups, ...]
+    precision: np.dtype[np.floating[Any]]
 
     @classmethod
     def checked(
@@ -61,15 +63,15 @@ class Scored:
             raise InputError(f"Attributes must differ; got {names}. Give each Groups its own attribute name.")
         if intersections:
             attributes += tuple(a.cross(b) for i, a in enumerate(attributes) for b in attributes[i + 1 :])
-        return cls(probabilities, truth, attributes)
+        return cls(probabilities.astype(np.float64), truth, attributes, probabilities.dtype)
 
     @cached_property
-    def positives(self) -> NDArray[np.floating[Any]]:
+    def positives(self) -> NDArray[np.float64]:
         """Scores of the positives."""
         return self.scores[self.labels]
 
     @cached_property
-    def negatives(self) -> NDArray[np.floating[Any]]:
+    def negatives(self) -> NDArray[np.float64]:
         """Scores of the negatives."""
         return self.scores[~self.labels]
 
