@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -27,8 +28,9 @@ def image_folder(path: Path) -> Source:
             f"Expected pictures in {path}; got none (by their file endings). "
             "Check the path, or force a format."
         )
-    places = [picture.relative_to(path).parts for picture in pictures]
-    folders = [printable(parts[0]) if len(parts) > 1 else None for parts in places]
+    start = len(os.path.join(path, ""))
+    places = [str(picture)[start:].partition(os.sep) for picture in pictures]
+    folders = [printable(first) if rest else None for first, _, rest in places]
     if not any(folders):
         return Source.of_files("folder", pictures, pa.table({}))
     classes = None not in folders and len(set(folders)) > 1

@@ -112,7 +112,7 @@ def _outside(source: Source, shape: tuple[int, int, int]) -> str:
     for file in source.files:
         try:
             state = os.stat(file)
-            seen = f"{os.path.abspath(file)}\0{state.st_size}\0{state.st_mtime_ns}\0"
+            seen = f"{file}\0{state.st_size}\0{state.st_mtime_ns}\0"
         except (OSError, ValueError):
             seen = f"{file}\0missing\0"
         digest.update(seen.encode(errors="surrogateescape"))

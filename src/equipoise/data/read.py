@@ -82,7 +82,9 @@ def read(
     """
     if not 0 <= max_rejected <= 1:
         raise InputError(f"max_rejected must be a share in [0, 1]; got {max_rejected}. 0.01 allows 1 %.")
-    source = _source(Path(path), format, path_column=path_column, channel_order=channel_order)
+    source = _source(
+        Path(os.path.abspath(path)), format, path_column=path_column, channel_order=channel_order
+    )
     labels, notes = source.labels(label=label, label_column=label_column, positive=positive)
     pixels = pixels_of(
         source, image_size=image_size, channels=channels, cache=cache, workers=workers, progress=progress

@@ -216,15 +216,15 @@ def pictures_below(folder: Path) -> list[Path]:
         seen.add(os.path.realpath(place))
         return len(seen) > before
 
-    found: list[Path] = []
+    found: list[str] = []
     for place, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".") and new(os.path.join(place, name))]
         found += [
-            Path(place, name)
+            os.path.join(place, name)
             for name in names
             if os.path.splitext(name)[1].lower() in PICTURE_ENDINGS and not name.startswith(".")
         ]
-    return sorted(found)
+    return list(map(Path, sorted(found)))
 
 
 def read_csv(path: Path, *, text: Sequence[str] = (), delimiter: str = ",") -> pa.Table:
