@@ -75,10 +75,11 @@ def test_the_listing_itself_and_no_partition(root):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "another form"),
-        ("2\nMale\n1.jpg 1\n", "1 rows"),
-        ("1\nMale Smiling\n1.jpg 1\n", "line 3 with another number"),
-        ("1\nMale\n1.jpg yes\n", "values of −1 and 1"),
+        ("", "got: "),
+        ("2\nMale\n1.jpg 1\n", "a count of 2 before 1 rows"),
+        ("1\nMale Smiling\n1.jpg 1\n", "Expected 3 columns, got 2"),
+        ("1\nMale\n1.jpg yes\n", "values of −1 and 1 in Male"),
+        ("1\nMale\n1.jpg 7\n", "values of −1 and 1 in Male"),
     ],
 )
 def test_malformed_attributes(tmp_path, text, words):

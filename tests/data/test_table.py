@@ -250,6 +250,16 @@ def test_fingerprint_sees_every_change(table, images):
     assert len(prints) == 10
 
 
+def test_fingerprint_of_slices_and_odd_columns(images):
+    long = pa.table({"x": ["zzz", "a", None, "bc", "d"], "y": [[1], [2], [], [4], None]})
+    cut = ImageTable.from_arrays(images[:3], [0, 1, 1], long.slice(1, 3))
+    same_values = ImageTable.from_arrays(images[:3], [0, 1, 1], {"y": [[2], [], [4]], "x": ["a", None, "bc"]})
+    assert cut.fingerprint == same_values.fingerprint
+    moved = ImageTable.from_arrays(images[:3], [0, 1, 1], {"y": [[2], [], [4]], "x": ["ab", None, "c"]})
+    assert moved.fingerprint != cut.fingerprint
+    assert cut.take([]).fingerprint == same_values.take([]).fingerprint
+
+
 def test_digests_know_the_shape(rng):
     one = rng.integers(0, 256, (1, 2, 6, 1), dtype=np.uint8)
     assert digest_images(one) != digest_images(one.reshape(1, 6, 2, 1))
@@ -310,6 +320,14 @@ def test_reading_a_map_does_not_fill_the_memory(tmp_path):
         )
         peaks.append(int(done.stdout) / 1024)
     assert peaks[1] - peaks[0] < 80, peaks  # MB
+
+
+def test_the_room_loads_no_torch():
+    code = (
+        "import sys, equipoise.data; print([m for m in ('torch', 'h5py', 'matplotlib') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_the_room_has_its_names():

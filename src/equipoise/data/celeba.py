@@ -14,6 +14,7 @@ __all__ = ["celeba"]
 
 ATTRIBUTES = "list_attr_celeba"
 PARTITION = "list_eval_partition"
+IMAGE = "image_id"
 SIDES = ("train", "validation", "test")
 
 
@@ -56,33 +57,45 @@ def _find(root: Path, stem: str) -> Path | None:
 
 
 def _attributes(listing: Path) -> tuple[list[str], dict[str, pa.Array]]:
-    if listing.suffix == ".csv":
-        table = read_csv(listing)
-        if "image_id" not in table.column_names:
+    table = read_csv(listing) if listing.suffix == ".csv" else _text_table(listing)
+    if IMAGE not in table.column_names:
+        raise DataError(
+            f"Expected a column {IMAGE} in {listing}; got {', '.join(table.column_names)}. Check the file."
+        )
+    flags: dict[str, pa.Array] = {}
+    for name in table.column_names:
+        if name == IMAGE:
+            continue
+        values = np.asarray(table.column(name))
+        if values.dtype.kind != "i" or not np.isin(values, (-1, 0, 1)).all():
             raise DataError(
-                f"Expected a column image_id in {listing}; got {table.column_names}. Check the file."
+                f"Expected values of −1 and 1 in {name} of {listing}; got others. Check the file."
             )
-        names = table.column("image_id").to_pylist()
-        values = {name: np.asarray(table.column(name)) for name in table.column_names if name != "image_id"}
-    else:
-        lines = _lines(listing)
-        header = lines[1].split() if len(lines) > 1 else []
-        rows = [line.split() for line in lines[2:]]
-        wrong = next((index for index, row in enumerate(rows) if len(row) != len(header) + 1), None)
-        if not lines or not lines[0].strip().isdigit() or wrong is not None or len(rows) != int(lines[0]):
-            where = f"line {wrong + 3} with another number of values" if wrong is not None else "another form"
-            raise DataError(
-                f"Expected {listing} to hold a count, a line of names, then a name and values of −1 or 1 a "
-                f"picture; got {where}, {len(rows)} rows. Download it again."
-            )
-        names = [row[0] for row in rows]
-        table_of_text = np.array([row[1:] for row in rows]).reshape(len(rows), len(header))
-        values = {name: table_of_text[:, index] for index, name in enumerate(header)}
+        flags[name] = pa.array((values == 1).astype(np.int8))
+    return table.column(IMAGE).to_pylist(), flags
+
+
+def _text_table(listing: Path) -> pa.Table:
+    """The text variant: a count, a line of names, then a name and its values, in columns of spaces."""
+    from pyarrow import csv
+
     try:
-        flags = {name: np.asarray(column).astype(np.int8) for name, column in values.items()}
-    except (ValueError, TypeError) as error:
-        raise DataError(f"Expected values of −1 and 1 in {listing}; got: {error}. Check the file.") from error
-    return names, {name: pa.array((column == 1).astype(np.int8)) for name, column in flags.items()}
+        count, _, rest = listing.read_bytes().replace(b"\r\n", b"\n").partition(b"\n")
+        header, _, body = rest.partition(b"\n")
+        body = body.replace(b"  ", b" ").replace(b" \n", b"\n")
+        table = csv.read_csv(
+            pa.BufferReader(body),
+            read_options=csv.ReadOptions(column_names=[IMAGE, *header.decode().split()]),
+            parse_options=csv.ParseOptions(delimiter=" "),
+        )
+        if int(count) != len(table):
+            raise ValueError(f"a count of {int(count)} before {len(table)} rows")
+    except (OSError, ValueError) as error:  # Arrow's and Unicode's errors are ValueErrors
+        raise DataError(
+            f"Expected {listing} to hold a count, a line of names, then a name and values of −1 or 1 a picture; "
+            f"got: {error}. Download it again."
+        ) from error
+    return table
 
 
 def _partition(listing: Path) -> dict[str, str]:

@@ -518,5 +518,10 @@ def _text_bytes(column: pa.ChunkedArray) -> bytes:
     null = np.asarray(pc.is_null(text), dtype=np.uint8)
     filled = pc.fill_null(text, "")
     lengths = np.asarray(pc.binary_length(filled), dtype="<i8")
-    values = "".join(filled.to_pylist())
-    return null.tobytes() + lengths.tobytes() + values.encode()
+    plain = pa.concat_arrays(filled.chunks) if filled.num_chunks else pa.array([], pa.large_string())
+    _, places, values = plain.buffers()
+    ends = (
+        np.frombuffer(places, np.int64)[[plain.offset, plain.offset + len(plain)]] if len(plain) else (0, 0)
+    )
+    content = bytes(memoryview(values)[ends[0] : ends[1]]) if values is not None else b""
+    return null.tobytes() + lengths.tobytes() + content
