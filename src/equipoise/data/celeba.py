@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,11 @@ def celeba(path: Path) -> Source:
     if (pictures / "img_align_celeba").is_dir():  # as one mirror packs it
         pictures /= "img_align_celeba"
     return Source.of_files(
-        "celeba", [pictures / name for name in names], pa.table(columns), label=1, columns_from=files
+        "celeba",
+        [f"{pictures}{os.sep}{name}" for name in names],
+        pa.table(columns),
+        label=1,
+        columns_from=files,
     )
 
 

@@ -59,7 +59,7 @@ class Source:
     paths: Sequence[str]
     contents: Callable[[], Iterator[Content]]
     attributes: pa.Table
-    files: Sequence[Path]
+    files: Sequence[Path | str]
     label: int | str | None = None
     rejected: tuple[Rejected, ...] = ()
     notes: tuple[str, ...] = ()
@@ -68,7 +68,7 @@ class Source:
     def of_files(
         cls,
         format: str,
-        pictures: Sequence[Path],
+        pictures: Sequence[Path | str],
         attributes: pa.Table,
         *,
         label: int | str | None = None,
@@ -80,7 +80,7 @@ class Source:
         return cls(
             format,
             [str(picture) for picture in pictures],
-            functools.partial(iter, pictures),
+            functools.partial(map, Path, pictures),
             attributes,
             [*pictures, *columns_from],
             label,
