@@ -1,7 +1,8 @@
 """What resampling costs and finds: sampling weights, draws, scaling, and planted groups.
 
-Run `python benchmarks/weights.py` (some minutes) or `--quick` (seconds, up to 10^5 rows). Prints Markdown;
-without `--quick` it writes benchmarks/results/weights.json as well.
+Run `OMP_NUM_THREADS=1 python benchmarks/weights.py` (some minutes) or `--quick` (seconds, up to 10^5 rows): one
+thread, because NumPy's loop has one. Prints Markdown; without `--quick` it writes benchmarks/results/weights.json
+as well. Processor time is what to compare where the machine was busy with other work.
 """
 
 from __future__ import annotations
@@ -128,8 +129,7 @@ def scaling(sizes: list[int], rules: list[str]) -> dict[str, dict[str, dict[str,
     for rule in rules:
         found[rule] = {}
         for rows in sizes:
-            threads = str(torch.get_num_threads())
-            command = [sys.executable, __file__, "--threads", threads, "--one", str(rows), rule]
+            command = [sys.executable, __file__, "--one", str(rows), rule]
             output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             found[rule][str(rows)] = json.loads(output)
     return found
@@ -190,14 +190,11 @@ def table(header: list[str], rows: list[list[str]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small sizes, nothing written")
-    parser.add_argument("--threads", type=int, default=1, help="torch threads; NumPy's loop has one")
     parser.add_argument("--one", nargs=2, metavar=("ROWS", "RULE"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        torch.set_num_threads(arguments.threads)
         print(json.dumps(scaling_once(int(arguments.one[0]), arguments.one[1])))
         return
-    torch.set_num_threads(arguments.threads)
     quick = arguments.quick
     sizes = [10**4, 10**5] if quick else [10**4, 10**5, 10**6, 10**7]
 
@@ -253,7 +250,7 @@ def main() -> None:
 
     if not quick:
         record = {
-            "command": "python benchmarks/weights.py",
+            "command": "OMP_NUM_THREADS=1 python benchmarks/weights.py",
             "versions": {"torch": torch.__version__, "numpy": np.__version__},
             "threads": torch.get_num_threads(),
             "recomputing_s": weights,

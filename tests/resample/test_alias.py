@@ -15,7 +15,7 @@ def held(table):
     return (table.keep + np.bincount(table.alias, 1 - table.keep, n)) / n
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(arrays(np.float64, st.integers(1, 60), elements=st.one_of(st.just(0.0), st.floats(1e-9, 1e9))))
 def test_a_table_holds_its_weights(weights):
     if not weights.any():

@@ -92,6 +92,33 @@ def test_chunks_tensors_and_arrays_agree(rule, monkeypatch):
     np.testing.assert_allclose(rule(torch.from_numpy(codes)), whole, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("rule", "passes"), [("max", 3), ("product", 3), ("equipoise", 2), ("equipoise, histogram", 2)]
+)
+def test_codes_are_streamed_in_few_passes(rule, passes):
+    alive = most = calls = 0
+
+    class Part(np.ndarray):
+        def __del__(self):
+            nonlocal alive
+            alive -= self.base is None
+
+    def parts():
+        nonlocal alive, most, calls
+        calls += 1
+        for seed in range(10):
+            part = np.ndarray.__new__(Part, (50, 3))
+            part[:] = normal(50, 3, seed=seed)
+            alive += 1
+            most = max(most, alive)
+            yield part
+            del part
+
+    assert RULES[rule](parts).shape == (500,)
+    assert calls == passes
+    assert most <= 2
+
+
 @every_rule
 def test_rows_far_out_weigh_more(rule):
     codes = normal(2000, 4)

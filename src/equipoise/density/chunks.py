@@ -76,7 +76,8 @@ def _parts(latents: Latents) -> Iterable[NDArray[Any] | Tensor]:
 
 def _float64(part: NDArray[Any] | Tensor) -> Tensor:
     if isinstance(part, Tensor):
-        return part.detach().to(torch.float64)
+        part = part.detach()
+        return (part.cpu() if part.device.type == "mps" else part).to(torch.float64)  # MPS has no float64
     try:
         return torch.from_numpy(np.array(part, dtype=np.float64))
     except (TypeError, ValueError) as error:

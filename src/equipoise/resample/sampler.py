@@ -27,7 +27,7 @@ class AdaptiveSampler(Sampler[list[int]]):
 
     A batch depends on the seed, its epoch, its step and the weights, and on nothing else. So every process of
     a distributed run draws the same batch and takes its own share of it, the shares together are the batch of
-    a single process, and a restored sampler continues exactly.
+    a single process, and a restored sampler continues exactly. All processes must be given the same weights.
 
     One pass of `for` yields what is left of the epoch: all `steps` of it, or after `load_state_dict` or a
     `break` the rest.
