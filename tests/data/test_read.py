@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from equipoise.data import FORMATS, read, write_rejected
+from equipoise.data import FORMATS, read
 from equipoise.data.read import format_of
 from equipoise.errors import DataError, InputError
 
@@ -46,7 +46,7 @@ def bad_pictures(folder, picture):
     (folder / "bad-link.png").symlink_to(folder / "nowhere.png")
 
 
-def test_bad_pictures_are_listed_and_skipped(pictures, picture, tmp_path):
+def test_bad_pictures_are_listed_and_skipped(pictures, picture):
     bad_pictures(pictures / "face", picture)
     table = read(pictures, image_size=8, max_rejected=0.02)
     assert len(table) == 200
@@ -60,18 +60,8 @@ def test_bad_pictures_are_listed_and_skipped(pictures, picture, tmp_path):
     assert table.groups("folder").counts.tolist() == [100, 100]
     assert (table.batch([150]) == (0, 50, 0)).all()  # rows, labels and columns are still in step
     assert table.labels[150] == 1
-    write_rejected(table, tmp_path / "rejected.csv")
-    lines = (tmp_path / "rejected.csv").read_text().splitlines()
-    assert lines[0] == "path,reason"
-    assert lines[1] == f"{pictures / 'face' / 'bad-empty.jpg'},the file is empty"
-    assert len(lines) == 5
     again = read(pictures, image_size=8, max_rejected=0.02)  # from the cache
     assert again.rejected == table.rejected
-
-
-def test_without_rejected_pictures_the_list_has_a_header(pictures, tmp_path):
-    write_rejected(read(pictures, image_size=8), tmp_path / "rejected.csv")
-    assert (tmp_path / "rejected.csv").read_text() == "path,reason\n"
 
 
 def test_too_many_bad_pictures_stop_the_reading(pictures, picture):
