@@ -122,8 +122,6 @@ def test_every_setting_of_a_file_is_a_flag(asked, tmp_path):
             "negatives": "b",
             **Reading(cache="c").settings(),
             **Engine().settings(),
-        }
-        | {
             "groups": ("race",),
             "tune": ("resampling.bins=20",),
             "controls": True,

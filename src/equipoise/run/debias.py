@@ -19,6 +19,7 @@ from equipoise.errors import InputError
 from equipoise.report.page import write_report
 from equipoise.report.record import RunRecord, read, write
 from equipoise.run.account import data_record, timing_record, versions
+from equipoise.run.checks import check_models, check_numbers
 from equipoise.run.engine import Engine
 from equipoise.run.enrichment import resampling_record
 from equipoise.run.folder import RunFolder, Setting, open_folder
@@ -38,9 +39,8 @@ from equipoise.run.sources import (
     told,
 )
 from equipoise.run.tuning import tuning
-from equipoise.train import METHODS, Fit, Recipe, check_trainable, fit, predict, save_model
+from equipoise.train import METHODS, Fit, Recipe, fit, predict, save_model
 from equipoise.train import recipe as find_recipe
-from equipoise.train.fit import optimisation_of
 
 __all__ = ["debias"]
 
@@ -111,6 +111,8 @@ def debias(
     began = time.perf_counter()
     chosen, reading, engine = find_recipe(recipe), reading or Reading(), engine or Engine()
     say: Tell = tell or (lambda line: None)
+    engine.check()
+    check_numbers(fpr=fpr, replicates=replicates, seed=seed)
     sources = {
         "positives": positives,
         "negatives": negatives,
@@ -156,8 +158,7 @@ def debias(
         )
         check_attributes(tables.test, groups)
         methods = methods_of(chosen, controls=controls)
-        for method in methods:
-            check_trainable(tables.train, optimisation_of(chosen, method).batch_size, engine.processes)
+        check_models(methods, tables.train, chosen, engine, encoder)
         told(tables._asdict(), say)
         if folder.finished:
             return earlier(folder, tables, say)
@@ -271,21 +272,21 @@ def write_tables_and_pictures(
     folder: RunFolder,
     tables: Split,
     main: Fit,
-    seen: Representation | None,
+    seen: tuple[Representation, NDArray[np.float64]] | None,
     probabilities: Mapping[str, NDArray[np.float64]],
     *,
     seed: int,
 ) -> dict[str, str]:
     """Write everything that lies beside the record; the pictures' names."""
+    representation, common = seen or (None, None)
     write_rejected(ImageTable.concat([tables.train, tables.test]), folder.path / "rejected.csv")
     write_scores(
         folder.path / "scores.parquet",
         tables.test,
         {f"probability_{name}": values for name, values in probabilities.items()},
-        seen.log_density(tables.test) if seen else None,
+        representation.log_density(tables.test) if representation else None,
         split="test",
     )
-    if seen:
-        save_representation(seen, folder.path)
-    common = seen.log_density(tables.train, tables.train.positives) if seen else None
+    if representation:
+        save_representation(representation, folder.path)
     return write_pictures(folder.path, main.model, tables.train, tables.test, common, seed=seed)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import asdict, dataclass
 
+from equipoise.errors import InputError
 from equipoise.run.folder import Setting
+from equipoise.train.predict import device_of
 
 __all__ = ["Engine"]
+
+PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed", "64-true")
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,21 @@ class Engine:
     compile: bool = False
     tensorboard: bool = False
     progress: bool = True
+
+    def check(self) -> None:
+        """Make sure that this machine has what was asked for, before anything is trained.
+
+        Raises:
+            InputError: if it has not.
+        """
+        if self.precision not in PRECISIONS:
+            near = difflib.get_close_matches(self.precision, PRECISIONS, n=1, cutoff=0.0)[0]
+            raise InputError(
+                f"--precision must be one of {', '.join(PRECISIONS)}; got {self.precision!r}. Did you mean {near!r}?"
+            )
+        if self.processes < 1:
+            raise InputError(f"--processes must be 1 or more; got {self.processes}. 1 is no extra process.")
+        device_of(self.device)
 
     def settings(self) -> dict[str, Setting]:
         """What a run's settings say about it."""

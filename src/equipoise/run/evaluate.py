@@ -13,6 +13,7 @@ from equipoise.errors import InputError
 from equipoise.report.page import write_report
 from equipoise.report.record import RunRecord, write
 from equipoise.run.account import data_record, timing_record, versions
+from equipoise.run.checks import check_numbers
 from equipoise.run.folder import Setting, open_folder
 from equipoise.run.numbers import measure
 from equipoise.run.saved import Saved, load
@@ -56,6 +57,7 @@ def evaluate(
     """
     began = time.perf_counter()
     say: Callable[[str], None] = tell or (lambda line: None)
+    check_numbers(fpr=fpr, replicates=replicates, seed=seed)
     folders = [models] if isinstance(models, str | os.PathLike) else list(models)
     saved = named([load(folder, device=device) for folder in folders])
     first = next(iter(saved.values()))

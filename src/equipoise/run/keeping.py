@@ -21,8 +21,8 @@ def naming_what_is_kept(folder: RunFolder) -> Iterator[None]:
 
 
 def _kept(folder: RunFolder) -> str:
-    finished = [*folder.path.glob("config.json"), *folder.path.glob("models/*/config.json")]
-    names = [path.parent.name if path.parent != folder.path else "the main model" for path in finished]
+    names = [path.parent.name for path in folder.path.glob("models/*/config.json")]
+    names += ["the main model"] if (folder.path / "config.json").exists() else []
     begun = sorted(path.name for path in folder.path.glob("checkpoints/*") if any(path.glob("*.safetensors")))
     kept = [f"finished: {', '.join(sorted(names))}"] if names else []
     kept += [f"checkpoints of: {', '.join(begun)}"] if begun else []

@@ -79,7 +79,7 @@ def measure(
                 probabilities["plain"],
                 table.labels,
                 groups,
-                like=found["debiased"],
+                like=probabilities["debiased"],
                 **options,  # type: ignore[arg-type]
             )
         differences: Mapping[str, Difference] = {}

@@ -44,41 +44,49 @@ class Representation:
     histogram: Histogram
     device: str = "auto"
 
-    def log_density(self, table: ImageTable, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
-        """Log-density of images in nats, higher = more common, shape (n,); chunk by chunk."""
-        rows = np.arange(len(table)) if rows is None else rows
-        found = [
-            self.histogram.log_prob(codes[:, self.active]).numpy()
-            for codes in _codes(self.model, table, rows, self.device)
-        ]
-        return np.concatenate(found) if found else np.zeros(0)
+    def log_density(self, table: ImageTable) -> NDArray[np.float64]:
+        """Log-density of all images in nats, higher = more common, shape (n,); chunk by chunk."""
+        found = np.empty(len(table))
+        for start in range(0, len(table), CHUNK):
+            rows = np.arange(start, min(start + CHUNK, len(table)))
+            found[rows] = self.of_codes(_codes(self.model, table, rows, self.device))
+        return found
+
+    def of_codes(self, codes: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Log-density of latent means with shape (n, k), shape (n,)."""
+        found = np.empty(len(codes))
+        for start in range(0, len(codes), CHUNK):
+            part = torch.from_numpy(np.asarray(codes[start : start + CHUNK]))
+            found[start : start + CHUNK] = self.histogram.log_prob(part[:, self.active]).numpy()
+        return found
 
 
 def represent(
     model: Any, table: ImageTable, *, bins: int = 10, device: str = "auto"
-) -> Representation | None:
-    """Learn the density of a table's positives; None for a model without a latent space, or with a dead one."""
+) -> tuple[Representation, NDArray[np.float64]] | None:
+    """Learn the density of a table's positives, and give theirs, in row order.
+
+    None for a model without a latent space, or with a dead one.
+    """
     if not hasattr(model, "encode"):
         return None
-    positives = table.positives
-    first = next(iter(_codes(model, table, positives, device)))
-    active = active_units(first)
+    codes = _codes(model, table, table.positives, device)
+    active = active_units(torch.from_numpy(np.asarray(codes[:: max(1, len(codes) // CHUNK)])))
     if not bool(active.any()):
         return None
     histogram = Histogram(bins, SMOOTHING)
-    for codes in _codes(model, table, positives, device):
-        histogram.update(codes[:, active])
-    return Representation(model, active, histogram, device)
+    for start in range(0, len(codes), CHUNK):
+        histogram.update(torch.from_numpy(np.asarray(codes[start : start + CHUNK]))[:, active])
+    found = Representation(model, active, histogram, device)
+    return found, found.of_codes(codes)
 
 
-def _codes(model: Any, table: ImageTable, rows: NDArray[np.int64], device: str) -> Any:
+def _codes(model: Any, table: ImageTable, rows: NDArray[np.int64], device: str) -> NDArray[np.float32]:
+    """Latent means, shape (n, k); more than memory should hold lie in a temporary file."""
     target = device_of(device)
     home = next(model.parameters()).device
-    model.to(target)
     try:
-        for start in range(0, len(rows), CHUNK):
-            codes, _ = latent_codes(model, table, rows[start : start + CHUNK], device=target)
-            yield torch.from_numpy(np.ascontiguousarray(codes))
+        return latent_codes(model.to(target), table, rows, device=target)[0]
     finally:
         model.to(home)
 

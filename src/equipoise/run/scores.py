@@ -40,7 +40,7 @@ def write_scores(
     labels = pa.array(table.labels) if labelled else pa.nulls(n, pa.int64())
     columns = {"path": attributes.pop("path", pa.nulls(n, pa.string())), "label": labels}
     if split is not None:
-        columns["split"] = pa.array([split] * n, pa.string())
+        columns["split"] = pa.repeat(split, n)
     columns |= {name: pa.array(values) for name, values in probabilities.items()}
     if log_density is not None:
         columns["log_density"] = pa.array(log_density)

@@ -11,6 +11,7 @@ from torch import nn
 
 from equipoise.data import write_rejected
 from equipoise.report.record import ResamplingRecord
+from equipoise.run.checks import check_models, check_numbers
 from equipoise.run.engine import Engine
 from equipoise.run.enrichment import resampling_record
 from equipoise.run.folder import Setting, open_folder
@@ -27,9 +28,9 @@ from equipoise.run.sources import (
     told,
 )
 from equipoise.run.tuning import tuning
-from equipoise.train import Fit, Recipe, check_trainable, fit, save_model
+from equipoise.train import Fit, Recipe, fit, save_model
 from equipoise.train import recipe as find_recipe
-from equipoise.train.fit import Method, optimisation_of
+from equipoise.train.fit import Method
 
 __all__ = ["Trained", "train"]
 
@@ -82,6 +83,8 @@ def train(
     """
     chosen, reading, engine = find_recipe(recipe), reading or Reading(), engine or Engine()
     say: Callable[[str], None] = tell or (lambda line: None)
+    engine.check()
+    check_numbers(seed=seed)
     given = {"positives": positives, "negatives": negatives, "data": data}
     sources = {name: describe(source) for name, source in given.items() if source is not None}
     groups = tuple(groups) if groups or sources else PLANTED_GROUPS
@@ -103,7 +106,7 @@ def train(
         table = embedded(images, reading, seed) if table is None else table
         check_attributes(table, groups, what="training data")
         told({"train": table}, say)
-        check_trainable(table, optimisation_of(chosen, method).batch_size, engine.processes)
+        check_models([method], table, chosen, engine, encoder)
         folder.begin()
         write_rejected(table, folder.path / "rejected.csv")
         with naming_what_is_kept(folder):
@@ -119,7 +122,7 @@ def train(
             )
             seen = represent(fitted.model, table, bins=chosen.resampling.bins, device=engine.device)
             if seen:
-                save_representation(seen, folder.path)
+                save_representation(seen[0], folder.path)
             save_model(fitted, folder.path, image_size=table.image_size, channels=table.channels)
     resampling = (
         None
