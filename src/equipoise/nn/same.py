@@ -32,10 +32,10 @@ def turn(images: Float[Tensor, "batch c h w"]) -> Float[Tensor, "batch c h w"]:
 
 
 def halve_turned(
-    images: Float[Tensor, "batch cin 2*h 2*w"],
+    images: Float[Tensor, "batch cin height width"],
     weight: Float[Tensor, "cout cin k k"],
     bias: Float[Tensor, " cout"],
-) -> Float[Tensor, "batch cout h w"]:
+) -> Float[Tensor, "batch cout height//2 width//2"]:
     """Convolution, stride 2, 'same', odd k: takes a turned image and gives the turned result."""
     return functional.conv2d(images, turn(weight), bias, stride=2, padding=weight.shape[-1] // 2)
 
@@ -105,7 +105,9 @@ class TurnedConv2d(_Kernel):
     ) -> None:
         super().__init__(outputs, inputs, outputs, kernel, generator)
 
-    def forward(self, images: Float[Tensor, "batch cin 2*h 2*w"]) -> Float[Tensor, "batch cout h w"]:
+    def forward(
+        self, images: Float[Tensor, "batch cin height width"]
+    ) -> Float[Tensor, "batch cout height//2 width//2"]:
         """Half the height and width, turned like the input."""
         return halve_turned(images, self.weight, self.bias)
 
