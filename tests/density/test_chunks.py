@@ -36,6 +36,13 @@ def test_every_form_gives_the_same_rows(codes, form):
     assert not rows.requires_grad
 
 
+def test_small_parts_are_joined():
+    parts = [np.full((3, 2), float(i)) for i in range(10)]
+    sizes = [len(chunk) for chunk in chunks(parts, rows=8)]
+    assert sum(sizes) == 30
+    assert sizes[:-1] == [6] * len(sizes[:-1])
+
+
 def test_a_chunk_never_shares_memory():
     codes = np.ones((4, 2))
     next(chunks(codes)).zero_()

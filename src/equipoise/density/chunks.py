@@ -27,11 +27,14 @@ _CHUNK_VALUES = 1 << 18  # 2 MiB of float64: what a processor's cache holds
 def chunks(latents: Latents, *, rows: int | None = None) -> Iterator[Float64[Tensor, "m k"]]:
     """The rows of `latents` in order, as float64 copies of at most `rows` rows (2 MiB by default).
 
+    Small parts, such as the batches of an encoder, are joined.
+
     Raises:
         InputError: if a part is not a table of finite numbers, parts differ in width, or there are no rows.
     """
     width: int | None = None
-    seen = 0
+    seen = held = 0
+    pending: list[Tensor] = []
     for part in _parts(latents):
         if part.ndim != 2:
             raise InputError(
@@ -55,7 +58,13 @@ def chunks(latents: Latents, *, rows: int | None = None) -> Iterator[Float64[Ten
                     "Look for a training run that diverged, or for a broken image."
                 )
             seen += chunk.shape[0]
-            yield chunk
+            if pending and held + chunk.shape[0] > step:
+                yield torch.cat(pending) if len(pending) > 1 else pending[0]
+                pending, held = [], 0
+            pending.append(chunk)
+            held += chunk.shape[0]
+    if pending:
+        yield torch.cat(pending) if len(pending) > 1 else pending[0]
     if not seen:
         raise InputError("Expected latents of at least one image; got no rows. Check the encoder's input.")
 
