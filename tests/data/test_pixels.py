@@ -13,7 +13,6 @@ from equipoise.data import pixels, read
 from equipoise.data.folder import image_folder
 from equipoise.errors import DataError, InputError
 
-
 N = 80  # a block and a bit
 
 
@@ -149,6 +148,13 @@ def test_progress_is_told(pictures):
     seen = []
     opened(pictures, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(64, N), (N, N)]
+
+
+def test_large_pictures_make_small_tasks(monkeypatch, tmp_path):
+    monkeypatch.setattr(pixels, "BLOCK_BYTES", 25)
+    images = [np.zeros((2, 2, 3), np.uint8)] * 4  # 12 bytes each
+    contents = [*images, b"x" * 100, *[tmp_path] * 70]
+    assert [len(task) for task in pixels._tasks(iter(contents))] == [3, 2, 64, 6]
 
 
 def test_two_processes_may_build_at_once(pictures, own_cache):

@@ -14,7 +14,7 @@ from equipoise.errors import DataError
 
 __all__ = ["embedded", "holds_pictures", "image_column"]
 
-ROWS = 256  # read at a time
+ROWS = 64  # read at a time
 
 
 def embedded(path: Path) -> Source:

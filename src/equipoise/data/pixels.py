@@ -17,7 +17,6 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,7 +34,8 @@ from equipoise.files import write_json
 __all__ = ["Pixels", "Progress", "pixels_of"]
 
 VERSION = 1  # of the cache and of what decode.py decides: raise it when either changes
-BLOCK = 64  # pictures a task
+BLOCK = 64  # pictures a task, fewer where they are large
+BLOCK_BYTES = 16 << 20
 PROBES = 16  # pictures checked against their digest when a cache is opened
 
 Progress = Callable[[int, int], None]
@@ -186,6 +186,20 @@ def _build(
     return target.name
 
 
+def _tasks(contents: Iterator[Content]) -> Iterator[list[Content]]:
+    task: list[Content] = []
+    held = 0
+    for content in contents:
+        task.append(content)
+        if not isinstance(content, Path):
+            held += len(content) if isinstance(content, bytes) else content.nbytes
+        if len(task) == BLOCK or held > BLOCK_BYTES:
+            yield task
+            task, held = [], 0
+    if task:
+        yield task
+
+
 def _read(source: Source) -> Iterator[Content]:
     try:
         yield from source.contents()
@@ -205,13 +219,12 @@ class _Block(NamedTuple):
 
 def _blocks(source: Source, shape: tuple[int, int, int], workers: int) -> Generator[_Block, None, None]:
     """Blocks in the order of the source; only a few are in memory at a time."""
-    contents = _read(source)
     with warnings.catch_warnings(), ThreadPoolExecutor(workers, "equipoise-decode") as pool:
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # refused by decode.py anyway
         warnings.filterwarnings("ignore", module=r"PIL\..*")  # odd metadata; pixels are what counts
         running: deque[Future[_Block]] = deque()
         try:
-            while task := list(islice(contents, BLOCK)):
+            for task in _tasks(_read(source)):
                 running.append(pool.submit(_decode, task, shape))
                 if len(running) > 2 * workers:
                     yield running.popleft().result()
