@@ -10,7 +10,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from equipoise.cli.settings import EVALUATION, FOLDER, TRAINING, Data, General, Names, Planted, Reading
+from equipoise.cli.settings import EVALUATION, FOLDER, TRAINING, Data, General, Looking, Names, Planted
 
 __all__ = ["data"]
 
@@ -23,7 +23,7 @@ def data(
     planted: Planted = Planted(),
     groups: Annotated[Names, Parameter(group=EVALUATION)] = (),
     seed: Annotated[int, Parameter(group=TRAINING)] = 0,
-    reading: Reading = Reading(max_rejected=1.0),
+    reading: Looking = Looking(),
     sheet: Annotated[Path | None, Parameter(group=FOLDER, metavar="FILE.png")] = None,
     shown: Annotated[int, Parameter(group=FOLDER)] = 64,
     rejected: Annotated[Path | None, Parameter(group=FOLDER, metavar="FILE.csv")] = None,

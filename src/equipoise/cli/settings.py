@@ -30,6 +30,7 @@ __all__ = [
     "Data",
     "Evaluation",
     "General",
+    "Looking",
     "Machine",
     "Names",
     "Planted",
@@ -125,6 +126,15 @@ class Reading:
     """Folder for decoded images; the user's cache folder if not given."""
     workers: int | None = None
     """Threads that decode; one a processor if not given."""
+
+
+@Parameter(name="*", group=READING)
+@dataclass(frozen=True)
+class Looking(Reading):
+    """How sources are read to be looked at: unreadable pictures stop nothing."""
+
+    max_rejected: float = 1.0
+    """Largest share of pictures that may be unreadable."""
 
 
 @Parameter(name="*", group=EVALUATION)
