@@ -176,7 +176,7 @@ def from_json(content: Any) -> RunRecord:
     """The record that `to_json` turned into `content`.
 
     Raises:
-        InputError: if the schema version is another, a key is missing or unknown, or a value has another type.
+        InputError: if the schema version is another, a key is missing or unknown, or a value of another type.
     """
     if not isinstance(content, dict) or "schema_version" not in content:
         raise InputError(

@@ -1,0 +1,225 @@
+"""Bars, paired differences and curves as SVG text: numbers in, a picture out, the same bytes every time.
+
+Colours are Okabe and Ito's, which colour-blind readers can tell apart. Text and rules follow the colours of
+the page (`currentColor`), so that a figure reads on white and on black.
+
+Source: M. Okabe, K. Ito, Color Universal Design, 2008, https://jfly.uni-koeln.de/color/.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape
+
+from equipoise.rate import Rate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["COLOURS", "DASHES", "Curve", "Series", "bars", "curves", "differences", "highest", "thinned"]
+
+COLOURS = ("#8a8f98", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
+DASHES = ("solid", "solid", "dashed", "dashdot", "dotted", "dashed", "dashdot")
+INK, RULE = "#010203", "#040506"  # stand-ins, replaced by colours of the page
+MOST_POINTS = 240
+
+
+@dataclass(frozen=True)
+class Series:
+    """One bar or dot in each row, of one colour or a colour a row."""
+
+    name: str
+    colour: str | Sequence[str]
+    rates: Sequence[Rate]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One line."""
+
+    name: str
+    colour: str
+    dash: str
+    x: Sequence[float]
+    y: Sequence[float]
+
+
+def bars(
+    rows: Sequence[str],
+    series: Sequence[Series],
+    *,
+    label: str,
+    title: str,
+    percent: bool = True,
+    limit: float | None = None,
+) -> str:
+    """Horizontal bars with their intervals: a row a group, a bar a series.
+
+    Args:
+        rows: Names of the rows, top to bottom.
+        series: One rate a row each; an undefined rate is written out as such.
+        label: What the horizontal axis shows.
+        title: What the picture shows, for readers who cannot see it.
+        percent: Whether rates are shares, shown in percent.
+        limit: Upper end of the axis; by default what the intervals need.
+    """
+    figure, axes, positions, height = _rows(rows, len(series), label)
+    scale = 100.0 if percent else 1.0
+    for k, one in enumerate(series):
+        colours = [one.colour] * len(rows) if isinstance(one.colour, str) else one.colour
+        for top, rate, colour in zip(positions, one.rates, colours, strict=True):
+            y = top + (k + 0.5) * height
+            if not rate.defined:
+                axes.text(0, y, " undefined", va="center", ha="left", fontsize=6.5, color=INK, style="italic")
+                continue
+            axes.barh(y, scale * rate.value, height=0.86 * height, color=colour, linewidth=0)
+            if not math.isnan(rate.low) and not math.isnan(rate.high):
+                axes.plot([scale * rate.low, scale * rate.high], [y, y], color=INK, linewidth=1, alpha=0.85)
+    high = limit if limit is not None else highest(series)
+    axes.set_xlim(0, max(scale * high * 1.04, 1e-3))
+    return _svg(figure, title)
+
+
+def differences(rows: Sequence[str], series: Sequence[Series], *, label: str, title: str) -> str:
+    """Dots with intervals about a line at 0, in percentage points: a row a group, a dot a series."""
+    figure, axes, positions, height = _rows(rows, len(series), label)
+    reach = 0.1
+    for k, one in enumerate(series):
+        colours = [one.colour] * len(rows) if isinstance(one.colour, str) else one.colour
+        for top, rate, colour in zip(positions, one.rates, colours, strict=True):
+            y = top + (k + 0.5) * height
+            if not rate.defined:
+                axes.text(0, y, " undefined", va="center", ha="left", fontsize=6.5, color=INK, style="italic")
+                continue
+            ends = [end for end in (rate.low, rate.high) if not math.isnan(end)]
+            if len(ends) == 2:
+                axes.plot([100 * end for end in ends], [y, y], color=colour, linewidth=1.8)
+            axes.plot([100 * rate.value], [y], "o", color=colour, markersize=4.2, markeredgewidth=0)
+            reach = max(reach, *(abs(100 * end) for end in (*ends, rate.value)))
+    axes.axvline(0, color=INK, linewidth=0.9)
+    axes.set_xlim(-1.08 * reach, 1.08 * reach)
+    return _svg(figure, title)
+
+
+def curves(lines: Sequence[Curve], *, label: str, title: str) -> str:
+    """Lines over training steps."""
+    import matplotlib.figure
+
+    with _style():
+        figure = matplotlib.figure.Figure(figsize=(4.0, 2.3))
+        axes = figure.add_axes((0.13, 0.19, 0.84, 0.74))
+    for line in lines:
+        marker = {"marker": "o", "markersize": 3} if len(line.x) == 1 else {}
+        axes.plot(line.x, line.y, color=line.colour, linestyle=line.dash, linewidth=1.6, **marker)  # type: ignore[arg-type]
+    axes.set_xlabel(label)
+    _plain(axes)
+    axes.grid(axis="both", color=RULE, linewidth=0.6)
+    axes.margins(x=0.02)
+    return _svg(figure, title)
+
+
+def thinned(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[float]]:
+    """At most 240 points: means over blocks of neighbours, so that a long log stays a small file."""
+    size = max(1, math.ceil(len(y) / MOST_POINTS))
+    blocks = [slice(start, start + size) for start in range(0, len(y), size)]
+    return [_mean(x[block]) for block in blocks], [_mean(y[block]) for block in blocks]
+
+
+def _mean(values: Sequence[float]) -> float:
+    finite = [value for value in values if math.isfinite(value)]
+    return sum(finite) / len(finite) if finite else math.nan
+
+
+def highest(series: Sequence[Series]) -> float:
+    """The upper end that bars of these series need; 1 if nothing is defined."""
+    ends = [end for one in series for rate in one.rates for end in (rate.value, rate.high)]
+    return max((end for end in ends if math.isfinite(end)), default=1.0)
+
+
+def _rows(rows: Sequence[str], series: int, label: str) -> tuple[Figure, Axes, list[float], float]:
+    """A figure as tall as its rows need; the tops of the rows, and the height of a bar, in inches."""
+    import matplotlib.figure
+
+    labels = [name if len(name) <= 26 else f"{name[:25]}…" for name in rows]
+    height = {1: 0.17, 2: 0.15, 3: 0.12}.get(series, 0.105)
+    pitch = series * height + 0.13
+    left = 0.25 + 0.072 * max((len(name) for name in labels), default=4)
+    tall, below, above = max(len(rows), 1) * pitch, 0.46, 0.06
+    width = 5.0
+    with _style():
+        figure = matplotlib.figure.Figure(figsize=(width, tall + below + above))
+        axes = figure.add_axes(
+            (
+                left / width,
+                below / (tall + below + above),
+                (width - left - 0.16) / width,
+                tall / (tall + below + above),
+            )
+        )
+    positions = [pitch * i + 0.065 for i in range(len(rows))]
+    axes.set_ylim(tall, 0)
+    axes.set_yticks([top + series * height / 2 for top in positions], labels)
+    axes.set_xlabel(label)
+    _plain(axes)
+    axes.grid(axis="x", color=RULE, linewidth=0.6)
+    axes.tick_params(axis="y", length=0)
+    return figure, axes, positions, height
+
+
+def _plain(axes: Axes) -> None:
+    axes.set_axisbelow(True)
+    axes.patch.set_visible(False)
+    axes.figure.patch.set_visible(False)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_edgecolor(RULE)
+        spine.set_linewidth(1)
+    axes.tick_params(colors=RULE, labelcolor=INK, labelsize=8, width=0.8)
+    axes.xaxis.label.set_color(INK)
+    axes.xaxis.label.set_size(8.5)
+
+
+def _style(**more: Any) -> Any:
+    import matplotlib
+
+    return matplotlib.rc_context(
+        {
+            "font.family": "sans-serif",
+            "svg.fonttype": "none",
+            "text.parse_math": False,
+            "text.usetex": False,
+            "axes.formatter.use_mathtext": False,
+            "axes.unicode_minus": True,
+            **more,
+        }
+    )
+
+
+def _svg(figure: Figure, title: str) -> str:
+    """The figure as an <svg> element that can stand in a page beside others."""
+    buffer = io.StringIO()
+    with _style(**{"svg.hashsalt": title}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*[Gg]lyph.*")  # the reader's own font draws the text
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<!--.*?-->\s*", "", svg, flags=re.DOTALL)
+    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
+    svg = re.sub(r' id="([^"]+)"', lambda m: m.group(0) if m.group(1) in used else "", svg)
+    head, body = svg.split(">", 1)
+    box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', head)
+    size = (float(box.group(1)), float(box.group(2))) if box else (360.0, 240.0)
+    name = escape(title, {'"': "&quot;"})
+    body = body.replace("xlink:href", "href").replace(INK, "currentColor").replace(RULE, "var(--rule)")
+    return (
+        f'<svg role="img" aria-label="{name}" viewBox="0 0 {size[0]:g} {size[1]:g}" '
+        f'style="max-width:{size[0] * 4 / 3:.0f}px"><title>{escape(title)}</title>{body.strip()}'
+    )

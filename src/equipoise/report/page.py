@@ -1,0 +1,618 @@
+"""The report: a record in, one self-contained page out. It asks the network for nothing."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import itertools
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from equipoise.files import write_text
+from equipoise.rate import Rate
+from equipoise.report import figures, tables, words
+from equipoise.report.figures import Curve, Series
+from equipoise.report.record import ComparisonRecord, GroupRecord, ModelRecord, RunRecord, read
+from equipoise.report.tables import ABSENT, Cell, Column, Panel, Table, Tabs
+
+if TYPE_CHECKING:
+    import jinja2
+
+__all__ = ["html", "write_report"]
+
+RATES = {"at_fpr": "tpr_at_fpr", "at_0.5": "tpr"}
+PICTURES = {
+    "reconstructions": ("Reconstructions", "Test pictures, and what the autoencoder keeps of them."),
+    "least_represented": (
+        "Least represented",
+        "Training positives whose combination of features is rarest: drawn most often.",
+    ),
+    "most_represented": (
+        "Most represented",
+        "Training positives with the most alike in the training data: drawn least often.",
+    ),
+}
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of the run as a data URI, or the reason why it is not there."""
+
+    title: str
+    caption: str
+    uri: str | None
+    missing: str = ""
+
+
+def html(record: RunRecord, folder: str | os.PathLike[str] | None = None) -> str:
+    """The report as the text of one HTML file.
+
+    Args:
+        record: What the run left behind.
+        folder: The run's folder, where the pictures lie. A picture that is not there is said to be missing.
+    """
+    page = _Page(record)
+    return _template().render(
+        record=record,
+        next_id=itertools.count().__next__,
+        headline=words.headline(record),
+        summary=page.summary(),
+        legend=list(zip(page.titles, page.colours, strict=True)),
+        overall=page.overall(),
+        trained=page.trained(),
+        groups=page.groups(),
+        comparisons=page.comparisons(),
+        controls=page.controls(),
+        losses=page.losses(),
+        reconstructions=[_picture(record, folder, "reconstructions")],
+        extremes=[_picture(record, folder, name) for name in ("least_represented", "most_represented")],
+        more_pictures=[_picture(record, folder, name) for name in record.pictures if name not in PICTURES],
+        sampling=page.sampling(),
+        timing=page.timing(),
+        settings=[
+            tables.pairs("Recipe", record.recipe),
+            tables.pairs("Settings", record.settings),
+            tables.pairs("Versions", record.versions),
+        ],
+        does_not_prove=words.DOES_NOT_PROVE,
+        fpr=words.percent(record.fpr),
+        recipe=str(record.recipe.get("name", "unnamed")),
+    )
+
+
+def write_report(folder: str | os.PathLike[str]) -> Path:
+    """Render folder/record.json and the pictures it names into folder/report.html, atomically.
+
+    Raises:
+        DataError: if there is no record that can be read, or the folder cannot be written.
+    """
+    target = Path(folder) / "report.html"
+    write_text(target, html(read(Path(folder)), folder))
+    return target
+
+
+class _Page:
+    """The parts of the page, as tables and charts."""
+
+    def __init__(self, record: RunRecord) -> None:
+        self.record = record
+        self.names = words.ordered_models(record)
+        self.models = [record.models[name] for name in self.names]
+        self.titles = [model.title for model in self.models]
+        self.baseline, self.debiased = words.main_models(record)
+        free = iter(range(2, 99))
+        places = [
+            0 if name == self.baseline else 1 if name == self.debiased else next(free) for name in self.names
+        ]
+        self.colours = [figures.COLOURS[place % len(figures.COLOURS)] for place in places]
+        self.dashes = [figures.DASHES[place % len(figures.DASHES)] for place in places]
+        self.attributes = list(dict.fromkeys(a for model in self.models for a in model.groups))
+        self.matched = f"{words.percent(record.fpr)} FPR"
+
+    def summary(self) -> Panel | None:
+        """The worst group of the first attribute, model by model: the headline in numbers."""
+        if not self.models:
+            return None
+        attribute = next(iter(self.models[0].worst_group), None)
+        rates, rows = [], []
+        for i, (name, model) in enumerate(zip(self.names, self.models, strict=True)):
+            compared = self.record.comparisons.get(name)
+            if attribute is None:
+                group, rate = "all positives", words.miss(model.tpr_at_fpr)
+                difference = compared.tpr_at_fpr if compared else ABSENT
+            else:
+                worst = model.worst_group.get(attribute, {}).get("at_fpr")
+                group, rate = (worst.group or "–", words.miss(worst.tpr)) if worst else ("–", ABSENT)
+                difference = (
+                    compared.worst_group.get(attribute, {}).get("at_fpr", ABSENT) if compared else ABSENT
+                )
+            rates.append(rate)
+            changed = tables.change(words.flipped(difference))
+            if compared is None:
+                changed = Cell("baseline" if name == self.baseline else "not compared")
+            rows.append(
+                [
+                    tables.name(model.title, colour=self.colours[i]),
+                    tables.name(group),
+                    tables.share(rate),
+                    changed,
+                ]
+            )
+        whom = f"worst group by {attribute}" if attribute else "all positives"
+        chart = figures.bars(
+            self.titles,
+            [Series("missed", self.colours, rates)],
+            label=f"missed at {self.matched} (%)",
+            title=f"Misses of the {whom}, model by model",
+        )
+        heads = [Column("Model", numeric=False), Column("Group", numeric=False), Column("Missed")]
+        if self.record.comparisons:
+            heads.append(Column(f"Against {self._title(self.baseline)}, points"))
+        else:
+            rows = [row[:3] for row in rows]
+        return Panel(f"Misses of the {whom} at {self.matched}", Table(f"Summary: {whom}", heads, rows), chart)
+
+    def overall(self) -> Table:
+        """Numbers over all test images."""
+        heads = [
+            f"Missed at {self.matched}",
+            "Missed at 0.5",
+            "False positives at 0.5",
+            "Accuracy at 0.5",
+            "AUROC",
+            f"Threshold at {self.matched}",
+        ]
+        rows = [
+            [
+                tables.name(model.title, colour=colour),
+                tables.share(words.miss(model.tpr_at_fpr)),
+                tables.share(words.miss(model.tpr)),
+                tables.share(model.fpr),
+                tables.share(model.accuracy),
+                tables.spread(model.auroc, 4),
+                tables.number(model.threshold_at_fpr, 4),
+            ]
+            for model, colour in zip(self.models, self.colours, strict=True)
+        ]
+        columns = [Column("Model", numeric=False), *(Column(head) for head in heads)]
+        return Table("All test images", columns, rows)
+
+    def trained(self) -> dict[str, Any]:
+        """Sources, counts, fingerprints, groups."""
+        data = self.record.data
+        splits = list(dict.fromkeys([*data.counts, *data.fingerprint, *data.group_counts]))
+        kinds = list(dict.fromkeys(kind for counts in data.counts.values() for kind in counts))
+        rows = [
+            [
+                tables.name(split),
+                *(tables.count(data.counts.get(split, {}).get(kind)) for kind in kinds),
+                Cell(data.fingerprint.get(split, "–"), mark="code"),
+            ]
+            for split in splits
+        ]
+        columns = [Column("Part", numeric=False), *map(Column, kinds), Column("Fingerprint", numeric=False)]
+        panels: list[tuple[str, Panel | Tabs]] = []
+        for attribute in dict.fromkeys(a for counted in data.group_counts.values() for a in counted):
+            counted = {s: data.group_counts.get(s, {}).get(attribute, {}) for s in splits}
+            counted = {split: sizes for split, sizes in counted.items() if sizes}
+            groups = dict.fromkeys(group for sizes in counted.values() for group in sizes)
+            body = [
+                [
+                    tables.name(group),
+                    *(tables.count(n.get(group, 0), sum(n.values())) for n in counted.values()),
+                ]
+                for group in groups
+            ]
+            heads = [Column(attribute, numeric=False), *map(Column, counted)]
+            panels.append((attribute, Panel(attribute, Table(f"Positives by {attribute}", heads, body))))
+        return {
+            "sources": tables.pairs("Sources", data.sources),
+            "counts": Table("Images", columns, rows),
+            "groups": Tabs("attribute", panels) if panels else None,
+            "rejected": data.rejected,
+        }
+
+    def groups(self) -> Tabs | None:
+        """Attribute by attribute: four measures, each a chart beside its numbers."""
+        if not self.attributes:
+            return None
+        return Tabs("attribute", [(a, Tabs("measure", self._measures(a))) for a in self.attributes])
+
+    def _measures(self, attribute: str) -> list[tuple[str, Panel | Tabs]]:
+        groups = self._ordered(attribute)
+        missed = {
+            point: [
+                Series(title, colour, [words.miss(self._rate(m, attribute, g, rate)) for g in groups])
+                for m, title, colour in zip(self.models, self.titles, self.colours, strict=True)
+            ]
+            for point, rate in RATES.items()
+        }
+        limit = figures.highest([one for series in missed.values() for one in series])
+        panels = []
+        for point, series in missed.items():
+            where = self._where(point)
+            rows = [
+                [
+                    *self._group_cells(attribute, group),
+                    *(
+                        tables.share(one.rates[i], worst=_worst(model, attribute, point) == group)
+                        for model, one in zip(self.models, series, strict=True)
+                    ),
+                ]
+                for i, group in enumerate(groups)
+            ]
+            note = (
+                "Share of a group's positives that are not found; lower is better. Each model's threshold is "
+                f"the one at which it calls {words.percent(self.record.fpr)} of the negatives positive, so "
+                "that none gains by saying yes more often."
+                if point == "at_fpr"
+                else "Share of a group's positives that are not found; lower is better. With one threshold "
+                "for all, a model that says yes more often misses less and pays in false positives."
+            )
+            chart = figures.bars(
+                groups,
+                series,
+                label=f"missed at {where} (%)",
+                title=f"Miss rate by {attribute} at {where}",
+                limit=limit,
+            )
+            table = Table(
+                f"Miss rate by {attribute} at {where}",
+                self._heads(attribute),
+                rows,
+                self._foot(attribute, point),
+            )
+            panels.append((f"Missed at {where}", Panel(f"Missed at {where}", table, chart, note)))
+        probabilities = [
+            Series(
+                title, colour, [self._rate(model, attribute, group, "mean_probability") for group in groups]
+            )
+            for model, title, colour in zip(self.models, self.titles, self.colours, strict=True)
+        ]
+        chart = figures.bars(
+            groups,
+            probabilities,
+            label="mean probability",
+            title=f"Mean probability by {attribute}",
+            percent=False,
+            limit=1.0,
+        )
+        panels += [
+            self._measure(
+                attribute,
+                "mean_probability",
+                "Mean probability",
+                3,
+                "Mean probability that a model gives to a group's positives.",
+                chart,
+            ),
+            self._measure(
+                attribute,
+                "auroc",
+                "AUROC",
+                4,
+                "How well a group's positives are told from all negatives, over every threshold; "
+                "0.5 = chance, 1 = always.",
+            ),
+        ]
+        return [(label, panel) for label, panel in panels]
+
+    def _measure(
+        self, attribute: str, rate: str, label: str, digits: int, note: str, chart: str = ""
+    ) -> tuple[str, Panel]:
+        rows = [
+            [
+                *self._group_cells(attribute, group),
+                *(tables.spread(self._rate(model, attribute, group, rate), digits) for model in self.models),
+            ]
+            for group in self._ordered(attribute)
+        ]
+        return label, Panel(
+            label, Table(f"{label} by {attribute}", self._heads(attribute), rows), chart, note
+        )
+
+    def comparisons(self) -> dict[str, Any] | None:
+        """Paired differences against the baseline."""
+        compared = {
+            name: self.record.comparisons[name] for name in self.names if name in self.record.comparisons
+        }
+        if not compared:
+            return None
+        baselines = list(dict.fromkeys(c.baseline for c in compared.values()))
+        heads = []
+        for name, c in compared.items():
+            against = f" against {self._title(c.baseline)}" if len(baselines) > 1 else ""
+            i = self.names.index(name)
+            heads.append(Column(self.titles[i] + against, self.colours[i]))
+        every = list(compared.values())
+        overall = [
+            [
+                tables.name(f"Missed at {self.matched}"),
+                *(tables.change(words.flipped(c.tpr_at_fpr)) for c in every),
+            ],
+            [tables.name("Missed at 0.5"), *(tables.change(words.flipped(c.tpr)) for c in every)],
+            [tables.name("False positives at 0.5"), *(tables.change(c.fpr) for c in every)],
+            [tables.name("Accuracy at 0.5"), *(tables.change(c.accuracy, better="more") for c in every)],
+            [tables.name("AUROC × 100"), *(tables.change(c.auroc, 2, better="more") for c in every)],
+        ]
+        tabs = [
+            (a, Tabs("point", [self._differences(a, point, every, heads) for point in RATES]))
+            for a in self.attributes
+        ]
+        return {
+            "against": ", ".join(self._title(name) for name in baselines),
+            "overall": Table(
+                "Change over all test images, percentage points",
+                [Column("Measure", numeric=False), *heads],
+                overall,
+            ),
+            "tabs": Tabs("attribute", tabs) if tabs else None,
+        }
+
+    def _differences(
+        self, attribute: str, point: str, compared: Sequence[ComparisonRecord], heads: Sequence[Column]
+    ) -> tuple[str, Panel]:
+        where = self._where(point)
+        groups = self._ordered(attribute)
+
+        def difference(c: ComparisonRecord, group: str) -> Rate:
+            found = c.groups.get(attribute, {}).get(group)
+            return ABSENT if found is None else words.flipped(getattr(found, RATES[point]))
+
+        def foot(label: str, pick: Callable[[ComparisonRecord], Cell]) -> list[Cell]:
+            return [tables.name(label), Cell(""), *map(pick, compared)]
+
+        def of(kind: dict[str, dict[str, Rate]]) -> Rate:
+            return kind.get(attribute, {}).get(point, ABSENT)
+
+        series = [
+            Series(head.text, head.colour, [difference(c, group) for group in groups])
+            for c, head in zip(compared, heads, strict=True)
+        ]
+        rows = [
+            [*self._group_cells(attribute, group), *(tables.change(one.rates[i]) for one in series)]
+            for i, group in enumerate(groups)
+        ]
+        table = Table(
+            f"Change of the miss rate by {attribute} at {where}, percentage points",
+            [Column(attribute, numeric=False), Column("n"), *heads],
+            rows,
+            [
+                foot("Worst group", lambda c: tables.change(words.flipped(of(c.worst_group)))),
+                foot("Gap, max − min, points", lambda c: tables.change(of(c.gap))),
+                foot("Variance, percent²", lambda c: tables.change(of(c.variance), 2, scale=1.0)),
+            ],
+        )
+        chart = figures.differences(
+            groups,
+            series,
+            label=f"change of misses at {where}, points (left = fewer)",
+            title=f"Change of the miss rate by {attribute} at {where}",
+        )
+        return f"At {where}", Panel(f"At {where}", table, chart)
+
+    def controls(self) -> Table:
+        """Every model, and what it is there for."""
+        rows = [
+            [
+                tables.name(model.title, colour=colour),
+                tables.name(model.role),
+                Cell(words.explain(name, model), mark="prose"),
+                tables.count(model.steps),
+                tables.number(model.seconds, 1),
+            ]
+            for name, model, colour in zip(self.names, self.models, self.colours, strict=True)
+        ]
+        columns = [Column(head, numeric=False) for head in ("Model", "Role", "What it is there for")]
+        return Table("Models and controls", [*columns, Column("Steps"), Column("Training, s")], rows)
+
+    def losses(self) -> list[Panel]:
+        """A panel for each part of the loss, a line for each model that has it."""
+        axes = ("step", "epoch", "seconds")
+        parts = dict.fromkeys(part for model in self.models for part in model.history if part not in axes)
+        return [panel for part in parts if (panel := self._loss(part)) is not None]
+
+    def _loss(self, part: str) -> Panel | None:
+        lines, rows, label = [], [], "record"
+        for model, colour, dash in zip(self.models, self.colours, self.dashes, strict=True):
+            values = model.history.get(part, [])
+            if not values:
+                continue
+            axis = next((k for k in ("step", "epoch") if len(model.history.get(k, [])) == len(values)), None)
+            label = axis or label
+            at = model.history[axis] if axis else [float(i + 1) for i in range(len(values))]
+            lines.append(Curve(model.title, colour, dash, *figures.thinned(at, values)))
+            finite = [value for value in values if math.isfinite(value)] or [math.nan]
+            numbers = (values[0], min(finite), max(finite), values[-1])
+            rows.append(
+                [
+                    tables.name(model.title, colour=colour),
+                    *(tables.number(v, 4) for v in numbers),
+                    tables.count(len(values)),
+                ]
+            )
+        if not lines:
+            return None
+        title = part.replace("_", " ")
+        heads = [Column(head) for head in ("First", "Lowest", "Highest", "Last", "Points")]
+        table = Table(f"Curve of {title}", [Column("Model", numeric=False), *heads], rows)
+        return Panel(title, table, figures.curves(lines, label=label, title=f"{title} during training"))
+
+    def sampling(self) -> dict[str, Any] | None:
+        """Shares before and after, with enrichment."""
+        made = self.record.resampling
+        if made is None:
+            return None
+        panels: list[tuple[str, Panel | Tabs]] = []
+        labels, colours = ("Share of the positives", "Share of the draws"), figures.COLOURS[:2]
+        for attribute in dict.fromkeys([*made.natural_share, *made.share, *made.enrichment]):
+            shares = [made.natural_share.get(attribute, {}), made.share.get(attribute, {})]
+            found = made.enrichment.get(attribute, {})
+            groups = sorted(
+                dict.fromkeys([*shares[0], *shares[1], *found]), key=lambda g, s=shares[0]: s.get(g, 0.0)
+            )
+            series = [
+                Series(label, colour, [_known(one.get(group)) for group in groups])
+                for label, colour, one in zip(labels, colours, shares, strict=True)
+            ]
+            rows = [
+                [
+                    tables.name(group),
+                    *(tables.share(one.rates[i], digits=2) for one in series),
+                    tables.enrichment(found.get(group, ABSENT)),
+                ]
+                for i, group in enumerate(groups)
+            ]
+            heads = [Column(attribute, numeric=False), *map(Column, labels, colours), Column("Enrichment")]
+            chart = figures.bars(
+                groups,
+                series,
+                label="share (%)",
+                title=f"Sampling share by {attribute}, before and after",
+            )
+            table = Table(f"Sampling share by {attribute}", heads, rows)
+            panels.append((attribute, Panel(attribute, table, chart)))
+        return {
+            "rule": made.rule,
+            "verdict": made.verdict,
+            "ess": words.decimal(made.ess, 3),
+            "ess_percent": words.percent(made.ess, 0),
+            "max_weight": words.decimal(made.max_weight, 2),
+            "legend": list(zip(labels, colours, strict=True)),
+            "tabs": Tabs("attribute", panels) if panels else None,
+        }
+
+    def timing(self) -> Table:
+        """Cost of the run."""
+        timing = self.record.timing
+        rows = [
+            ("Training steps a second", words.decimal(timing.steps_per_s, 1)),
+            ("Whole run, wall clock", _duration(timing.wall_s)),
+            ("Peak memory", f"{timing.peak_rss_bytes / 1e9:.2f} GB"),
+        ]
+        columns = [Column("What", numeric=False), Column("Value")]
+        return Table("Timing", columns, [[tables.name(what), Cell(value)] for what, value in rows])
+
+    def _ordered(self, attribute: str) -> list[str]:
+        """Groups: those that the first model finds least first, the undefined last."""
+
+        def rank(group: str) -> tuple[bool, float]:
+            rate = self._rate(self.models[0], attribute, group, "tpr_at_fpr")
+            return not rate.defined, rate.value if rate.defined else 0.0
+
+        groups = dict.fromkeys(group for model in self.models for group in model.groups.get(attribute, {}))
+        return sorted(groups, key=rank)
+
+    @staticmethod
+    def _rate(model: ModelRecord, attribute: str, group: str, rate: str) -> Rate:
+        found = model.groups.get(attribute, {}).get(group)
+        return getattr(found, rate, ABSENT)
+
+    def _heads(self, attribute: str) -> list[Column]:
+        return [Column(attribute, numeric=False), Column("n"), *map(Column, self.titles, self.colours)]
+
+    def _group_cells(self, attribute: str, group: str) -> list[Cell]:
+        found: list[GroupRecord] = [
+            model.groups[attribute][group]
+            for model in self.models
+            if group in model.groups.get(attribute, {})
+        ]
+        small = any(one.small for one in found)
+        return [
+            tables.name(group, tag="under 30 images" if small else ""),
+            tables.count(found[0].n if found else None),
+        ]
+
+    def _foot(self, attribute: str, point: str) -> list[list[Cell]]:
+        def row(label: str, pick: Callable[[ModelRecord], Cell]) -> list[Cell]:
+            return [tables.name(label), Cell(""), *map(pick, self.models)]
+
+        def worst(model: ModelRecord) -> Cell:
+            found = model.worst_group.get(attribute, {}).get(point)
+            if found is None or found.group is None:
+                return tables.share(found.tpr if found else ABSENT)
+            return Cell(found.group, tables.share(words.miss(found.tpr)).text)
+
+        def of(kind: dict[str, dict[str, Rate]]) -> Rate:
+            return kind.get(attribute, {}).get(point, ABSENT)
+
+        return [
+            row("All positives", lambda m: tables.share(words.miss(getattr(m, RATES[point])))),
+            row("Worst group", worst),
+            row("Gap, max − min, points", lambda m: tables.spread(of(m.gap), 1, scale=100.0)),
+            row("Variance, percent²", lambda m: tables.spread(of(m.variance), 2)),
+        ]
+
+    def _where(self, point: str) -> str:
+        return self.matched if point == "at_fpr" else "threshold 0.5"
+
+    def _title(self, name: str | None) -> str:
+        return self.record.models[name].title if name in self.record.models else name or "the baseline"
+
+
+def _worst(model: ModelRecord, attribute: str, point: str) -> str | None:
+    found = model.worst_group.get(attribute, {}).get(point)
+    return found.group if found else None
+
+
+def _known(value: float | None) -> Rate:
+    """A share that is known without doubt."""
+    if value is None or math.isnan(value):
+        return ABSENT
+    return Rate(value, math.nan, math.nan, 0)
+
+
+def _duration(seconds: float) -> str:
+    if not math.isfinite(seconds) or seconds < 60:
+        return f"{words.decimal(seconds, 1)} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def _picture(record: RunRecord, folder: str | os.PathLike[str] | None, name: str) -> Picture:
+    title, caption = PICTURES.get(name, (name.replace("_", " "), ""))
+    if name not in record.pictures:
+        return Picture(title, caption, None, "This run made no such picture.")
+    file = record.pictures[name]
+    if folder is None:
+        return Picture(
+            title, caption, None, f"The picture {file} is missing: rendered without the run's folder."
+        )
+    path = Path(folder) / file
+    try:
+        inside = path.resolve().is_relative_to(Path(folder).resolve())
+        content = path.read_bytes() if inside else b""
+    except (OSError, ValueError):
+        return Picture(title, caption, None, f"The picture {file} is missing from the run's folder.")
+    if not content.startswith(PNG):
+        return Picture(
+            title, caption, None, f"{file} is left out: it is not a PNG picture of the run's folder."
+        )
+    return Picture(title, caption, "data:image/png;base64," + base64.b64encode(content).decode())
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    import jinja2
+    from markupsafe import Markup
+
+    folder = Path(__file__).parent / "templates"
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["own"] = {
+        name: Markup((folder / name).read_text(encoding="utf-8")) for name in ("report.css", "report.js")
+    }
+    environment.filters["drawn"] = Markup  # figures.py escapes what it draws
+    environment.tests["tabs"] = lambda value: isinstance(value, Tabs)
+    return environment.get_template("report.html.j2")

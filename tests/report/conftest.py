@@ -1,0 +1,213 @@
+"""A realistic run record to render, in any size."""
+
+import io
+
+import numpy as np
+import pytest
+
+from equipoise.rate import Rate
+from equipoise.report.record import (
+    ComparisonRecord,
+    DataRecord,
+    GroupDifference,
+    GroupRecord,
+    ModelRecord,
+    ResamplingRecord,
+    RunRecord,
+    TimingRecord,
+    WorstGroup,
+)
+
+RACES = ("White", "Latino_Hispanic", "Middle Eastern", "East Asian", "Southeast Asian", "Indian", "Black")
+MODELS = {
+    "plain": ("Plain CNN", "plain", 0.034),
+    "debiased": ("DB-VAE, equipoise sampling", "debiased", 0.016),
+    "plain-same-steps": ("Plain CNN, same steps", "control", 0.027),
+    "uniform": ("DB-VAE, uniform sampling", "control", 0.019),
+    "threshold-only": ("Plain CNN, threshold moved", "control", 0.034),
+    "sixth": ("A sixth model", "control", 0.03),
+}
+
+
+def rate(value, n, spread=1.0):
+    half = spread * 1.96 * np.sqrt(max(value * (1 - value), 0.0004) / max(n, 1))
+    return Rate(float(value), float(max(0, value - half)), float(min(1, value + half)), n)
+
+
+def difference(value, n):
+    half = 1.4 * np.sqrt(0.03 / max(n, 1))
+    return Rate(float(value), float(value - half), float(value + half), n)
+
+
+def make(models=5, attributes=None, *, resampling=True, compared=True, pictures=True, undefined=True, seed=0):
+    rng = np.random.default_rng(seed)
+    if attributes is None:
+        attributes = {"race": RACES, "gender": ("Female", "Male")}
+    chosen = list(MODELS)[:models]
+    sizes = {
+        a: {g: int(rng.integers(240, 900)) if i else 12 + 800 * (len(names) < 3) for i, g in enumerate(names)}
+        for a, names in attributes.items()
+    }
+    made = {}
+    for name in chosen:
+        title, role, base = MODELS[name]
+        groups, variance, worst, gap = {}, {}, {}, {}
+        for a, names in attributes.items():
+            groups[a] = {}
+            for i, g in enumerate(names):
+                n, lost = sizes[a][g], base * (0.4 + 2.2 * i / max(len(names), 1))
+                groups[a][g] = GroupRecord(
+                    n=n,
+                    small=n < 30,
+                    tpr=rate(1 - 0.6 * lost, n),
+                    tpr_at_fpr=rate(1 - lost, n),
+                    auroc=rate(1 - lost / 9, n, 0.4),
+                    mean_probability=rate(0.97 - lost, n, 0.5),
+                )
+            if undefined and len(names) > 3:
+                none = Rate.undefined("no positives in this group")
+                groups[a]["(missing)"] = GroupRecord(0, True, none, none, none, none)
+            known = {g: r for g, r in groups[a].items() if r.tpr.defined}
+            low = min(known, key=lambda g: known[g].tpr_at_fpr.value)
+            tprs = {p: [getattr(r, f).value for r in known.values()] for p, f in POINT_FIELDS.items()}
+            worst[a] = {p: WorstGroup(low, getattr(known[low], f)) for p, f in POINT_FIELDS.items()}
+            gap[a] = {p: rate(max(v) - min(v), 400) for p, v in tprs.items()}
+            variance[a] = {
+                p: Rate(float(1e4 * np.var(v)), float(4e3 * np.var(v)), float(2.1e4 * np.var(v)), 400)
+                for p, v in tprs.items()
+            }
+        steps = 0 if name == "threshold-only" else 1800
+        x = np.linspace(1, max(steps, 1), 60)
+        history = {}
+        if steps:
+            noise = rng.normal(0, 0.006, 60)
+            history = {"step": x.tolist(), "classification": (0.5 * np.exp(-x / 300) + 0.04 + noise).tolist()}
+            if role == "debiased" or name == "uniform":
+                history["reconstruction"] = (0.25 * np.exp(-x / 500) + 0.09 + noise / 3).tolist()
+                history["kl"] = (40 * (1 - np.exp(-x / 400)) + 20 * noise).tolist()
+        made[name] = ModelRecord(
+            title=title,
+            role=role,
+            fpr=rate(0.006, 5000),
+            tpr=rate(1 - 0.6 * base, 5000),
+            tpr_at_fpr=rate(1 - base, 5000),
+            threshold_at_fpr=0.3137,
+            auroc=rate(0.9991, 5000, 0.2),
+            accuracy=rate(1 - 0.5 * base, 10000),
+            groups=groups,
+            variance=variance,
+            worst_group=worst,
+            gap=gap,
+            history=history,
+            seconds=41.5 if steps else None,
+            steps=steps or None,
+        )
+    comparisons = {}
+    if compared and "plain" in made:
+        for name in chosen[1:]:
+            gain = MODELS["plain"][2] - MODELS[name][2]
+            d = difference(gain, 5000)
+            both = {a: {p: difference(gain * 2, 900) for p in POINT_FIELDS} for a in attributes}
+            comparisons[name] = ComparisonRecord(
+                baseline="plain",
+                fpr=difference(0.001, 5000),
+                tpr=d,
+                tpr_at_fpr=d,
+                auroc=difference(gain / 20, 50000),
+                accuracy=d,
+                groups={
+                    a: {
+                        g: GroupDifference(difference(gain, r.n), difference(gain * 1.5, r.n))
+                        if r.tpr.defined
+                        else GroupDifference(r.tpr, r.tpr)
+                        for g, r in made["plain"].groups[a].items()
+                    }
+                    for a in attributes
+                },
+                variance={a: {p: Rate(-2.4, -5.1, 0.4, 900) for p in POINT_FIELDS} for a in attributes},
+                worst_group=both,
+                gap={a: {p: difference(-gain, 900) for p in POINT_FIELDS} for a in attributes},
+            )
+    sampled = None
+    if resampling:
+        natural = {a: {g: 1 / (1.8**i) for i, g in enumerate(names)} for a, names in attributes.items()}
+        natural = {a: {g: v / sum(s.values()) for g, v in s.items()} for a, s in natural.items()}
+        lift = {
+            a: {g: v * (0.8 + 0.12 * i) for i, (g, v) in enumerate(s.items())} for a, s in natural.items()
+        }
+        lift = {a: {g: v / sum(s.values()) for g, v in s.items()} for a, s in lift.items()}
+        sampled = ResamplingRecord(
+            rule="equipoise",
+            ess=0.512,
+            max_weight=9.73,
+            natural_share=natural,
+            share=lift,
+            enrichment={a: {g: rate_ratio(lift[a][g] / natural[a][g]) for g in natural[a]} for a in natural},
+            verdict="Rarity did not find the rare: no rare group is drawn even twice as often.",
+        )
+    return RunRecord(
+        command="equipoise debias --positives faces/ --negatives scenes/ --groups race,gender",
+        recipe={"name": "equipoise", "optimisation": {"learning_rate": 0.001, "epochs": 4}, "latent": 100},
+        settings={
+            "positives": "faces/",
+            "negatives": "scenes/",
+            "device": "cpu",
+            "groups": ["race", "gender"],
+        },
+        seed=0,
+        versions={"equipoise": "0.1.0", "python": "3.11.7", "torch": "2.13.0"},
+        data=DataRecord(
+            fingerprint={"train": "9f2c" * 8, "validation": "01ab" * 8, "test": "77de" * 8},
+            counts={
+                "train": {"positives": 11150, "negatives": 11150},
+                "validation": {"positives": 1590, "negatives": 1590},
+                "test": {"positives": 5000, "negatives": 5000},
+            },
+            sources={"positives": "faces/", "negatives": "scenes/"},
+            group_counts={
+                split: {a: {g: share * n for g, n in s.items()} for a, s in sizes.items()}
+                for split, share in (("train", 3), ("test", 1))
+            },
+            rejected=3,
+        ),
+        fpr=0.01,
+        models=made,
+        comparisons=comparisons,
+        resampling=sampled,
+        timing=TimingRecord(steps_per_s=71.4, wall_s=214.2, peak_rss_bytes=1_430_000_000),
+        pictures={
+            "reconstructions": "pictures/reconstructions.png",
+            "most_represented": "pictures/most_represented.png",
+            "least_represented": "pictures/least_represented.png",
+        }
+        if pictures
+        else {},
+    )
+
+
+POINT_FIELDS = {"at_0.5": "tpr", "at_fpr": "tpr_at_fpr"}
+
+
+def rate_ratio(value):
+    return Rate(float(value), float(value * 0.93), float(value * 1.08), 11150)
+
+
+@pytest.fixture(scope="session")
+def make_record():
+    """Builds a record: models 1..6, attributes {name: group names}, with or without the optional parts."""
+    return make
+
+
+@pytest.fixture
+def record(make_record):
+    return make_record()
+
+
+@pytest.fixture(scope="session")
+def png():
+    """A small PNG picture."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3)).save(buffer, "PNG")
+    return buffer.getvalue()
