@@ -114,6 +114,15 @@ def test_nothing_there(tmp_path):
         read(tmp_path / "a.xyz")
 
 
+def test_a_folder_that_may_not_be_looked_into(tmp_path, monkeypatch):
+    def refuse(self):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.iterdir", refuse)
+    with pytest.raises(DataError, match=r"Permission denied\. Check its permissions"):
+        read(tmp_path)
+
+
 def test_what_the_path_is(tmp_path, write):
     def file(name, content=""):
         path = tmp_path / name

@@ -162,7 +162,14 @@ def _header(path: Path) -> list[str]:
 
 
 def _source(path: Path, format: str | None, **options: str | None) -> Source:
-    name = format_of(path) if format is None else format.lower().replace("_", "-")
+    try:
+        name = format_of(path) if format is None else format.lower().replace("_", "-")
+    except OSError as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(
+            f"Expected to look into {path}; got: {error.strerror or error}. Check its permissions."
+        ) from error
     if name not in FORMATS:
         raise InputError(f"format must be one of {', '.join(FORMATS)}; got {format!r}. Choose one of these.")
     given = {option: value for option, value in options.items() if value is not None}

@@ -245,7 +245,7 @@ def read_csv(path: Path, *, text: Sequence[str] = (), delimiter: str = ",") -> p
         )
     except (pa.ArrowInvalid, pa.ArrowKeyError, OSError, UnicodeDecodeError) as error:
         raise DataError(
-            f"Expected a CSV file with a header line at {path}; got: {error}. "
+            f"Expected a CSV file with a header line at {path}; got: {str(error)[:200]!r}. "
             "Check the file, and that it is UTF-8."
         ) from error
 
