@@ -13,8 +13,9 @@ import math
 import re
 import warnings
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 from equipoise.rate import Rate
@@ -183,21 +184,22 @@ def _plain(axes: Axes) -> None:
         spine.set_linewidth(1)
     axes.tick_params(colors=RULE, labelcolor=INK, labelsize=8, width=0.8)
     axes.xaxis.label.set_color(INK)
-    axes.xaxis.label.set_size(8.5)
+    axes.xaxis.label.set_fontsize(8.5)
 
 
-def _style(**more: Any) -> Any:
+def _style(salt: str = "") -> AbstractContextManager[None]:
+    """Settings for one figure; those of whoever else uses matplotlib come back after it."""
     import matplotlib
 
     return matplotlib.rc_context(
         {
             "font.family": "sans-serif",
             "svg.fonttype": "none",
+            "svg.hashsalt": salt,
             "text.parse_math": False,
             "text.usetex": False,
             "axes.formatter.use_mathtext": False,
             "axes.unicode_minus": True,
-            **more,
         }
     )
 
@@ -205,7 +207,7 @@ def _style(**more: Any) -> Any:
 def _svg(figure: Figure, title: str) -> str:
     """The figure as an <svg> element that can stand in a page beside others."""
     buffer = io.StringIO()
-    with _style(**{"svg.hashsalt": title}), warnings.catch_warnings():
+    with _style(title), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*[Gg]lyph.*")  # the reader's own font draws the text
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()

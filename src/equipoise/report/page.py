@@ -80,7 +80,7 @@ def html(record: RunRecord, folder: str | os.PathLike[str] | None = None) -> str
             tables.pairs("Versions", record.versions),
         ],
         does_not_prove=words.DOES_NOT_PROVE,
-        fpr=words.percent(record.fpr),
+        fpr=words.asked(record.fpr),
         recipe=str(record.recipe.get("name", "unnamed")),
     )
 
@@ -112,7 +112,7 @@ class _Page:
         self.colours = [figures.COLOURS[place % len(figures.COLOURS)] for place in places]
         self.dashes = [figures.DASHES[place % len(figures.DASHES)] for place in places]
         self.attributes = list(dict.fromkeys(a for model in self.models for a in model.groups))
-        self.matched = f"{words.percent(record.fpr)} FPR"
+        self.matched = f"{words.asked(record.fpr)} FPR"
 
     def summary(self) -> Panel | None:
         """The worst group of the first attribute, model by model: the headline in numbers."""
@@ -123,11 +123,11 @@ class _Page:
         for i, (name, model) in enumerate(zip(self.names, self.models, strict=True)):
             compared = self.record.comparisons.get(name)
             if attribute is None:
-                group, rate = "all positives", words.miss(model.tpr_at_fpr)
+                group, rate = "all positives", model.tpr_at_fpr.complement
                 difference = compared.tpr_at_fpr if compared else ABSENT
             else:
                 worst = model.worst_group.get(attribute, {}).get("at_fpr")
-                group, rate = (worst.group or "–", words.miss(worst.tpr)) if worst else ("–", ABSENT)
+                group, rate = (worst.group or "–", worst.tpr.complement) if worst else ("–", ABSENT)
                 difference = (
                     compared.worst_group.get(attribute, {}).get("at_fpr", ABSENT) if compared else ABSENT
                 )
@@ -170,8 +170,8 @@ class _Page:
         rows = [
             [
                 tables.name(model.title, colour=colour),
-                tables.share(words.miss(model.tpr_at_fpr)),
-                tables.share(words.miss(model.tpr)),
+                tables.share(model.tpr_at_fpr.complement),
+                tables.share(model.tpr.complement),
                 tables.share(model.fpr),
                 tables.share(model.accuracy),
                 tables.spread(model.auroc, 4),
@@ -224,10 +224,10 @@ class _Page:
         return Tabs("attribute", [(a, Tabs("measure", self._measures(a))) for a in self.attributes])
 
     def _measures(self, attribute: str) -> list[tuple[str, Panel | Tabs]]:
-        groups = self._ordered(attribute)
+        groups = words.ordered_groups(self.record, attribute)
         missed = {
             point: [
-                Series(title, colour, [words.miss(self._rate(m, attribute, g, rate)) for g in groups])
+                Series(title, colour, [self._rate(m, attribute, g, rate).complement for g in groups])
                 for m, title, colour in zip(self.models, self.titles, self.colours, strict=True)
             ]
             for point, rate in RATES.items()
@@ -248,7 +248,7 @@ class _Page:
             ]
             note = (
                 "Share of a group's positives that are not found; lower is better. Each model's threshold is "
-                f"the one at which it calls {words.percent(self.record.fpr)} of the negatives positive, so "
+                f"the one at which it calls {words.asked(self.record.fpr)} of the negatives positive, so "
                 "that none gains by saying yes more often."
                 if point == "at_fpr"
                 else "Share of a group's positives that are not found; lower is better. With one threshold "
@@ -310,7 +310,7 @@ class _Page:
                 *self._group_cells(attribute, group),
                 *(tables.spread(self._rate(model, attribute, group, rate), digits) for model in self.models),
             ]
-            for group in self._ordered(attribute)
+            for group in words.ordered_groups(self.record, attribute)
         ]
         return label, Panel(
             label, Table(f"{label} by {attribute}", self._heads(attribute), rows), chart, note
@@ -358,7 +358,7 @@ class _Page:
         self, attribute: str, point: str, compared: Sequence[ComparisonRecord], heads: Sequence[Column]
     ) -> tuple[str, Panel]:
         where = self._where(point)
-        groups = self._ordered(attribute)
+        groups = words.ordered_groups(self.record, attribute)
 
         def difference(c: ComparisonRecord, group: str) -> Rate:
             found = c.groups.get(attribute, {}).get(group)
@@ -498,16 +498,6 @@ class _Page:
         columns = [Column("What", numeric=False), Column("Value")]
         return Table("Timing", columns, [[tables.name(what), Cell(value)] for what, value in rows])
 
-    def _ordered(self, attribute: str) -> list[str]:
-        """Groups: those that the first model finds least first, the undefined last."""
-
-        def rank(group: str) -> tuple[bool, float]:
-            rate = self._rate(self.models[0], attribute, group, "tpr_at_fpr")
-            return not rate.defined, rate.value if rate.defined else 0.0
-
-        groups = dict.fromkeys(group for model in self.models for group in model.groups.get(attribute, {}))
-        return sorted(groups, key=rank)
-
     @staticmethod
     def _rate(model: ModelRecord, attribute: str, group: str, rate: str) -> Rate:
         found = model.groups.get(attribute, {}).get(group)
@@ -536,13 +526,17 @@ class _Page:
             found = model.worst_group.get(attribute, {}).get(point)
             if found is None or found.group is None:
                 return tables.share(found.tpr if found else ABSENT)
-            return Cell(found.group, tables.share(words.miss(found.tpr)).text)
+            return Cell(found.group, tables.share(found.tpr.complement).text)
+
+        def total(model: ModelRecord) -> Cell:
+            rate: Rate = getattr(model, RATES[point])
+            return tables.share(rate.complement)
 
         def of(kind: dict[str, dict[str, Rate]]) -> Rate:
             return kind.get(attribute, {}).get(point, ABSENT)
 
         return [
-            row("All positives", lambda m: tables.share(words.miss(getattr(m, RATES[point])))),
+            row("All positives", total),
             row("Worst group", worst),
             row("Gap, max − min, points", lambda m: tables.spread(of(m.gap), 1, scale=100.0)),
             row("Variance, percent²", lambda m: tables.spread(of(m.variance), 2)),

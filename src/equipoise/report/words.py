@@ -13,13 +13,14 @@ __all__ = [
     "DOES_NOT_PROVE",
     "POINTS",
     "Headline",
+    "asked",
     "decimal",
     "explain",
     "flipped",
     "headline",
     "interval",
     "main_models",
-    "miss",
+    "ordered_groups",
     "ordered_models",
     "percent",
     "signed",
@@ -40,13 +41,14 @@ EXPLAINED = {
     "is nothing but longer training.",
     "uniform": "The same network with the same extra losses, every image drawn equally often. It shows how "
     "much of a gain comes from the autoencoder's loss and how much from resampling.",
-    "threshold-only": "The plain model, not trained any further, with its threshold lowered. It shows how "
-    "much of a gain at 0.5 can be had by accepting more false positives.",
+    "threshold-only": "The plain model, not trained any further, its threshold moved until it has as many false "
+    "positives as the debiased model has at 0.5. It shows how much of a gain at 0.5 is bought with false "
+    "positives; at the matched rate it is the plain model.",
 }
 BY_ROLE = {
     "plain": EXPLAINED["plain"],
     "debiased": EXPLAINED["debiased"],
-    "control": "A control: it leaves out one ingredient of the debiased model, to show what that ingredient does.",
+    "control": "Measured on the same test images, to compare with.",
 }
 
 DOES_NOT_PROVE = (
@@ -83,6 +85,11 @@ def percent(value: float, digits: int = 1) -> str:
     return decimal(100 * value, digits) + (SPACE + "%" if math.isfinite(value) else "")
 
 
+def asked(fpr: float) -> str:
+    """A false-positive rate as somebody would say it: 0.01 → "1 %"."""
+    return f"{100 * fpr:.3g}{SPACE}%"
+
+
 def signed(value: float, digits: int = 1) -> str:
     """A number with its sign, except for what rounds to zero: 2.14 → "+2.1", −0.01 → "0.0"."""
     text = decimal(value, digits)
@@ -96,11 +103,6 @@ def interval(rate: Rate, scale: float = 100.0, digits: int = 1, *, with_sign: bo
 
     show = signed if with_sign else decimal
     return f"{show(rate.low * scale, digits)} to {show(rate.high * scale, digits)}"
-
-
-def miss(tpr: Rate) -> Rate:
-    """The miss rate of a true-positive rate: 1 − TPR, its interval turned round."""
-    return Rate(1 - tpr.value, 1 - tpr.high, 1 - tpr.low, tpr.n, tpr.reason)
 
 
 def flipped(difference: Rate) -> Rate:
@@ -131,19 +133,34 @@ def verdict(difference: Rate) -> str:
 def ordered_models(record: RunRecord) -> list[str]:
     """Names of the models as people read them: plain, debiased, then the controls."""
     rank = {"plain": 0, "debiased": 1}
-    return sorted(record.models, key=lambda name: rank.get(record.models[name].role, 2))
+    baselines = {comparison.baseline for comparison in record.comparisons.values()}
+    return sorted(
+        record.models, key=lambda name: 0 if name in baselines else rank.get(record.models[name].role, 2)
+    )
 
 
 def main_models(record: RunRecord) -> tuple[str | None, str | None]:
-    """The baseline and the debiased model of a run; None where there is none."""
-    by_role: dict[str, str] = {}
-    for name in ordered_models(record):
-        by_role.setdefault(record.models[name].role, name)
-    debiased = by_role.get("debiased")
-    compared = record.comparisons.get(debiased) if debiased else None
-    if compared and compared.baseline in record.models:
-        return compared.baseline, debiased
-    return by_role.get("plain"), debiased
+    """The baseline, and the model that is held against it: the debiased one, else the first one compared."""
+    names = ordered_models(record)
+    roles = [record.models[name].role for name in names]
+    plain = names[roles.index("plain")] if "plain" in roles else None
+    compared = [n for n in names if n in record.comparisons and record.comparisons[n].baseline in names]
+    changed = names[roles.index("debiased")] if "debiased" in roles else next(iter(compared), None)
+    if changed in compared:
+        return record.comparisons[changed].baseline, changed
+    return plain, changed
+
+
+def ordered_groups(record: RunRecord, attribute: str) -> list[str]:
+    """Groups of an attribute: those that the first model finds least first, the undefined last."""
+    models = [record.models[name] for name in ordered_models(record)]
+    groups = dict.fromkeys(group for model in models for group in model.groups.get(attribute, {}))
+
+    def rank(group: str) -> tuple[bool, float]:
+        found = models[0].groups.get(attribute, {}).get(group)
+        return (False, found.tpr_at_fpr.value) if found and found.tpr_at_fpr.defined else (True, 0.0)
+
+    return sorted(groups, key=rank)
 
 
 def explain(name: str, model: ModelRecord) -> str:
@@ -171,19 +188,16 @@ def headline(record: RunRecord) -> Headline:
     subjects: list[str | None] = list(attributes) or [None]
     told = [_told(record, plain, debiased or first, attribute) for attribute in subjects]
     title, tone, sentences = told[0]
-    if debiased:
+    if debiased and record.models[debiased].role == "debiased" and tone == "fewer":
         sentences = [*sentences, *_controls(record, debiased, subjects[0])]
-    others = [
-        f"{attribute}: {lead[0].lower() + lead[1:]}. {' '.join(rest)}"
-        for attribute, (lead, _, rest) in zip(attributes[1:], told[1:], strict=False)
-    ]
+    others = [f"{lead}. {' '.join(rest)}" for lead, _, rest in told[1:]]
     return Headline(title, tone, sentences, others)
 
 
 def _told(
     record: RunRecord, plain: str | None, debiased: str, attribute: str | None
 ) -> tuple[str, str, list[str]]:
-    where = f"at a matched false-positive rate of {percent(record.fpr)}"
+    where = f"at a matched false-positive rate of {asked(record.fpr)}"
     now = record.models[debiased]
     whom = f"the worst group by {attribute}" if attribute else "all positives"
     if plain is None or plain == debiased:
@@ -227,6 +241,10 @@ def _one_model(model: ModelRecord, attribute: str | None, where: str) -> tuple[s
     )
 
 
+def _called(model: ModelRecord) -> str:
+    return f"The {model.title} model" if model.title in ("plain", "debiased") else model.title
+
+
 def _tpr(model: ModelRecord, attribute: str | None) -> Rate:
     if attribute is None:
         return model.tpr_at_fpr
@@ -235,7 +253,7 @@ def _tpr(model: ModelRecord, attribute: str | None) -> Rate:
 
 
 def _missed(tpr: Rate) -> str:
-    rate = miss(tpr)
+    rate = tpr.complement
     if not rate.defined:
         return f"undefined ({rate.reason})"
     ends = interval(rate)
@@ -245,13 +263,13 @@ def _missed(tpr: Rate) -> str:
 def _sentence(model: ModelRecord, attribute: str | None) -> str:
     missed = _missed(_tpr(model, attribute))
     if attribute is None:
-        return f"{model.title} misses {missed} of all positives"
+        return f"{_called(model)} misses {missed} of all positives"
     worst = model.worst_group.get(attribute, {}).get("at_fpr")
     if worst is None or worst.group is None:
-        return f"{model.title}: the misses of its worst group by {attribute} are {missed}"
+        return f"{_called(model)}: the misses of its worst group by {attribute} are {missed}"
     group = model.groups.get(attribute, {}).get(worst.group)
     size = f", n{SPACE}={SPACE}{group.n}" + (", a small group" if group.small else "") if group else ""
-    return f"{model.title} misses {missed} of its worst group by {attribute} ({worst.group}{size})"
+    return f"{_called(model)} misses {missed} of its worst group by {attribute} ({worst.group}{size})"
 
 
 def _difference(comparison: ComparisonRecord | None, attribute: str | None) -> Rate | None:
@@ -265,16 +283,16 @@ def _difference(comparison: ComparisonRecord | None, attribute: str | None) -> R
 
 def _controls(record: RunRecord, debiased: str, attribute: str | None) -> list[str]:
     """A gain that a control shows as well is not put down to resampling."""
-    ours = miss(_tpr(record.models[debiased], attribute))
+    ours = _tpr(record.models[debiased], attribute).complement
     if not ours.defined:
         return []
     limit = ours.value if math.isnan(ours.high) else ours.high
     rivals = [
-        f"{model.title} ({percent(miss(_tpr(model, attribute)).value)})"
+        f"{model.title} ({percent(_tpr(model, attribute).complement.value)})"
         for model in (record.models[name] for name in ordered_models(record))
         if model.role == "control"
         and _tpr(model, attribute).defined
-        and miss(_tpr(model, attribute)).value <= limit
+        and _tpr(model, attribute).complement.value <= limit
     ]
     if not rivals:
         return []

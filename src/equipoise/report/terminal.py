@@ -1,0 +1,140 @@
+"""The group table for the terminal: plain text, the same words as the page."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from equipoise.rate import Rate
+from equipoise.report import words
+from equipoise.report.record import ModelRecord, RunRecord
+
+__all__ = ["text"]
+
+POINTS = {"at_fpr": "tpr_at_fpr", "at_0.5": "tpr"}
+NAME = 30  # longest name in full
+WIDTH = 96
+
+
+def text(record: RunRecord) -> str:
+    """What changed, in words; then misses by group for the plain and the debiased model, and for all models.
+
+    Miss rates are in percent, with 95 % intervals in brackets; undefined ones say why.
+    """
+    shown = [name for name in words.main_models(record) if name] or words.ordered_models(record)[:2]
+    models = [record.models[name] for name in shown]
+    attributes = list(dict.fromkeys(a for model in models for a in model.groups))
+    blocks = [_headline(record)]
+    blocks += [_attribute(record, models, attribute) for attribute in attributes]
+    if record.models:
+        blocks.append(_all(record, attributes[0] if attributes else None))
+    if record.resampling:
+        blocks.append(_wrapped("Sampling: " + record.resampling.verdict))
+    return "\n\n".join(blocks).replace(words.SPACE, " ")
+
+
+def _headline(record: RunRecord) -> str:
+    told = words.headline(record)
+    return "\n".join(_wrapped(line) for line in (told.title + ".", *told.sentences, *told.others))
+
+
+def _attribute(record: RunRecord, models: Sequence[ModelRecord], attribute: str) -> str:
+    fpr = words.asked(record.fpr)
+    heads = [f"at {fpr} FPR: {m.title}" for m in models] + [f"at 0.5: {m.title}" for m in models]
+    columns = [(model, point) for point in POINTS for model in models]
+    groups = words.ordered_groups(record, attribute)
+    rows, notes = [], []
+    for group in groups:
+        found = [model.groups.get(attribute, {}).get(group) for model in models]
+        first = next((one for one in found if one is not None), None)
+        small = " *" if first and first.small else ""
+        cells = []
+        for model, point in columns:
+            one = model.groups.get(attribute, {}).get(group)
+            rate = getattr(one, POINTS[point]) if one else Rate.undefined("not recorded")
+            cells.append(_missed(rate))
+            if not rate.defined:
+                notes.append(f"{group}: undefined, {rate.reason}.")
+        rows.append([_short(group) + small, f"{first.n:,}" if first else "–", *cells])
+        if small:
+            notes.append("* under 30 images: too few to say much.")
+    foot = [
+        ["all positives", "", *(_missed(getattr(model, POINTS[point])) for model, point in columns)],
+        ["worst group", "", *(_worst(model, attribute, point) for model, point in columns)],
+        [
+            "gap, points",
+            "",
+            *(_number(model.gap.get(attribute, {}).get(point), 100, 1) for model, point in columns),
+        ],
+        [
+            "variance, percent²",
+            "",
+            *(_number(model.variance.get(attribute, {}).get(point), 1, 2) for model, point in columns),
+        ],
+    ]
+    title = f"Missed by {attribute}, percent [95 % interval]"
+    return "\n".join(
+        [title, *_aligned([attribute, "n", *heads], rows, foot), *map(_wrapped, dict.fromkeys(notes))]
+    )
+
+
+def _all(record: RunRecord, attribute: str | None) -> str:
+    fpr = words.asked(record.fpr)
+    heads = ["model", "all positives", *([f"worst group by {attribute}"] if attribute else [])]
+    rows = []
+    for name in words.ordered_models(record):
+        model = record.models[name]
+        row = [_short(model.title), _missed(model.tpr_at_fpr)]
+        if attribute:
+            worst = model.worst_group.get(attribute, {}).get("at_fpr")
+            row.append(f"{_short(worst.group or '–')}  {_missed(worst.tpr)}" if worst else "–")
+        rows.append(row)
+    return "\n".join([f"Missed at {fpr} FPR, all models, percent", *_aligned(heads, rows, [])])
+
+
+def _aligned(heads: list[str], rows: list[list[str]], foot: list[list[str]]) -> list[str]:
+    """Lines of a table; a head "at 0.5: plain" stands on two lines."""
+    split = [head.split(": ", 1) if ": " in head else ["", head] for head in heads]
+    top = [parts[0] for parts in split]
+    bottom = [_short(parts[1]) for parts in split]
+    head_rows = [top, bottom] if any(top) else [bottom]
+    widths = [max(len(row[i]) for row in (*head_rows, *rows, *foot)) for i in range(len(heads))]
+
+    def line(row: list[str]) -> str:
+        cells = [cell.rjust(width) if i else cell.ljust(width) for i, (cell, width) in _indexed(row, widths)]
+        return "  ".join(cells).rstrip()
+
+    rule = "─" * (sum(widths) + 2 * (len(widths) - 1))
+    lines = [*map(line, head_rows), rule, *map(line, rows)]
+    return lines if not foot else [*lines, rule, *map(line, foot)]
+
+
+def _indexed(row: list[str], widths: list[int]) -> list[tuple[int, tuple[str, int]]]:
+    return list(enumerate(zip(row, widths, strict=True)))
+
+
+def _missed(tpr: Rate) -> str:
+    return _number(tpr.complement, 100, 1)
+
+
+def _number(rate: Rate | None, scale: float, digits: int) -> str:
+    if rate is None or not rate.defined:
+        return "undefined"
+    ends = words.interval(rate, scale, digits).replace(" to ", ", ")
+    return words.decimal(rate.value * scale, digits) + (f" [{ends}]" if ends else "")
+
+
+def _worst(model: ModelRecord, attribute: str, point: str) -> str:
+    worst = model.worst_group.get(attribute, {}).get(point)
+    return _short(worst.group, 18) if worst and worst.group else "undefined"
+
+
+def _short(name: str, most: int = NAME) -> str:
+    """A name on one line, without characters that steer a terminal."""
+    shown = "".join(c if c.isprintable() else "�" for c in name)
+    return shown if len(shown) <= most else shown[: most - 1] + "…"
+
+
+def _wrapped(line: str) -> str:
+    shown = "".join(c if c.isprintable() or c == words.SPACE else "�" for c in line)
+    return textwrap.fill(shown, WIDTH, subsequent_indent="  ")
