@@ -193,7 +193,8 @@ def test_plain_trained_as_long_is_a_control_where_the_recipe_trains_plain_differ
 def test_sigint_to_a_running_process(flags, tmp_path):
     out = tmp_path / "out"
     code = "import sys; from equipoise.cli import main; sys.exit(main())"
-    command = [sys.executable, "-c", code, "debias", *flags, "--epochs=2000", f"--out={out}"]
+    short = [flag for flag in flags if not flag.startswith("--epochs")]
+    command = [sys.executable, "-c", code, "debias", *short, "--epochs=2000", f"--out={out}"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ})
     deadline = time.monotonic() + 120
     while not list(out.glob("checkpoints/plain/*.safetensors")) and time.monotonic() < deadline:
