@@ -14,7 +14,7 @@ from pathlib import Path
 
 from equipoise.errors import DataError
 
-__all__ = ["appearing", "cache_folder", "unwritable"]
+__all__ = ["appearing", "cache_folder", "place", "remove", "unwritable"]
 
 PART = ".part"
 ABANDONED_S = 24 * 3600
