@@ -453,9 +453,8 @@ class _Page:
         for attribute in dict.fromkeys([*made.natural_share, *made.share, *made.enrichment]):
             shares = [made.natural_share.get(attribute, {}), made.share.get(attribute, {})]
             found = made.enrichment.get(attribute, {})
-            groups = sorted(
-                dict.fromkeys([*shares[0], *shares[1], *found]), key=lambda g, s=shares[0]: s.get(g, 0.0)
-            )
+            named = dict.fromkeys([*shares[0], *shares[1], *found])
+            groups = sorted(named, key=functools.partial(_natural, shares[0]))
             series = [
                 Series(label, colour, [_known(one.get(group)) for group in groups])
                 for label, colour, one in zip(labels, colours, shares, strict=True)
@@ -559,6 +558,10 @@ def _known(value: float | None) -> Rate:
     if value is None or math.isnan(value):
         return ABSENT
     return Rate(value, math.nan, math.nan, 0)
+
+
+def _natural(shares: dict[str, float], group: str) -> float:
+    return shares.get(group, 0.0)
 
 
 def _duration(seconds: float) -> str:

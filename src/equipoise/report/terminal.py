@@ -35,7 +35,8 @@ def text(record: RunRecord) -> str:
 
 def _headline(record: RunRecord) -> str:
     told = words.headline(record)
-    return "\n".join(_wrapped(line) for line in (told.title + ".", *told.sentences, *told.others))
+    others = [f"{title}." for title, _ in told.others]
+    return "\n".join(_wrapped(line) for line in (f"{told.title}.", *told.sentences, *others))
 
 
 def _attribute(record: RunRecord, models: Sequence[ModelRecord], attribute: str) -> str:
@@ -96,7 +97,7 @@ def _aligned(heads: list[str], rows: list[list[str]], foot: list[list[str]]) -> 
     """Lines of a table; a head "at 0.5: plain" stands on two lines."""
     split = [head.split(": ", 1) if ": " in head else ["", head] for head in heads]
     top = [parts[0] for parts in split]
-    bottom = [_short(parts[1]) for parts in split]
+    bottom = [_short(parts[1], 20) for parts in split]
     head_rows = [top, bottom] if any(top) else [bottom]
     widths = [max(len(row[i]) for row in (*head_rows, *rows, *foot)) for i in range(len(heads))]
 

@@ -144,11 +144,12 @@ def main_models(record: RunRecord) -> tuple[str | None, str | None]:
     names = ordered_models(record)
     roles = [record.models[name].role for name in names]
     plain = names[roles.index("plain")] if "plain" in roles else None
+    debiased = names[roles.index("debiased")] if "debiased" in roles else None
     compared = [n for n in names if n in record.comparisons and record.comparisons[n].baseline in names]
-    changed = names[roles.index("debiased")] if "debiased" in roles else next(iter(compared), None)
-    if changed in compared:
-        return record.comparisons[changed].baseline, changed
-    return plain, changed
+    if not compared:
+        return plain, debiased
+    changed = debiased if debiased in compared else compared[0]
+    return record.comparisons[changed].baseline, changed
 
 
 def ordered_groups(record: RunRecord, attribute: str) -> list[str]:
@@ -175,7 +176,7 @@ class Headline:
     title: str
     tone: str  # "fewer" | "more" | "none" | "unknown"
     sentences: Sequence[str]
-    others: Sequence[str]  # one sentence for each further attribute
+    others: Sequence[tuple[str, str]]  # for each further attribute, the same: title, sentences
 
 
 def headline(record: RunRecord) -> Headline:
@@ -190,7 +191,7 @@ def headline(record: RunRecord) -> Headline:
     title, tone, sentences = told[0]
     if debiased and record.models[debiased].role == "debiased" and tone == "fewer":
         sentences = [*sentences, *_controls(record, debiased, subjects[0])]
-    others = [f"{lead}. {' '.join(rest)}" for lead, _, rest in told[1:]]
+    others = [(lead, " ".join(rest)) for lead, _, rest in told[1:]]
     return Headline(title, tone, sentences, others)
 
 
