@@ -127,6 +127,7 @@ def sampling_weights(
     Args:
         latents: Codes, one row an image: an array, tensor or memory map, a list of parts, or a function that
             returns an iterator over parts. Read a few times in chunks, never held as a whole.
+            Beside a chunk, memory holds some vectors of one number a row (0.1 GB a million rows in all).
         rule: A rule by name, or any function from codes to log weights.
         bins: Bins a dimension, for the named rules where they use a histogram.
         smoothing: α of the histogram, likewise.
