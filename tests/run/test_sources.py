@@ -148,3 +148,11 @@ def test_a_full_disk_while_training(capsys, tmp_path, flags, monkeypatch):
     assert "disk is full" in message
     assert "--resume" in message
     assert not list((tmp_path / "out").rglob("*.part"))
+
+
+def test_two_runs_into_one_folder(capsys, tmp_path, flags):
+    from equipoise.run.folder import open_folder
+
+    with open_folder(tmp_path / "out", {}):
+        assert main(["debias", *flags, "--quiet", f"--out={tmp_path / 'out'}"]) == 2
+    assert "another run is working there" in capsys.readouterr().err

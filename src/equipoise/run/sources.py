@@ -139,7 +139,9 @@ def embedded(images: int, reading: Reading, seed: int) -> ImageTable:
     """The embedded set."""
     from equipoise.data import planted  # brings in what draws, which no other source needs
 
-    table: ImageTable = planted(images, size=reading.image_size, seed=seed, cache=reading.cache)
+    table: ImageTable = planted(
+        images, size=reading.image_size, seed=seed, cache=reading.cache, workers=reading.workers
+    )
     return table
 
 
