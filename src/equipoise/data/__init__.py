@@ -7,10 +7,9 @@ of them (decoding, the cache, unreadable pictures) is in `decode`, `pixels` and 
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
-
 from equipoise.data.cache import cache_folder
+from equipoise.data.contact_sheet import contact_sheet
+from equipoise.data.planted import planted
 from equipoise.data.read import FORMATS, read
 from equipoise.data.rejected import write_rejected
 from equipoise.data.split import Split, split
@@ -28,11 +27,3 @@ __all__ = [
     "split",
     "write_rejected",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name in ("contact_sheet", "planted"):
-        value = getattr(importlib.import_module(f"equipoise.data.{name}"), name)
-        globals()[name] = value  # the import has bound the module to this name
-        return value
-    raise AttributeError(f"module 'equipoise.data' has no attribute {name!r}")
