@@ -8,7 +8,7 @@ import pytest
 from equipoise.cli import main
 from equipoise.data import ImageTable
 from equipoise.errors import InputError
-from equipoise.run.sources import Reading, check_attributes, read_split
+from equipoise.run.sources import Reading, Sources, check_attributes
 
 
 def table(n, seed=0, **columns):
@@ -16,17 +16,8 @@ def table(n, seed=0, **columns):
     return ImageTable.from_arrays(images, np.arange(n) % 2, columns or None)
 
 
-def parts(train, test=None, **changes):
-    settings = {
-        "test_share": 0.2,
-        "validation_share": 0.0,
-        "first": False,
-        "stratify": (),
-        "images": 10,
-        "reading": Reading(image_size=16),
-        "seed": 0,
-    }
-    return read_split(train, test, **(settings | changes))
+def parts(train, test=None, *, first=False, **shares):
+    return Sources(data=train, test_data=test, **shares).split(Reading(image_size=16), seed=0, first=first)
 
 
 def test_a_share_is_held_out():

@@ -29,13 +29,12 @@ from equipoise.run.pictures import write_pictures
 from equipoise.run.representation import Representation, represent, save_representation
 from equipoise.run.scores import write_scores
 from equipoise.run.sources import (
+    PLANTED,
     PLANTED_GROUPS,
     Reading,
     Source,
+    Sources,
     check_attributes,
-    describe,
-    read_source,
-    read_split,
     told,
 )
 from equipoise.run.tuning import tuning
@@ -111,24 +110,14 @@ def debias(
     began = time.perf_counter()
     chosen, reading, engine = find_recipe(recipe), reading or Reading(), engine or Engine()
     say: Tell = tell or (lambda line: None)
-    engine.check()
-    check_numbers(fpr=fpr, replicates=replicates, seed=seed)
-    sources = {
-        "positives": positives,
-        "negatives": negatives,
-        "data": data,
-        "test_positives": test_positives,
-        "test_negatives": test_negatives,
-        "test_data": test_data,
-    }
-    sources = {name: source for name, source in sources.items() if source is not None}
-    groups = tuple(groups) if groups or sources else PLANTED_GROUPS
+    sources = Sources(
+        *(positives, negatives, data, test_positives, test_negatives, test_data),
+        *(test_share, validation_share, images),
+    )
+    groups = tuple(groups) if groups or sources.given else PLANTED_GROUPS
     settings: dict[str, Setting] = {
         "command": "debias",
-        **{name: describe(source) for name, source in sources.items()},
-        "test_share": test_share,
-        "validation_share": validation_share,
-        "images": None if sources else images,
+        **sources.settings(),
         **reading.settings(),
         "groups": groups,
         "fpr": fpr,
@@ -139,27 +128,16 @@ def debias(
         "seed": seed,
         **engine.settings(),
     }
+    engine.check()
+    check_numbers(fpr=fpr, replicates=replicates, seed=seed)
     with open_folder(out, settings, resume=resume, overwrite=overwrite) as folder:
         say("Reading the data.")
-        tables = read_split(
-            read_source(positives, negatives, data, reading, progress=engine.progress),
-            read_source(
-                *(test_positives, test_negatives, test_data, reading),
-                flags=("--test-positives", "--test-negatives", "--test-data"),
-                progress=engine.progress,
-            ),
-            test_share=test_share,
-            validation_share=validation_share,
-            first=chosen.split == "first-80",
-            stratify=groups,
-            images=images,
-            reading=reading,
-            seed=seed,
-        )
+        first = chosen.split == "first-80"
+        tables = sources.split(reading, seed=seed, first=first, stratify=groups, progress=engine.progress)
+        told(tables._asdict(), say)
         check_attributes(tables.test, groups)
         methods = methods_of(chosen, controls=controls)
         check_models(methods, tables.train, chosen, engine, encoder)
-        told(tables._asdict(), say)
         if folder.finished:
             return earlier(folder, tables, say)
         folder.begin()
@@ -169,42 +147,34 @@ def debias(
             )
             main = fits["debiased"]
             say("Scoring the test images and measuring.")
-            probabilities = {
-                name: predict(f.model, tables.test, device=engine.device) for name, f in fits.items()
-            }
+            scores = {name: predict(f.model, tables.test, device=engine.device) for name, f in fits.items()}
             seen = represent(main.model, tables.train, bins=chosen.resampling.bins, device=engine.device)
             measured = measure(
-                *(probabilities, tables.test, groups),
-                fits=fits,
-                fpr=fpr,
-                replicates=replicates,
-                seed=seed,
-                say=say,
+                *(scores, tables.test, groups), fits=fits, fpr=fpr, replicates=replicates, seed=seed, say=say
             )
+            pictures = write_tables_and_pictures(folder, tables, main, seen, scores, seed=seed)
+            resampling = None
+            if main.weights is not None:
+                resampling = resampling_record(
+                    main.weights, tables.train, groups, rule=chosen.resampling.rule
+                )
             record = RunRecord(
                 command=command,
                 recipe=chosen.to_dict(),
                 settings=dict(settings),
                 seed=seed,
                 versions=versions(),
-                data=data_record(
-                    tables._asdict(), {name: describe(s) for name, s in sources.items()} or PLANTED, groups
-                ),
+                data=data_record(tables._asdict(), sources.given or {"data": PLANTED}, groups),
                 fpr=fpr,
                 models=measured.models,
                 comparisons=measured.comparisons,
-                resampling=None
-                if main.weights is None
-                else resampling_record(main.weights, tables.train, groups, rule=chosen.resampling.rule),
+                resampling=resampling,
                 timing=timing_record(began, steps=main.steps, seconds=main.seconds),
-                pictures=write_tables_and_pictures(folder, tables, main, seen, probabilities, seed=seed),
+                pictures=pictures,
             )
             write(record, folder.path)
             write_report(folder.path)
     return record
-
-
-PLANTED = {"data": "planted"}
 
 
 def methods_of(chosen: Recipe, *, controls: bool) -> list[str]:

@@ -16,20 +16,22 @@ from equipoise.run.folder import Setting
 from equipoise.run.progress import decoding
 
 __all__ = [
+    "PLANTED",
     "PLANTED_GROUPS",
     "Reading",
     "Source",
+    "Sources",
     "check_attributes",
     "describe",
     "embedded",
     "read_one",
     "read_source",
-    "read_split",
     "told",
 ]
 
 Source = str | os.PathLike[str] | ImageTable | None
 PLANTED = "planted"
+NAMES = ("positives", "negatives", "data", "test_positives", "test_negatives", "test_data")
 PLANTED_GROUPS = ("hidden", "skin")
 MAX_LEAK = 0.01  # largest share of test images that may stand in the training data too
 
@@ -145,62 +147,99 @@ def embedded(images: int, reading: Reading, seed: int) -> ImageTable:
     return table
 
 
-def read_split(
-    train: ImageTable | None,
-    test: ImageTable | None,
-    *,
-    test_share: float,
-    validation_share: float,
-    first: bool,
-    stratify: Sequence[str],
-    images: int,
-    reading: Reading,
-    seed: int,
-) -> Split:
-    """Train, validation and test: from the test data given, or by holding out a share.
+@dataclass(frozen=True)
+class Sources:
+    """Everything that a run is to be trained and tested on.
 
     Args:
-        train: Training data; None = the embedded set, of which `images` are drawn.
-        test: Test data; None = a share of the training data is held out.
-        test_share: That share.
-        validation_share: Share of all data held out for curves.
-        first: The first images of each class are for training, the last ones for testing (the 2023 lab).
-        stratify: Columns to be balanced between the sides; those that are not there are left out.
-        images: Images of the embedded set.
-        reading: Image size and cache of the embedded set.
-        seed: Decides the split.
-
-    Raises:
-        InputError: if a share is out of range, sizes differ, or test pictures stand in the training data.
+        positives: Images of the class to be found; `negatives` without it; `data` holds both in place of the two.
+        test_positives: Test images; `test_negatives` and `test_data` likewise.
+        test_share: Share held out when there are no test data.
+        validation_share: Share of all data held out for validation curves.
+        images: Images of the embedded set, which is drawn when no source is given.
     """
-    for name, share in (("--test-share", test_share), ("--validation-share", validation_share)):
-        if not 0 <= share < 1:
-            raise InputError(
-                f"{name} must be a share in [0, 1); got {share}. 0.2 holds out one image in five."
-            )
-    if train is None:
-        if test is not None:
+
+    positives: Source = None
+    negatives: Source = None
+    data: Source = None
+    test_positives: Source = None
+    test_negatives: Source = None
+    test_data: Source = None
+    test_share: float = 0.2
+    validation_share: float = 0.0
+    images: int = 20000
+
+    @property
+    def given(self) -> dict[str, str]:
+        """What the user gave, by the name of the argument; empty for the embedded set."""
+        found = {name: getattr(self, name) for name in NAMES}
+        return {name: describe(source) for name, source in found.items() if source is not None}
+
+    def settings(self) -> dict[str, Setting]:
+        """What a run's settings say about it."""
+        shares = {"test_share": self.test_share, "validation_share": self.validation_share}
+        return {**self.given, **shares, "images": None if self.given else self.images}
+
+    def split(
+        self,
+        reading: Reading,
+        *,
+        seed: int,
+        first: bool = False,
+        stratify: Sequence[str] = (),
+        progress: bool = True,
+    ) -> Split:
+        """Train, validation and test: from the test data given, or by holding out a share.
+
+        Args:
+            reading: How sources are read.
+            seed: Decides the split, and the embedded set.
+            first: The first images of each class are for training, the last ones for testing (the 2023 lab).
+            stratify: Columns to be balanced between the sides; those that are not there are left out.
+            progress: Show bars on a terminal.
+
+        Raises:
+            InputError: if a share is out of range, sizes differ, or test pictures stand in the training data.
+            DataError: if a source cannot be read.
+        """
+        self._check_shares()
+        train = read_source(self.positives, self.negatives, self.data, reading, progress=progress)
+        test = read_source(
+            *(self.test_positives, self.test_negatives, self.test_data, reading),
+            flags=("--test-positives", "--test-negatives", "--test-data"),
+            progress=progress,
+        )
+        if train is None and test is not None:
             raise InputError(
                 "Expected training data beside the test data; got test data alone. Give --positives and --negatives."
             )
-        train = embedded(images, reading, seed)
-    if test is not None:
-        _same_shape(train, test)
-        _no_leak(train, test)
-        if validation_share == 0:
-            return Split(train, train.take([]), test)
-        part = split(train, fractions=(1 - validation_share, validation_share, 0.0), seed=seed)
-        return Split(part.train, part.validation, test)
-    if test_share + validation_share >= 1 or test_share == 0:
-        raise InputError(
-            f"Without test data a share is held out: --test-share must be above 0 and leave images to train on; got "
-            f"{test_share} beside --validation-share {validation_share}. Try 0.2 and 0."
-        )
-    if first:
-        return _first(train, test_share, validation_share)
-    columns = [name for name in stratify if name in train.attributes.column_names]
-    fractions = (1 - test_share - validation_share, validation_share, test_share)
-    return split(train, fractions=fractions, seed=seed, stratify=columns)
+        train = embedded(self.images, reading, seed) if train is None else train
+        shares = (1 - self.validation_share, self.validation_share, 0.0)
+        if test is not None:
+            _same_shape(train, test)
+            _no_leak(train, test)
+            if not self.validation_share:
+                return Split(train, train.take([]), test)
+            part = split(train, fractions=shares, seed=seed)
+            return Split(part.train, part.validation, test)
+        if not 0 < self.test_share < shares[0]:
+            raise InputError(
+                "Without test data a share is held out: --test-share must be above 0 and leave images to train on; "
+                f"got {self.test_share} beside --validation-share {self.validation_share}. Try 0.2 and 0."
+            )
+        if first:
+            return _first(train, self.test_share, self.validation_share)
+        columns = [name for name in stratify if name in train.attributes.column_names]
+        fractions = (shares[0] - self.test_share, self.validation_share, self.test_share)
+        return split(train, fractions=fractions, seed=seed, stratify=columns)
+
+    def _check_shares(self) -> None:
+        for name in ("test_share", "validation_share"):
+            share = getattr(self, name)
+            if not 0 <= share < 1:
+                raise InputError(
+                    f"--{name.replace('_', '-')} must be a share in [0, 1); got {share}. 0.2 holds out one in five."
+                )
 
 
 def _first(table: ImageTable, test_share: float, validation_share: float) -> Split:
