@@ -8,14 +8,14 @@ Source: M. Okabe, K. Ito, Color Universal Design, 2008, https://jfly.uni-koeln.d
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 import re
 import warnings
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ParamSpec
 from xml.sax.saxutils import escape
 
 from equipoise.rate import Rate
@@ -30,6 +30,7 @@ COLOURS = ("#8a8f98", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#5
 DASHES = ("solid", "solid", "dashed", "dashdot", "dotted", "dashed", "dashdot")
 INK, RULE = "#010203", "#040506"  # stand-ins, replaced by colours of the page
 MOST_POINTS = 240
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,29 @@ class Curve:
     y: Sequence[float]
 
 
+def _styled(draw: Callable[P, str]) -> Callable[P, str]:
+    """Draw under the settings of this report; those of whoever else uses matplotlib come back after it."""
+
+    @functools.wraps(draw)
+    def styled(*args: P.args, **kwargs: P.kwargs) -> str:
+        import matplotlib
+
+        settings: dict[Any, Any] = {
+            "font.family": "sans-serif",
+            "svg.fonttype": "none",
+            "svg.hashsalt": str(kwargs.get("title")),  # ids that no other figure of the page has
+            "text.parse_math": False,
+            "text.usetex": False,
+            "axes.formatter.use_mathtext": False,
+            "axes.unicode_minus": True,
+        }
+        with matplotlib.rc_context(settings):
+            return draw(*args, **kwargs)
+
+    return styled
+
+
+@_styled
 def bars(
     rows: Sequence[str],
     series: Sequence[Series],
@@ -75,47 +99,46 @@ def bars(
     scale = 100.0 if percent else 1.0
     for k, one in enumerate(series):
         colours = [one.colour] * len(rows) if isinstance(one.colour, str) else one.colour
-        for top, rate, colour in zip(positions, one.rates, colours, strict=True):
-            y = top + (k + 0.5) * height
-            if not rate.defined:
-                axes.text(0, y, " undefined", va="center", ha="left", fontsize=6.5, color=INK, style="italic")
-                continue
-            axes.barh(y, scale * rate.value, height=0.86 * height, color=colour, linewidth=0)
-            if not math.isnan(rate.low) and not math.isnan(rate.high):
-                axes.plot([scale * rate.low, scale * rate.high], [y, y], color=INK, linewidth=1, alpha=0.85)
-    high = limit if limit is not None else highest(series)
-    axes.set_xlim(0, max(scale * high * 1.04, 1e-3))
+        known = _placed(axes, [top + (k + 0.5) * height for top in positions], one.rates)
+        axes.barh(
+            [y for y, _ in known.values()],
+            [scale * rate.value for _, rate in known.values()],
+            height=0.86 * height,
+            color=[colours[i] for i in known],
+            linewidth=0,
+        )
+        ends = [(y, rate) for y, rate in known.values() if not math.isnan(rate.low + rate.high)]
+        low, high = ([scale * getattr(rate, end) for _, rate in ends] for end in ("low", "high"))
+        axes.hlines([y for y, _ in ends], low, high, color=INK, linewidth=1, alpha=0.85)
+    axes.set_xlim(0, max(scale * 1.04 * (highest(series) if limit is None else limit), 1e-3))
     return _svg(figure, title)
 
 
+@_styled
 def differences(rows: Sequence[str], series: Sequence[Series], *, label: str, title: str) -> str:
     """Dots with intervals about a line at 0, in percentage points: a row a group, a dot a series."""
     figure, axes, positions, height = _rows(rows, len(series), label)
     reach = 0.1
     for k, one in enumerate(series):
         colours = [one.colour] * len(rows) if isinstance(one.colour, str) else one.colour
-        for top, rate, colour in zip(positions, one.rates, colours, strict=True):
-            y = top + (k + 0.5) * height
-            if not rate.defined:
-                axes.text(0, y, " undefined", va="center", ha="left", fontsize=6.5, color=INK, style="italic")
-                continue
-            ends = [end for end in (rate.low, rate.high) if not math.isnan(end)]
-            if len(ends) == 2:
-                axes.plot([100 * end for end in ends], [y, y], color=colour, linewidth=1.8)
-            axes.plot([100 * rate.value], [y], "o", color=colour, markersize=4.2, markeredgewidth=0)
-            reach = max(reach, *(abs(100 * end) for end in (*ends, rate.value)))
+        known = _placed(axes, [top + (k + 0.5) * height for top in positions], one.rates)
+        for i, (y, rate) in known.items():
+            ends = [100 * end for end in (rate.low, rate.high) if not math.isnan(end)]
+            axes.plot(ends, [y] * len(ends), color=colours[i], linewidth=1.8)
+            axes.plot([100 * rate.value], [y], "o", color=colours[i], markersize=4.2, markeredgewidth=0)
+            reach = max([reach, abs(100 * rate.value), *map(abs, ends)])
     axes.axvline(0, color=INK, linewidth=0.9)
     axes.set_xlim(-1.08 * reach, 1.08 * reach)
     return _svg(figure, title)
 
 
+@_styled
 def curves(lines: Sequence[Curve], *, label: str, title: str) -> str:
     """Lines over training steps."""
     import matplotlib.figure
 
-    with _style():
-        figure = matplotlib.figure.Figure(figsize=(4.0, 2.3))
-        axes = figure.add_axes((0.13, 0.19, 0.84, 0.74))
+    figure = matplotlib.figure.Figure(figsize=(4.0, 2.3))
+    axes = figure.add_axes((0.13, 0.19, 0.84, 0.74))
     for line in lines:
         marker = {"marker": "o", "markersize": 3} if len(line.x) == 1 else {}
         axes.plot(line.x, line.y, color=line.colour, linestyle=line.dash, linewidth=1.6, **marker)  # type: ignore[arg-type]
@@ -144,6 +167,14 @@ def highest(series: Sequence[Series]) -> float:
     return max((end for end in ends if math.isfinite(end)), default=1.0)
 
 
+def _placed(axes: Axes, heights: Sequence[float], rates: Sequence[Rate]) -> dict[int, tuple[float, Rate]]:
+    """Row → height and rate of those that are defined; the others are written out as undefined."""
+    for y, rate in zip(heights, rates, strict=True):
+        if not rate.defined:
+            axes.text(0, y, " undefined", va="center", ha="left", fontsize=6.5, color=INK, style="italic")
+    return {i: (y, rate) for i, (y, rate) in enumerate(zip(heights, rates, strict=True)) if rate.defined}
+
+
 def _rows(rows: Sequence[str], series: int, label: str) -> tuple[Figure, Axes, list[float], float]:
     """A figure as tall as its rows need; the tops of the rows, and the height of a bar, in inches."""
     import matplotlib.figure
@@ -154,16 +185,9 @@ def _rows(rows: Sequence[str], series: int, label: str) -> tuple[Figure, Axes, l
     left = 0.25 + 0.072 * max((len(name) for name in labels), default=4)
     tall, below, above = max(len(rows), 1) * pitch, 0.46, 0.06
     width = 5.0
-    with _style():
-        figure = matplotlib.figure.Figure(figsize=(width, tall + below + above))
-        axes = figure.add_axes(
-            (
-                left / width,
-                below / (tall + below + above),
-                (width - left - 0.16) / width,
-                tall / (tall + below + above),
-            )
-        )
+    figure = matplotlib.figure.Figure(figsize=(width, tall + below + above))
+    whole = tall + below + above
+    axes = figure.add_axes((left / width, below / whole, (width - left - 0.16) / width, tall / whole))
     positions = [pitch * i + 0.065 for i in range(len(rows))]
     axes.set_ylim(tall, 0)
     axes.set_yticks([top + series * height / 2 for top in positions], labels)
@@ -187,27 +211,10 @@ def _plain(axes: Axes) -> None:
     axes.xaxis.label.set_fontsize(8.5)
 
 
-def _style(salt: str = "") -> AbstractContextManager[None]:
-    """Settings for one figure; those of whoever else uses matplotlib come back after it."""
-    import matplotlib
-
-    return matplotlib.rc_context(
-        {
-            "font.family": "sans-serif",
-            "svg.fonttype": "none",
-            "svg.hashsalt": salt,
-            "text.parse_math": False,
-            "text.usetex": False,
-            "axes.formatter.use_mathtext": False,
-            "axes.unicode_minus": True,
-        }
-    )
-
-
 def _svg(figure: Figure, title: str) -> str:
     """The figure as an <svg> element that can stand in a page beside others."""
     buffer = io.StringIO()
-    with _style(title), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*[Gg]lyph.*")  # the reader's own font draws the text
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()

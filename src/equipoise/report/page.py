@@ -26,7 +26,7 @@ __all__ = ["html", "write_report"]
 
 RATES = {"at_fpr": "tpr_at_fpr", "at_0.5": "tpr"}
 PICTURES = {
-    "reconstructions": ("Reconstructions", "Test pictures, and what the autoencoder keeps of them."),
+    "reconstructions": ("Reconstructions", "Test pictures, each above what the autoencoder keeps of it."),
     "least_represented": (
         "Least represented",
         "Training positives whose combination of features is rarest: drawn most often.",

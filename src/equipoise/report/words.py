@@ -135,7 +135,7 @@ def ordered_models(record: RunRecord) -> list[str]:
     rank = {"plain": 0, "debiased": 1}
     baselines = {comparison.baseline for comparison in record.comparisons.values()}
     return sorted(
-        record.models, key=lambda name: 0 if name in baselines else rank.get(record.models[name].role, 2)
+        record.models, key=lambda name: -1 if name in baselines else rank.get(record.models[name].role, 2)
     )
 
 

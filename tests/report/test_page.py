@@ -1,0 +1,252 @@
+import dataclasses
+import re
+import shutil
+from html.parser import HTMLParser
+
+import pytest
+
+from equipoise.errors import DataError
+from equipoise.report import html, write, write_report
+from equipoise.report.words import DOES_NOT_PROVE
+
+HOSTILE = "<script>window.hacked = true</script>\"'&"
+VOID = {"meta", "link", "img", "br"}
+
+
+class Page(HTMLParser):
+    """A page read strictly: every tag closed, with what a test wants to know about it."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.open, self.problems, self.attributes, self.text, self.ids = [], [], [], [], []
+        self.charts, self.tables = [], 0
+        self.feed(text)
+        self.close()
+        self.problems += [f"<{tag}> is never closed" for tag in self.open]
+
+    def handle_starttag(self, tag, attrs):
+        self.attributes += [(tag, *pair) for pair in attrs]
+        self.ids += [value for name, value in attrs if name == "id"]
+        self.tables += tag == "table"
+        if tag == "figure" and "chart" in dict(attrs).get("class", ""):
+            self.charts.append([0, 0])
+        if self.charts and "figure" in self.open:
+            self.charts[-1][0] += tag == "svg"
+            self.charts[-1][1] += tag == "table"
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        self.handle_endtag(tag)
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.problems.append(f"</{tag}> closes nothing")
+
+    def handle_data(self, data):
+        if not {"style", "script"} & set(self.open):
+            self.text.append(data)
+
+    @property
+    def words(self):
+        return re.sub(r"\s+", " ", " ".join(self.text))
+
+
+SIZES = {
+    "usual": {},
+    "one model": {"models": 1},
+    "six models": {"models": 6},
+    "no attributes": {"attributes": {}},
+    "bare": {"models": 1, "attributes": {}, "resampling": False, "compared": False, "pictures": False},
+    "nothing": {"models": 0, "attributes": {}, "resampling": False, "compared": False, "pictures": False},
+    "two groups": {"attributes": {"gender": ("Female", "Male")}},
+    "not compared": {"models": 3, "compared": False},
+    "not resampled": {"resampling": False},
+    "many": {"models": 3, "attributes": {f"a{i}": tuple(f"g{j}" for j in range(20)) for i in range(4)}},
+    "hostile": {"models": 3, "attributes": {HOSTILE: (HOSTILE, "long " * 60, "plain")}},
+}
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_page_is_whole_for_every_size(make_record, size):
+    text = html(make_record(**SIZES[size]))
+    page = Page(text)
+    assert page.problems == []
+    assert len(page.ids) == len(set(page.ids))
+    assert "http://" not in text
+    assert "https://" not in text
+    for tag, name, value in page.attributes:
+        if name in ("src", "href", "data", "action", "poster", "srcset"):
+            assert value.startswith(("#", "data:")), (tag, name, value)
+        if name in ("href", "aria-controls", "aria-labelledby") and value.startswith("#"):
+            assert value[1:] in page.ids
+    for sentence in DOES_NOT_PROVE:
+        assert sentence in page.words
+    assert not re.search(r"\bnan\b|\bNone\b", page.words)
+
+
+@pytest.mark.parametrize("size", ["usual", "no attributes"])
+def test_every_chart_has_its_numbers_in_a_table(make_record, size):
+    page = Page(html(make_record(**SIZES[size])))
+    assert page.charts
+    assert all(svgs == 1 and tables == 1 for svgs, tables in page.charts)
+
+
+def test_sections_stand_in_the_order_of_the_questions(record):
+    page = Page(html(record))
+    asked = [
+        "result",
+        "data",
+        "groups",
+        "comparisons",
+        "controls",
+        "losses",
+        "pictures",
+        "sampling",
+        "settings",
+    ]
+    places = [page.ids.index(name) for name in [*asked, "limits"]]
+    assert places == sorted(places)
+
+
+def test_hostile_names_stay_text(make_record):
+    record = make_record(**SIZES["hostile"])
+    model = dataclasses.replace(record.models["plain"], title=HOSTILE)
+    record = dataclasses.replace(
+        record,
+        command=HOSTILE,
+        models={**record.models, "plain": model},
+        recipe={"name": HOSTILE, HOSTILE: HOSTILE},
+        pictures={HOSTILE: HOSTILE, "reconstructions": HOSTILE},
+    )
+    text = html(record, ".")
+    page = Page(text)
+    assert page.problems == []
+    assert text.count("<script") == 1
+    assert page.words.count(HOSTILE.split('"')[0]) > 10
+
+
+def test_undefined_says_so_and_why(record):
+    page = Page(html(record))
+    assert "undefined no positives in this group" in page.words
+
+
+def test_numbers_of_a_group_are_on_the_page(record):
+    page = Page(html(record))
+    rate = record.models["debiased"].groups["race"]["Indian"].tpr_at_fpr.complement
+    shown = f"{100 * rate.value:.1f}\u202f%", f"{100 * rate.low:.1f} to {100 * rate.high:.1f}"
+    assert re.search(r"\s*".join(map(re.escape, shown)), " ".join(page.text))
+    for label in (
+        "under 30 images",
+        "9f2c9f2c",
+        "3 pictures could not be read",
+        "0.512",
+        "9.73",
+        "71.4",
+        "1.43 GB",
+    ):
+        assert label in page.words
+
+
+def test_the_same_record_gives_the_same_page(record):
+    assert html(record) == html(record)
+
+
+def test_what_is_not_there_is_said_to_be_missing(make_record):
+    words = Page(html(make_record(**SIZES["bare"]))).words
+    assert "This run made no such picture." in words
+    assert "Nothing was resampled in this run" in words
+    assert "No group columns were given" in words
+    assert "says nothing about differences" in words
+
+
+def test_pictures_are_embedded_or_said_to_be_missing(record, tmp_path, png):
+    write(record, tmp_path)
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "reconstructions.png").write_bytes(png)
+    (tmp_path / "pictures" / "least_represented.png").write_bytes(b"<svg onload=alert(1)>")
+    file = write_report(tmp_path)
+    assert file == tmp_path / "report.html"
+    page = Page(file.read_text())
+    images = [value for tag, name, value in page.attributes if (tag, name) == ("img", "src")]
+    assert len(images) == 1
+    assert images[0].startswith("data:image/png;base64,")
+    assert "pictures/least_represented.png is left out: it is not a PNG" in page.words
+    assert "pictures/most_represented.png is missing from the run's folder" in page.words
+
+
+def test_pictures_outside_the_folder_are_left_out(record, tmp_path, png):
+    (tmp_path / "secret.png").write_bytes(png)
+    (tmp_path / "run").mkdir()
+    for path in ("../secret.png", str(tmp_path / "secret.png")):
+        text = html(dataclasses.replace(record, pictures={"reconstructions": path}), tmp_path / "run")
+        assert "data:image/png" not in text
+
+
+def test_no_record_is_an_error_and_leaves_an_old_report(tmp_path):
+    (tmp_path / "report.html").write_text("old")
+    with pytest.raises(DataError, match="Give the folder of a finished run"):
+        write_report(tmp_path)
+    assert (tmp_path / "report.html").read_text() == "old"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    driver = pytest.importorskip("playwright.sync_api")
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        pytest.skip("no chromium on this machine")
+    with driver.sync_playwright() as running:
+        launched = running.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def opened(browser, make_record, tmp_path):
+    """The report in a browser that writes down every complaint and every request."""
+    write(make_record(attributes={"race": ("A", "B", "C", "D", HOSTILE), "gender": ("F", "M")}), tmp_path)
+    context = browser.new_context(viewport={"width": 390, "height": 800}, offline=True)
+    page = context.new_page()
+    heard = []
+    page.on("console", lambda message: heard.append(message.text))
+    page.on("pageerror", lambda error: heard.append(str(error)))
+    page.on("request", lambda request: heard.append(request.url))
+    page.goto(write_report(tmp_path).as_uri())
+    yield page, heard
+    context.close()
+
+
+def test_in_a_browser_it_is_quiet_and_fits_a_phone(opened):
+    page, heard = opened
+    assert [url for url in heard if not url.startswith(("file:", "data:"))] == []
+    assert sum(url.startswith("file:") for url in heard) == 1
+    assert page.evaluate("window.hacked") is None
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_in_a_browser_tabs_turn_together(opened):
+    page, _ = opened
+    assert page.locator("#groups .panel table:visible").count() == 1
+    page.locator("#groups [role=tab]", has_text="gender").click()
+    assert page.locator("#groups .panel table:visible caption").inner_text().startswith("Miss rate by gender")
+    chosen = page.locator("#sampling [role=tab][aria-selected=true]")
+    assert chosen.inner_text() == "gender"
+    page.keyboard.press("ArrowLeft")
+    assert page.locator("#sampling [role=tab][aria-selected=true]").inner_text() == "race"
+
+
+def test_in_a_browser_columns_sort_with_undefined_last(opened):
+    page, _ = opened
+    table = page.locator("#groups .panel table:visible")
+    head = table.locator("thead th").nth(2)
+    column = "rows => rows.map(row => row.cells[2].dataset.sort)"
+    head.locator("button").click()
+    up = table.locator("tbody tr").evaluate_all(column)
+    assert up[-1] is None
+    assert up[:-1] == sorted(up[:-1], key=float)
+    assert head.get_attribute("aria-sort") == "ascending"
+    head.locator("button").click()
+    down = table.locator("tbody tr").evaluate_all(column)
+    assert down == [*reversed(up[:-1]), None]

@@ -1,0 +1,104 @@
+import dataclasses
+import math
+
+import pytest
+
+from equipoise.rate import Rate
+from equipoise.report import words
+from equipoise.report.record import RunRecord
+
+
+def with_change(record: RunRecord, difference: Rate) -> RunRecord:
+    """The record, with another paired difference of the TPR of the worst race."""
+    comparison = record.comparisons["debiased"]
+    worst = {**comparison.worst_group, "race": {**comparison.worst_group["race"], "at_fpr": difference}}
+    changed = dataclasses.replace(comparison, worst_group=worst)
+    return dataclasses.replace(record, comparisons={**record.comparisons, "debiased": changed})
+
+
+@pytest.mark.parametrize(
+    ("difference", "tone", "phrase"),
+    [
+        (Rate(0.03, 0.01, 0.05, 267), "fewer", "−3.0 percentage points, 95\u202f% interval −5.0 to −1.0"),
+        (Rate(-0.03, -0.05, -0.01, 267), "more", "+3.0 percentage points, 95\u202f% interval +1.0 to +5.0"),
+        (Rate(0.03, -0.01, 0.07, 267), "none", "The interval covers 0"),
+        (Rate(0.03, 0.0, 0.07, 267), "none", "The interval covers 0"),
+        (Rate(0.03, math.nan, math.nan, 267), "unknown", "no interval, so nothing can be said"),
+        (Rate.undefined("no positives"), "unknown", "no positives"),
+    ],
+)
+def test_the_headline_claims_what_the_interval_allows(record, difference, tone, phrase):
+    told = words.headline(with_change(record, difference))
+    assert told.tone == tone
+    assert phrase in " ".join(told.sentences)
+    assert ("no measurable difference" in told.title.lower()) == (tone == "none")
+
+
+def test_the_headline_names_both_worst_groups_with_intervals_and_counts(record):
+    first, second = words.headline(record).sentences[:2]
+    worst = record.models["plain"].worst_group["race"]["at_fpr"]
+    assert f"{100 * (1 - worst.tpr.value):.1f}\u202f% (" in first
+    assert "Black, n\u202f=\u202f" in first
+    assert "false-positive rate of 1\u202f%" in first
+    assert second.startswith("DB-VAE")
+
+
+def test_a_gain_that_a_control_shares_is_not_put_down_to_resampling(record):
+    def told(gain):
+        return " ".join(words.headline(with_change(record, gain)).sentences)
+
+    assert "does not show that resampling is what helps" in told(Rate(0.03, 0.01, 0.05, 267))
+    assert "resampling" not in told(Rate(0.03, -0.01, 0.05, 267)), (
+        "without a gain there is nothing to explain"
+    )
+    alone = dataclasses.replace(record, models={n: record.models[n] for n in ("plain", "debiased")})
+    assert "resampling" not in " ".join(words.headline(alone).sentences)
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        {"models": 1},
+        {"models": 2, "compared": False},
+        {"models": 5, "attributes": {}},
+        {"models": 1, "attributes": {}},
+        {"models": 0, "attributes": {}},
+    ],
+)
+def test_no_headline_says_fair_or_unbiased(make_record, size):
+    told = words.headline(make_record(**size))
+    everything = " ".join([told.title, *told.sentences, *(" ".join(other) for other in told.others)]).lower()
+    assert told.title
+    assert told.sentences
+    assert not any(word in everything for word in ("fair", "unbiased", "bias-free", "nan"))
+
+
+def test_models_are_shown_baseline_first(make_record):
+    record = make_record()
+    shuffled = dataclasses.replace(record, models=dict(reversed(record.models.items())))
+    assert words.ordered_models(shuffled)[:2] == ["plain", "debiased"]
+    assert words.main_models(shuffled) == ("plain", "debiased")
+
+
+def test_the_baseline_may_be_any_model(make_record):
+    record = make_record(models=3)
+    turned = dataclasses.replace(record.comparisons["debiased"], baseline="debiased")
+    record = dataclasses.replace(record, comparisons={"plain": turned})
+    assert words.main_models(record) == ("debiased", "plain")
+    assert words.ordered_models(record)[0] == "debiased"
+
+
+def test_a_flipped_difference_turns_its_interval_round():
+    assert words.flipped(Rate(0.02, 0.01, 0.05, 9)) == Rate(-0.02, -0.05, -0.01, 9)
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "shown"),
+    [(-0.04, 1, "0.0"), (0.0, 1, "0.0"), (-2.14, 1, "−2.1"), (math.nan, 1, "–"), (math.inf, 1, "∞")],
+)
+def test_numbers_as_people_write_them(value, digits, shown):
+    assert words.decimal(value, digits) == shown
+
+
+def test_a_sign_is_shown_only_where_there_is_a_difference():
+    assert [words.signed(x) for x in (2.14, 0.01, 0.0, -0.01, -2.14)] == ["+2.1", "0.0", "0.0", "0.0", "−2.1"]
