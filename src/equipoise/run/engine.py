@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 from equipoise.errors import InputError
 from equipoise.run.folder import Setting
-from equipoise.train.predict import device_of
+from equipoise.train.device import device_of
 
 __all__ = ["Engine"]
 

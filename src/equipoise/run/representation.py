@@ -18,7 +18,7 @@ from equipoise.data import ImageTable
 from equipoise.density import Histogram, active_units
 from equipoise.errors import DataError
 from equipoise.files import replacing
-from equipoise.train.predict import device_of
+from equipoise.train.device import device_of
 from equipoise.train.rarity import latent_codes
 
 __all__ = ["Representation", "load_representation", "represent", "save_representation"]

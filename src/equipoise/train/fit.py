@@ -22,6 +22,7 @@ from equipoise.nn.dbvae import feature_count
 from equipoise.nn.standard_cnn import glorot_linear
 from equipoise.seeds import child_seed
 from equipoise.train.checkpoint import latest_checkpoint, read_checkpoint
+from equipoise.train.device import device_of
 from equipoise.train.log import History
 from equipoise.train.loop import Job, Outcome, train
 from equipoise.train.recipe import Optimisation, Recipe
@@ -101,7 +102,7 @@ def fit(
         validation: Scored after every epoch; never trained on and never used to choose anything.
         seed: The one source of chance; the same seed gives the same model on the same machine and thread count.
         device: "auto", "cpu", "cuda" or "mps".
-        precision: "auto" (32 bit), "32-true", "bf16-mixed", "16-mixed" or "64-true".
+        precision: "32-true", "bf16-mixed", "16-mixed", "64-true", or "auto": bf16-mixed where the processor has it.
         processes: Processes or devices that share every batch.
         compile: Compile the training step; pays off in long runs, needs a C++ compiler on a CPU.
         tensorboard: Write TensorBoard events into `folder` too.
@@ -122,6 +123,7 @@ def fit(
             "To resume, the folder of the first start is needed; got none. Give the same folder again."
         )
     how = optimisation_of(chosen, method)
+    precision = precision_of(precision, device)
     check_trainable(table, how.batch_size, processes)
     job = Job(
         title=method,
@@ -220,8 +222,22 @@ def build(
     return Classifier(nn.Sequential(network, head))
 
 
+def precision_of(name: str, device: str = "auto") -> str:
+    """The precision that "auto" means: bf16-mixed where the processor multiplies it, 32-true elsewhere."""
+    if name != "auto":
+        return name
+    if device_of(device).type == "cuda":
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    if device_of(device).type != "cpu":
+        return "32-true"
+    # Private, so a torch without them trains in 32 bit; the public test is also true where bf16 is emulated.
+    asked = (
+        getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    )
+    return "bf16-mixed" if any(ask() for ask in asked if ask is not None) else "32-true"
+
+
 def _run(job: Job, *, device: str, precision: str, processes: int) -> Outcome:
-    precision = "32-true" if precision == "auto" else precision
     try:
         fabric = Fabric(
             accelerator=device,

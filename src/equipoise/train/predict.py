@@ -5,31 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from equipoise.data import ImageTable
-from equipoise.errors import InputError
+from equipoise.train.device import device_of
 from equipoise.train.loop import model_logits
 
-__all__ = ["device_of", "predict"]
-
-
-def device_of(name: str) -> torch.device:
-    """The torch device of a name; "auto" takes an accelerator where there is one.
-
-    Raises:
-        InputError: if this machine has no such device.
-    """
-    if name == "auto":
-        accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-        return accelerator or torch.device("cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"Expected a device that this machine has; got {name!r}. Try cpu.") from error
-    return device
+__all__ = ["predict"]
 
 
 def predict(

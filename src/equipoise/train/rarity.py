@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from equipoise.data import ImageTable
+from equipoise.density.appearance import appearance_rarity
 from equipoise.nn import pixels
-from equipoise.resample import capsa_rule, sampling_weights
+from equipoise.resample import capsa_rule, sampling_weights, temper
 from equipoise.train.recipe import Resampling
 
 __all__ = ["Rarity", "latent_codes"]
@@ -93,6 +94,8 @@ class Rarity:
 
     def weights(self, model: nn.Module) -> NDArray[np.float64]:
         """Weights over the positives that sum to 1; codes that no batch brought are encoded now."""
+        if self.settings.rule == "appearance":
+            return self._weights_by_appearance()
         missing = np.flatnonzero(~self._seen)
         wanted = self.settings.rule == "capsa"
         mine = missing[self.fabric.global_rank :: self.fabric.world_size]
@@ -128,6 +131,13 @@ class Rarity:
             ess=settings.ess,
             max_weight=settings.max_weight,
         )
+
+    def _weights_by_appearance(self) -> NDArray[np.float64]:
+        starts = range(0, len(self.positives), CHUNK)
+        rarity = appearance_rarity(
+            lambda: (self.table.batch(self.positives[start : start + CHUNK]) for start in starts)
+        )
+        return temper(rarity.numpy(), ess=self.settings.ess, max_weight=self.settings.max_weight)
 
     def _share(self, codes: NDArray[np.float32], encoded: NDArray[np.int64]) -> None:
         """Bring together what each process has seen; a row that two have seen gets the mean of both."""

@@ -51,7 +51,8 @@ class Resampling:
     """How sampling weights come from latent codes.
 
     Args:
-        rule: "max" (the lab's), "product" (the paper's), "capsa" (the 2023 lab's) or "equipoise" (ours).
+        rule: "max" (the lab's), "product" (the paper's), "capsa" (the 2023 lab's), "equipoise" (ours, on latent
+            codes) or "appearance" (ours, on the pictures themselves, before training).
         bins: Bins of the histogram of each latent dimension.
         smoothing: α of the rules; larger is nearer to uniform.
         ess: Target effective sample size in (0, 1]; None leaves the weights as the rule gives them.
@@ -62,7 +63,7 @@ class Resampling:
         harvest: Take codes from the training batches and encode only images that were not drawn.
     """
 
-    rule: Literal["max", "product", "capsa", "equipoise"] = "equipoise"
+    rule: Literal["max", "product", "capsa", "equipoise", "appearance"] = "equipoise"
     bins: int = 10
     smoothing: float = 0.001
     ess: float | None = None
@@ -206,12 +207,12 @@ def _check(setting: Any, where: str) -> None:
 
 
 _OURS = Optimisation(
-    optimizer="adam",
     learning_rate=2e-3,
     schedule="one-cycle",
     batch_size=64,
-    epochs=6,
+    epochs=4,
     augmentation=("flip", "shift", "light"),
+    clip=1.0,
 )
 
 RECIPES: dict[str, Recipe] = {
@@ -219,10 +220,19 @@ RECIPES: dict[str, Recipe] = {
     for entry in (
         Recipe(
             "equipoise",
-            "Our default: one-cycle schedule, augmentation, weights at a chosen effective sample size.",
+            "Our default: one-cycle schedule, augmentation, positives drawn by how rare they look.",
             plain=_OURS,
             debiased=_OURS,
-            resampling=Resampling(rule="equipoise", ess=0.6, max_weight=10.0, warmup=1, harvest=True),
+            resampling=Resampling(rule="appearance", ess=0.5, max_weight=10.0, renew="once"),
+            decoder_output="linear",
+            norm_momentum=0.1,
+        ),
+        Recipe(
+            "equipoise-latent",
+            "As our default, with positives drawn by how rare their latent codes are, taken while training.",
+            plain=_OURS,
+            debiased=_OURS,
+            resampling=Resampling(rule="equipoise", ess=0.5, max_weight=10.0, warmup=1, harvest=True),
             decoder_output="linear",
             norm_momentum=0.1,
         ),

@@ -1,0 +1,259 @@
+"""`planted`: small drawn faces and non-faces with hidden rare groups of known size.
+
+The columns are drawing parameters, not people: "darker" is the colour with which a face was filled. They exist
+so that it is known who is rare, and methods that are not told can be checked.
+
+The heads are DiceBear's (avataaars by Pablo Stanley, free for personal and commercial use; pixel-art, CC0),
+drawn at run time; so are the robots, landscapes, planets and shapes among the non-faces. What makes the task hard
+is ours: non-faces made of the tiles of faces, clutter, occlusion, blur, noise, low light and colour casts.
+Non-faces made of faces often have the looks that are rare among faces, so most training pictures with a hidden
+group's look are not faces: a plain classifier learns to doubt that look.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from equipoise.data.cache import appearing, cache_folder, place
+from equipoise.data.table import ImageTable, digest_images
+from equipoise.errors import InputError
+from equipoise.seeds import child_seed
+
+__all__ = ["HIDDEN", "planted"]
+
+DRAWING = 1  # goes up when the same arguments give other pictures
+CHUNK = 250  # images a process draws at a time
+
+HIDDEN: dict[str, dict[str, tuple[str, ...]]] = {
+    "darker skin": {"skin": ("darker",)},
+    "hat and sunglasses": {"hat": ("hat",), "glasses": ("sunglasses",)},
+    "pixel style": {"kind": ("pixel face",)},
+    "beard in low light": {"beard": ("beard",), "light": ("low",)},
+}
+"""Named hidden groups: the drawing parameters, all of which a face of the group has and no other face has."""
+
+DEFAULT_HIDDEN = {"darker skin": 0.05, "hat and sunglasses": 0.05}
+
+# Choices and shares of each drawing parameter of a face outside the hidden groups.
+FACE: dict[str, dict[str, float]] = {
+    "kind": {"drawn face": 0.85, "pixel face": 0.15},
+    "skin": {"lighter": 0.55, "medium": 0.37, "darker": 0.08},
+    "hair": {"short": 0.45, "long": 0.45, "none": 0.1},
+    "hair_colour": {"brown": 0.4, "black": 0.25, "blond": 0.25, "grey": 0.1},
+    "glasses": {"none": 0.7, "glasses": 0.25, "sunglasses": 0.05},
+    "hat": {"none": 0.85, "hat": 0.15},
+    "beard": {"none": 0.75, "beard": 0.25},
+    "expression": {"smile": 0.5, "serious": 0.3, "open mouth": 0.2},
+    "background": {"plain": 0.4, "gradient": 0.3, "clutter": 0.3},
+    "light": {"even": 0.6, "side": 0.2, "low": 0.2},
+}
+NEGATIVE: dict[str, float] = {
+    "scrambled face": 0.4,
+    "upside-down face": 0.15,
+    "robot": 0.15,
+    "landscape": 0.08,
+    "planet": 0.07,
+    "shapes": 0.08,
+    "icon": 0.07,
+}
+
+
+def planted(
+    images: int = 20000,
+    *,
+    size: int = 64,
+    seed: int = 0,
+    hidden: Mapping[str, float] | None = None,
+    label_noise: float = 0.0,
+    bad: float = 0.0,
+    cache: str | os.PathLike[str] | None = None,
+    workers: int | None = None,
+) -> ImageTable:
+    """Draw the embedded data set: half faces (label 1), half non-faces (label 0).
+
+    Attributes are null for non-faces, but for `kind`, `noisy_label` and `bad_picture`; `hidden` names the hidden
+    group of a face, or "common".
+
+    Args:
+        images: How many in all.
+        size: Pixels a side.
+        seed: The one source of chance; the same arguments give the same pictures.
+        hidden: Hidden groups out of `HIDDEN` and their shares of the faces; None takes 5 % "darker skin" and 5 %
+            "hat and sunglasses". Shares are met exactly, to one face.
+        label_noise: Share of images with the wrong label.
+        bad: Share of images that show almost nothing: black, white, or noise.
+        cache: Folder to keep the drawn set in; None takes the user's cache folder.
+        workers: Processes that draw; None takes one a core.
+
+    Raises:
+        InputError: if a number is out of range or a hidden group is not known.
+        DataError: if the cache cannot be written.
+    """
+    groups = dict(DEFAULT_HIDDEN if hidden is None else hidden)
+    _check(images, size, groups, label_noise, bad)
+    key = {
+        "drawing": DRAWING,
+        "images": images,
+        "size": size,
+        "seed": seed,
+        "hidden": sorted(groups.items()),
+        "label_noise": label_noise,
+        "bad": bad,
+    }
+    name = hashlib.blake2b(json.dumps(key).encode(), digest_size=10).hexdigest()
+    folder = cache_folder(cache) / "planted" / name
+    if not folder.is_dir():
+        plan = _plan(images, groups, label_noise, bad, seed)
+        with appearing(folder.parent) as building:
+            _draw_all(plan, images, size, seed, building, workers)
+            place(building, folder)
+    return _read(folder)
+
+
+def _check(images: int, size: int, groups: dict[str, float], label_noise: float, bad: float) -> None:
+    if images < 20:
+        raise InputError(f"The embedded set needs at least 20 images; got {images}. Ask for more.")
+    if not 16 <= size <= 512:
+        raise InputError(f"size must be 16…512 pixels a side; got {size}. 64 is usual.")
+    for name, share in groups.items():
+        if name not in HIDDEN:
+            raise InputError(
+                f"A hidden group must be one of {', '.join(HIDDEN)}; got {name!r}. Choose one of them."
+            )
+        if not 0 <= share <= 0.5:
+            raise InputError(f"The share of {name!r} must be in [0, 0.5]; got {share}. Try 0.05.")
+    if sum(groups.values()) > 0.9:
+        raise InputError(f"Hidden groups may have 0.9 of the faces in all; got {sum(groups.values())}.")
+    for label, value in (("label_noise", label_noise), ("bad", bad)):
+        if not 0 <= value < 0.5:
+            raise InputError(f"{label} is a share in [0, 0.5); got {value}. Try 0.05.")
+
+
+def _plan(images: int, groups: dict[str, float], label_noise: float, bad: float, seed: int) -> dict[str, Any]:
+    """Every drawing parameter of every image, shape (images,); whatever is drawn follows from it."""
+    rng = np.random.default_rng(child_seed(seed, "planted", "plan"))
+    faces = images // 2
+    columns = {name: _choices(rng, shares, faces) for name, shares in FACE.items()}
+    belongs = np.full(faces, "common", dtype=object)
+    order = rng.permutation(faces)
+    start = 0
+    for name, share in groups.items():
+        rows = order[start : start + round(share * faces)]
+        start += len(rows)
+        belongs[rows] = name
+    for name in groups:
+        want = HIDDEN[name]
+        inside = belongs == name
+        for attribute, values in want.items():
+            columns[attribute][inside] = rng.choice(values, int(inside.sum()))
+        _avoid(rng, columns, want, ~inside)
+    truth = np.zeros(images, np.int64)
+    truth[rng.permutation(images)[:faces]] = 1
+    position = np.flatnonzero(truth == 1)
+    plan: dict[str, Any] = {name: _spread(values, position, images) for name, values in columns.items()}
+    plan["hidden"] = _spread(belongs, position, images)
+    negatives = np.flatnonzero(truth == 0)
+    plan["kind"][negatives] = _choices(rng, NEGATIVE, len(negatives))
+    plan["truth"] = truth
+    noisy = np.zeros(images, bool)
+    noisy[rng.permutation(images)[: round(label_noise * images)]] = True
+    plan["noisy_label"] = noisy
+    spoiled = np.zeros(images, bool)
+    spoiled[rng.permutation(images)[: round(bad * images)]] = True
+    plan["bad_picture"] = spoiled
+    return plan
+
+
+def _choices(rng: np.random.Generator, shares: Mapping[str, float], count: int) -> NDArray[Any]:
+    return rng.choice(list(shares), count, p=np.array(list(shares.values())) / sum(shares.values())).astype(
+        object
+    )
+
+
+def _avoid(
+    rng: np.random.Generator,
+    columns: dict[str, NDArray[Any]],
+    combination: Mapping[str, tuple[str, ...]],
+    outside: NDArray[np.bool_],
+) -> None:
+    """Give faces outside a hidden group that have its looks another value of its first parameter."""
+    looks = outside.copy()
+    for attribute, values in combination.items():
+        looks &= np.isin(columns[attribute].astype(str), values)
+    attribute, values = next(iter(combination.items()))
+    others = {name: share for name, share in FACE[attribute].items() if name not in values}
+    columns[attribute][looks] = _choices(rng, others, int(looks.sum()))
+
+
+def _spread(values: NDArray[Any], position: NDArray[np.int64], images: int) -> NDArray[Any]:
+    out = np.full(images, None, dtype=object)
+    out[position] = values
+    return out
+
+
+def _draw_all(
+    plan: dict[str, Any], images: int, size: int, seed: int, building: Path, workers: int | None
+) -> None:
+    path = building / "images.npy"
+    pixels = np.lib.format.open_memmap(path, "w+", np.uint8, (images, size, size, 3))
+    starts = range(0, images, CHUNK)
+    parts = [{name: values[start : start + CHUNK] for name, values in plan.items()} for start in starts]
+    seeds = [child_seed(seed, "planted", "chunk", start) for start in starts]
+    workers = workers or len(os.sched_getaffinity(0))
+    digests = []
+    draw = partial(_draw_chunk, size=size)
+    if workers == 1 or len(parts) == 1:
+        drawn: Any = map(draw, parts, seeds)
+        pool = None
+    else:
+        pool = ProcessPoolExecutor(workers)
+        drawn = pool.map(draw, parts, seeds)
+    try:
+        for start, block in zip(starts, drawn, strict=True):
+            pixels[start : start + len(block)] = block
+            digests.append(digest_images(block))
+    finally:
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
+    pixels.flush()
+    np.save(building / "digests.npy", np.concatenate(digests))
+    columns = {name: pa.array(values.tolist()) for name, values in plan.items() if name != "truth"}
+    labels = np.where(plan["noisy_label"], 1 - plan["truth"], plan["truth"])
+    columns["path"] = pa.array([f"planted/{row:06d}" for row in range(images)])
+    columns["label"] = pa.array(labels)
+    pq.write_table(pa.table(columns), building / "table.parquet")
+
+
+def _draw_chunk(plan: dict[str, Any], seed: int, *, size: int) -> NDArray[np.uint8]:
+    from equipoise.data.drawing import any_heads, draw
+
+    rng = np.random.default_rng(seed)
+    rows = range(len(plan["truth"]))
+    heads = any_heads(max(4, len(rows) // 10), size, rng)
+    return np.stack(
+        [draw({name: values[row] for name, values in plan.items()}, heads, size, rng) for row in rows]
+    )
+
+
+def _read(folder: Path) -> ImageTable:
+    pixels = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+    table = pq.read_table(folder / "table.parquet")
+    return ImageTable(
+        (pixels,),
+        np.arange(len(pixels), dtype=np.int64),
+        table.column("label").to_numpy().astype(np.int64),
+        table.drop_columns(["label"]),
+        np.load(folder / "digests.npy", allow_pickle=False),
+    )
