@@ -37,15 +37,18 @@ Pictures = Callable[[], Iterable[NDArray[np.uint8]]]
 """A function that returns an iterator over uint8 images (m, height, width, channels), the same at every call."""
 
 MIDDLE = 0.22, 0.78  # what counts as the subject's surroundings, shares of the side
-CENTRE = 0.33, 0.69  # what counts as the subject
+CENTRE = 0.33, 0.67  # what counts as the subject
 SIDE = 18  # pixels a side of the structure
 LUMA = 0.299, 0.587, 0.114  # ITU-R BT.601
 
 
 def luminance(images: UInt8[Tensor, "m height width channels"]) -> Float[Tensor, "m height width"]:
     """Luma of RGB in [0, 1]; grey images as they are."""
-    values = images.to(torch.float32) / 255
-    return values @ values.new_tensor(LUMA) if values.shape[3] == 3 else values[..., 0]
+    if images.shape[3] == 1:
+        return images[..., 0].to(torch.float32) / 255
+    # Not a matrix product: its rounding depends on how many pictures come at once, and would break ties.
+    red, green, blue = (images[..., channel] * (weight / 255) for channel, weight in enumerate(LUMA))
+    return red + green + blue
 
 
 def structure(images: UInt8[Tensor, "m height width channels"]) -> Float[Tensor, "m pixels"]:
@@ -78,7 +81,7 @@ def appearance_rarity(pictures: Pictures, *, reference: int = 2048) -> Float64[T
     def views(view: Callable[[Tensor], Tensor]) -> Callable[[], Iterable[Tensor]]:
         return lambda: (view(torch.from_numpy(part)) for part in pictures())
 
-    lights = torch.cat(list(views(light)()))
+    lights = torch.cat(list(views(light)())).double()
     if len(lights) < 60:
         raise InputError(
             f"Rarity by appearance needs at least 60 positives; got {len(lights)}. Add images, or train uniformly."
