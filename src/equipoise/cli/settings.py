@@ -179,7 +179,7 @@ class Machine:
     device: str = "auto"
     """auto, cpu, cuda or mps."""
     precision: str = "auto"
-    """auto (32 bit), 32-true, bf16-mixed, 16-mixed or 64-true."""
+    """auto (bf16-mixed where the processor has it, else 32-true), 32-true, bf16-mixed, 16-mixed or 64-true."""
     processes: int = 1
     """Training processes; each takes its share of every batch."""
     compile: Annotated[bool, Parameter(negative=(), show_default=False)] = False

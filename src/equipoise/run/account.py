@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import resource
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 
@@ -68,10 +70,21 @@ def timing_record(began: float, *, steps: int, seconds: float) -> TimingRecord:
         steps: Optimiser steps of the run's main model, 0 if nothing was trained.
         seconds: What they took.
     """
-    unit = 1 if sys.platform == "darwin" else 1024
-    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return TimingRecord(
         steps_per_s=steps / seconds if seconds > 0 else 0.0,
         wall_s=time.perf_counter() - began,
-        peak_rss_bytes=peak * unit,
+        peak_rss_bytes=_peak_rss_bytes(),
     )
+
+
+def _peak_rss_bytes() -> int:
+    """Largest resident memory so far of this process or of one that it started.
+
+    Linux counts into this process's ru_maxrss what it was before `exec`, and so its parent; VmHWM is its own.
+    """
+    unit = 1 if sys.platform == "darwin" else 1024
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        own = int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
+    return max(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) * unit

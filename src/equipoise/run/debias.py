@@ -108,7 +108,7 @@ def debias(
         TrainingError: if training had to stop.
     """
     began = time.perf_counter()
-    chosen, reading, engine = find_recipe(recipe), reading or Reading(), engine or Engine()
+    chosen, reading, engine = find_recipe(recipe), reading or Reading(), (engine or Engine()).resolved()
     say: Tell = tell or (lambda line: None)
     sources = Sources(
         *(positives, negatives, data, test_positives, test_negatives, test_data),
@@ -128,7 +128,6 @@ def debias(
         "seed": seed,
         **engine.settings(),
     }
-    engine.check()
     check_numbers(fpr=fpr, replicates=replicates, seed=seed)
     with open_folder(out, settings, resume=resume, overwrite=overwrite) as folder:
         say("Reading the data.")

@@ -1,13 +1,14 @@
-"""Where and how models run; nothing here changes what is computed, up to rounding."""
+"""Where and how models run."""
 
 from __future__ import annotations
 
 import difflib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from equipoise.errors import InputError
 from equipoise.run.folder import Setting
 from equipoise.train.device import device_of
+from equipoise.train.fit import precision_of
 
 __all__ = ["Engine"]
 
@@ -34,11 +35,11 @@ class Engine:
     tensorboard: bool = False
     progress: bool = True
 
-    def check(self) -> None:
-        """Make sure that this machine has what was asked for, before anything is trained.
+    def resolved(self) -> Engine:
+        """The same with what "auto" means on this machine.
 
         Raises:
-            InputError: if it has not.
+            InputError: if this machine does not have what was asked for.
         """
         if self.precision not in PRECISIONS:
             near = difflib.get_close_matches(self.precision, PRECISIONS, n=1, cutoff=0.0)[0]
@@ -47,7 +48,8 @@ class Engine:
             )
         if self.processes < 1:
             raise InputError(f"--processes must be 1 or more; got {self.processes}. 1 is no extra process.")
-        device_of(self.device)
+        device = device_of(self.device).type if self.device == "auto" else str(device_of(self.device))
+        return replace(self, device=device, precision=precision_of(self.precision, device))
 
     def settings(self) -> dict[str, Setting]:
         """What a run's settings say about it."""

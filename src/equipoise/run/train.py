@@ -81,9 +81,8 @@ def train(
         DataError: if a source cannot be read, or the folder cannot be used.
         TrainingError: if training had to stop.
     """
-    chosen, reading, engine = find_recipe(recipe), reading or Reading(), engine or Engine()
+    chosen, reading, engine = find_recipe(recipe), reading or Reading(), (engine or Engine()).resolved()
     say: Callable[[str], None] = tell or (lambda line: None)
-    engine.check()
     check_numbers(seed=seed)
     given = {"positives": positives, "negatives": negatives, "data": data}
     sources = {name: describe(source) for name, source in given.items() if source is not None}
