@@ -59,6 +59,12 @@ MOUTH = {
     "serious": ("serious", "concerned", "sad"),
     "open mouth": ("screamOpen", "disbelief", "grimace"),
 }
+PIXEL_MOUTH = {
+    "smile": tuple(f"happy{i:02d}" for i in range(1, 10)),
+    "serious": tuple(f"sad{i:02d}" for i in range(1, 8)),
+    "open mouth": tuple(f"happy{i:02d}" for i in range(10, 14)),
+}
+BEARDS = ("beardLight", "beardMedium", "beardMajestic")
 EYES = ("default", "happy", "side", "squint", "surprised", "wink")
 BROWS = ("default", "defaultNatural", "raisedExcited", "flatNatural", "upDown", "angryNatural")
 ROBOTS = ("bottts-neutral", "voxel-bot")
@@ -107,43 +113,51 @@ def _any_head(rng: np.random.Generator) -> dict[str, Any]:
 
 
 def _head(parameters: Mapping[str, Any], size: int, rng: np.random.Generator) -> Image.Image:
+    def one(names: Sequence[str]) -> str:  # not the whole list: DiceBear checks every entry of it
+        return str(rng.choice(names))
+
     drawn = parameters["kind"] == "drawn face"
-    skin = str(rng.choice(SKIN["drawn" if drawn else "pixel"][parameters["skin"]]))
     hair, glasses, hat = parameters["hair"], parameters["glasses"], parameters["hat"] == "hat"
+    beard = parameters["beard"] == "beard"
     options: dict[str, Any] = {
         "seed": _name(rng),
-        "skinColor": [skin],
-        "hairColor": [HAIR_COLOUR[parameters["hair_colour"]]],
+        "skinColor": one(SKIN["drawn" if drawn else "pixel"][parameters["skin"]]),
+        "hairColor": HAIR_COLOUR[parameters["hair_colour"]],
     }
-    beard = 100 * (parameters["beard"] == "beard")
     if drawn:
-        options |= {
-            "topVariant": list(TOPS["hat" if hat else hair]) if hat or hair != "none" else ["shortFlat"],
-            "topProbability": 100 if hat or hair != "none" else 0,
-            "accessoriesProbability": 0 if glasses == "none" else 100,
-            "accessoriesVariant": list(GLASSES.get(glasses, GLASSES["glasses"])),
-            "accessoriesColor": ["#262e33"],
-            "facialHairProbability": beard,
-            "facialHairVariant": ["beardLight", "beardMedium", "beardMajestic"],
-            "facialHairColor": [HAIR_COLOUR[parameters["hair_colour"]]],
-            "mouthVariant": list(MOUTH[parameters["expression"]]),
-            "eyesVariant": list(EYES),
-            "eyebrowsVariant": list(BROWS),
-        }
-        return _svg("avataaars", options, size).crop(_box(size, 0.16, 0.12, 0.68))
-    mouths = {
-        "smile": [f"happy{i:02d}" for i in range(1, 10)],
-        "serious": [f"sad{i:02d}" for i in range(1, 8)],
-        "open mouth": [f"happy{i:02d}" for i in range(10, 14)],
-    }
+        covered = hat or hair != "none"
+        options |= {"topVariant": one(TOPS["hat" if hat else hair])} if covered else {"topProbability": 0}
+        options |= (
+            {"accessoriesProbability": 0}
+            if glasses == "none"
+            else {
+                "accessoriesProbability": 100,
+                "accessoriesVariant": one(GLASSES[glasses]),
+                "accessoriesColor": "#262e33",
+            }
+        )
+        options |= (
+            {"facialHairProbability": 0}
+            if not beard
+            else {
+                "facialHairProbability": 100,
+                "facialHairVariant": one(BEARDS),
+                "facialHairColor": HAIR_COLOUR[parameters["hair_colour"]],
+            }
+        )
+        options |= {"mouthVariant": one(MOUTH[parameters["expression"]]), "eyesVariant": one(EYES)}
+        return _svg("avataaars", options | {"eyebrowsVariant": one(BROWS)}, size).crop(
+            _box(size, 0.16, 0.12, 0.68)
+        )
+    number = int(rng.integers(1, 13))
     options |= {
-        "hairVariant": [f"{'long' if hair == 'long' else 'short'}{i:02d}" for i in range(1, 13)],
+        "hairVariant": f"{'long' if hair == 'long' else 'short'}{number:02d}",
         "hatProbability": 100 * hat,
-        "glassesProbability": 0 if glasses == "none" else 100,
-        "glassesVariant": [f"{'dark' if glasses == 'sunglasses' else 'light'}{i:02d}" for i in range(1, 8)],
-        "beardProbability": beard,
+        "glassesProbability": 100 * (glasses != "none"),
+        "glassesVariant": f"{'dark' if glasses == 'sunglasses' else 'light'}{1 + number % 7:02d}",
+        "beardProbability": 100 * beard,
         "accessoriesProbability": 0,
-        "mouthVariant": mouths[parameters["expression"]],
+        "mouthVariant": one(PIXEL_MOUTH[parameters["expression"]]),
     }
     return _svg("pixel-art", options, size).crop(_box(size, 0.08, 0.06, 0.84))
 
