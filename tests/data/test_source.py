@@ -17,6 +17,8 @@ from equipoise.errors import DataError, InputError
         ([1.0, 0.0], [1, 0]),
         (["face", "NonFace", "non-faces"], [1, 0, 0]),
         (["yes", "no"], [1, 0]),
+        (["others", "faces"], [0, 1]),
+        (["cats", "non-faces"], [1, 0]),
         (["dog", "cat", "emu", "cat"], [1, 0, 2, 0]),
         (["nan", "inf"], [1, 0]),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -42,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     from equipoise.cli.app import app
 
+    # The engine announces its precision for every model; the record says it once.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     ARGUMENTS.set(tuple(arguments))
     code = app(arguments)
     sys.stdout.flush()

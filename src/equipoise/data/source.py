@@ -167,6 +167,10 @@ def class_ids(
         folded = {name: name.strip().lower() for name in known}
         if all(name in POSITIVE_NAMES | NEGATIVE_NAMES for name in folded.values()):
             numbers = {name: int(folded[name] in POSITIVE_NAMES) for name in known}
+        elif len(known) == 2 and any(name in POSITIVE_NAMES for name in folded.values()):  # faces and others
+            numbers = {name: int(folded[name] in POSITIVE_NAMES) for name in known}
+        elif len(known) == 2 and any(name in NEGATIVE_NAMES for name in folded.values()):  # cats and non-faces
+            numbers = {name: int(folded[name] not in NEGATIVE_NAMES) for name in known}
         else:
             numbers = {name: index for index, name in enumerate(known)}
     if set(numbers.values()) == {-1, 1}:

@@ -74,7 +74,7 @@ def debias(
 ) -> RunRecord:
     """Train a plain and a debiased classifier and show, by group, what changed.
 
-    Without any data the embedded set is drawn, with its groups "hidden" and "skin". Without test data a share is
+    Without any data the embedded set is drawn, with its groups "hidden". Without test data a share is
     held out. Everything lands in `out`; `record.json` is written last, so a folder with a record is a whole run.
 
     Args:

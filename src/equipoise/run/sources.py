@@ -32,7 +32,7 @@ __all__ = [
 Source = str | os.PathLike[str] | ImageTable | None
 PLANTED = "planted"
 NAMES = ("positives", "negatives", "data", "test_positives", "test_negatives", "test_data")
-PLANTED_GROUPS = ("hidden", "skin")
+PLANTED_GROUPS = ("hidden",)
 MAX_LEAK = 0.01  # largest share of test images that may stand in the training data too
 
 

@@ -210,7 +210,7 @@ _OURS = Optimisation(
     learning_rate=2e-3,
     schedule="one-cycle",
     batch_size=64,
-    epochs=4,
+    epochs=6,
     augmentation=("flip", "shift", "light"),
     clip=1.0,
 )
