@@ -34,7 +34,7 @@ def test_a_label_is_needed_and_can_be_named(pictures):
         read(pictures / "face")
     assert read(pictures, image_size=8).labels.sum() == 100
     assert read(pictures, image_size=8, positive="face").labels[0] == 1
-    assert read(pictures, image_size=8).notes == ("Labels from folder: face = 0, scene = 1",)
+    assert read(pictures, image_size=8).notes == ("Labels from folder: face = 1, scene = 0",)
 
 
 def bad_pictures(folder, picture):
@@ -59,7 +59,7 @@ def test_bad_pictures_are_listed_and_skipped(pictures, picture):
     assert "truncated" in table.rejected[-1].reason.lower()
     assert table.groups("folder").counts.tolist() == [100, 100]
     assert (table.batch([150]) == (0, 50, 0)).all()  # rows, labels and columns are still in step
-    assert table.labels[150] == 1
+    assert table.labels[150] == 0
     again = read(pictures, image_size=8, max_rejected=0.02)  # from the cache
     assert again.rejected == table.rejected
 

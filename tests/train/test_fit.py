@@ -195,7 +195,7 @@ def test_tables_that_cannot_be_trained_on(labels, words):
 def test_settings_that_do_not_exist(scene):
     with pytest.raises(InputError, match="method must be one of"):
         fit(scene(), TINY, method="debias")
-    with pytest.raises(InputError, match="device and a precision"):
+    with pytest.raises(InputError, match="device that this machine has"):
         fit(scene(), TINY, device="abacus")
     with pytest.raises(InputError, match="multiple of 6"):
         fit(scene(), TINY, processes=3)

@@ -3,21 +3,27 @@
 The columns are drawing parameters, not people: "darker" is the colour with which a face was filled. They exist
 so that it is known who is rare, and methods that are not told can be checked.
 
-The heads are DiceBear's (avataaars by Pablo Stanley, free for personal and commercial use; pixel-art, CC0),
-drawn at run time; so are the robots, landscapes, planets and shapes among the non-faces. What makes the task hard
-is ours: non-faces made of the tiles of faces, clutter, occlusion, blur, noise, low light and colour casts.
+The heads are DiceBear's, drawn at run time (open-peeps, voxel-art and pixel-art, CC0; avataaars by Pablo Stanley,
+free for personal and commercial use); so are the robots and scenes among the non-faces. What makes the task hard is
+ours: non-faces made of the tiles of faces or of heads without features, clutter, occlusion, blur, noise, low light,
+light from behind and colour casts.
 Non-faces made of faces often have the looks that are rare among faces, so most training pictures with a hidden
 group's look are not faces: a plain classifier learns to doubt that look.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import signal
+import sys
+import warnings
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -26,29 +32,32 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from equipoise.data.cache import appearing, cache_folder, place
+from equipoise.data.cache import appearing, cache_folder, place, remove
+from equipoise.data.drawing import any_heads, draw
 from equipoise.data.table import ImageTable, digest_images
 from equipoise.errors import InputError
 from equipoise.seeds import child_seed
 
 __all__ = ["HIDDEN", "planted"]
 
-DRAWING = 1  # goes up when the same arguments give other pictures
+DRAWING = 2  # goes up when the same arguments give other pictures
 CHUNK = 250  # images a process draws at a time
 
 HIDDEN: dict[str, dict[str, tuple[str, ...]]] = {
     "darker skin": {"skin": ("darker",)},
-    "hat and sunglasses": {"hat": ("hat",), "glasses": ("sunglasses",)},
+    "backlit": {"light": ("backlit",)},
     "pixel style": {"kind": ("pixel face",)},
+    "block style": {"kind": ("block face",)},
+    "hat and sunglasses": {"hat": ("hat",), "glasses": ("sunglasses",)},
     "beard in low light": {"beard": ("beard",), "light": ("low",)},
 }
 """Named hidden groups: the drawing parameters, all of which a face of the group has and no other face has."""
 
-DEFAULT_HIDDEN = {"darker skin": 0.05, "hat and sunglasses": 0.05}
+DEFAULT_HIDDEN = {"darker skin": 0.05, "backlit": 0.05}
 
 # Choices and shares of each drawing parameter of a face outside the hidden groups.
 FACE: dict[str, dict[str, float]] = {
-    "kind": {"drawn face": 0.85, "pixel face": 0.15},
+    "kind": {"flat face": 0.5, "ink face": 0.3, "block face": 0.12, "pixel face": 0.08},
     "skin": {"lighter": 0.55, "medium": 0.37, "darker": 0.08},
     "hair": {"short": 0.45, "long": 0.45, "none": 0.1},
     "hair_colour": {"brown": 0.4, "black": 0.25, "blond": 0.25, "grey": 0.1},
@@ -57,16 +66,16 @@ FACE: dict[str, dict[str, float]] = {
     "beard": {"none": 0.75, "beard": 0.25},
     "expression": {"smile": 0.5, "serious": 0.3, "open mouth": 0.2},
     "background": {"plain": 0.4, "gradient": 0.3, "clutter": 0.3},
-    "light": {"even": 0.6, "side": 0.2, "low": 0.2},
+    "light": {"even": 0.66, "side": 0.17, "low": 0.12, "backlit": 0.05},
 }
 NEGATIVE: dict[str, float] = {
-    "scrambled face": 0.4,
-    "upside-down face": 0.15,
-    "robot": 0.15,
+    "scrambled face": 0.33,
+    "blank face": 0.03,
+    "robot": 0.24,
     "landscape": 0.08,
-    "planet": 0.07,
+    "planet": 0.08,
     "shapes": 0.08,
-    "icon": 0.07,
+    "patchwork": 0.08,
 }
 
 
@@ -91,7 +100,7 @@ def planted(
         size: Pixels a side.
         seed: The one source of chance; the same arguments give the same pictures.
         hidden: Hidden groups out of `HIDDEN` and their shares of the faces; None takes 5 % "darker skin" and 5 %
-            "hat and sunglasses". Shares are met exactly, to one face.
+            "backlit". Shares are met exactly, to one face.
         label_noise: Share of images with the wrong label.
         bad: Share of images that show almost nothing: black, white, or noise.
         cache: Folder to keep the drawn set in; None takes the user's cache folder.
@@ -101,24 +110,28 @@ def planted(
         InputError: if a number is out of range or a hidden group is not known.
         DataError: if the cache cannot be written.
     """
-    groups = dict(DEFAULT_HIDDEN if hidden is None else hidden)
+    groups = dict(sorted((DEFAULT_HIDDEN if hidden is None else hidden).items()))
     _check(images, size, groups, label_noise, bad)
     key = {
         "drawing": DRAWING,
         "images": images,
         "size": size,
         "seed": seed,
-        "hidden": sorted(groups.items()),
+        "hidden": groups,
         "label_noise": label_noise,
         "bad": bad,
     }
     name = hashlib.blake2b(json.dumps(key).encode(), digest_size=10).hexdigest()
     folder = cache_folder(cache) / "planted" / name
-    if not folder.is_dir():
-        plan = _plan(images, groups, label_noise, bad, seed)
-        with appearing(folder.parent) as building:
-            _draw_all(plan, images, size, seed, building, workers)
-            place(building, folder)
+    if folder.is_dir():
+        try:
+            return _read(folder)
+        except (OSError, ValueError, KeyError):  # damaged: draw it again
+            remove(folder)
+    plan = _plan(images, groups, label_noise, bad, seed)
+    with appearing(folder.parent) as building:
+        _draw_all(plan, size, seed, building, workers or _cores())
+        place(building, folder)
     return _read(folder)
 
 
@@ -154,11 +167,12 @@ def _plan(images: int, groups: dict[str, float], label_noise: float, bad: float,
         start += len(rows)
         belongs[rows] = name
     for name in groups:
-        want = HIDDEN[name]
-        inside = belongs == name
-        for attribute, values in want.items():
+        for attribute, values in HIDDEN[name].items():
+            inside = belongs == name
             columns[attribute][inside] = rng.choice(values, int(inside.sum()))
-        _avoid(rng, columns, want, ~inside)
+    while any(_avoid(rng, columns, HIDDEN[name], belongs != name) for name in groups):
+        pass  # what one group's rows were given may be another group's looks
+    columns["hair"][columns["hat"] == "hat"] = "covered"
     truth = np.zeros(images, np.int64)
     truth[rng.permutation(images)[:faces]] = 1
     position = np.flatnonzero(truth == 1)
@@ -187,14 +201,15 @@ def _avoid(
     columns: dict[str, NDArray[Any]],
     combination: Mapping[str, tuple[str, ...]],
     outside: NDArray[np.bool_],
-) -> None:
-    """Give faces outside a hidden group that have its looks another value of its first parameter."""
+) -> bool:
+    """Give faces outside a hidden group that have its looks another value of its first parameter; were there any?"""
     looks = outside.copy()
     for attribute, values in combination.items():
         looks &= np.isin(columns[attribute].astype(str), values)
     attribute, values = next(iter(combination.items()))
     others = {name: share for name, share in FACE[attribute].items() if name not in values}
     columns[attribute][looks] = _choices(rng, others, int(looks.sum()))
+    return bool(looks.any())
 
 
 def _spread(values: NDArray[Any], position: NDArray[np.int64], images: int) -> NDArray[Any]:
@@ -203,48 +218,53 @@ def _spread(values: NDArray[Any], position: NDArray[np.int64], images: int) -> N
     return out
 
 
-def _draw_all(
-    plan: dict[str, Any], images: int, size: int, seed: int, building: Path, workers: int | None
-) -> None:
-    path = building / "images.npy"
-    pixels = np.lib.format.open_memmap(path, "w+", np.uint8, (images, size, size, 3))
+def _draw_all(plan: dict[str, Any], size: int, seed: int, building: Path, workers: int) -> None:
+    images = len(plan["truth"])
+    pixels = np.lib.format.open_memmap(building / "images.npy", "w+", np.uint8, (images, size, size, 3))
     starts = range(0, images, CHUNK)
     parts = [{name: values[start : start + CHUNK] for name, values in plan.items()} for start in starts]
     seeds = [child_seed(seed, "planted", "chunk", start) for start in starts]
-    workers = workers or len(os.sched_getaffinity(0))
+    chunk = partial(_draw_chunk, size=size)
     digests = []
-    draw = partial(_draw_chunk, size=size)
-    if workers == 1 or len(parts) == 1:
-        drawn: Any = map(draw, parts, seeds)
-        pool = None
-    else:
-        pool = ProcessPoolExecutor(workers)
-        drawn = pool.map(draw, parts, seeds)
-    try:
-        for start, block in zip(starts, drawn, strict=True):
+    with contextlib.ExitStack() as stack:
+        blocks: Iterable[NDArray[np.uint8]]
+        if workers == 1 or len(parts) == 1:
+            blocks = map(chunk, parts, seeds)
+        else:
+            # Forked where that is safe, so that a script needs no `if __name__ == "__main__"`.
+            context = get_context("fork" if sys.platform == "linux" else None)
+            pool = ProcessPoolExecutor(min(workers, len(parts)), context, initializer=_leave_interrupts)
+            stack.callback(pool.shutdown, cancel_futures=True)
+            stack.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("ignore", ".*fork.*", DeprecationWarning)
+            blocks = pool.map(chunk, parts, seeds)
+        for start, block in zip(starts, blocks, strict=True):
             pixels[start : start + len(block)] = block
             digests.append(digest_images(block))
-    finally:
-        if pool is not None:
-            pool.shutdown(cancel_futures=True)
     pixels.flush()
     np.save(building / "digests.npy", np.concatenate(digests))
     columns = {name: pa.array(values.tolist()) for name, values in plan.items() if name != "truth"}
-    labels = np.where(plan["noisy_label"], 1 - plan["truth"], plan["truth"])
     columns["path"] = pa.array([f"planted/{row:06d}" for row in range(images)])
-    columns["label"] = pa.array(labels)
+    columns["label"] = pa.array(np.where(plan["noisy_label"], 1 - plan["truth"], plan["truth"]))
     pq.write_table(pa.table(columns), building / "table.parquet")
 
 
 def _draw_chunk(plan: dict[str, Any], seed: int, *, size: int) -> NDArray[np.uint8]:
-    from equipoise.data.drawing import any_heads, draw
-
     rng = np.random.default_rng(seed)
     rows = range(len(plan["truth"]))
     heads = any_heads(max(4, len(rows) // 10), size, rng)
     return np.stack(
         [draw({name: values[row] for name, values in plan.items()}, heads, size, rng) for row in rows]
     )
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C is for the process that asked for pictures; it ends the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _read(folder: Path) -> ImageTable:

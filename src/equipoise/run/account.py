@@ -17,7 +17,7 @@ from equipoise.data import ImageTable
 from equipoise.groups import MISSING
 from equipoise.report.record import DataRecord, TimingRecord
 
-__all__ = ["data_record", "timing_record", "versions"]
+__all__ = ["data_record", "peak_rss_bytes", "timing_record", "versions"]
 
 PACKAGES = ("equipoise", "torch", "lightning-fabric", "numpy", "pyarrow", "pillow", "safetensors")
 
@@ -73,11 +73,11 @@ def timing_record(began: float, *, steps: int, seconds: float) -> TimingRecord:
     return TimingRecord(
         steps_per_s=steps / seconds if seconds > 0 else 0.0,
         wall_s=time.perf_counter() - began,
-        peak_rss_bytes=_peak_rss_bytes(),
+        peak_rss_bytes=peak_rss_bytes(),
     )
 
 
-def _peak_rss_bytes() -> int:
+def peak_rss_bytes() -> int:
     """Largest resident memory so far of this process or of one that it started.
 
     Linux counts into this process's ru_maxrss what it was before `exec`, and so its parent; VmHWM is its own.

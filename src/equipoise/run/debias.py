@@ -248,6 +248,8 @@ def write_tables_and_pictures(
 ) -> dict[str, str]:
     """Write everything that lies beside the record; the pictures' names."""
     representation, common = seen or (None, None)
+    if main.weights is not None:
+        common = -main.weights  # what is drawn least is what counted as most common
     write_rejected(ImageTable.concat([tables.train, tables.test]), folder.path / "rejected.csv")
     write_scores(
         folder.path / "scores.parquet",
