@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-__all__ = ["FACES", "any_heads", "draw"]
+__all__ = ["FACES", "SCENES", "any_heads", "draw", "load_styles"]
 
 FACES = {
     "flat face": "avataaars",
@@ -81,7 +81,7 @@ BLOCK_TOPS = {
     "long": ("bob", "shoulderLength", "longStraight", "longWavy", "partedLong", "braids", "ponytail"),
     "covered": ("cap", "beanie"),
 }
-MOUTHS = {
+MOUTHS: dict[str, dict[str, tuple[str, ...]]] = {
     "avataaars": {
         "smile": ("smile", "twinkle", "default"),
         "serious": ("serious", "concerned", "sad"),
@@ -147,7 +147,7 @@ def draw(
         scene = _svg(SCENES[kind], {"seed": _name(rng)}, size).convert("RGB")
     elif kind == "robot":
         style = _pick(ROBOTS, rng)
-        options = {"backgroundColor": []} if style == "voxel-bot" else {}
+        options: dict[str, Any] = {"backgroundColor": []} if style == "voxel-bot" else {}
         _paste(scene, _svg(style, {"seed": _name(rng), **options}, size), light, rng)
     elif kind in FACES:
         _paste(scene, _head(parameters, size, rng), light, rng)
@@ -174,6 +174,12 @@ def any_heads(count: int, size: int, rng: np.random.Generator) -> list[Image.Ima
         )
         for _ in range(count)
     ]
+
+
+def load_styles() -> None:
+    """Read and check all styles, which takes seconds: once, before processes are forked."""
+    for name in (*FACES.values(), *ROBOTS, *SCENES.values()):
+        _style(name)
 
 
 def _head(parameters: Mapping[str, Any], size: int, rng: np.random.Generator) -> Image.Image:
@@ -294,7 +300,7 @@ def _photographed(scene: Image.Image, light: str, size: int, rng: np.random.Gene
         gain += np.log2(rng.uniform(0.4, 0.65))
     pixels = pixels * np.exp2(gain).astype(np.float32)
     if light == "side":
-        slope = np.linspace(*rng.permutation([0.4, 1.1]), size, dtype=np.float32)
+        slope = np.linspace(0.4, 1.1, size, dtype=np.float32)[:: _pick((-1, 1), rng)]
         pixels *= slope[None, :, None] if rng.random() < 0.7 else slope[:, None, None]
     pixels += rng.standard_normal(pixels.shape, np.float32) * np.float32(rng.uniform(*NOISE))
     pixels *= 255

@@ -33,14 +33,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from equipoise.data.cache import appearing, cache_folder, place, remove
-from equipoise.data.drawing import any_heads, draw
+from equipoise.data.drawing import any_heads, draw, load_styles
 from equipoise.data.table import ImageTable, digest_images
 from equipoise.errors import InputError
 from equipoise.seeds import child_seed
 
 __all__ = ["HIDDEN", "planted"]
 
-DRAWING = 2  # goes up when the same arguments give other pictures
+DRAWING = 3  # goes up when the same arguments give other pictures
 CHUNK = 250  # images a process draws at a time
 
 HIDDEN: dict[str, dict[str, tuple[str, ...]]] = {
@@ -110,6 +110,8 @@ def planted(
         InputError: if a number is out of range or a hidden group is not known.
         DataError: if the cache cannot be written.
     """
+    if workers is not None and workers < 1:
+        raise InputError(f"workers must be at least 1; got {workers}. None takes one a core.")
     groups = dict(sorted((DEFAULT_HIDDEN if hidden is None else hidden).items()))
     _check(images, size, groups, label_noise, bad)
     key = {
@@ -231,8 +233,9 @@ def _draw_all(plan: dict[str, Any], size: int, seed: int, building: Path, worker
         if workers == 1 or len(parts) == 1:
             blocks = map(chunk, parts, seeds)
         else:
-            # Forked where that is safe, so that a script needs no `if __name__ == "__main__"`.
+            # Forked where that is safe: a script needs no `if __name__ == "__main__"`, and styles are read once.
             context = get_context("fork" if sys.platform == "linux" else None)
+            load_styles()
             pool = ProcessPoolExecutor(min(workers, len(parts)), context, initializer=_leave_interrupts)
             stack.callback(pool.shutdown, cancel_futures=True)
             stack.enter_context(warnings.catch_warnings())
