@@ -43,8 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     from equipoise.cli.app import app
 
-    # The engine announces its precision for every model; the record says it once.
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    if not logging.getLogger().hasHandlers():  # else the engine adds a chatty one of its own
+        warnings_only = logging.StreamHandler()
+        warnings_only.setLevel(logging.WARNING)
+        logging.getLogger().addHandler(warnings_only)
     ARGUMENTS.set(tuple(arguments))
     code = app(arguments)
     sys.stdout.flush()
