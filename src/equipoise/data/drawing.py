@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -129,6 +130,7 @@ SCENES = {"landscape": "landscape", "planet": "planets", "shapes": "shapes", "pa
 HEAD_KINDS = ("flat face", "flat face", "flat face", "ink face", "ink face", "block face", "pixel face")
 LIGHTS = ("even", "even", "side", "low", "backlit")
 BACKGROUNDS = ("plain", "gradient", "clutter")
+CANVAS = re.compile(r'<g clip-path="url\(#clip-[0-9a-f]+\)">')  # the picture's edge clips as well, at no cost
 OCCLUDED = 0.18  # share of pictures in which something stands in the way
 NOISE = 0.005, 0.06  # standard deviation, least and most, of pixels in [0, 1]
 
@@ -339,7 +341,7 @@ def _svg(style: str, options: dict[str, Any], size: int) -> Image.Image:
     import resvg_py
     from dicebear import Avatar
 
-    svg = Avatar(_style(style), options).to_string()
+    svg = CANVAS.sub("<g>", Avatar(_style(style), options).to_string(), count=1)
     if style in HEAD:  # of a figure, only the head
         before, _, after = svg.partition('viewBox="')
         svg = f'{before}viewBox="{HEAD[style]}"{after[after.index(chr(34)) + 1 :]}'

@@ -40,7 +40,7 @@ from equipoise.seeds import child_seed
 
 __all__ = ["HIDDEN", "planted"]
 
-DRAWING = 3  # goes up when the same arguments give other pictures
+DRAWING = 4  # goes up when the same arguments give other pictures
 CHUNK = 250  # images a process draws at a time
 
 HIDDEN: dict[str, dict[str, tuple[str, ...]]] = {
@@ -255,7 +255,7 @@ def _draw_all(plan: dict[str, Any], size: int, seed: int, building: Path, worker
 def _draw_chunk(plan: dict[str, Any], seed: int, *, size: int) -> NDArray[np.uint8]:
     rng = np.random.default_rng(seed)
     rows = range(len(plan["truth"]))
-    heads = any_heads(max(4, len(rows) // 10), size, rng)
+    heads = any_heads(max(4, len(rows) // 12), size, rng)
     return np.stack(
         [draw({name: values[row] for name, values in plan.items()}, heads, size, rng) for row in rows]
     )
