@@ -7,7 +7,7 @@ export MPLBACKEND := Agg
 .PHONY: demo test test-slow format bench clean
 
 demo: .venv/installed
-	$(BIN)/equipoise debias --out runs/demo --images 9000 --overwrite
+	$(BIN)/equipoise debias --out runs/demo --images 12000 --overwrite
 
 test: .venv/installed-all
 	$(BIN)/ruff format --check .

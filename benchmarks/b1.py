@@ -81,6 +81,7 @@ def over_seeds(values: list[float]) -> dict:
     half = T_975[len(array)] * float(array.std(ddof=1)) / len(array) ** 0.5 if len(array) > 1 else None
     return {
         "mean": mean,
+        "median": float(np.median(array)),
         "low": None if half is None else mean - half,
         "high": None if half is None else mean + half,
         "min": float(array.min()),
@@ -128,6 +129,13 @@ def summary(records: list[dict]) -> dict:
     }
 
 
+def cost(numbers: dict | None) -> str:
+    """Median and range of seconds as text: machines are shared, and one disturbed run spoils a mean."""
+    if numbers is None:
+        return "–"
+    return f"{numbers['median']:.0f} ({numbers['min']:.0f}–{numbers['max']:.0f})"
+
+
 def shown(numbers: dict | None, digits: int = 2) -> str:
     """Mean and interval as text."""
     if numbers is None:
@@ -146,7 +154,7 @@ def markdown(results: dict) -> str:
     lines += [
         f"Mean [95 % t-interval] over training seeds {results['seeds']} on one draw of the training pictures (draw "
         f"seed {results['draw']}). Miss rates in percent of 'worst race at 1 % false positives', threshold from the "
-        "test negatives, the same rule for every model. Seconds are training wall-clock on "
+        "test negatives, the same rule for every model. Seconds are training wall-clock, median (range), on "
         f"{results['machine']['cores']} cores ({results['machine']['processor']}). Race is what annotators saw in a "
         "picture. No number here proves fairness.",
         "",
@@ -164,7 +172,7 @@ def markdown(results: dict) -> str:
                 f"| {name}: {model['title']} | {shown(model['worst_miss_at_fpr'])} "
                 f"| {shown(model['miss_at_fpr'])} | {shown(model['variance_at_fpr'])} "
                 f"| {shown(model['miss_at_half'])} | {shown(model['fpr_at_half'])} "
-                f"| {model['steps'] or '–'} | {shown(model['seconds'], 0)} |"
+                f"| {model['steps'] or '–'} | {cost(model['seconds'])} |"
             )
         worst = numbers["models"]["debiased"]
         lines += [
