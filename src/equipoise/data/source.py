@@ -165,11 +165,13 @@ def class_ids(
     numbers = _numbers(known)
     if numbers is None:
         folded = {name: name.strip().lower() for name in known}
-        if all(name in POSITIVE_NAMES | NEGATIVE_NAMES for name in folded.values()):
+        if all(name in POSITIVE_NAMES | NEGATIVE_NAMES for name in folded.values()) or (
+            len(known) == 2 and any(name in POSITIVE_NAMES for name in folded.values())
+        ):
             numbers = {name: int(folded[name] in POSITIVE_NAMES) for name in known}
-        elif len(known) == 2 and any(name in POSITIVE_NAMES for name in folded.values()):  # faces and others
-            numbers = {name: int(folded[name] in POSITIVE_NAMES) for name in known}
-        elif len(known) == 2 and any(name in NEGATIVE_NAMES for name in folded.values()):  # cats and non-faces
+        elif len(known) == 2 and any(
+            name in NEGATIVE_NAMES for name in folded.values()
+        ):  # cats and non-faces
             numbers = {name: int(folded[name] not in NEGATIVE_NAMES) for name in known}
         else:
             numbers = {name: index for index, name in enumerate(known)}

@@ -108,7 +108,8 @@ def debias(
         TrainingError: if training had to stop.
     """
     began = time.perf_counter()
-    chosen, reading, engine = find_recipe(recipe), reading or Reading(), (engine or Engine()).resolved()
+    chosen, reading = find_recipe(recipe), reading or Reading()
+    engine = (engine or Engine()).resolved(chosen)
     say: Tell = tell or (lambda line: None)
     sources = Sources(
         *(positives, negatives, data, test_positives, test_negatives, test_data),

@@ -9,6 +9,7 @@ from equipoise.errors import InputError
 from equipoise.run.folder import Setting
 from equipoise.train.device import device_of
 from equipoise.train.fit import precision_of
+from equipoise.train.recipe import Recipe
 
 __all__ = ["Engine"]
 
@@ -35,8 +36,8 @@ class Engine:
     tensorboard: bool = False
     progress: bool = True
 
-    def resolved(self) -> Engine:
-        """The same with what "auto" means on this machine.
+    def resolved(self, recipe: Recipe) -> Engine:
+        """The same with what "auto" means for this recipe on this machine.
 
         Raises:
             InputError: if this machine does not have what was asked for.
@@ -48,8 +49,9 @@ class Engine:
             )
         if self.processes < 1:
             raise InputError(f"--processes must be 1 or more; got {self.processes}. 1 is no extra process.")
+        precision = recipe.precision if self.precision == "auto" else self.precision
         device = device_of(self.device).type if self.device == "auto" else str(device_of(self.device))
-        return replace(self, device=device, precision=precision_of(self.precision, device))
+        return replace(self, device=device, precision=precision_of(precision, device))
 
     def settings(self) -> dict[str, Setting]:
         """What a run's settings say about it."""

@@ -81,7 +81,8 @@ def train(
         DataError: if a source cannot be read, or the folder cannot be used.
         TrainingError: if training had to stop.
     """
-    chosen, reading, engine = find_recipe(recipe), reading or Reading(), (engine or Engine()).resolved()
+    chosen, reading = find_recipe(recipe), reading or Reading()
+    engine = (engine or Engine()).resolved(chosen)
     say: Callable[[str], None] = tell or (lambda line: None)
     check_numbers(seed=seed)
     given = {"positives": positives, "negatives": negatives, "data": data}

@@ -102,7 +102,8 @@ def fit(
         validation: Scored after every epoch; never trained on and never used to choose anything.
         seed: The one source of chance; the same seed gives the same model on the same machine and thread count.
         device: "auto", "cpu", "cuda" or "mps".
-        precision: "32-true", "bf16-mixed", "16-mixed", "64-true", or "auto": bf16-mixed where the processor has it.
+        precision: "32-true", "bf16-mixed", "16-mixed", "64-true", or "auto": what the recipe says,
+            and where it says "auto" too, bf16-mixed if the processor has it.
         processes: Processes or devices that share every batch.
         compile: Compile the training step; pays off in long runs, needs a C++ compiler on a CPU.
         tensorboard: Write TensorBoard events into `folder` too.
@@ -123,7 +124,7 @@ def fit(
             "To resume, the folder of the first start is needed; got none. Give the same folder again."
         )
     how = optimisation_of(chosen, method)
-    precision = precision_of(precision, device)
+    precision = precision_of(chosen.precision if precision == "auto" else precision, device)
     check_trainable(table, how.batch_size, processes)
     job = Job(
         title=method,
