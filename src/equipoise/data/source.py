@@ -128,6 +128,12 @@ class Source:
         return class_ids(self.attributes.column(found).to_pylist(), column=found, positive=positive)
 
 
+def _meaning(name: str) -> bool | None:
+    """Whether a class name says that it is the positive class; None if it says nothing."""
+    folded = name.strip().lower()
+    return True if folded in POSITIVE_NAMES else False if folded in NEGATIVE_NAMES else None
+
+
 def class_ids(
     values: Sequence[Any], *, column: str, positive: str | None = None
 ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
@@ -164,15 +170,13 @@ def class_ids(
         return ids, (f"Labels from {column}: {positive} = 1, all others = 0",)
     numbers = _numbers(known)
     if numbers is None:
-        folded = {name: name.strip().lower() for name in known}
-        if all(name in POSITIVE_NAMES | NEGATIVE_NAMES for name in folded.values()) or (
-            len(known) == 2 and any(name in POSITIVE_NAMES for name in folded.values())
-        ):
-            numbers = {name: int(folded[name] in POSITIVE_NAMES) for name in known}
-        elif len(known) == 2 and any(
-            name in NEGATIVE_NAMES for name in folded.values()
-        ):  # cats and non-faces
-            numbers = {name: int(folded[name] not in NEGATIVE_NAMES) for name in known}
+        said = {name: _meaning(name) for name in known}
+        told = [name for name in known if said[name] is not None]
+        if len(told) == len(known) or (
+            told and len(known) == 2
+        ):  # faces beside others: the others are negatives
+            positives = {name for name in told if said[name]} or set(known) - set(told)
+            numbers = {name: int(name in positives) for name in known}
         else:
             numbers = {name: index for index, name in enumerate(known)}
     if set(numbers.values()) == {-1, 1}:
