@@ -169,7 +169,7 @@ def markdown(results: dict) -> str:
         ]
         for name, model in numbers["models"].items():
             lines.append(
-                f"| {name}: {model['title']} | {shown(model['worst_miss_at_fpr'])} "
+                f"| {name if model['title'] == name else model['title']} | {shown(model['worst_miss_at_fpr'])} "
                 f"| {shown(model['miss_at_fpr'])} | {shown(model['variance_at_fpr'])} "
                 f"| {shown(model['miss_at_half'])} | {shown(model['fpr_at_half'])} "
                 f"| {model['steps'] or '–'} | {cost(model['seconds'])} |"
