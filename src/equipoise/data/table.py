@@ -24,7 +24,9 @@ Rows = NDArray[np.int64]
 Layout = Literal["NHWC", "NCHW"]
 
 PATH = "path"
-RELEASE_BYTES = 8 << 20  # read from memory-mapped parts before their pages are given back
+RELEASE_BYTES = (
+    1 << 18
+)  # read from memory-mapped parts before their pages are given back; a fault may map 2 MiB
 CHUNK = 1024  # images converted at a time
 
 
