@@ -280,8 +280,7 @@ def test_memory_mapped_table_survives_pickling_small(tmp_path, images):
     assert same(pickle.loads(pickle.dumps(table.take([3, 1]))), table.take([3, 1]))
 
 
-def test_private_changes_to_a_map_are_not_dropped(tmp_path, images, monkeypatch):
-    monkeypatch.setattr("equipoise.data.table.RELEASE_BYTES", 1)
+def test_private_changes_to_a_map_are_not_dropped(tmp_path, images):
     np.save(tmp_path / "images.npy", images)
     pixels = np.load(tmp_path / "images.npy", mmap_mode="c")
     table = ImageTable.from_arrays(pixels, np.zeros(12))

@@ -24,9 +24,7 @@ Rows = NDArray[np.int64]
 Layout = Literal["NHWC", "NCHW"]
 
 PATH = "path"
-RELEASE_BYTES = (
-    1 << 18
-)  # read from memory-mapped parts before their pages are given back; a fault may map 2 MiB
+RELEASE_ROWS = 16  # read from memory-mapped parts before their pages are given back: a fault may map 2 MiB
 CHUNK = 1024  # images converted at a time
 
 
@@ -161,23 +159,29 @@ class ImageTable:
     def batch(self, positions: NDArray[np.integer[Any]] | Sequence[int]) -> UInt8Images:
         """Copies of some images, shape (b, size, size, channels), in the order asked for.
 
-        Pages of memory-mapped parts are given back after every few megabytes, so that the memory of the
-        process does not grow with what it has read. The system keeps them cached while it has room.
+        Pages of memory-mapped parts are given back after every few rows, so that the memory of the process
+        does not grow with what it has read. The system keeps them cached while it has room.
 
         Raises:
             InputError: if a position is outside the table.
         """
         rows = self.rows[self._positions(positions)]
         out = np.empty((len(rows), *self.parts[0].shape[1:]), np.uint8)
+        step = RELEASE_ROWS if self._maps else max(1, len(rows))
+        for start in range(0, len(rows), step):
+            self._fill(out[start : start + step], rows[start : start + step])
+            for found in self._maps:
+                found.madvise(mmap.MADV_DONTNEED)
+        return out
+
+    def _fill(self, out: UInt8Images, rows: Rows) -> None:
         if len(self.parts) == 1:
             _gather(self.parts[0], rows, out)
-        else:
-            part_of = np.searchsorted(self._starts, rows, side="right") - 1
-            for index in np.unique(part_of):
-                where = np.flatnonzero(part_of == index)
-                out[where] = _gather(self.parts[index], rows[where] - self._starts[index], None)
-        self._release(out.nbytes)
-        return out
+            return
+        part_of = np.searchsorted(self._starts, rows, side="right") - 1
+        for index in np.unique(part_of):
+            where = np.flatnonzero(part_of == index)
+            out[where] = _gather(self.parts[index], rows[where] - self._starts[index], None)
 
     def take(self, positions: NDArray[Any] | Sequence[int]) -> ImageTable:
         """A view on some rows, in the order asked for; also takes a mask with one boolean a row.
@@ -292,19 +296,6 @@ class ImageTable:
     def _maps(self) -> list[mmap.mmap]:
         maps = {id(found): found for part in self.parts if (found := _read_only_map(part)) is not None}
         return list(maps.values())
-
-    @cached_property
-    def _unreleased(self) -> list[int]:
-        return [0]  # a counter: the dataclass is frozen, the list is not
-
-    def _release(self, read: int) -> None:
-        if not self._maps:
-            return
-        self._unreleased[0] += read
-        if self._unreleased[0] >= RELEASE_BYTES:
-            self._unreleased[0] = 0
-            for found in self._maps:
-                found.madvise(mmap.MADV_DONTNEED)
 
     def _positions(self, positions: NDArray[Any] | Sequence[int]) -> Rows:
         where = np.asarray(positions)
