@@ -13,10 +13,10 @@ test: .venv/installed-all
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2 $(if $(CI),-m "slow or not slow")
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(if $(CI),-m "slow or not slow")
 
 test-slow: .venv/installed-all
-	$(BIN)/python -m pytest -n 2 -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow
 
 format: .venv/installed-all
 	$(BIN)/ruff format .
