@@ -1,7 +1,8 @@
 """`Recipe`: a frozen dataclass that is the whole training setting; the labs' recipes and ours by name.
 
 The labs' settings are facts from the courses MIT 6.S191 (labs of 2021 and 2023, assignment 7) and from
-a public re-implementation of 2025; `equipoise` is our default, chosen on training data alone.
+a public re-implementation of 2025; `equipoise` is our default; how it was chosen, and what that does to its
+figures, stands in benchmarks/README.md.
 """
 
 from __future__ import annotations
