@@ -1,0 +1,126 @@
+"""Where in a network the features are: found by running it, or named by the user."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from equipoise.errors import InputError
+
+__all__ = ["Tap", "find_tap", "named_tap", "pooled", "tapped"]
+
+
+class Tap(NamedTuple):
+    """A place in a network.
+
+    Args:
+        layer: Name of a module, as in `named_modules`.
+        side: What goes into it, or what comes out.
+    """
+
+    layer: str
+    side: Literal["input", "output"]
+
+
+def find_tap(model: nn.Module, run: Callable[[], Tensor]) -> Tap:
+    """What goes into the last layer: the last one called that has weights, and as many outputs as the prediction.
+
+    Args:
+        model: Any network.
+        run: Runs it once and gives the prediction.
+
+    Raises:
+        InputError: if no layer's output is as large as the prediction, so that the last layer is unclear.
+    """
+    called: list[tuple[str, int]] = []
+
+    def note(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(module: nn.Module, given: Any, output: Any) -> None:
+            if isinstance(output, Tensor) and given and isinstance(given[0], Tensor):
+                called.append((name, output.numel()))
+
+        return hook
+
+    handles = [
+        module.register_forward_hook(note(name))
+        for name, module in model.named_modules()
+        if name and _has_weights(module)
+    ]
+    try:
+        prediction = run()
+    finally:
+        for handle in handles:
+            handle.remove()
+    if called and called[-1][1] == prediction.numel():
+        return Tap(called[-1][0], "input")
+    raise InputError(
+        "Expected a last layer whose output is the prediction, to take the features that go into it; got "
+        f"{'none that was called' if not called else repr(called[-1][0]) + ' with another size'}. "
+        f"Name the layer whose output are the features, layer=..., one of: {_names(model)}."
+    )
+
+
+def named_tap(model: nn.Module, layer: str) -> Tap:
+    """The output of a named layer.
+
+    Raises:
+        InputError: if the network has no such layer.
+    """
+    if layer not in dict(model.named_modules()) or not layer:
+        raise InputError(f"The model has no layer {layer!r}. Choose one of: {_names(model)}.")
+    return Tap(layer, "output")
+
+
+@contextmanager
+def tapped(model: nn.Module, tap: Tap) -> Iterator[list[Tensor]]:
+    """Inside, whatever passes the tap is added to the list."""
+    found: list[Tensor] = []
+
+    def into(module: nn.Module, given: Any) -> None:
+        found.append(_tensor(given[0] if given else None, tap))
+
+    def out(module: nn.Module, given: Any, output: Any) -> None:
+        found.append(_tensor(output, tap))
+
+    layer = model.get_submodule(tap.layer)
+    hook = layer.register_forward_pre_hook(into) if tap.side == "input" else layer.register_forward_hook(out)
+    try:
+        yield found
+    finally:
+        hook.remove()
+
+
+def pooled(values: Tensor) -> Float[Tensor, "batch n"]:
+    """One vector a sample, single precision at least: images are averaged over places, sequences over tokens."""
+    if values.ndim == 1:
+        values = values[:, None]
+    elif values.ndim == 3:
+        values = values.mean(1)
+    elif values.ndim > 3:
+        values = values.flatten(2).mean(2)
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def _has_weights(module: nn.Module) -> bool:
+    weight = getattr(module, "weight", None)
+    return isinstance(weight, Tensor) and weight.ndim >= 2 and not isinstance(module, nn.Embedding)
+
+
+def _tensor(value: Any, tap: Tap) -> Tensor:
+    if isinstance(value, Tensor) and value.is_floating_point():
+        return value
+    raise InputError(
+        f"Expected a float tensor as the {tap.side} of layer {tap.layer!r}; got {type(value).__name__}. "
+        "Name another layer, layer=...."
+    )
+
+
+def _names(model: nn.Module) -> str:
+    names = [name for name, _ in model.named_modules() if name]
+    shown = names if len(names) <= 30 else [*names[:10], "…", *names[-20:]]
+    return ", ".join(shown) if shown else "(it has no named layers)"

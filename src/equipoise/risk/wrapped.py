@@ -1,0 +1,529 @@
+"""A model with one or more risk methods around it: the same model, and its risks when asked."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
+
+from equipoise.errors import InputError, NotFittedError
+from equipoise.nn import Losses
+from equipoise.risk.features import Tap, find_tap, named_tap, pooled, tapped
+from equipoise.risk.percentiles import Percentiles
+from equipoise.risk.risk import KINDS, Kind, Risk
+
+__all__ = ["Batches", "Method", "Output", "Rule", "Seen", "Task", "Wrapped", "supervised_loss"]
+
+Task = Literal["regression", "binary", "multiclass"]
+"""What the prediction is: values (batch, …), one logit (batch,) or (batch, 1), or logits (batch, classes)."""
+
+Rule = Literal["mean", "max"]
+"""How percentiles of the same kind of risk are put together."""
+
+Output = str | int | Callable[[Any], Tensor] | None
+"""Where the prediction is in what the model returns: a key or attribute, an index, a function; None = all of it."""
+
+Batches = Iterable[Any]
+"""Batches, the same number at every pass: tensors of inputs, or tuples (inputs, targets, …)."""
+
+
+class Seen(NamedTuple):
+    """What one forward pass of the model showed; what a risk method works on.
+
+    Args:
+        inputs: The first argument of the model.
+        features: One vector a sample, single precision at least; None if no method asked.
+        prediction: The model's prediction.
+        again: Runs the model on the same inputs once more.
+        task: What the prediction is; None if the user did not say and it cannot be told.
+    """
+
+    inputs: Tensor
+    features: Float[Tensor, "batch n"] | None
+    prediction: Tensor
+    again: Callable[[], Tensor]
+    task: Task | None
+
+    def needed_features(self) -> Float[Tensor, "batch n"]:
+        """Features, for methods with `uses_features`."""
+        if self.features is None:
+            raise InputError("Expected features; got none. Set uses_features in the method's class.")
+        return self.features
+
+    def needed_task(self) -> Task:
+        """The task.
+
+        Raises:
+            InputError: if it is not known: one output may be a logit or a value.
+        """
+        if self.task is None:
+            raise InputError(
+                f"A prediction of shape {tuple(self.prediction.shape)} may be logits or values. Wrap with "
+                "task='binary', 'multiclass' or 'regression'."
+            )
+        return self.task
+
+
+class Method(nn.Module):
+    """A way to tell risk. Calling it on a model wraps the model; the method itself is copied, never shared.
+
+    A subclass sets the class variables and implements `risk`, and what it needs of `build`, `observe`, `loss` and
+    `finish`. Its state lies in parameters and buffers.
+    """
+
+    label: ClassVar[str]  # in the names of raw scores
+    kinds: ClassVar[tuple[Kind, ...]]  # the risks that it tells
+    uses_features: ClassVar[bool] = False
+    learns: ClassVar[bool] = False  # has parameters, made by `build`
+
+    def __call__(
+        self,
+        model: nn.Module,
+        *,
+        layer: str | None = None,
+        output: Output = None,
+        task: Task | None = None,
+        example: Tensor | None = None,
+    ) -> Wrapped:
+        """Wrap a model; arguments as in `Wrapped`."""
+        return Wrapped(model, [self], layer=layer, output=output, task=task, example=example)
+
+    def build(self, seen: Seen) -> None:
+        """Make layers and buffers whose sizes follow from a first pass. Called once, before anything else."""
+
+    def observe(self, seen: Seen) -> None:
+        """Update running statistics; called on training batches only, without gradients."""
+
+    def loss(self, seen: Seen, targets: Tensor | None, generator: torch.Generator | None) -> Tensor | None:
+        """Extra loss term of a training batch, a scalar; None if there is nothing to learn."""
+        return None
+
+    def finish(self) -> None:
+        """Called when training or fitting pauses and scores may be asked for."""
+
+    def risk(self, seen: Seen) -> Risk:
+        """Risk of a batch. `raw` is keyed by the score's own name, without the method's.
+
+        Raises:
+            NotFittedError: if too little was seen to tell.
+        """
+        raise NotImplementedError
+
+
+class Wrapped(nn.Module):
+    """A model, unchanged, and the methods that tell its risks.
+
+    Called as the model is called, it gives what the model gives, with the same gradient. In training mode the
+    methods' running statistics are updated on the way.
+
+    Args:
+        model: Any network. It is kept, not copied: its weights are trained and loaded as before.
+        methods: Risk methods, copied.
+        layer: The module whose output are the features; None takes what goes into the last layer, found by running
+            the model once.
+        output: Where the prediction is in what the model returns.
+        task: What the prediction is; None takes logits (batch, 2 or more) as "multiclass" and asks otherwise.
+        example: A batch of inputs, one sample is enough, to make the methods' layers from now; without it, the
+            first call does.
+        rule: If several methods tell the same kind of risk: mean or maximum of their percentiles. `calibrate` then
+            has to come first.
+
+    Raises:
+        InputError: if there is no such layer, the prediction cannot be found, or two methods have the same name.
+
+    Example:
+        >>> wrapped = Histogram(bins=5)(nn.Linear(2, 3))
+        >>> _ = wrapped.train()(torch.randn(64, 2))
+        >>> prediction, risk = wrapped.eval()(torch.randn(4, 2), return_risk=True)
+        >>> risk.representation.shape
+        torch.Size([4])
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        methods: Sequence[Method],
+        *,
+        layer: str | None = None,
+        output: Output = None,
+        task: Task | None = None,
+        example: Tensor | None = None,
+        rule: Rule = "mean",
+    ) -> None:
+        super().__init__()
+        if not isinstance(model, nn.Module):
+            raise InputError(
+                f"Expected a torch nn.Module to wrap; got {type(model).__name__}. Put a function into a module."
+            )
+        if task is not None and task not in get_args(Task):
+            raise InputError(f"task must be one of {', '.join(get_args(Task))}; got {task!r}. Choose one.")
+        if rule not in get_args(Rule):
+            raise InputError(f"rule must be one of {', '.join(get_args(Rule))}; got {rule!r}. Choose one.")
+        self.model = model
+        self.methods = nn.ModuleDict()
+        for method in methods:
+            name, number = method.label, 1
+            while name in self.methods:
+                number += 1
+                name = f"{method.label}_{number}"
+            self.methods[name] = copy.deepcopy(method)
+        self.percentiles = Percentiles()
+        self.layer, self.output, self.task, self.rule = layer, output, task, rule
+        self.tap: Tap | None = None if layer is None else named_tap(model, layer)
+        self.built = False
+        self.train(model.training)
+        if example is not None:
+            self.build(example)
+
+    def extra_repr(self) -> str:
+        """What `repr` shows."""
+        where = self.layer or (self.tap and f"input of {self.tap.layer}") or "not looked for yet"
+        return f"features={where}, task={self.task}, rule={self.rule}"
+
+    def forward(
+        self,
+        *inputs: Any,
+        return_risk: bool = False,
+        return_loss: bool = False,
+        targets: Tensor | None = None,
+        generator: torch.Generator | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """What the model returns; with its risk, or with the methods' extra loss, if asked.
+
+        Args:
+            inputs: Passed to the model, as are all other keywords.
+            return_risk: Give (what the model returns, `Risk`).
+            return_loss: Give (what the model returns, extra loss): a scalar to add to your own.
+            targets: Of the samples, for methods that learn from them.
+            generator: Chance of the extra loss.
+
+        Raises:
+            InputError: if features are NaN or infinite, or a method cannot work with what the model returns.
+            NotFittedError: if a method has seen too little to tell a risk.
+        """
+        if return_risk and return_loss:
+            raise InputError("Expected return_risk or return_loss; got both. Ask for one at a time.")
+        if not (self.training or return_risk or return_loss):
+            return self.model(*inputs, **kwargs)
+        if not self.built:
+            self.build(*inputs, **kwargs)
+        returned, seen = self._see(inputs, kwargs)
+        if self.training:
+            with torch.no_grad():
+                for method in self._methods():
+                    method.observe(_detached(seen))
+        if return_loss:
+            return returned, self._loss(seen, targets, generator)
+        if return_risk:
+            return returned, self._risk(seen)
+        return returned
+
+    def losses(self, images: Tensor, labels: Tensor, *, generator: torch.Generator | None = None) -> Losses:
+        """Losses of a training batch, for `equipoise.fit`: the task's own loss and the methods' extra terms."""
+        returned, extra = self(images, return_loss=True, targets=labels, generator=generator)
+        prediction = self._prediction(returned)
+        task = self.task or ("binary" if prediction[0].numel() == 1 else "multiclass")
+        supervised = supervised_loss(prediction, labels, task).mean()
+        parts = {"classification": supervised.detach(), "risk": extra.detach()}
+        logits = prediction.flatten(1)[:, -1] if prediction.ndim > 1 else prediction
+        return Losses(supervised + extra, parts, logits.detach())
+
+    def fit(
+        self,
+        batches: Batches,
+        *,
+        epochs: int = 1,
+        learning_rate: float = 1e-3,
+        generator: torch.Generator | None = None,
+    ) -> Wrapped:
+        """Let the methods learn from data while the model itself stays exactly as it is.
+
+        Args:
+            batches: Training data of the model. Read `epochs` times, once if no method has anything to train.
+            epochs: Passes, for methods with layers of their own.
+            learning_rate: Of Adam, for the same.
+            generator: Chance of the methods' losses.
+
+        Raises:
+            InputError: if there are no batches.
+        """
+        if epochs < 1:
+            raise InputError(f"epochs must be at least 1; got {epochs}. One pass is enough for statistics.")
+        modes = {module: module.training for module in self.modules()}
+        optimizer: torch.optim.Optimizer | None = None
+        read = 0
+        try:
+            with _frozen(self.model):
+                for epoch in range(epochs if any(method.learns for method in self._methods()) else 1):
+                    for batch in batches:
+                        inputs, targets = _taken(batch)
+                        if not self.built:
+                            self.build(inputs)
+                        if optimizer is None:
+                            parameters = list(self.methods.parameters())
+                            optimizer = torch.optim.Adam(parameters, learning_rate) if parameters else None
+                        self.model.eval()
+                        self.methods.train()
+                        with torch.no_grad():
+                            _, seen = self._see((inputs,), {})
+                            if epoch == 0:
+                                for method in self._methods():
+                                    method.observe(seen)
+                        loss = self._loss(seen, targets, generator)
+                        if optimizer is not None and loss.requires_grad:
+                            optimizer.zero_grad()
+                            loss.backward()  # type: ignore[no-untyped-call]
+                            optimizer.step()
+                        read += 1
+        finally:
+            for module, training in modes.items():
+                module.training = training
+        if not read:
+            raise InputError("Expected batches to learn from; got none. Give a list or a data loader.")
+        self._finish()
+        return self
+
+    @torch.no_grad()
+    def calibrate(self, batches: Batches) -> Wrapped:
+        """Take the scores of held-out data as the reference for `percentile` and for putting methods together.
+
+        Args:
+            batches: Data that neither the model nor the methods learned from.
+
+        Raises:
+            InputError: if there are no batches, or a score is not finite.
+            NotFittedError: if a method has seen too little to tell a risk.
+        """
+        found: dict[str, list[Tensor]] = {}
+        with self._evaluating():
+            for batch in batches:
+                inputs, _ = _taken(batch)
+                if not self.built:
+                    self.build(inputs)
+                _, seen = self._see((inputs,), {})
+                for name, method in self.methods.items():
+                    told = method.risk(seen)  # type: ignore[operator]
+                    for kind in KINDS:
+                        values = getattr(told, kind)
+                        if values is not None:
+                            found.setdefault(f"{name}.{kind}", []).append(values)
+        if not found:
+            raise InputError("Expected batches of held-out data; got none. Give a list or a data loader.")
+        self.percentiles.fit({name: torch.cat(parts) for name, parts in found.items()})
+        return self
+
+    def percentile(self, risk: Risk) -> Risk:
+        """The same risk as shares of the held-out data that are less at risk, in [0, 1]; `raw` as it was.
+
+        Raises:
+            NotFittedError: before `calibrate`.
+        """
+        fields: dict[str, Tensor | None] = {}
+        for kind in KINDS:
+            values, tellers = getattr(risk, kind), self._tellers(kind)
+            one = values is not None and len(tellers) == 1
+            fields[kind] = self.percentiles(f"{tellers[0]}.{kind}", values) if one else values
+        return Risk(**fields, raw=risk.raw)
+
+    def build(self, *inputs: Any, **kwargs: Any) -> None:
+        """Find the features and make the methods' layers, from a batch of inputs; done once.
+
+        Raises:
+            InputError: if the features or the prediction cannot be found.
+        """
+        if self.built:
+            return
+        with self._evaluating(), torch.no_grad():
+            if self.tap is None and any(method.uses_features for method in self._methods()):
+                self.tap = find_tap(self.model, lambda: self._prediction(self.model(*inputs, **kwargs)))
+            _, seen = self._see(inputs, kwargs)
+            for method in self._methods():
+                method.build(seen)
+                method.to(seen.prediction.device)
+        self.built = True
+
+    def train(self, mode: bool = True) -> Wrapped:
+        """Training or evaluation mode, of the model too; methods get their statistics ready for scoring."""
+        super().train(mode)
+        if not mode and self.built:
+            self._finish()
+        return self
+
+    def named_parameters(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, nn.Parameter]]:
+        """As any module's.
+
+        Raises:
+            NotFittedError: while layers are missing that the first input decides on: an optimizer made now would
+                never train them.
+        """
+        if not self.built and any(method.learns for method in self._methods()):
+            raise NotFittedError(
+                "Expected layers; they are made from the first input. Wrap with example=inputs, or call the "
+                "wrapped model once, before you ask for its parameters."
+            )
+        return super().named_parameters(*args, **kwargs)
+
+    def _methods(self) -> list[Method]:
+        return list(self.methods.values())  # type: ignore[arg-type]
+
+    def _tellers(self, kind: Kind) -> list[str]:
+        return [name for name, method in self.methods.items() if kind in method.kinds]  # type: ignore[operator]
+
+    def _see(self, inputs: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, Seen]:
+        if not inputs or not isinstance(inputs[0], Tensor):
+            raise InputError(
+                f"Expected a tensor as first input; got {type(inputs[0]).__name__ if inputs else 'nothing'}. "
+                "Pass the model's inputs by position, the main one first."
+            )
+        wanted = self.tap if any(method.uses_features for method in self._methods()) else None
+        found: list[Tensor] = []
+        with ExitStack() as stack:
+            if wanted is not None:
+                found = stack.enter_context(tapped(self.model, wanted))
+            returned = self.model(*inputs, **kwargs)
+        prediction = self._prediction(returned)
+        features = None
+        if wanted is not None:
+            if not found:
+                raise InputError(
+                    f"Expected layer {wanted.layer!r} to be called; the model ran without it. Name another layer."
+                )
+            features = pooled(found[-1])
+            if features.shape[0] != inputs[0].shape[0]:
+                raise InputError(
+                    f"Expected one feature vector for each of {inputs[0].shape[0]} samples at layer "
+                    f"{wanted.layer!r}; got {features.shape[0]}. Name another layer."
+                )
+            if not torch.compiler.is_exporting() and not bool(torch.isfinite(features).all()):
+                raise InputError(
+                    f"Features must be finite; got NaN or infinity at layer {wanted.layer!r}. Look for a broken "
+                    "input, or for weights that diverged."
+                )
+        return returned, Seen(
+            inputs[0],
+            features,
+            prediction,
+            lambda: self._prediction(self.model(*inputs, **kwargs)),
+            self.task or ("multiclass" if prediction.ndim == 2 and prediction.shape[1] > 1 else None),
+        )
+
+    def _prediction(self, returned: Any) -> Tensor:
+        found = returned
+        if callable(self.output):
+            found = self.output(returned)
+        elif self.output is not None:
+            try:
+                found = (
+                    returned[self.output]
+                    if not hasattr(returned, str(self.output))
+                    else getattr(returned, str(self.output))
+                )
+            except (KeyError, IndexError, TypeError) as error:
+                raise InputError(
+                    f"The model returns {_described(returned)}, which has no {self.output!r}. "
+                    "Name what is there, output=...."
+                ) from error
+        if isinstance(found, Tensor):
+            return found
+        raise InputError(
+            f"Expected the model's prediction as one tensor; got {_described(found)}. Say which part it is: "
+            "output='logits', output=0, or a function that takes what the model returns."
+        )
+
+    def _risk(self, seen: Seen) -> Risk:
+        told: dict[str, Risk] = {
+            name: method.risk(seen)  # type: ignore[operator]
+            for name, method in self.methods.items()
+        }
+        raw = {f"{name}.{score}": values for name, one in told.items() for score, values in one.raw.items()}
+        fields: dict[str, Tensor | None] = {}
+        for kind in KINDS:
+            parts = {n: getattr(one, kind) for n, one in told.items() if getattr(one, kind) is not None}
+            if len(parts) > 1:
+                ranks = torch.stack([self.percentiles(f"{n}.{kind}", values) for n, values in parts.items()])
+                fields[kind] = ranks.mean(0) if self.rule == "mean" else ranks.amax(0)
+            else:
+                fields[kind] = next(iter(parts.values()), None)
+        return Risk(**fields, raw=raw)
+
+    def _loss(self, seen: Seen, targets: Tensor | None, generator: torch.Generator | None) -> Tensor:
+        total = torch.zeros((), device=seen.prediction.device)
+        for method in self._methods():
+            extra = method.loss(seen, targets, generator)
+            if extra is not None:
+                total = total + extra
+        return total
+
+    def _finish(self) -> None:
+        with torch.no_grad():
+            for method in self._methods():
+                method.finish()
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """Evaluation mode, and then every module's own mode again."""
+        modes = {module: module.training for module in self.modules()}
+        self.eval()
+        try:
+            yield
+        finally:
+            for module, training in modes.items():
+                module.training = training
+
+
+def supervised_loss(prediction: Tensor, targets: Tensor, task: Task) -> Float[Tensor, " batch"]:
+    """The usual loss of a task, one a sample: squared error, sigmoid or softmax cross-entropy in nats."""
+    if task == "multiclass":
+        return cross_entropy(prediction, targets.long(), reduction="none")
+    wanted = targets.to(prediction.dtype).reshape(prediction.shape)
+    loss = mse_loss if task == "regression" else binary_cross_entropy_with_logits
+    return (
+        loss(prediction, wanted, reduction="none").flatten(1).mean(1)
+        if prediction.ndim > 1
+        else loss(prediction, wanted, reduction="none")
+    )
+
+
+@contextmanager
+def _frozen(model: nn.Module) -> Iterator[None]:
+    asked = {parameter: parameter.requires_grad for parameter in model.parameters()}
+    for parameter in asked:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter, wanted in asked.items():
+            parameter.requires_grad_(wanted)
+
+
+def _detached(seen: Seen) -> Seen:
+    features = None if seen.features is None else seen.features.detach()
+    return seen._replace(features=features, prediction=seen.prediction.detach())
+
+
+def _taken(batch: Any) -> tuple[Tensor, Tensor | None]:
+    if isinstance(batch, Tensor):
+        return batch, None
+    if isinstance(batch, Sequence) and len(batch) >= 2 and all(isinstance(p, Tensor) for p in batch[:2]):
+        return batch[0], batch[1]
+    if isinstance(batch, Sequence) and len(batch) == 1 and isinstance(batch[0], Tensor):
+        return batch[0], None
+    raise InputError(
+        f"A batch must be a tensor of inputs, or a tuple (inputs, targets); got {_described(batch)}. "
+        "Map your batches to that."
+    )
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"a {type(value).__name__} with the keys {', '.join(map(str, value))}"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"a {type(value).__name__} of {len(value)}"
+    return f"a {type(value).__name__}"
