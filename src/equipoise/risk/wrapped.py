@@ -246,7 +246,8 @@ class Wrapped(nn.Module):
         """Let the methods learn from data while the model itself stays exactly as it is.
 
         Args:
-            batches: Training data of the model. Read `epochs` times, once if no method has anything to train.
+            batches: Training data of the model. Read once for the methods' statistics, and before that `epochs` times
+                if a method has layers to train.
             epochs: Passes, for methods with layers of their own.
             learning_rate: Of Adam, for the same.
             generator: Chance of the methods' losses.
@@ -257,38 +258,46 @@ class Wrapped(nn.Module):
         if epochs < 1:
             raise InputError(f"epochs must be at least 1; got {epochs}. One pass is enough for statistics.")
         modes = {module: module.training for module in self.modules()}
-        optimizer: torch.optim.Optimizer | None = None
-        read = 0
         try:
             with _frozen(self.model):
-                for epoch in range(epochs if any(method.learns for method in self._methods()) else 1):
-                    for batch in batches:
-                        inputs, targets = _taken(batch)
-                        if not self.built:
-                            self.build(inputs)
-                        if optimizer is None:
-                            parameters = list(self.methods.parameters())
-                            optimizer = torch.optim.Adam(parameters, learning_rate) if parameters else None
-                        self.model.eval()
-                        self.methods.train()
-                        with torch.no_grad():
-                            _, seen = self._see((inputs,), {})
-                            if epoch == 0:
-                                for method in self._methods():
-                                    method.observe(seen)
-                        loss = self._loss(seen, targets, generator)
-                        if optimizer is not None and loss.requires_grad:
-                            optimizer.zero_grad()
-                            loss.backward()  # type: ignore[no-untyped-call]
-                            optimizer.step()
-                        read += 1
+                if self._learn(batches, epochs, learning_rate, generator) == 0:
+                    raise InputError(
+                        "Expected batches to learn from; got none. Give a list or a data loader."
+                    )
         finally:
             for module, training in modes.items():
                 module.training = training
-        if not read:
-            raise InputError("Expected batches to learn from; got none. Give a list or a data loader.")
         self._finish()
         return self
+
+    def _learn(
+        self, batches: Batches, epochs: int, learning_rate: float, generator: torch.Generator | None
+    ) -> int:
+        """Train the methods' layers, then one pass for their statistics: of layers that no longer change."""
+        optimizer: torch.optim.Optimizer | None = None
+        read = 0
+        passes = epochs if any(method.learns for method in self._methods()) else 0
+        for number in range(passes + 1):
+            for batch in batches:
+                inputs, targets = _taken(batch)
+                if not self.built:
+                    self.build(inputs)
+                self.model.eval()
+                self.methods.train(number < passes)
+                with torch.no_grad():
+                    _, seen = self._see((inputs,), {})
+                    if number == passes:
+                        for method in self._methods():
+                            method.observe(seen)
+                        read += 1
+                        continue
+                loss = self._loss(seen, targets, generator)
+                if optimizer is None:
+                    optimizer = torch.optim.Adam(self.methods.parameters(), learning_rate)
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+        return read
 
     @torch.no_grad()
     def calibrate(self, batches: Batches) -> Wrapped:
