@@ -1,0 +1,197 @@
+"""Analyses of a risk, against loops written from the formulas and against scikit-learn and SciPy."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.metrics import precision_recall_curve, roc_auc_score
+
+from equipoise.errors import InputError
+from equipoise.risk import analysis
+
+
+@pytest.fixture(params=["continuous", "tied"])
+def scene(request):
+    """Risks, whether predictions are right, and 300 images; errors are commoner where risk is high."""
+    rng = np.random.default_rng(3)
+    risk = rng.normal(size=300)
+    correct = rng.random(300) > 0.6 / (1 + np.exp(-2 * risk))
+    if request.param == "tied":
+        risk = np.round(risk * 2) / 2
+    return risk, correct
+
+
+def test_percentiles_are_mean_ranks(scene):
+    risk, _ = scene
+    assert np.allclose(analysis.percentiles(risk), (stats.rankdata(risk) - 0.5) / len(risk))
+    held_out = np.array([0.0, 1.0, 1.0, 2.0])
+    assert analysis.percentiles(np.array([-9.0, 1.0, 1.5, 9.0]), held_out).tolist() == [0, 0.5, 0.75, 1]
+
+
+def test_deciles_are_even_and_keep_ties_together(scene):
+    risk, _ = scene
+    ids = analysis.deciles(risk)
+    if len(np.unique(risk)) == len(risk):
+        assert np.bincount(ids).tolist() == [30] * 10
+    for value in np.unique(risk):
+        assert len(set(ids[risk == value])) == 1
+    assert (np.diff(ids[np.argsort(risk, kind="stable")]) >= 0).all()
+
+
+def test_accuracy_by_decile_is_a_mean_in_each(scene):
+    risk, correct = scene
+    ids = analysis.deciles(risk)
+    for part, rate in enumerate(analysis.accuracy_by_decile(risk, correct)):
+        inside = correct[ids == part]
+        assert rate.n == len(inside)
+        if len(inside):
+            expected = stats.binomtest(int(inside.sum()), len(inside)).proportion_ci(method="wilson")
+            assert np.allclose([rate.value, rate.low, rate.high], [inside.mean(), *expected])
+        else:
+            assert not rate.defined
+
+
+def test_equal_risks_leave_empty_deciles_undefined():
+    rates = analysis.accuracy_by_decile(np.ones(50), np.ones(50, bool))
+    assert [rate.n for rate in rates] == [0, 0, 0, 0, 0, 50, 0, 0, 0, 0]
+    assert [rate.defined for rate in rates] == [n == 50 for n in (r.n for r in rates)]
+
+
+def test_mean_images_do_not_depend_on_batches(scene):
+    risk, _ = scene
+    images = np.random.default_rng(0).integers(0, 256, (300, 4, 5, 3), dtype=np.uint8)
+    ids = analysis.deciles(risk)
+    found = analysis.mean_images(ids, np.array_split(images, 7))
+    for part in range(10):
+        if (ids == part).any():
+            assert np.allclose(found[part], images[ids == part].mean(axis=0))
+        else:
+            assert np.isnan(found[part]).all()
+    for wrong in (images[:-1], np.concatenate([images, images])):
+        with pytest.raises(InputError, match="as many images as ids"):
+            analysis.mean_images(ids, [wrong])
+
+
+def test_extremes_are_stable():
+    found = analysis.extremes(np.array([1.0, 0.0, 1.0, 0.0, 2.0]), 3)
+    assert found.lowest.tolist() == [1, 3, 0]
+    assert found.highest.tolist() == [4, 0, 2]
+
+
+def aurc(order, losses):
+    """From the formula, a loop."""
+    return np.mean([losses[order[:k]].mean() for k in range(1, len(losses) + 1)])
+
+
+def test_area_is_the_mean_selective_loss():
+    rng = np.random.default_rng(0)
+    risk, losses = rng.normal(size=80), rng.exponential(size=80)
+    found = analysis.risk_coverage(risk, losses)
+    assert found.area.value == pytest.approx(aurc(np.argsort(risk), losses))
+    assert found.ideal == pytest.approx(aurc(np.argsort(losses), losses))
+    assert found.random == pytest.approx(losses.mean())
+    assert found.loss[-1] == pytest.approx(losses.mean())
+    assert found.excess.value == pytest.approx(found.area.value - found.ideal)
+
+
+def test_ties_count_with_their_expectation():
+    rng = np.random.default_rng(1)
+    risk, losses = rng.integers(0, 4, 40).astype(float), (rng.random(40) < 0.4).astype(float)
+    shuffled = [aurc(np.lexsort((rng.random(40), risk)), losses) for _ in range(4000)]
+    found = analysis.risk_coverage(risk, losses, replicates=0)
+    assert found.area.value == pytest.approx(np.mean(shuffled), abs=3 * np.std(shuffled) / 60)
+    turned = analysis.risk_coverage(risk[::-1], losses[::-1], replicates=0)
+    assert turned.area.value == pytest.approx(found.area.value)
+
+
+def test_gain_is_1_for_the_ideal_and_0_for_chance(scene):
+    risk, correct = scene
+    errors = (~correct).astype(float)
+    assert analysis.risk_coverage(errors, errors).gain.value == pytest.approx(1)
+    assert analysis.risk_coverage(np.zeros(300), errors).gain.value == pytest.approx(0, abs=1e-9)
+    usual = analysis.risk_coverage(risk, errors)
+    assert 0 < usual.gain.value < 1
+    assert usual.gain.low < usual.gain.value < usual.gain.high
+    assert not analysis.risk_coverage(risk, np.zeros(300)).gain.defined
+
+
+def test_the_bootstrap_covers_the_truth():
+    rng = np.random.default_rng(5)
+
+    def draw(n):
+        risk = rng.random(n)
+        return risk, (rng.random(n) < 0.5 * risk).astype(float)
+
+    truth = analysis.risk_coverage(*draw(200_000), replicates=0).area.value
+    inside = 0
+    for _ in range(60):
+        area = analysis.risk_coverage(*draw(300), generator=rng).area
+        inside += area.low <= truth <= area.high
+    assert 50 <= inside <= 60
+
+
+def test_rejection_is_accuracy_of_the_rest(scene):
+    risk, correct = scene
+    kept = np.argsort(risk, kind="stable")
+    found = analysis.rejection(risk, correct, (0.0, 0.1, 0.5, 1.0))
+    assert found[0.0].value == pytest.approx(correct.mean())
+    assert found[0.1].value == pytest.approx(correct[kept[:270]].mean())
+    assert found[0.5].n == 150
+    assert found[0.5].value > found[0.0].value
+    assert not found[1.0].defined
+
+
+def test_correlation_is_spearmans(scene):
+    risk, _ = scene
+    other = risk + np.random.default_rng(8).normal(size=300)
+    found = analysis.correlation(risk, other)
+    assert found.value == pytest.approx(stats.spearmanr(risk, other).statistic)
+    assert found.low < found.value < found.high
+    assert analysis.correlation(risk, -risk).value == pytest.approx(-1)
+    assert not analysis.correlation(risk, np.zeros(300)).defined
+    table = analysis.correlations({"a": risk, "b": other, "c": -risk})
+    assert {name: list(row) for name, row in table.items()} == {"a": ["b", "c"], "b": ["c"]}
+
+
+def test_auroc_is_scikit_learns_with_delongs_interval(scene):
+    risk, correct = scene
+    found = analysis.auroc(risk, ~correct)
+    assert found.value == pytest.approx(roc_auc_score(~correct, risk))
+    assert found.n == (~correct).sum()
+    pairs = [(a > b) + 0.5 * (a == b) for a in risk[~correct] for b in risk[correct]]
+    assert found.value == pytest.approx(np.mean(pairs))
+    drawn = np.random.default_rng(0).integers(0, 300, (400, 300))
+    resampled = [roc_auc_score(~correct[rows], risk[rows]) for rows in drawn]
+    assert [found.low, found.high] == pytest.approx(np.percentile(resampled, [2.5, 97.5]), abs=0.015)
+    assert analysis.auroc(-risk, ~correct).value == pytest.approx(1 - found.value)
+    assert not analysis.auroc(risk, np.zeros(300, bool)).defined
+    assert math.isnan(analysis.auroc(correct.astype(float), correct).low)
+
+
+def test_precision_at_recall_is_scikit_learns(scene):
+    risk, correct = scene
+    precision, recall, _ = precision_recall_curve(~correct, risk)
+    enough = np.flatnonzero(recall >= 0.5)[-1]
+    assert analysis.precision_at_recall(risk, ~correct, 0.5).value == pytest.approx(precision[enough])
+    assert not analysis.precision_at_recall(risk, np.zeros(300, bool)).defined
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: analysis.percentiles(np.array([1.0, np.nan])), "NaN or infinity"),
+        (lambda: analysis.percentiles(np.zeros((2, 2))), r"shape \(2, 2\)"),
+        (lambda: analysis.deciles(np.zeros(3), 0), "parts must be"),
+        (lambda: analysis.extremes(np.zeros(3), 0), "count must be"),
+        (lambda: analysis.auroc(np.zeros(3), np.zeros(3)), "booleans"),
+        (lambda: analysis.auroc(np.zeros(3), np.zeros(2, bool)), "3 booleans"),
+        (lambda: analysis.rejection(np.zeros(3), np.ones(3, bool), [1.5]), "share"),
+        (lambda: analysis.risk_coverage(np.zeros(3), np.zeros(2)), "a loss for each"),
+        (lambda: analysis.precision_at_recall(np.zeros(3), np.ones(3, bool), 0), "recall must be"),
+        (lambda: analysis.correlation(np.zeros(3), np.zeros(2)), "same images"),
+    ],
+)
+def test_errors_say_what_to_do(call, words):
+    with pytest.raises(InputError, match=words):
+        call()
