@@ -1,8 +1,9 @@
-"""What is rare is drawn more often: latent codes → log weights (rules) → weights with a chosen effective
+"""What is rare is drawn more often: latent codes → log weights (rules), or risks, → weights with a chosen effective
 sample size → batches.
 """
 
 from equipoise.resample.alias import AliasTable
+from equipoise.resample.risk import risk_weights
 from equipoise.resample.rules import capsa_rule, equipoise_rule, max_rule, product_rule
 from equipoise.resample.sampler import AdaptiveSampler
 from equipoise.resample.weights import DegenerateWeightsError, effective_sample_size, sampling_weights, temper
@@ -16,6 +17,7 @@ __all__ = [
     "equipoise_rule",
     "max_rule",
     "product_rule",
+    "risk_weights",
     "sampling_weights",
     "temper",
 ]

@@ -113,6 +113,19 @@ def temper(log_weights: ArrayLike, *, ess: float | None, max_weight: float | Non
     return weights
 
 
+def at_most(weights: Weights, max_weight: float | None) -> Weights:
+    """The same weights, summing to 1, none above `max_weight` / N: what that takes goes to the others in proportion.
+
+    Args:
+        weights: Finite, ≥ 0, with at least N / `max_weight` of them above 0. Checked by the caller.
+        max_weight: 1 or larger; None for no maximum.
+    """
+    kept = np.flatnonzero(weights)
+    out = np.zeros(weights.size)
+    out[kept] = _Tempered(np.log(weights[kept] / weights.max()), weights.size, max_weight).weights(1.0)
+    return out
+
+
 def sampling_weights(
     latents: Latents,
     *,
@@ -177,7 +190,8 @@ class _Tempered:
         """Of weights(power)."""
         w = _power(self.descending, power)
         capped, factor = self._filled(w)
-        squares = factor**2 * float(w[capped:] @ w[capped:])
+        scaled = factor * w[capped:]
+        squares = float(scaled @ scaled)
         return 1.0 / (self.rows * (squares + (capped * self.cap**2 if capped else 0.0)))
 
     def find(self, ess: float) -> float:
