@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from equipoise.errors import InputError
 
-__all__ = ["Tap", "find_tap", "named_tap", "pooled", "tapped"]
+__all__ = ["Tap", "find_tap", "has_weights", "named_tap", "pooled", "tapped", "widest"]
 
 
 class Tap(NamedTuple):
@@ -49,7 +49,7 @@ def find_tap(model: nn.Module, run: Callable[[], Tensor]) -> Tap:
     handles = [
         module.register_forward_hook(note(name))
         for name, module in model.named_modules()
-        if name and _has_weights(module)
+        if name and has_weights(module)
     ]
     try:
         prediction = run()
@@ -106,9 +106,16 @@ def pooled(values: Tensor) -> Float[Tensor, "batch n"]:
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
-def _has_weights(module: nn.Module) -> bool:
+def widest(values: Tensor) -> Tensor:
+    """Double precision, for sums over a data set and small differences; single where a device has no other."""
+    return values.to(torch.float32 if values.device.type == "mps" else torch.float64)
+
+
+def has_weights(module: nn.Module) -> bool:
+    """Whether a layer multiplies by a matrix: linear layers and convolutions, not norms and tables."""
     weight = getattr(module, "weight", None)
-    return isinstance(weight, Tensor) and weight.ndim >= 2 and not isinstance(module, nn.Embedding)
+    table = nn.Embedding, nn.EmbeddingBag, nn.LayerNorm, nn.RMSNorm
+    return isinstance(weight, Tensor) and weight.ndim >= 2 and not isinstance(module, table)
 
 
 def _tensor(value: Any, tap: Tap) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import torch
@@ -18,7 +18,17 @@ from equipoise.risk.features import Tap, find_tap, named_tap, pooled, tapped
 from equipoise.risk.percentiles import Percentiles
 from equipoise.risk.risk import KINDS, Kind, Risk
 
-__all__ = ["Batches", "Method", "Output", "Rule", "Seen", "Task", "Wrapped", "supervised_loss"]
+__all__ = [
+    "Batches",
+    "Method",
+    "Output",
+    "Rule",
+    "Seen",
+    "Task",
+    "Wrapped",
+    "prediction_of",
+    "supervised_loss",
+]
 
 Task = Literal["regression", "binary", "multiclass"]
 """What the prediction is: values (batch, …), one logit (batch,) or (batch, 1), or logits (batch, classes)."""
@@ -40,15 +50,17 @@ class Seen(NamedTuple):
         inputs: The first argument of the model.
         features: One vector a sample, single precision at least; None if no method asked.
         prediction: The model's prediction.
-        again: Runs the model on the same inputs once more.
+        again: Runs the model, or the one that is passed to it, on the same inputs and gives its prediction.
         task: What the prediction is; None if the user did not say and it cannot be told.
+        model: The model itself.
     """
 
     inputs: Tensor
     features: Float[Tensor, "batch n"] | None
     prediction: Tensor
-    again: Callable[[], Tensor]
+    again: Callable[..., Tensor]
     task: Task | None
+    model: nn.Module
 
     def needed_features(self) -> Float[Tensor, "batch n"]:
         """Features, for methods with `uses_features`."""
@@ -96,6 +108,13 @@ class Method(nn.Module):
 
     def build(self, seen: Seen) -> None:
         """Make layers and buffers whose sizes follow from a first pass. Called once, before anything else."""
+
+    def watching(self, model: nn.Module) -> AbstractContextManager[None]:
+        """Entered around each pass of the model: to look at more of it than its features and prediction."""
+        return nullcontext()
+
+    def begin(self) -> None:
+        """Called when `fit` starts to take statistics: forget what was seen of a model that has changed since."""
 
     def observe(self, seen: Seen) -> None:
         """Update running statistics; called on training batches only, without gradients."""
@@ -259,14 +278,10 @@ class Wrapped(nn.Module):
             raise InputError(f"epochs must be at least 1; got {epochs}. One pass is enough for statistics.")
         modes = {module: module.training for module in self.modules()}
         try:
-            with _frozen(self.model):
-                if self._learn(batches, epochs, learning_rate, generator) == 0:
-                    raise InputError(
-                        "Expected batches to learn from; got none. Give a list or a data loader."
-                    )
+            if self._learn(batches, epochs, learning_rate, generator) == 0:
+                raise InputError("Expected batches to learn from; got none. Give a list or a data loader.")
         finally:
-            for module, training in modes.items():
-                module.training = training
+            self._restore(modes)
         self._finish()
         return self
 
@@ -284,19 +299,22 @@ class Wrapped(nn.Module):
                     self.build(inputs)
                 self.model.eval()
                 self.methods.train(number < passes)
-                with torch.no_grad():
-                    _, seen = self._see((inputs,), {})
-                    if number == passes:
-                        for method in self._methods():
-                            method.observe(seen)
-                        read += 1
-                        continue
-                loss = self._loss(seen, targets, generator)
-                if optimizer is None:
-                    optimizer = torch.optim.Adam(self.methods.parameters(), learning_rate)
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
+                with _frozen(self.model):
+                    with torch.no_grad():
+                        _, seen = self._see((inputs,), {})
+                        if number == passes:
+                            for method in self._methods():
+                                if read == 0:
+                                    method.begin()
+                                method.observe(seen)
+                            read += 1
+                            continue
+                    loss = self._loss(seen, targets, generator)
+                    if optimizer is None:
+                        optimizer = torch.optim.Adam(self.methods.parameters(), learning_rate)
+                    optimizer.zero_grad()
+                    loss.backward()  # type: ignore[no-untyped-call]
+                    optimizer.step()
         return read
 
     @torch.no_grad()
@@ -356,6 +374,7 @@ class Wrapped(nn.Module):
             for method in self._methods():
                 method.build(seen)
                 method.to(seen.prediction.device)
+        self.methods.train(self.training)
         self.built = True
 
     def train(self, mode: bool = True) -> Wrapped:
@@ -396,6 +415,8 @@ class Wrapped(nn.Module):
         with ExitStack() as stack:
             if wanted is not None:
                 found = stack.enter_context(tapped(self.model, wanted))
+            for method in self._methods():
+                stack.enter_context(method.watching(self.model))
             returned = self.model(*inputs, **kwargs)
         prediction = self._prediction(returned)
         features = None
@@ -419,32 +440,13 @@ class Wrapped(nn.Module):
             inputs[0],
             features,
             prediction,
-            lambda: self._prediction(self.model(*inputs, **kwargs)),
+            lambda model=self.model: self._prediction(model(*inputs, **kwargs)),
             self.task or ("multiclass" if prediction.ndim == 2 and prediction.shape[1] > 1 else None),
+            self.model,
         )
 
     def _prediction(self, returned: Any) -> Tensor:
-        found = returned
-        if callable(self.output):
-            found = self.output(returned)
-        elif self.output is not None:
-            try:
-                found = (
-                    returned[self.output]
-                    if not hasattr(returned, str(self.output))
-                    else getattr(returned, str(self.output))
-                )
-            except (KeyError, IndexError, TypeError) as error:
-                raise InputError(
-                    f"The model returns {_described(returned)}, which has no {self.output!r}. "
-                    "Name what is there, output=...."
-                ) from error
-        if isinstance(found, Tensor):
-            return found
-        raise InputError(
-            f"Expected the model's prediction as one tensor; got {_described(found)}. Say which part it is: "
-            "output='logits', output=0, or a function that takes what the model returns."
-        )
+        return prediction_of(returned, self.output)
 
     def _risk(self, seen: Seen) -> Risk:
         told: dict[str, Risk] = {
@@ -483,8 +485,39 @@ class Wrapped(nn.Module):
         try:
             yield
         finally:
-            for module, training in modes.items():
-                module.training = training
+            self._restore(modes)
+
+    def _restore(self, modes: Mapping[nn.Module, bool]) -> None:
+        """Every module's mode as it was; layers that were made meanwhile go with the whole."""
+        self.training = modes[self]
+        for module in self.modules():
+            module.training = modes.get(module, self.training)
+
+
+def prediction_of(returned: Any, output: Output) -> Tensor:
+    """The prediction in what a model returned.
+
+    Raises:
+        InputError: if it is not there, or is not a tensor.
+    """
+    found = returned
+    if callable(output):
+        found = output(returned)
+    elif output is not None:
+        named = isinstance(output, str) and not isinstance(returned, Mapping)
+        try:
+            found = getattr(returned, str(output)) if named else returned[output]
+        except (KeyError, IndexError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"The model returns {_described(returned)}, which has no {output!r}. "
+                "Name what is there, output=...."
+            ) from error
+    if isinstance(found, Tensor):
+        return found
+    raise InputError(
+        f"Expected the model's prediction as one tensor; got {_described(found)}. Say which part it is: "
+        "output='logits', output=0, or a function that takes what the model returns."
+    )
 
 
 def supervised_loss(prediction: Tensor, targets: Tensor, task: Task) -> Float[Tensor, " batch"]:
