@@ -35,7 +35,8 @@ def test_ranks_need_no_unit_and_withstand_an_outlier():
     far = rare.copy()
     far[far.argmax()] = 1e9
     np.testing.assert_allclose(risk_weights(far), risk_weights(rare))
-    assert risk_weights(far, scale="value", ess=0.6).max() == pytest.approx(10 / 300)
+    by_value = risk_weights(far, scale="value", ess=0.9)  # all that is left are the others, alike
+    assert np.ptp(np.delete(by_value, far.argmax())) < 1e-6
 
 
 def test_values_are_log_weights():
