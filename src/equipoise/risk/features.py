@@ -49,7 +49,7 @@ def find_tap(model: nn.Module, run: Callable[[], Tensor]) -> Tap:
     handles = [
         module.register_forward_hook(note(name))
         for name, module in model.named_modules()
-        if name and has_weights(module)
+        if has_weights(module) and (name or not any(model.children()))
     ]
     try:
         prediction = run()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Literal, get_args
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from equipoise.density import histogram_bins, log_probabilities
@@ -58,13 +58,20 @@ class RunningHistogram(torch.nn.Module):
             self.register_buffer(name, torch.zeros(0), persistent=False)
         self.stale = True
 
+    def forget(self) -> None:
+        """Empty the queue."""
+        self.position.zero_()
+        self.table = self.table[:0]
+        self.stale = True
+
     def push(self, codes: Float[Tensor, "batch k"]) -> None:
         """Put a batch into the queue, over the oldest.
 
         Raises:
-            InputError: if the batch is larger than the queue, or of another width.
+            InputError: if the batch is larger than the queue, of another width, or not finite.
         """
         rows, width = codes.shape
+        _check_finite(codes)
         if rows > self.queue:
             raise InputError(
                 f"A queue of {self.queue} cannot take a batch of {rows}. Make the queue longer: some batches."
@@ -103,21 +110,34 @@ class RunningHistogram(torch.nn.Module):
         self.table = log_probabilities(found, smoothing=self.smoothing).T.contiguous().float()
         self.stale = False
 
-    def log_prob(self, codes: Float[Tensor, "batch k"]) -> Float[Tensor, " batch"]:
+    def log_prob(
+        self, codes: Float[Tensor, "batch k"], *, dimensions: Bool[Tensor, " k"] | None = None
+    ) -> Float[Tensor, " batch"]:
         """Σ log Q̂ in nats, higher = more common. A feature that never varied counts as uniform.
+
+        Args:
+            codes: Any codes as wide as those pushed.
+            dimensions: Sum over these only, for example the active units; None sums over all.
 
         Raises:
             NotFittedError: while fewer than 10 × bins codes have been seen.
+            InputError: if a code is not finite, or of another width.
         """
         if not torch.compiler.is_exporting():
             self.refresh()
+            _check_finite(codes)
         if not self.table.numel():
             raise NotFittedError(
                 f"Expected at least {10 * self.bins} samples in the queue; got {int(self.position[1])}. "
                 "Train, or call fit with training batches, first."
             )
+        if codes.shape[1] != len(self.low):
+            raise InputError(
+                f"Expected {len(self.low)} features, as before; got {codes.shape[1]}. Use the same layer throughout."
+            )
         place = ((codes.float() - self.low) * self.scale).floor().clamp(0, self.bins - 1).long()
-        return self.table.gather(0, place).sum(1)
+        found = self.table.gather(0, place)
+        return (found if dimensions is None else found.where(dimensions, 0.0)).sum(1)
 
     def _apply(self, fn: Any, recurse: bool = True) -> RunningHistogram:
         """Moves, but keeps single precision."""
@@ -128,8 +148,11 @@ class RunningHistogram(torch.nn.Module):
         return self
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        if prefix + "codes" in state_dict:  # as wide as was saved
-            self.codes = torch.zeros_like(state_dict[prefix + "codes"], device=self.position.device)
+        saved = state_dict.get(prefix + "codes")
+        if saved is not None:  # as wide as was saved; a queue of another length is an error of torch's own
+            rows = self.queue if saved.numel() else 0
+            self.codes = torch.zeros(rows, saved.shape[-1], device=self.position.device)
+            self.table = self.table[:0]
             self.stale = True
         super()._load_from_state_dict(state_dict, prefix, *args)
 
@@ -170,6 +193,9 @@ class Histogram(Method):
     def observe(self, seen: Seen) -> None:
         self.running.push(self._codes(seen))
 
+    def begin(self) -> None:
+        self.running.forget()
+
     def finish(self) -> None:
         self.running.refresh()
 
@@ -179,3 +205,10 @@ class Histogram(Method):
 
     def _codes(self, seen: Seen) -> Tensor:
         return seen.needed_features() if self.on == "features" else seen.inputs.flatten(1)
+
+
+def _check_finite(codes: Tensor) -> None:
+    if not bool(torch.isfinite(codes).all()):
+        raise InputError(
+            "Expected finite features; got NaN or infinity. Look for a broken input, or for weights that diverged."
+        )
