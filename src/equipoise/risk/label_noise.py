@@ -1,0 +1,170 @@
+r"""Label noise: which labels look wrong to a classifier that did not learn from them.
+
+Features are cut into folds; a logistic regression learns the labels on all folds but one and gives class
+probabilities of that one, so every probability is out of sample. Then
+
+.. math:: \text{score}(x) = 1 - \frac{\hat p(y \mid x) - \max_{j \ne y} \hat p(j \mid x) + 1}{2}
+
+is one minus the normalised margin of the given label: above ½ another class is more probable.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from equipoise.errors import InputError
+
+__all__ = ["LabelNoise", "cross_fitted", "label_noise", "suspected"]
+
+
+@dataclass(frozen=True, eq=False)
+class LabelNoise:
+    """What speaks against each given label.
+
+    Args:
+        score: One minus the normalised margin, in [0, 1]; higher = more probably wrong.
+        self_confidence: Out-of-sample probability of the given label.
+        suspected: Labels that confident learning takes for wrong.
+    """
+
+    score: Float[ndarray, " n"]
+    self_confidence: Float[ndarray, " n"]
+    suspected: Bool[ndarray, " n"]
+
+
+def label_noise(
+    features: Float[ndarray, "n d"],
+    labels: Int[ndarray, " n"],
+    *,
+    same: Int[ndarray, " n"] | None = None,
+    folds: int = 5,
+    l2: float = 0.3,
+    seed: int = 0,
+) -> LabelNoise:
+    """Score every label by cross-fitted predictions from frozen features.
+
+    Args:
+        features: For example of a model's hidden layer. The less that model memorised these very labels, the
+            better: features of a model trained for long on wrong labels separate them as if they were right.
+        labels: Class ids 0…k−1.
+        same: Ids; rows with equal ids (copies of a picture) are in one fold. None: each row stands alone.
+        folds: Parts; each is predicted from the others.
+        l2: λ of the penalty λ/2·|W|² beside the mean loss, on standardised features; larger trusts them less.
+        seed: Decides the folds.
+
+    Raises:
+        InputError: if shapes do not fit, a feature is not finite, or a class has fewer images than folds.
+
+    Source: C. Northcutt, L. Jiang, I. Chuang, Confident learning, JAIR 2021; normalised margin: J. Kuan,
+    J. Mueller, Model-agnostic label quality scoring, ICML DataPerf workshop 2022. Differs from it in: the classifier
+    is always a logistic regression on given features.
+    """
+    probabilities = cross_fitted(features, labels, same=same, folds=folds, l2=l2, seed=seed)
+    rows = np.arange(len(labels))
+    own = probabilities[rows, labels]
+    others = probabilities.copy()
+    others[rows, labels] = -np.inf
+    margin = own - others.max(axis=1)
+    return LabelNoise(0.5 * (1 - margin), own, suspected(probabilities, labels))
+
+
+def suspected(probabilities: Float[ndarray, "n k"], labels: Int[ndarray, " n"]) -> Bool[ndarray, " n"]:
+    """Labels off the diagonal of the confident joint.
+
+    A class is confidently predicted if its probability is at least the mean that images labelled so have. A label
+    is suspected if the most probable of the confidently predicted classes is another.
+
+    Args:
+        probabilities: Out of sample.
+        labels: Class ids; each class has a label.
+
+    Source: Northcutt et al. 2021, equations 1 and 2.
+    """
+    classes = probabilities.shape[1]
+    thresholds = np.array([probabilities[labels == j, j].mean() for j in range(classes)])
+    confident = np.where(probabilities >= thresholds, probabilities, -np.inf)
+    found = np.isfinite(confident.max(axis=1)) & (confident.argmax(axis=1) != labels)
+    return np.asarray(found, dtype=np.bool_)
+
+
+def cross_fitted(
+    features: Float[ndarray, "n d"],
+    labels: Int[ndarray, " n"],
+    *,
+    same: Int[ndarray, " n"] | None = None,
+    folds: int = 5,
+    l2: float = 0.3,
+    seed: int = 0,
+) -> Float[ndarray, "n k"]:
+    """Out-of-sample class probabilities of a logistic regression; arguments and errors as in `label_noise`."""
+    given, x, y = _checked(features, labels, folds, l2)
+    part = _parts(given, np.arange(len(given)) if same is None else np.asarray(same), folds, seed)
+    out = np.empty((len(given), int(given.max()) + 1))
+    for fold in range(folds):
+        inside = torch.from_numpy(part == fold)
+        if not bool(inside.any()):
+            continue
+        mean, scale = x[~inside].mean(0), x[~inside].std(0).clamp_min(1e-6)
+        weights = _logistic((x[~inside] - mean) / scale, y[~inside], out.shape[1], l2)
+        logits = ((x[inside] - mean) / scale) @ weights[:-1] + weights[-1]
+        out[part == fold] = logits.double().softmax(1).numpy()
+    return out
+
+
+def _logistic(x: Tensor, y: Tensor, classes: int, l2: float) -> Tensor:
+    """Weights, with the intercept as the last row, that minimise the penalised mean cross-entropy."""
+    weights = torch.zeros(x.shape[1] + 1, classes, requires_grad=True)
+    optimizer = torch.optim.LBFGS([weights], max_iter=100, history_size=10, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = cross_entropy(x @ weights[:-1] + weights[-1], y) + l2 / 2 * weights[:-1].square().sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    with torch.enable_grad():
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return weights.detach()
+
+
+def _parts(labels: Int[ndarray, " n"], same: Int[ndarray, " n"], folds: int, seed: int) -> Int[ndarray, " n"]:
+    """Fold of each row: every class is dealt out evenly in a random order, copies together."""
+    _, first, unit = np.unique(same, return_index=True, return_inverse=True)
+    chance = np.random.default_rng(seed)
+    order = np.lexsort((chance.random(len(first)), labels[first]))
+    part = np.empty(len(first), np.int64)
+    part[order] = np.arange(len(first)) % folds
+    return np.asarray(part[unit.reshape(-1)], dtype=np.int64)
+
+
+def _checked(
+    features: Float[ndarray, "n d"], labels: Int[ndarray, " n"], folds: int, l2: float
+) -> tuple[Int[ndarray, " n"], Tensor, Tensor]:
+    given = np.asarray(labels)
+    if features.ndim != 2 or given.shape != (len(features),) or not np.issubdtype(given.dtype, np.integer):
+        raise InputError(
+            f"Expected features of shape (n, d) and n whole-number labels; got shapes {features.shape} and "
+            f"{given.shape} of {given.dtype}. Give one row an image."
+        )
+    if not np.isfinite(features).all():
+        raise InputError("Features must be finite; got NaN or infinity. Look for a broken input or layer.")
+    if folds < 2:
+        raise InputError(f"folds must be at least 2; got {folds}. 5 is usual.")
+    if not 0 < l2 < math.inf:
+        raise InputError(f"l2 must be larger than 0; got {l2}. Try 0.3.")
+    counts = np.bincount(given) if len(given) and given.min() >= 0 else np.zeros(1)
+    if len(counts) < 2 or counts.min() < folds:
+        raise InputError(
+            f"Expected at least two classes 0…k−1 of {folds} images or more, one a fold; got "
+            f"{', '.join(f'{count:g} of class {j}' for j, count in enumerate(counts))}. Give more images, or fewer "
+            "folds."
+        )
+    return given.astype(np.int64), torch.from_numpy(features).float(), torch.from_numpy(given).long()

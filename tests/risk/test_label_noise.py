@@ -1,0 +1,109 @@
+"""Label noise: planted wrong labels are found, out of sample, and as scikit-learn would predict."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from equipoise.errors import InputError
+from equipoise.risk.analysis import precision_at_recall
+from equipoise.risk.label_noise import cross_fitted, label_noise, suspected
+
+
+def clusters(classes=3, n=900, noise=0.1, seed=0):
+    """Points about a middle for each class; a share of the labels is wrong."""
+    rng = np.random.default_rng(seed)
+    truth = np.arange(n) % classes
+    points = 1.6 * rng.normal(size=(classes, 8))[truth] + rng.normal(size=(n, 8))
+    wrong = np.zeros(n, bool)
+    wrong[rng.permutation(n)[: round(noise * n)]] = True
+    given = np.where(wrong, (truth + rng.integers(1, classes, n)) % classes, truth)
+    return points, given, wrong
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_wrong_labels_are_found(classes):
+    points, given, wrong = clusters(classes)
+    found = label_noise(points, given)
+    assert precision_at_recall(found.score, wrong, 0.5).value >= 0.8
+    assert found.suspected[wrong].mean() > 0.6
+    assert found.suspected[~wrong].mean() < 0.05
+    assert ((found.score >= 0) & (found.score <= 1)).all()
+
+
+def test_clean_labels_are_hardly_suspected():
+    points, given, _ = clusters(noise=0.0)
+    assert label_noise(points, given).suspected.mean() < 0.05
+
+
+def test_two_classes_score_by_self_confidence():
+    points, given, _ = clusters(2)
+    found = label_noise(points, given)
+    assert np.allclose(found.score, 1 - found.self_confidence)
+
+
+def test_predictions_are_scikit_learns_on_the_same_folds():
+    points, given, _ = clusters(3, n=300)
+    found = cross_fitted(points, given, folds=2, l2=0.3)
+    rng = np.random.default_rng(0)
+    order = np.lexsort((rng.random(300), given))
+    fold = np.empty(300, int)
+    fold[order] = np.arange(300) % 2
+    for inside in (fold == 0, fold == 1):
+        mean, scale = points[~inside].mean(0), points[~inside].std(0, ddof=1)
+        outside = LogisticRegression(C=1 / (0.3 * (~inside).sum()), tol=1e-8, max_iter=1000)
+        outside.fit((points[~inside] - mean) / scale, given[~inside])
+        assert np.allclose(found[inside], outside.predict_proba((points[inside] - mean) / scale), atol=2e-3)
+
+
+def test_a_label_does_not_tell_on_itself():
+    """With features that say nothing but which row it is, an in-sample fit is perfect; out of sample it is chance."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 120)
+    own = cross_fitted(rng.normal(size=(120, 400)), labels, l2=1e-4)[np.arange(120), labels]
+    assert abs(own.mean() - 0.5) < 0.12
+
+
+def test_copies_are_in_one_fold():
+    rng = np.random.default_rng(0)
+    points = np.repeat(rng.normal(size=(100, 300)), 2, axis=0)
+    labels = np.repeat(rng.integers(0, 2, 100), 2)
+    same = np.repeat(np.arange(100), 2)
+    rows = np.arange(200)
+    apart = cross_fitted(points, labels, l2=1e-3)[rows, labels]
+    together = cross_fitted(points, labels, l2=1e-3, same=same)[rows, labels]
+    assert apart.mean() > 0.8
+    assert abs(together.mean() - 0.5) < 0.15
+
+
+def test_the_seed_decides():
+    points, given, _ = clusters()
+    one, again, other = (label_noise(points, given, seed=seed).score for seed in (0, 0, 1))
+    assert (one == again).all()
+    assert (one != other).any()
+
+
+def test_suspected_is_the_confident_joint_off_its_diagonal():
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(np.ones(3), 200)
+    labels = rng.integers(0, 3, 200)
+    lines = [p[labels == j, j].mean() for j in range(3)]
+    for row, told in enumerate(suspected(p, labels)):
+        confident = {j: p[row, j] for j in range(3) if p[row, j] >= lines[j]}
+        assert told == (bool(confident) and max(confident, key=confident.get) != labels[row])
+
+
+@pytest.mark.parametrize(
+    ("features", "labels", "options", "words"),
+    [
+        (np.zeros((10, 2)), np.zeros(9, int), {}, r"shapes \(10, 2\) and \(9,\)"),
+        (np.zeros((10, 2)), np.zeros(10), {}, "float64"),
+        (np.full((10, 2), np.nan), np.arange(10) % 2, {}, "must be finite"),
+        (np.zeros((10, 2)), np.arange(10) % 2, {"folds": 1}, "folds must be"),
+        (np.zeros((10, 2)), np.arange(10) % 2, {"l2": 0}, "l2 must be"),
+        (np.zeros((10, 2)), np.zeros(10, int), {}, "two classes"),
+        (np.zeros((10, 2)), (np.arange(10) > 7).astype(int), {}, "8 of class 0, 2 of class 1"),
+    ],
+)
+def test_errors_say_what_to_do(features, labels, options, words):
+    with pytest.raises(InputError, match=words):
+        label_noise(features, labels, **options)
