@@ -9,7 +9,9 @@ from torch import nn
 import equipoise
 from equipoise.data import ImageTable
 from equipoise.errors import InputError, TrainingError
+from equipoise.nn import Classifier, pixels
 from equipoise.resample import effective_sample_size
+from equipoise.risk import Histogram
 from equipoise.train import METHODS, Optimisation, Recipe, Resampling, fit, load_model, predict, save_model
 from equipoise.train import loop as loop_module
 from equipoise.train.loop import learning_rate
@@ -241,3 +243,112 @@ def test_tensorboard_events_are_written(scene, tmp_path):
     fit(scene(), TINY, folder=tmp_path, tensorboard=True)
     assert list((tmp_path / "tensorboard").glob("events*"))
     assert (tmp_path / "history.csv").read_text().startswith("step,epoch,learning_rate,total")
+
+
+# A model of the user's own
+
+
+def small_network():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, 2, 1),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Dropout(0.1),
+        nn.Flatten(),
+        nn.Linear(512, 1),
+    )
+
+
+def test_a_wrapped_model_is_trained_and_then_tells_its_risk(scene):
+    wrapped = Histogram(queue=100)(small_network(), task="binary")
+    before = wrapped.model[0].weight.clone()
+    table, test = scene(noise=0.05), scene(100, seed=5, noise=0.05)
+    recipe = with_(TINY, plain={"epochs": 6})
+    fitted = fit(table, recipe, method="plain", model=wrapped, validation=test)
+    assert torch.equal(wrapped.model[0].weight, before)
+    assert not wrapped.built
+    assert fitted.given
+    assert fitted.steps == 6 * 15
+    assert not fitted.model.training
+    assert int(fitted.model.methods["histogram"].running.position[1]) == 100
+    images = pixels(torch.from_numpy(test.batch(np.arange(100))))
+    logits, risk = fitted.model(images, return_risk=True)
+    assert torch.isfinite(risk.representation).all()
+    assert risk.representation.std() > 0
+    np.testing.assert_allclose(predict(fitted.model, test), logits[:, 0].sigmoid().detach(), atol=1e-5)
+    assert ((predict(fitted.model, test) > 0.5) == (test.labels == 1)).mean() > 0.75
+    assert fitted.validation["accuracy"][-1] > 0.75
+    assert "risk" in fitted.history
+
+
+def test_a_given_model_gives_the_same_with_the_same_seed(scene):
+    given = Histogram(queue=100)(Classifier(small_network()))  # with dropout, which draws global chance
+    state = torch.get_rng_state()
+    fits = [fit(scene(), TINY, method="plain", model=given, seed=seed) for seed in (3, 3, 4)]
+    assert torch.equal(torch.get_rng_state(), state)
+    one, again, other = (f.model.state_dict() for f in fits)
+    assert all(torch.equal(one[name], again[name]) for name in one)
+    assert not torch.equal(one["methods.histogram.running.codes"], other["methods.histogram.running.codes"])
+
+
+def test_a_given_model_resumes_and_is_saved_and_loaded(scene, tmp_path, monkeypatch):
+    given = Histogram(queue=100)(Classifier(small_network()))
+    whole = fit(scene(), TINY, method="plain", model=given, folder=tmp_path / "whole")
+    real, calls = loop_module.augmented, []
+
+    def interrupted(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == 20:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(loop_module, "augmented", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fit(scene(), TINY, method="plain", model=given, folder=tmp_path / "part")
+    resumed = fit(scene(), TINY, method="plain", model=given, folder=tmp_path / "part", resume=True)
+    wanted, found = whole.model.state_dict(), resumed.model.state_dict()
+    assert all(torch.equal(wanted[name], found[name]) for name in wanted)
+
+    save_model(whole, tmp_path / "saved", image_size=16, channels=3)
+    loaded = load_model(tmp_path / "saved", model=given).model
+    images = torch.rand(4, 3, 16, 16)
+    for a, b in zip(whole.model(images, return_risk=True), loaded(images, return_risk=True), strict=True):
+        torch.testing.assert_close(*(x if isinstance(x, torch.Tensor) else x.representation for x in (a, b)))
+    with pytest.raises(InputError, match="Pass the same model as `model`"):
+        load_model(tmp_path / "saved")
+    save_model(fit(scene(), TINY, method="plain"), tmp_path / "ours", image_size=16, channels=3)
+    with pytest.raises(InputError, match="Leave `model` out"):
+        load_model(tmp_path / "ours", model=given)
+
+
+def test_a_wrapped_model_trains_in_bf16(scene):
+    given = Histogram(queue=100)(small_network(), task="binary")
+    fitted = fit(scene(), TINY, method="plain", model=given, precision="bf16-mixed")
+    assert fitted.model.methods["histogram"].running.codes.dtype == torch.float32
+
+
+def test_two_processes_train_a_wrapped_model(scene):
+    given = Histogram(queue=100)(Classifier(small_network()))
+    fitted = fit(scene(), TINY, method="plain", model=given, processes=2, device="cpu")
+    assert int(fitted.model.methods["histogram"].running.position[1]) == 100
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "message"),
+    [
+        (nn.Linear(2, 1), {}, "Expected a module with `losses`; got Linear"),
+        (Classifier(nn.Linear(2, 1)), {}, r"must take images of shape \(batch, 3, 16, 16\)"),
+        (Histogram()(nn.Sequential(nn.Flatten(), nn.Linear(768, 2))), {}, r"one logit .*got shape \(2, 2\)"),
+        (Classifier(nn.Sequential(nn.Flatten(), nn.Linear(768, 1))), {"method": "debiased"}, "'debiased'"),
+        (Classifier(nn.Identity()), {"encoder": nn.Identity()}, "with an encoder"),
+    ],
+)
+def test_models_that_cannot_be_trained(scene, model, arguments, message):
+    with pytest.raises(InputError, match=message):
+        fit(scene(), TINY, model=model, **{"method": "plain"} | arguments)
+
+
+def test_statistics_of_a_given_model_are_not_averaged(scene):
+    with pytest.raises(InputError, match="cannot be averaged"):
+        fit(scene(), with_(TINY, plain={"average": 0.9}), method="plain", model=Classifier(small_network()))

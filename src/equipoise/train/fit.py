@@ -17,12 +17,13 @@ from torch import nn
 
 from equipoise.data import ImageTable
 from equipoise.errors import EquipoiseError, InputError, TrainingError
-from equipoise.nn import DBVAE, Classifier, StandardCNN
+from equipoise.nn import DBVAE, Classifier, Objective, StandardCNN
 from equipoise.nn.dbvae import feature_count
 from equipoise.nn.standard_cnn import glorot_linear
 from equipoise.seeds import child_seed
 from equipoise.train.checkpoint import latest_checkpoint, read_checkpoint
 from equipoise.train.device import device_of
+from equipoise.train.given import prepared
 from equipoise.train.log import History
 from equipoise.train.loop import Job, Outcome, train
 from equipoise.train.recipe import Optimisation, Recipe
@@ -54,6 +55,7 @@ class Fit:
             sampling was uniform.
         steps: Optimiser steps.
         seconds: Wall-clock of training, weights included, validation and checkpoints not.
+        given: The model was the user's own, `fit(model=...)`.
     """
 
     model: nn.Module
@@ -65,6 +67,7 @@ class Fit:
     weights: NDArray[np.float64] | None
     steps: int
     seconds: float
+    given: bool = False
 
 
 def optimisation_of(chosen: Recipe, method: str) -> Optimisation:
@@ -78,6 +81,7 @@ def fit(
     *,
     method: Method = "debiased",
     encoder: nn.Module | None = None,
+    model: Objective | None = None,
     validation: ImageTable | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -99,6 +103,9 @@ def fit(
             DB-VAE is).
         encoder: A network from images (batch, channels, height, width) in [0, 1] to feature vectors (batch, n) that
             replaces the standard CNN; it is copied, not changed.
+        model: A model of your own for "plain" and "plain-same-steps", trained whole: anything with `losses` and one
+            logit an image, such as `Classifier(network)` or a wrapped model of `equipoise.risk`. It is copied, not
+            changed; its weights are the start. Its architecture is not saved: give it to `load_model` again.
         validation: Scored after every epoch; never trained on and never used to choose anything.
         seed: The one source of chance; the same seed gives the same model on the same machine and thread count.
         device: "auto", "cpu", "cuda" or "mps".
@@ -123,12 +130,28 @@ def fit(
         raise InputError(
             "To resume, the folder of the first start is needed; got none. Give the same folder again."
         )
+    if model is not None and (encoder is not None or method not in ("plain", "plain-same-steps")):
+        raise InputError(
+            f"A model of your own is trained by itself, as it is; got it with "
+            f"{'an encoder' if encoder is not None else f'method {method!r}'}. "
+            "Give model= with method='plain' or 'plain-same-steps', and no encoder."
+        )
     how = optimisation_of(chosen, method)
+    if model is not None and how.average is not None:
+        raise InputError(
+            f"A model of your own may hold statistics that cannot be averaged; got average {how.average}. "
+            "Use a recipe whose optimisation has average=None."
+        )
     precision = precision_of(chosen.precision if precision == "auto" else precision, device)
     check_trainable(table, how.batch_size, processes)
+    if model is None:
+        network = build(chosen, method, table.image_size, table.channels, encoder=encoder, seed=seed)
+    else:
+        two = np.array([np.flatnonzero(table.labels == 0)[0], table.positives[0]])
+        network = prepared(model, torch.from_numpy(table.batch(two)), seed=seed)
     job = Job(
         title=method,
-        model=build(chosen, method, table.image_size, table.channels, encoder=encoder, seed=seed),
+        model=network,
         table=table,
         validation=validation,
         optimisation=how,
@@ -143,7 +166,8 @@ def fit(
             "data": table.fingerprint,
             "processes": processes,
             "precision": precision,
-        },
+        }
+        | ({} if model is None else {"model": type(model).__name__}),
         compiled=compile,
         tensorboard=tensorboard,
         progress=progress,
@@ -160,6 +184,7 @@ def fit(
         outcome.weights,
         outcome.steps,
         outcome.seconds,
+        model is not None,
     )
 
 

@@ -165,9 +165,15 @@ def train(fabric: Fabric, job: Job) -> Outcome:
         sampler.renew(outcome.weights)
     events = tensorboard_writer(job.folder / "tensorboard") if job.tensorboard and job.folder else None
 
-    with Progress(job.title, steps, done=outcome.steps, shown=job.progress and rank == 0) as progress:
+    devices = range(torch.cuda.device_count()) if fabric.device.type == "cuda" else []
+    with (
+        torch.random.fork_rng(devices=devices),
+        Progress(job.title, steps, done=outcome.steps, shown=job.progress and rank == 0) as progress,
+    ):
         for epoch in range(start, how.epochs):
             began = time.perf_counter()
+            # A user's network may hold dropout, which draws from the global generators.
+            torch.manual_seed(child_seed(job.seed, "global", epoch, rank))
             chance = torch.Generator().manual_seed(child_seed(job.seed, "augmentation", epoch, rank))
             noise = torch.Generator(fabric.device).manual_seed(child_seed(job.seed, "noise", epoch, rank))
             watch = _Watch(job.title, epoch, fabric.device.type == "cpu", job.folder)
@@ -296,7 +302,7 @@ def model_logits(
             for start in range(0, len(table), batch_size):
                 rows = np.arange(start, min(start + batch_size, len(table)))
                 images = pixels(torch.from_numpy(table.batch(rows)).to(device))
-                out[rows] = model(images).double().cpu().numpy()
+                out[rows] = model(images).double().reshape(len(rows)).cpu().numpy()
     finally:
         model.train(training)
     return out

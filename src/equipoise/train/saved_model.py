@@ -13,7 +13,9 @@ from torch import nn
 
 from equipoise.errors import DataError, InputError
 from equipoise.files import replacing, write_json
+from equipoise.nn import Objective
 from equipoise.train.fit import METHODS, Fit, build
+from equipoise.train.given import prepared
 from equipoise.train.recipe import Recipe
 
 __all__ = ["SavedModel", "load_model", "save_model"]
@@ -26,7 +28,7 @@ class SavedModel:
 
     Args:
         model: In evaluation mode on the CPU.
-        config: Format, method, recipe, image_size, channels, seed, versions.
+        config: Format, method, recipe, image_size, channels, seed, versions, whether the model was given to `fit`.
     """
 
     def __init__(self, model: Any, config: dict[str, Any]) -> None:
@@ -35,6 +37,8 @@ class SavedModel:
 
 def save_model(fitted: Fit, folder: Path | str, *, image_size: int, channels: int) -> None:
     """Write a model into a folder, atomically, the weights first.
+
+    Of a model that was given to `fit`, only what its `state_dict` holds is written, not its architecture.
 
     Raises:
         DataError: if the folder cannot be written.
@@ -51,6 +55,7 @@ def save_model(fitted: Fit, folder: Path | str, *, image_size: int, channels: in
         "method": fitted.method,
         "recipe": fitted.recipe.to_dict(),
         "seed": fitted.seed,
+        "given": fitted.given,
         "image_size": image_size,
         "channels": channels,
         "torch": torch.__version__,
@@ -58,12 +63,15 @@ def save_model(fitted: Fit, folder: Path | str, *, image_size: int, channels: in
     write_json(folder / "config.json", config)
 
 
-def load_model(folder: Path | str, *, encoder: nn.Module | None = None) -> SavedModel:
+def load_model(
+    folder: Path | str, *, encoder: nn.Module | None = None, model: Objective | None = None
+) -> SavedModel:
     """Read a model that `save_model` wrote.
 
     Args:
         folder: Holds `model.safetensors` and `config.json`.
         encoder: The network that was trained in place of the standard CNN, if one was.
+        model: The model that was given to `fit`, if one was; copied, not changed.
 
     Raises:
         DataError: if a file is missing, broken or of another version.
@@ -91,12 +99,23 @@ def load_model(folder: Path | str, *, encoder: nn.Module | None = None) -> Saved
             f"Expected a method among {', '.join(METHODS)} in {folder}; got {config['method']!r}."
         )
     chosen = Recipe.from_dict(config["recipe"])
-    model = build(chosen, config["method"], config["image_size"], config["channels"], encoder=encoder)
+    size, channels = config["image_size"], config["channels"]
+    if bool(config.get("given")) != (model is not None):
+        raise InputError(
+            f"Expected {'no model' if model is not None else 'the model'}: the one in {folder} was "
+            f"{'built by equipoise' if model is not None else 'given to fit(model=...)'}; got "
+            f"{type(model).__name__ if model is not None else 'none'}. "
+            f"{'Leave `model` out.' if model is not None else 'Pass the same model as `model`.'}"
+        )
+    if model is None:
+        network = build(chosen, config["method"], size, channels, encoder=encoder)
+    else:
+        network = prepared(model, torch.zeros(2, size, size, channels, dtype=torch.uint8), seed=0)
     try:
-        model.load_state_dict(tensors)
+        network.load_state_dict(tensors)
     except RuntimeError as error:
         raise InputError(
             f"The weights in {folder} do not fit the network: {str(error).splitlines()[0]} "
-            "If the model was trained with an encoder of your own, pass the same one as `encoder`."
+            "If it was trained with an encoder or a model of your own, pass the same one as `encoder` or `model`."
         ) from error
-    return SavedModel(model.eval(), config)
+    return SavedModel(network.eval(), config)
