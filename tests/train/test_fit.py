@@ -328,6 +328,7 @@ def test_a_wrapped_model_trains_in_bf16(scene):
     assert fitted.model.methods["histogram"].running.codes.dtype == torch.float32
 
 
+@pytest.mark.slow
 def test_two_processes_train_a_wrapped_model(scene):
     given = Histogram(queue=100)(Classifier(small_network()))
     fitted = fit(scene(), TINY, method="plain", model=given, processes=2, device="cpu")
