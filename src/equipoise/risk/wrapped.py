@@ -110,7 +110,7 @@ class Method(nn.Module):
         """Make layers and buffers whose sizes follow from a first pass. Called once, before anything else."""
 
     def watching(self, model: nn.Module) -> AbstractContextManager[None]:
-        """Entered around each pass of the model: to look at more of it than its features and prediction."""
+        """Entered around a pass of the model whose risk is asked: to see more than features and prediction."""
         return nullcontext()
 
     def begin(self) -> None:
@@ -233,7 +233,7 @@ class Wrapped(nn.Module):
             return self.model(*inputs, **kwargs)
         if not self.built:
             self.build(*inputs, **kwargs)
-        returned, seen = self._see(inputs, kwargs)
+        returned, seen = self._see(inputs, kwargs, judged=return_risk)
         if self.training:
             with torch.no_grad():
                 for method in self._methods():
@@ -334,7 +334,7 @@ class Wrapped(nn.Module):
                 inputs, _ = _taken(batch)
                 if not self.built:
                     self.build(inputs)
-                _, seen = self._see((inputs,), {})
+                _, seen = self._see((inputs,), {}, judged=True)
                 for name, method in self.methods.items():
                     told = method.risk(seen)  # type: ignore[operator]
                     for kind in KINDS:
@@ -404,7 +404,9 @@ class Wrapped(nn.Module):
     def _tellers(self, kind: Kind) -> list[str]:
         return [name for name, method in self.methods.items() if kind in method.kinds]  # type: ignore[operator]
 
-    def _see(self, inputs: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, Seen]:
+    def _see(
+        self, inputs: tuple[Any, ...], kwargs: Mapping[str, Any], *, judged: bool = False
+    ) -> tuple[Any, Seen]:
         if not inputs or not isinstance(inputs[0], Tensor):
             raise InputError(
                 f"Expected a tensor as first input; got {type(inputs[0]).__name__ if inputs else 'nothing'}. "
@@ -415,7 +417,7 @@ class Wrapped(nn.Module):
         with ExitStack() as stack:
             if wanted is not None:
                 found = stack.enter_context(tapped(self.model, wanted))
-            for method in self._methods():
+            for method in self._methods() if judged else ():
                 stack.enter_context(method.watching(self.model))
             returned = self.model(*inputs, **kwargs)
         prediction = self._prediction(returned)
