@@ -3,25 +3,65 @@
 `Method(...)(model)` gives a `Wrapped` model that behaves as before, and tells a `Risk` when asked. A file a method.
 """
 
+from equipoise.risk.analysis import (
+    Extremes,
+    RiskCoverage,
+    accuracy_by_decile,
+    auroc,
+    correlation,
+    correlations,
+    deciles,
+    extremes,
+    mean_images,
+    percentiles,
+    precision_at_recall,
+    rejection,
+    risk_coverage,
+)
 from equipoise.risk.compose import Compose
 from equipoise.risk.histogram import Histogram
 from equipoise.risk.histogram_vae import HistogramVAE
+from equipoise.risk.kinds import IMAGE_KINDS, ImageKind, Thresholds, kinds
+from equipoise.risk.label_noise import LabelNoise, label_noise
 from equipoise.risk.mve import MVE
 from equipoise.risk.percentiles import Percentiles
+from equipoise.risk.picture_quality import PictureQuality, picture_quality, quality_score
 from equipoise.risk.risk import KINDS, Kind, Risk
 from equipoise.risk.vae import VAE
 from equipoise.risk.wrapped import Method, Wrapped
 
 __all__ = [
+    "IMAGE_KINDS",
     "KINDS",
     "MVE",
     "VAE",
     "Compose",
+    "Extremes",
     "Histogram",
     "HistogramVAE",
+    "ImageKind",
     "Kind",
+    "LabelNoise",
     "Method",
     "Percentiles",
+    "PictureQuality",
     "Risk",
+    "RiskCoverage",
+    "Thresholds",
     "Wrapped",
+    "accuracy_by_decile",
+    "auroc",
+    "correlation",
+    "correlations",
+    "deciles",
+    "extremes",
+    "kinds",
+    "label_noise",
+    "mean_images",
+    "percentiles",
+    "picture_quality",
+    "precision_at_recall",
+    "quality_score",
+    "rejection",
+    "risk_coverage",
 ]
