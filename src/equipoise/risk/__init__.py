@@ -27,6 +27,7 @@ from equipoise.risk.mve import MVE
 from equipoise.risk.percentiles import Percentiles
 from equipoise.risk.picture_quality import PictureQuality, picture_quality, quality_score
 from equipoise.risk.risk import KINDS, Kind, Risk
+from equipoise.risk.scores import write_scores
 from equipoise.risk.vae import VAE
 from equipoise.risk.wrapped import Method, Wrapped
 
@@ -64,4 +65,5 @@ __all__ = [
     "quality_score",
     "rejection",
     "risk_coverage",
+    "write_scores",
 ]
