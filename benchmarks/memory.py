@@ -61,6 +61,18 @@ def train_once(images: int) -> dict:
         }
 
 
+def growth(rows: list[dict]) -> str:
+    """What a thousand more images cost, between the two largest sets."""
+    less, more = rows[-2:]
+    thousands = (more["images"] - less["images"]) / 1000
+    per = {name: (more[name] - less[name]) / thousands for name in ("peak_mib", "mapped_mib")}
+    return (
+        f"From {less['images']:,} to {more['images']:,} images the peak changed by "
+        f"{more['peak_mib'] - less['peak_mib']:+.0f} MiB: {per['peak_mib']:+.2f} MiB per 1,000 images, whose "
+        f"pixels take {per['mapped_mib']:.1f} MiB on disk."
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -86,6 +98,7 @@ def main() -> None:
         f"| {r['images']:,} | {r['mapped_mib']:.0f} | {r['steps']} | {r['before_mib']:.0f} | {r['peak_mib']:.0f} |"
         for r in rows
     ]
+    lines += ["", growth(rows)]
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.with_suffix(".json").write_text(json.dumps(rows, indent=1) + "\n")
     options.out.with_suffix(".md").write_text("\n".join(lines) + "\n")

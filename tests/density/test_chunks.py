@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from equipoise.density import chunks
+from equipoise.density.chunks import joined
 from equipoise.errors import InputError
 
 
@@ -47,6 +48,17 @@ def test_a_chunk_never_shares_memory():
     codes = np.ones((4, 2))
     next(chunks(codes)).zero_()
     assert codes.all()
+
+
+@pytest.mark.parametrize("shape", [(), (2,)])
+@pytest.mark.parametrize("sizes", [[3], [3, 0, 5], [50_000, 40_000, 100_000]])
+def test_joined_is_one_after_another(shape, sizes):
+    parts = [torch.randn(size, *shape, dtype=torch.float64) for size in sizes]
+    whole = joined(iter(parts))
+    assert torch.equal(whole, torch.cat(parts))
+    assert whole.dtype == torch.float64
+    assert whole.untyped_storage().nbytes() == whole.nbytes  # a saved tensor takes its storage along
+    assert not len(joined([]))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
 """k-th neighbour densities against scikit-learn and a known density."""
 
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,6 +35,38 @@ def test_distances_equal_scikit_learn(metric, block, monkeypatch):
     ]:
         expected = constant - d * np.log(theirs.kneighbors(rows.numpy())[0][:, column])
         np.testing.assert_allclose(log_prob, expected, rtol=1e-5)
+
+
+def test_a_reference_in_blocks_smaller_than_k(monkeypatch):
+    monkeypatch.setattr(neighbours, "_DISTANCES", 64 * 64)
+    codes, new = normal(300, 5), normal(150, 5, seed=1)
+    theirs = NearestNeighbors(n_neighbors=150).fit(codes.numpy()).kneighbors(new.numpy())[0][:, -1]
+    ours = neighbours.neighbour_distances(new, codes, k=150)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+
+
+SCORE_FEW_THEN_MANY = """
+import torch
+from pathlib import Path
+from equipoise.density import Neighbours
+def peak():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) / 1024
+codes = torch.randn(40_000, 2, generator=torch.Generator().manual_seed(0))
+model = Neighbours(50, reference=2048).fit(codes)
+model.log_prob(codes[:2_000])
+few = peak()
+model.log_prob(codes)
+print(peak() - few)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="VmHWM is Linux's")
+def test_memory_does_not_grow_with_the_rows():
+    # In a process of its own: what the allocator has been through before decides how it loses room.
+    command = [sys.executable, "-c", SCORE_FEW_THEN_MANY]
+    grown = float(subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout)
+    assert grown < 40  # MiB; 172 to 312 when each block's distances were allocated anew
 
 
 def test_density_of_a_known_distribution():

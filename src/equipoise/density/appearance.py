@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
+from equipoise.density.chunks import joined
 from equipoise.density.neighbours import Neighbours
 from equipoise.errors import InputError
 
@@ -81,7 +82,7 @@ def appearance_rarity(pictures: Pictures, *, reference: int = 2048) -> Float64[T
     def views(view: Callable[[Tensor], Tensor]) -> Callable[[], Iterable[Tensor]]:
         return lambda: (view(torch.from_numpy(part)) for part in pictures())
 
-    lights = torch.cat(list(views(light)())).double()
+    lights = joined(views(light)()).double()
     if len(lights) < 60:
         raise InputError(
             f"Rarity by appearance needs at least 60 positives; got {len(lights)}. Add images, or train uniformly."

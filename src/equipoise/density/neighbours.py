@@ -20,7 +20,7 @@ from jaxtyping import Float64
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from equipoise.density.chunks import Latents, chunks
+from equipoise.density.chunks import Latents, chunks, joined
 from equipoise.density.principal import Moments, chunk_moments, principal_axes
 from equipoise.errors import InputError, NotFittedError
 
@@ -38,19 +38,24 @@ def neighbour_distances(
     """Euclidean distance to the k-th nearest row of `reference`, in blocks of bounded memory."""
     across = min(reference.shape[0], _DISTANCES // 64)
     squares = reference.square().sum(1)
-    found = []
     down = max(1, _DISTANCES // across)
-    for block in (latents[start : start + down] for start in range(0, latents.shape[0], down)):
+    # Made once: whatever is made anew for each block may land above the last, and memory grows with the rows.
+    distances = latents.new_empty(latents.shape[0], dtype=torch.float64)
+    space = latents.new_empty(min(down, latents.shape[0]) * across)
+    for first in range(0, latents.shape[0], down):
+        block = latents[first : first + down]
         own = block.square().sum(1, keepdim=True)
         nearest = block.new_zeros(block.shape[0], 0)
         for start in range(0, reference.shape[0], across):
-            part = slice(start, start + across)
-            squared = torch.addmm(squares[None, part], block, reference[part].T, alpha=-2.0).add_(own)
-            nearest = torch.cat([nearest, squared], dim=1) if start else squared
+            part = reference[start : start + across]
+            squared = space[: block.shape[0] * part.shape[0]].view(block.shape[0], part.shape[0])
+            torch.addmm(squares[None, start : start + across], block, part.T, alpha=-2.0, out=squared)
+            squared.add_(own)
+            nearest = squared if part.shape[0] == reference.shape[0] else torch.cat([nearest, squared], dim=1)
             if across < reference.shape[0] and nearest.shape[1] > k:
                 nearest = nearest.topk(k, dim=1, largest=False, sorted=False).values
-        found.append(_kth(nearest, k))
-    return torch.cat(found).clamp_min_(0.0).sqrt_()
+        distances[first : first + down] = _kth(nearest, k)
+    return distances.clamp_min_(0.0).sqrt_()
 
 
 def sample(latents: Latents, *, rows: int) -> Float64[Tensor, "m k"]:
@@ -168,7 +173,7 @@ class Neighbours(nn.Module):
         """
         if not len(self.points):
             raise NotFittedError("Expected a reference to compare with; got none. Call fit first.")
-        return torch.cat(list(self._scored(latents, leave_one_out)))
+        return joined(self._scored(latents, leave_one_out))
 
     def forward(self, latents: Latents) -> Float64[Tensor, " n"]:
         """The same as `log_prob` of codes that were not fitted."""
