@@ -72,9 +72,11 @@ class Percentiles(nn.Module):
             )
         table = getattr(self, _buffer(name)).to(values.device)
         exact = values.double().contiguous()
-        below = torch.searchsorted(table, exact)
-        upto = torch.searchsorted(table, exact, right=True)
-        last = self.quantiles - 1
+        if torch.compiler.is_exporting():  # ONNX has no search
+            below, upto = (table < exact[:, None]).sum(1), (table <= exact[:, None]).sum(1)
+        else:
+            below, upto = torch.searchsorted(table, exact), torch.searchsorted(table, exact, right=True)
+        last = len(table) - 1
         left = (below - 1).clamp(0, last - 1)
         width = table[left + 1] - table[left]
         between = left + ((exact - table[left]) / width.clamp_min(torch.finfo(torch.float64).tiny)).clamp(
