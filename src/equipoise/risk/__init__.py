@@ -19,11 +19,15 @@ from equipoise.risk.analysis import (
     risk_coverage,
 )
 from equipoise.risk.compose import Compose
+from equipoise.risk.dropout import Dropout
+from equipoise.risk.ensemble import Ensemble
 from equipoise.risk.histogram import Histogram
 from equipoise.risk.histogram_vae import HistogramVAE
 from equipoise.risk.kinds import IMAGE_KINDS, ImageKind, Thresholds, kinds
 from equipoise.risk.label_noise import LabelNoise, label_noise
+from equipoise.risk.last_layer import LastLayer
 from equipoise.risk.mve import MVE
+from equipoise.risk.neighbours import Neighbours
 from equipoise.risk.percentiles import Percentiles
 from equipoise.risk.picture_quality import PictureQuality, picture_quality, quality_score
 from equipoise.risk.risk import KINDS, Kind, Risk
@@ -37,13 +41,17 @@ __all__ = [
     "MVE",
     "VAE",
     "Compose",
+    "Dropout",
+    "Ensemble",
     "Extremes",
     "Histogram",
     "HistogramVAE",
     "ImageKind",
     "Kind",
     "LabelNoise",
+    "LastLayer",
     "Method",
+    "Neighbours",
     "Percentiles",
     "PictureQuality",
     "Risk",
