@@ -22,6 +22,7 @@ class Compose:
         InputError: if there are no methods.
 
     Example:
+        >>> from equipoise.risk import Dropout, Histogram
         >>> wrapped = Compose(Histogram(), Dropout())(nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 3)))
         >>> list(wrapped.methods)
         ['histogram', 'dropout']

@@ -157,6 +157,7 @@ class Wrapped(nn.Module):
         InputError: if there is no such layer, the prediction cannot be found, or two methods have the same name.
 
     Example:
+        >>> from equipoise.risk import Histogram
         >>> wrapped = Histogram(bins=5)(nn.Linear(2, 3))
         >>> _ = wrapped.train()(torch.randn(64, 2))
         >>> prediction, risk = wrapped.eval()(torch.randn(4, 2), return_risk=True)
