@@ -208,6 +208,7 @@ class Mean(nn.Module):
         self.members = nn.ModuleList(models)
         self.output, self.task = output, task
         self.watched: list[tuple[Tensor, Risk | None]] | None = None
+        self.training = any(model.training for model in models)
 
     def forward(self, *inputs: Any, **kwargs: Any) -> Tensor:
         """Mean value, or logits of the mean probabilities."""
