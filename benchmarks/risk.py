@@ -38,16 +38,16 @@ from equipoise.nn import StandardCNN, pixels
 from equipoise.risk import (
     MVE,
     Compose,
+    Dropout,
+    Ensemble,
     Histogram,
     HistogramVAE,
+    LastLayer,
+    Neighbours,
     auroc,
     label_noise,
     precision_at_recall,
 )
-from equipoise.risk.dropout import Dropout
-from equipoise.risk.ensemble import Ensemble
-from equipoise.risk.last_layer import LastLayer
-from equipoise.risk.neighbours import Neighbours
 from equipoise.train import fit, recipe
 
 COUNTS = {
