@@ -62,15 +62,33 @@ def train_once(images: int) -> dict:
 
 
 def growth(rows: list[dict]) -> str:
-    """What a thousand more images cost, between the two largest sets."""
-    less, more = rows[-2:]
-    thousands = (more["images"] - less["images"]) / 1000
-    per = {name: (more[name] - less[name]) / thousands for name in ("peak_mib", "mapped_mib")}
+    """How far apart the peaks are, and what a thousand more images cost from the smallest set to the largest."""
+    peaks = [row["peak_mib"] for row in rows]
+    thousands = (rows[-1]["images"] - rows[0]["images"]) / 1000
+    grown, pixels = (rows[-1][name] - rows[0][name] for name in ("peak_mib", "mapped_mib"))
     return (
-        f"From {less['images']:,} to {more['images']:,} images the peak changed by "
-        f"{more['peak_mib'] - less['peak_mib']:+.0f} MiB: {per['peak_mib']:+.2f} MiB per 1,000 images, whose "
-        f"pixels take {per['mapped_mib']:.1f} MiB on disk."
+        f"The peaks lie within {max(peaks) - min(peaks):.0f} MiB. From {rows[0]['images']:,} to "
+        f"{rows[-1]['images']:,} images the peak changed by {grown:+.0f} MiB, {grown / thousands:+.2f} MiB per "
+        f"1,000 images; 1,000 images are {pixels / thousands:.1f} MiB of pixels."
     )
+
+
+def write(rows: list[dict], out: Path) -> str:
+    """The numbers as JSON, and a table of them in Markdown, which is returned too."""
+    lines = ["# Peak memory against the number of images", "", "`python benchmarks/memory.py`", ""]
+    lines += [
+        "| images | pixels on disk, MiB | steps | peak before training, MiB | peak, MiB |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {r['images']:,} | {r['mapped_mib']:.0f} | {r['steps']} | {r['before_mib']:.0f} | {r['peak_mib']:.0f} |"
+        for r in rows
+    ]
+    lines += ["", growth(rows)]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.with_suffix(".json").write_text(json.dumps(rows, indent=1) + "\n")
+    out.with_suffix(".md").write_text("\n".join(lines) + "\n")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -89,20 +107,7 @@ def main() -> None:
         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         rows.append(json.loads(output.splitlines()[-1]))
         print(rows[-1], flush=True)
-    lines = ["# Peak memory against the number of images", "", "`python benchmarks/memory.py`", ""]
-    lines += [
-        "| images | pixels on disk, MiB | steps | peak before training, MiB | peak, MiB |",
-        "|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {r['images']:,} | {r['mapped_mib']:.0f} | {r['steps']} | {r['before_mib']:.0f} | {r['peak_mib']:.0f} |"
-        for r in rows
-    ]
-    lines += ["", growth(rows)]
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.with_suffix(".json").write_text(json.dumps(rows, indent=1) + "\n")
-    options.out.with_suffix(".md").write_text("\n".join(lines) + "\n")
-    print("\n".join(lines))
+    print(write(rows, options.out))
 
 
 if __name__ == "__main__":
