@@ -24,9 +24,9 @@ def scene(request):
 
 def test_percentiles_are_mean_ranks(scene):
     risk, _ = scene
-    assert np.allclose(analysis.percentiles(risk), (stats.rankdata(risk) - 0.5) / len(risk))
+    assert np.allclose(analysis.percentile_ranks(risk), (stats.rankdata(risk) - 0.5) / len(risk))
     held_out = np.array([0.0, 1.0, 1.0, 2.0])
-    assert analysis.percentiles(np.array([-9.0, 1.0, 1.5, 9.0]), held_out).tolist() == [0, 0.5, 0.75, 1]
+    assert analysis.percentile_ranks(np.array([-9.0, 1.0, 1.5, 9.0]), held_out).tolist() == [0, 0.5, 0.75, 1]
 
 
 def test_deciles_are_even_and_keep_ties_together(scene):
@@ -180,8 +180,8 @@ def test_precision_at_recall_is_scikit_learns(scene):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: analysis.percentiles(np.array([1.0, np.nan])), "NaN or infinity"),
-        (lambda: analysis.percentiles(np.zeros((2, 2))), r"shape \(2, 2\)"),
+        (lambda: analysis.percentile_ranks(np.array([1.0, np.nan])), "NaN or infinity"),
+        (lambda: analysis.percentile_ranks(np.zeros((2, 2))), r"shape \(2, 2\)"),
         (lambda: analysis.deciles(np.zeros(3), 0), "parts must be"),
         (lambda: analysis.extremes(np.zeros(3), 0), "count must be"),
         (lambda: analysis.auroc(np.zeros(3), np.zeros(3)), "booleans"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from equipoise.errors import InputError
-from equipoise.risk.analysis import percentiles
+from equipoise.risk.analysis import percentile_ranks
 from equipoise.risk.kinds import IMAGE_KINDS, Thresholds, kinds
 from equipoise.risk.label_noise import label_noise
 
@@ -64,10 +64,10 @@ def test_planted_kinds_land_right_more_often_than_chance():
     quality = rng.normal(size=n) + 5 * (planted == "bad picture")
     found = np.array(
         kinds(
-            representation=percentiles(distance),
-            epistemic=percentiles(-np.abs(points[:, 0])),
-            label_noise=percentiles(noise.score),
-            quality=percentiles(quality),
+            representation=percentile_ranks(distance),
+            epistemic=percentile_ranks(-np.abs(points[:, 0])),
+            label_noise=percentile_ranks(noise.score),
+            quality=percentile_ranks(quality),
             suspected=noise.suspected,
             thresholds=Thresholds(bad_picture=0.95),
         )

@@ -29,7 +29,7 @@ __all__ = [
     "deciles",
     "extremes",
     "mean_images",
-    "percentiles",
+    "percentile_ranks",
     "precision_at_recall",
     "rejection",
     "risk_coverage",
@@ -38,7 +38,7 @@ __all__ = [
 Z = NormalDist().inv_cdf(0.975)
 
 
-def percentiles(
+def percentile_ranks(
     risk: Float[ndarray, " n"], reference: Float[ndarray, " m"] | None = None
 ) -> Float[ndarray, " n"]:
     """Share of the reference that is less at risk, equal numbers counting half, in [0, 1].
@@ -51,7 +51,7 @@ def percentiles(
         InputError: if there are none, or one is not finite.
 
     Example:
-        >>> percentiles(np.array([3.0, 1.0, 2.0, 2.0])).tolist()
+        >>> percentile_ranks(np.array([3.0, 1.0, 2.0, 2.0])).tolist()
         [0.875, 0.125, 0.5, 0.5]
     """
     values = _checked(risk)
@@ -75,7 +75,7 @@ def deciles(risk: Float[ndarray, " n"], parts: int = 10) -> Int[ndarray, " n"]:
     """
     if parts < 1:
         raise InputError(f"parts must be at least 1; got {parts}. 10 makes deciles.")
-    return np.asarray(np.minimum(np.floor(parts * percentiles(risk)), parts - 1), dtype=np.int64)
+    return np.asarray(np.minimum(np.floor(parts * percentile_ranks(risk)), parts - 1), dtype=np.int64)
 
 
 def accuracy_by_decile(
@@ -283,7 +283,7 @@ def correlation(first: Float[ndarray, " n"], second: Float[ndarray, " n"]) -> Ra
     Source: D. G. Bonett, T. A. Wright, Sample size requirements for estimating Pearson, Kendall and Spearman
     correlations, Psychometrika 2000.
     """
-    a, b = percentiles(first), percentiles(second)
+    a, b = percentile_ranks(first), percentile_ranks(second)
     if len(a) != len(b):
         raise InputError(f"Expected two risks of the same images; got {len(a)} and {len(b)}. Score the same.")
     a, b = a - a.mean(), b - b.mean()
@@ -325,7 +325,10 @@ def auroc(risk: Float[ndarray, " n"], sought: Bool[ndarray, " n"]) -> Rate:
     m, rest = int(yes.sum()), int((~yes).sum())
     if not m or not rest:
         return Rate.undefined("nothing is sought" if not m else "everything is sought", m)
-    above, below = percentiles(values[yes], values[~yes]), 1 - percentiles(values[~yes], values[yes])
+    above, below = (
+        percentile_ranks(values[yes], values[~yes]),
+        1 - percentile_ranks(values[~yes], values[yes]),
+    )
     value = float(above.mean())
     variance = sum(float(part.var(ddof=1)) / len(part) for part in (above, below) if len(part) > 1)
     if not variance > 0 or not 0 < value < 1:

@@ -13,7 +13,7 @@ from jaxtyping import Float, UInt8
 from numpy import ndarray
 
 from equipoise.errors import InputError
-from equipoise.risk.analysis import percentiles
+from equipoise.risk.analysis import percentile_ranks
 
 __all__ = ["PictureQuality", "picture_quality", "quality_score"]
 
@@ -67,7 +67,7 @@ def quality_score(quality: PictureQuality) -> Float[ndarray, " n"]:
     A picture is as bad as what is worst about it. Only order counts, so no measure drowns the others; and somebody
     is always worst, in a set of good pictures too.
     """
-    worst: Float[ndarray, " n"] = np.stack([percentiles(values) for values in quality]).max(axis=0)
+    worst: Float[ndarray, " n"] = np.stack([percentile_ranks(values) for values in quality]).max(axis=0)
     return worst
 
 
