@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
@@ -26,14 +27,14 @@ from equipoise.seeds import child_seed
 __all__ = ["Dropout", "thinned"]
 
 
-def thinned(values: Tensor, rate: float, kept: tuple[int, ...], generator: torch.Generator) -> Tensor:
+def thinned(values: Tensor, rate: float, kept: tuple[int, ...], generator: np.random.Generator) -> Tensor:
     """Values with a share `rate` of them 0 and the others 1/(1 − rate) times as large.
 
     Args:
-        kept: Shape of what is drawn; spread over `values`. Drawn on the CPU: the same on every device.
+        kept: Shape of what is drawn; spread over `values`. Drawn by NumPy: the same on every device.
     """
-    mask = torch.rand(kept, generator=generator) >= rate
-    return values * (mask.to(values.device) / (1 - rate)).to(values.dtype)
+    mask = torch.from_numpy((generator.random(kept) >= rate) / (1 - rate))
+    return values * mask.to(values.device, values.dtype)
 
 
 class Dropout(Method):
@@ -94,7 +95,7 @@ class Dropout(Method):
         self.places = own or [Tap(layer, "input") for layer in _inner_layers(seen)]
 
     def risk(self, seen: Seen) -> Risk:
-        generator = torch.Generator().manual_seed(self.drawn)
+        generator = np.random.default_rng(self.drawn)
         with torch.no_grad(), evaluating(seen.model), _every_layer_called(), ExitStack() as stack:
             acted: set[str] = set()
             for place in self.places:
@@ -110,7 +111,7 @@ class Dropout(Method):
 
 @contextmanager
 def _dropping(
-    model: nn.Module, place: Tap, rate: float, generator: torch.Generator, acted: set[str]
+    model: nn.Module, place: Tap, rate: float, generator: np.random.Generator, acted: set[str]
 ) -> Iterator[None]:
     """Dropout at a place, by a hook that is gone afterwards."""
     module = model.get_submodule(place.layer)
@@ -147,7 +148,7 @@ def _dropping(
         hook.remove()
 
 
-def _as_trained(module: _DropoutNd, values: Tensor, generator: torch.Generator) -> Tensor:
+def _as_trained(module: _DropoutNd, values: Tensor, generator: np.random.Generator) -> Tensor:
     """What a dropout layer does in training, drawn once for all samples."""
     whole = isinstance(module, nn.Dropout1d | nn.Dropout2d | nn.Dropout3d | nn.FeatureAlphaDropout)
     kept = (1, *(values.shape[1:2] if whole else values.shape[1:]), *(1 for _ in values.shape[2:] if whole))
@@ -156,7 +157,7 @@ def _as_trained(module: _DropoutNd, values: Tensor, generator: torch.Generator) 
         return thinned(values, rate, kept, generator) if rate < 1 else torch.zeros_like(values)
     # Klambauer et al., 2017, section "New dropout technique": to −αλ, then mean 0 and variance 1 again
     floor = -1.7580993408473766
-    mask = torch.rand(kept, generator=generator).to(values.device) >= rate
+    mask = torch.from_numpy(generator.random(kept) >= rate).to(values.device)
     scale = 1 / math.sqrt((1 - rate) * (1 + rate * floor**2))
     return torch.where(mask, values, floor) * scale - scale * rate * floor
 

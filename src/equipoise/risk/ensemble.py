@@ -112,6 +112,7 @@ class Ensemble(Method):
         self.seeds = [child_seed(seed, "ensemble", number) for number in range(1, members)]
         self.others = nn.ModuleList()
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self.trained = False  # as of the last `finish`: an export cannot read a buffer
 
     @staticmethod
     def of(models: Sequence[nn.Module], *, output: Output = None, task: Task | None = None) -> Wrapped:
@@ -181,8 +182,11 @@ class Ensemble(Method):
             total = total + losses.mean()
         return total
 
+    def finish(self) -> None:
+        self.trained = bool(self.steps)
+
     def risk(self, seen: Seen) -> Risk:
-        if not bool(self.steps):
+        if not (self.trained if torch.compiler.is_exporting() else bool(self.steps)):
             raise NotFittedError(
                 "Expected trained members; they are at their starting weights. Train with the extra loss "
                 "(return_loss=True), or call fit with training batches (inputs, targets), first."

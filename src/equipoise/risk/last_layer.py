@@ -27,7 +27,7 @@ from equipoise.seeds import child_seed
 __all__ = ["LastLayer", "curvature"]
 
 _SUMS = "gram", "bend", "count"
-_MADE = "axes", "mixing", "variances"
+_MADE = "axes", "mixing", "variances", "noise"
 
 
 def curvature(logits: Float[Tensor, "batch k"], task: Task) -> Float[Tensor, "batch k k"]:
@@ -72,6 +72,7 @@ class LastLayer(Method):
     axes: Tensor
     mixing: Tensor
     variances: Tensor
+    noise: Tensor
 
     def __init__(self, prior: float = 0.01, draws: int = 64, seed: int = 0) -> None:
         super().__init__()
@@ -125,15 +126,20 @@ class LastLayer(Method):
         bent, self.mixing = torch.linalg.eigh(self.bend / self.count)
         # along axis d of the features and axis j of the logits
         self.variances = 1 / (spread.clamp_min(0)[:, None] * bent.clamp_min(0) + self.prior)
+        generator = torch.Generator().manual_seed(self.drawn)
+        half = torch.randn(self.draws // 2, 1, bent.shape[0], generator=generator).to(bent)
+        self.noise = torch.cat([half, -half])
         self.stale = False
 
     def risk(self, seen: Seen) -> Risk:
-        if not bool(self.count):
+        exporting = torch.compiler.is_exporting()
+        if not exporting and not bool(self.count):
             raise NotFittedError(
                 "Expected sums over the training data; got none. Call fit with training batches first: training alone "
                 "does not make them, because features change under it."
             )
-        self.finish()
+        if not exporting:
+            self.finish()
         features = seen.needed_features().detach()
         if features.shape[1] + 1 != len(self.axes):
             raise InputError(
@@ -145,18 +151,12 @@ class LastLayer(Method):
             deviation = variance[:, 0].sqrt().to(features.dtype)
             return Risk(epistemic=deviation, raw={"relative_deviation": deviation})
         logits = widest(seen.prediction.detach())
-        told = disagreement(
-            logits + self._noise(variance).reshape(self.draws, *logits.shape), seen.needed_task()
-        )
+        noise = (self.noise * variance.sqrt()) @ self.mixing.T
+        told = disagreement(logits + noise.reshape(self.draws, *logits.shape), seen.needed_task())
         # softmax does not see what all logits share
         shared = self.mixing.mean(0).square() * len(self.mixing) if seen.task == "multiclass" else 0
         mean = (variance * (1 - shared)).mean(1).to(features.dtype)
         return told._replace(raw=told.raw | {"logit_variance": mean})
-
-    def _noise(self, variance: Float[Tensor, "batch k"]) -> Float[Tensor, "draws batch k"]:
-        generator = torch.Generator().manual_seed(self.drawn)
-        half = torch.randn(self.draws // 2, 1, variance.shape[1], generator=generator).to(variance)
-        return (torch.cat([half, -half]) * variance.sqrt()) @ self.mixing.T
 
     def _apply(self, fn: Any, recurse: bool = True) -> LastLayer:
         """Moves, but keeps double precision."""

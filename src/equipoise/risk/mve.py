@@ -164,7 +164,7 @@ class MVE(Method):
                 aleatoric=deviation,
                 raw={"standard_deviation": deviation, "variance": log_variance.exp().mean(1)},
             )
-        prediction = _full(seen.prediction).reshape(len(features), -1)
+        prediction = _full(seen.prediction).reshape(features.shape[0], -1)
         mean, expected = integrated(*self._draws(prediction, features, None, fixed=True))
         total = entropy(mean)
         variance = self._log_variance(features).exp().mean(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from equipoise.risk.risk import Risk
 from equipoise.risk.wrapped import Method, Seen
 from equipoise.seeds import child_seed
 
-__all__ = ["KeptRows", "Neighbours"]
+__all__ = ["KeptRows", "Neighbours", "traced_log_prob"]
 
 
 class KeptRows(nn.Module):
@@ -95,6 +96,22 @@ class KeptRows(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
+def traced_log_prob(
+    reference: density.Neighbours, features: Float[Tensor, "batch k"]
+) -> Float[Tensor, " batch"]:
+    """The reference's log-density in operations of torch alone, which can be exported; any k-th neighbour's."""
+    points, n = reference.points, reference.points.shape[0]
+    k = int(reference.k) if reference.k >= 1 else math.ceil(reference.k * n)
+    codes = features.to(points.dtype)
+    cosine = reference.metric == "cosine"
+    placed = (nn.functional.normalize(codes, dim=1) if cosine else codes) - reference.centre
+    squared = placed.square().sum(1, keepdim=True) + points.square().sum(1) - 2 * placed @ points.T
+    distance = squared.topk(k, dim=1, largest=False).values[:, -1].clamp_min(0).sqrt()
+    d = points.shape[1] - int(cosine and points.shape[1] > 1)
+    constant = math.log(k / n) - d / 2 * math.log(math.pi) + math.lgamma(d / 2 + 1)
+    return constant - d * distance.clamp_min(reference.nearest).log()
+
+
 class Neighbours(Method):
     """Representation risk: −log-density of the features, by the distance to the k-th nearest of the training data.
 
@@ -147,15 +164,18 @@ class Neighbours(Method):
             )
 
     def risk(self, seen: Seen) -> Risk:
-        features = seen.needed_features()
-        if not self._enough():
+        features = seen.needed_features().detach()
+        exporting = torch.compiler.is_exporting()
+        if not (self.ready if exporting else self._enough()):
             raise NotFittedError(
                 f"Expected more than k = {self.k} samples to compare with; got {int(self.kept.position[1])}. "
                 "Train, or call fit with training batches, first."
             )
         if not self.ready:
             self.finish()
-        log_density = self.ready[0].log_prob(features.detach()).to(features.dtype)
+        log_density = (traced_log_prob if exporting else _log_prob)(self.ready[0], features).to(
+            features.dtype
+        )
         return Risk(representation=-log_density, raw={"log_density": log_density})
 
     def _enough(self) -> bool:
@@ -169,3 +189,8 @@ class Neighbours(Method):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         self.ready.clear()
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def _log_prob(reference: density.Neighbours, features: Tensor) -> Tensor:
+    return reference.log_prob(features)
