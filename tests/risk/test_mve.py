@@ -279,6 +279,10 @@ def test_targets_that_do_not_fit_are_refused(task, outputs, targets, match):
 def test_a_task_that_does_not_fit_the_prediction_is_refused():
     with pytest.raises(InputError, match=r"one logit a sample for task='binary'; got .* \(2, 3\)"):
         MVE()(network(2, 3), task="binary", example=torch.zeros(2, 2))
+    with pytest.raises(
+        InputError, match=r"logits \(batch, 2 or more\) for task='multiclass'; got .* \(2, 1\)"
+    ):
+        MVE()(network(2, 1), task="multiclass", example=torch.zeros(2, 2))
     with pytest.raises(InputError, match="may be logits or values"):
         MVE()(network(2, 1), example=torch.zeros(2, 2))
 

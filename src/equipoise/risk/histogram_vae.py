@@ -96,7 +96,7 @@ class HistogramVAE(Variational):
         self.running.refresh()
 
     def risk(self, seen: Seen) -> Risk:
-        mean, _ = self.encode(seen)
+        mean = self.head.mean(self.learned_features(seen))
         log_density = self.running.log_prob(mean, dimensions=self._counted())
         raw = {"log_density": log_density}
         if self.epistemic:

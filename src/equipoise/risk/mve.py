@@ -115,16 +115,20 @@ class MVE(Method):
 
     def build(self, seen: Seen) -> None:
         task, outputs = seen.needed_task(), seen.prediction[0].numel()
-        if (task == "binary" and outputs != 1) or (task == "multiclass" and seen.prediction.ndim != 2):
+        wanted = {"binary": "one logit a sample", "multiclass": "logits (batch, 2 or more)"}.get(task)
+        many = seen.prediction.ndim == 2 and outputs > 1
+        if (task == "binary" and outputs != 1) or (task == "multiclass" and not many):
             raise InputError(
-                f"Expected {'one logit a sample' if task == 'binary' else 'logits (batch, classes)'} for "
-                f"task={task!r}; got a prediction of shape {tuple(seen.prediction.shape)}. Choose the task that fits."
+                f"Expected {wanted} for task={task!r}; got a prediction of shape {tuple(seen.prediction.shape)}. "
+                "Choose the task that fits."
             )
         generator = torch.Generator().manual_seed(self.starting)
         first = Dense(seen.needed_features().shape[1], self.hidden, generator)
         # the noise starts the same for every sample
         self.head = nn.Sequential(first, nn.ReLU(), Dense(self.hidden, outputs, None))
         self.register_buffer("level", torch.zeros(outputs))  # log of the mean squared residual
+        if task == "regression":
+            return
         noise, weights = _quadrature() if outputs == 1 else _mirrored(self.samples, outputs, self.drawing)
         self.register_buffer("noise", noise, persistent=False)
         self.register_buffer("log_weights", weights, persistent=False)
@@ -143,7 +147,7 @@ class MVE(Method):
             if learning:
                 self._update_level((wanted - prediction.detach()).square().mean(0))
             return gaussian_nll(prediction, wanted, self._log_variance(features)).mean()
-        draws, log_weights = self._draws(prediction, features, generator)
+        draws, log_weights = self._draws(prediction, self._log_variance(features), generator)
         mean, _ = integrated(draws, log_weights)
         if task == "binary":
             return -(wanted * mean[:, 1:] + (1 - wanted) * mean[:, :1]).mean()
@@ -165,9 +169,9 @@ class MVE(Method):
                 raw={"standard_deviation": deviation, "variance": log_variance.exp().mean(1)},
             )
         prediction = _full(seen.prediction).reshape(features.shape[0], -1)
-        mean, expected = integrated(*self._draws(prediction, features, None, fixed=True))
-        total = entropy(mean)
-        variance = self._log_variance(features).exp().mean(1)
+        log_variance = self._log_variance(features)
+        mean, expected = integrated(*self._draws(prediction, log_variance, None, fixed=True))
+        total, variance = entropy(mean), log_variance.exp().mean(1)
         return Risk(
             aleatoric=total,
             raw={"entropy": total, "expected_entropy": expected, "logit_variance": variance},
@@ -185,13 +189,13 @@ class MVE(Method):
     def _draws(
         self,
         prediction: Float[Tensor, "batch n"],
-        features: Tensor,
+        log_variance: Float[Tensor, "batch n"],
         generator: torch.Generator | None,
         *,
         fixed: bool = False,
     ) -> tuple[Float[Tensor, "batch t n"], Float[Tensor, " t"]]:
         noise, log_weights = self.noise.to(prediction.dtype), self.log_weights.to(prediction.dtype)
-        deviation = torch.exp(0.5 * self._log_variance(features))
+        deviation = torch.exp(0.5 * log_variance)
         if fixed or prediction.shape[1] == 1:
             return prediction[:, None] + deviation[:, None] * noise, log_weights
         half = (len(prediction), self.samples // 2, prediction.shape[1])

@@ -156,19 +156,18 @@ class Variational(Method):
             self.batches += 1
         return (error + self.kl_weight * kl_divergence(mean, log_variance)).mean()
 
-    def encode(self, seen: Seen) -> tuple[Float[Tensor, "batch k"], Float[Tensor, "batch k"]]:
-        """μ and λ, for scoring.
+    def learned_features(self, seen: Seen) -> Float[Tensor, "batch n"]:
+        """Features, for scoring.
 
         Raises:
-            NotFittedError: before any training: such codes mean nothing.
+            NotFittedError: before any training: codes of such a head mean nothing.
         """
         if not torch.compiler.is_exporting() and not int(self.batches):
             raise NotFittedError(
                 "Expected a trained autoencoder; got one that has not learned from any batch. Add the loss of "
                 "return_loss=True to your own while training, or call fit with training batches, first."
             )
-        mean, log_variance = self.head(seen.needed_features())
-        return mean, log_variance
+        return seen.needed_features()
 
     def error(self, inputs: Tensor, codes: Float[Tensor, "batch k"]) -> Float[Tensor, " batch"]:
         """Mean of |x − x̂| over the values of each input, in the inputs' unit."""
@@ -228,7 +227,7 @@ class VAE(Variational):
         super().__init__(latent, kl_weight, hidden, width, decoder, detach, seed)
 
     def risk(self, seen: Seen) -> Risk:
-        mean, log_variance = self.encode(seen)
+        mean, log_variance = self.head(self.learned_features(seen))
         error = self.error(seen.inputs, mean)
         raw = {"reconstruction_error": error, "kl": kl_divergence(mean, log_variance)}
         return Risk(epistemic=error, raw=raw)
