@@ -127,8 +127,9 @@ class RunningHistogram(torch.nn.Module):
             self.refresh()
             _check_finite(codes)
         if not self.table.numel():
+            got = "no table of them" if torch.compiler.is_exporting() else int(self.position[1])
             raise NotFittedError(
-                f"Expected at least {10 * self.bins} samples in the queue; got {int(self.position[1])}. "
+                f"Expected at least {10 * self.bins} samples in the queue; got {got}. "
                 "Train, or call fit with training batches, first."
             )
         if codes.shape[1] != len(self.low):

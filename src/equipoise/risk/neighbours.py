@@ -167,8 +167,9 @@ class Neighbours(Method):
         features = seen.needed_features().detach()
         exporting = torch.compiler.is_exporting()
         if not (self.ready if exporting else self._enough()):
+            got = "none that are ready" if exporting else int(self.kept.position[1])
             raise NotFittedError(
-                f"Expected more than k = {self.k} samples to compare with; got {int(self.kept.position[1])}. "
+                f"Expected more than k = {self.k} samples to compare with; got {got}. "
                 "Train, or call fit with training batches, first."
             )
         if not self.ready:

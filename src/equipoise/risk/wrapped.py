@@ -368,6 +368,7 @@ class Wrapped(nn.Module):
         """
         if self.built:
             return
+        _check_inputs(inputs)
         with self._evaluating(), torch.no_grad():
             if self.tap is None and any(method.uses_features for method in self._methods()):
                 self.tap = find_tap(self.model, lambda: self._prediction(self.model(*inputs, **kwargs)))
@@ -408,11 +409,7 @@ class Wrapped(nn.Module):
     def _see(
         self, inputs: tuple[Any, ...], kwargs: Mapping[str, Any], *, judged: bool = False
     ) -> tuple[Any, Seen]:
-        if not inputs or not isinstance(inputs[0], Tensor):
-            raise InputError(
-                f"Expected a tensor as first input; got {type(inputs[0]).__name__ if inputs else 'nothing'}. "
-                "Pass the model's inputs by position, the main one first."
-            )
+        _check_inputs(inputs)
         wanted = self.tap if any(method.uses_features for method in self._methods()) else None
         found: list[Tensor] = []
         with ExitStack() as stack:
@@ -546,6 +543,14 @@ def _frozen(model: nn.Module) -> Iterator[None]:
     finally:
         for parameter, wanted in asked.items():
             parameter.requires_grad_(wanted)
+
+
+def _check_inputs(inputs: tuple[Any, ...]) -> None:
+    if not inputs or not isinstance(inputs[0], Tensor):
+        raise InputError(
+            f"Expected a tensor as first input; got {type(inputs[0]).__name__ if inputs else 'nothing'}. "
+            "Pass the model's inputs by position, the main one first."
+        )
 
 
 def _detached(seen: Seen) -> Seen:
