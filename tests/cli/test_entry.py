@@ -11,7 +11,7 @@ from equipoise import errors
 from equipoise.cli import entry, main
 
 HEAVY = ("numpy", "torch", "pyarrow", "matplotlib", "jinja2", "PIL", "lightning_fabric")
-COMMANDS = ("debias", "train", "evaluate", "score", "report", "recipes", "data")
+COMMANDS = ("debias", "train", "evaluate", "score", "audit", "report", "recipes", "data")
 
 
 @pytest.fixture

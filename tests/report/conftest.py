@@ -6,6 +6,15 @@ import numpy as np
 import pytest
 
 from equipoise.rate import Rate
+from equipoise.report.audit_record import (
+    AuditData,
+    AuditedModel,
+    AuditGroup,
+    AuditRecord,
+    AuditTiming,
+    KindRecord,
+    RiskRecord,
+)
 from equipoise.report.record import (
     ComparisonRecord,
     DataRecord,
@@ -211,3 +220,96 @@ def png():
     buffer = io.BytesIO()
     Image.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3)).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+RISKS = {
+    "epistemic_dropout": ("dropout disagrees", "epistemic", False),
+    "representation_neighbours": ("far from its neighbours", "representation", False),
+    "aleatoric_mve": ("noise expected", "aleatoric", False),
+    "label_noise": ("given label contradicted", "label noise", True),
+    "picture_quality": ("bad as a picture", "picture quality", False),
+}
+KINDS = ("ordinary", "rare", "hard", "mislabelled", "bad picture")
+
+
+def audit(*, risks=5, attributes=None, errors=True, auroc=0.8, title="debiased (equipoise)", seed=0):
+    """Synthetic numbers of an audit; the first risk is best, and Black is the one group with a higher risk."""
+    attributes = {"race": ("Black", "White")} if attributes is None else attributes
+    chosen = dict(list(RISKS.items())[:risks])
+    none = Rate.undefined("no prediction is wrong")
+    wrong = 0.1 if errors else 0.0
+    shares = [i / 50 for i in range(1, 51)]
+    made = {
+        name: RiskRecord(
+            title=title_,
+            kind=kind,
+            method="Method(setting=1)",
+            sees_label=sees,
+            finds_errors=rate(auroc - 0.01 * i, 60, 0.5) if errors else none,
+            errors_in_top=rate(0.4 - 0.01 * i, 60) if errors else none,
+            accuracy_by_decile=[rate(1 - wrong * k / 5, 50) for k in range(9)] + [Rate.undefined("empty")],
+            rejection={f"{share:g}": rate(1 - wrong * (1 - share), 450) for share in (0.0, 0.1, 0.5)},
+            coverage=shares,
+            error=[wrong * share for share in shares],
+            area=rate(wrong / 2, 500),
+            excess=rate(wrong / 3, 500),
+            gain=rate(0.6, 500) if errors else none,
+            ideal=wrong / 20,
+            random=wrong,
+            lowest=[1, 2, 3],
+            highest=[4, 5, 6],
+            highest_of_label={"0": [4], "1": [5]},
+        )
+        for i, (name, (title_, kind, sees)) in enumerate(chosen.items())
+    }
+    higher, same = Rate(0.08, 0.03, 0.13, 60), Rate(0.01, -0.05, 0.07, 190)
+    return AuditRecord(
+        command="equipoise audit runs/debias faces/",
+        settings={"model": "runs/debias", "groups": list(attributes)},
+        seed=seed,
+        versions={"equipoise": "0.1.0"},
+        model=AuditedModel(title, "runs/debias", "binary", "encoder", 512, rate(1 - wrong, 500)),
+        data=AuditData({"audited": "9f2c" * 8}, {"audited": {"0": 250, "1": 250}}, {"data": "faces/"}, 1),
+        risks=made,
+        correlations={
+            name: {other: Rate(0.3, 0.2, 0.4, 500) for other in list(made)[i + 1 :]}
+            for i, name in enumerate(list(made)[:-1])
+        },
+        groups={
+            attribute: {
+                group: AuditGroup(
+                    n=60 if i else 20,
+                    small=not i,
+                    accuracy=rate(1 - wrong, 60),
+                    percentile=dict.fromkeys(made, rate(0.5, 60)),
+                    difference=dict.fromkeys(made, same if i else higher),
+                    kinds=dict.fromkeys(KINDS, rate(0.2, 60)),
+                )
+                for i, group in enumerate(names)
+            }
+            for attribute, names in attributes.items()
+        },
+        unannotated=dict.fromkeys(attributes, 250),
+        kinds={
+            kind: KindRecord(
+                rate(0.0 if kind == "mislabelled" else 0.1, 500),
+                Rate.undefined("no image is of this kind") if kind == "mislabelled" else rate(0.9, 50),
+                [] if kind == "mislabelled" else [1, 2],
+            )
+            for kind in KINDS
+        },
+        thresholds={"bad picture": 0.97, "mislabelled": 0.9, "rare": 0.9, "hard": 0.9},
+        suspected=rate(0.02, 500),
+        timing=AuditTiming({"dropout": 3.2}, 10.0, 500_000_000),
+        pictures={
+            f"{name}_{what}": f"pictures/{name}_{what}.png"
+            for name in made
+            for what in ("highest", "lowest", "highest_0", "highest_1", "deciles")
+        },
+    )
+
+
+@pytest.fixture(scope="session")
+def make_audit():
+    """Builds the record of an audit."""
+    return audit

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cyclopts import App
 
 import equipoise
+from equipoise.cli.audit import audit
 from equipoise.cli.data import data
 from equipoise.cli.debias import debias
 from equipoise.cli.evaluate import evaluate
@@ -38,5 +39,5 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
-for command in (debias, train, evaluate, score, report, recipes, data):
+for command in (debias, train, evaluate, score, audit, report, recipes, data):
     app.command(command)

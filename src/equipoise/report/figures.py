@@ -133,16 +133,18 @@ def differences(rows: Sequence[str], series: Sequence[Series], *, label: str, ti
 
 
 @_styled
-def curves(lines: Sequence[Curve], *, label: str, title: str) -> str:
-    """Lines over training steps."""
+def curves(lines: Sequence[Curve], *, label: str, title: str, side: str = "") -> str:
+    """Lines over training steps, or over what `label` says; `side` names the vertical axis."""
     import matplotlib.figure
 
-    figure = matplotlib.figure.Figure(figsize=(4.0, 2.3))
-    axes = figure.add_axes((0.13, 0.19, 0.84, 0.74))
+    figure = matplotlib.figure.Figure(figsize=(4.0, 3.0 if side else 2.3))
+    axes = figure.add_axes((0.15, 0.16, 0.82, 0.8) if side else (0.13, 0.19, 0.84, 0.74))
     for line in lines:
         marker = {"marker": "o", "markersize": 3} if len(line.x) == 1 else {}
         axes.plot(line.x, line.y, color=line.colour, linestyle=line.dash, linewidth=1.6, **marker)  # type: ignore[arg-type]
     axes.set_xlabel(label)
+    if side:
+        axes.set_ylabel(side, color=INK, fontsize=8.5)
     _plain(axes)
     axes.grid(axis="both", color=RULE, linewidth=0.6)
     axes.margins(x=0.02)

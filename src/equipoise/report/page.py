@@ -22,7 +22,7 @@ from equipoise.report.tables import ABSENT, Cell, Column, Panel, Table, Tabs
 if TYPE_CHECKING:
     import jinja2
 
-__all__ = ["html", "write_report"]
+__all__ = ["Picture", "html", "picture", "template", "write_report"]
 
 RATES = {"at_fpr": "tpr_at_fpr", "at_0.5": "tpr"}
 PICTURES = {
@@ -57,7 +57,7 @@ def html(record: RunRecord, folder: str | os.PathLike[str] | None = None) -> str
         folder: The run's folder, where the pictures lie. A picture that is not there is said to be missing.
     """
     page = _Page(record)
-    return _template().render(
+    return template("report.html.j2").render(
         record=record,
         next_id=itertools.count().__next__,
         headline=words.headline(record),
@@ -574,9 +574,19 @@ def _duration(seconds: float) -> str:
 
 def _picture(record: RunRecord, folder: str | os.PathLike[str] | None, name: str) -> Picture:
     title, caption = PICTURES.get(name, (name.replace("_", " "), ""))
-    if name not in record.pictures:
+    return picture(title, caption, record.pictures.get(name), folder)
+
+
+def picture(title: str, caption: str, file: str | None, folder: str | os.PathLike[str] | None) -> Picture:
+    """A PNG file of a run's folder for the page, or why it is not there.
+
+    Args:
+        title: What people read; `caption` below it.
+        file: Relative to `folder`; None if none was made.
+        folder: The run's folder; None if the page is rendered without it.
+    """
+    if file is None:
         return Picture(title, caption, None, "This run made no such picture.")
-    file = record.pictures[name]
     if folder is None:
         return Picture(
             title, caption, None, f"The picture {file} is missing: rendered without the run's folder."
@@ -595,7 +605,8 @@ def _picture(record: RunRecord, folder: str | os.PathLike[str] | None, name: str
 
 
 @functools.cache
-def _template() -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """A page's template; its figures are trusted, all other text is escaped."""
     import jinja2
     from markupsafe import Markup
 
@@ -612,4 +623,4 @@ def _template() -> jinja2.Template:
     }
     environment.filters["drawn"] = Markup  # figures.py escapes what it draws
     environment.tests["tabs"] = lambda value: isinstance(value, Tabs)
-    return environment.get_template("report.html.j2")
+    return environment.get_template(name)

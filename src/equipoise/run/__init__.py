@@ -1,5 +1,6 @@
 """Jobs: from sources to a folder with models, numbers and a report. Each is a function; the commands call them."""
 
+from equipoise.run.audit import AUDIT_METHODS, audit
 from equipoise.run.debias import debias
 from equipoise.run.engine import Engine
 from equipoise.run.evaluate import evaluate
@@ -10,9 +11,11 @@ from equipoise.run.train import Trained, train
 from equipoise.run.tuning import lines_of, tuned, tuning
 
 __all__ = [
+    "AUDIT_METHODS",
     "Engine",
     "Reading",
     "Trained",
+    "audit",
     "debias",
     "described",
     "evaluate",

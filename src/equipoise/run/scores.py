@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,7 @@ __all__ = ["write_scores"]
 def write_scores(
     path: Path,
     table: ImageTable,
-    probabilities: Mapping[str, NDArray[np.float64]],
+    probabilities: Mapping[str, NDArray[Any]],
     log_density: NDArray[np.float64] | None,
     *,
     split: str | None = None,
@@ -30,7 +31,7 @@ def write_scores(
     Args:
         path: A Parquet file, replaced atomically.
         table: The images, for their labels and attributes.
-        probabilities: Column name → probability of the positive class.
+        probabilities: Column name → probability of the positive class; any other column of scores will do.
         log_density: Nats, higher = more common; None leaves the column out.
         split: The side of the split that they belong to; None leaves the column out.
         labelled: False leaves the label column empty.

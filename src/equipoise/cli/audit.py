@@ -1,0 +1,130 @@
+"""`equipoise audit`: who is badly represented, uncertain, noisy?"""
+
+# ruff: noqa: B008  (the flags' defaults are frozen)
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Group, Parameter
+
+from equipoise.cli.settings import ENGINE, EVALUATION, FOLDER, Data, General, Names, Reading
+
+__all__ = ["audit"]
+
+MODEL = Group.create_ordered("Model")
+RISK = Group.create_ordered("Risk")
+
+
+@Parameter(name="*", group=MODEL)
+@dataclass(frozen=True)
+class Network:
+    """A model that equipoise did not train."""
+
+    weights: Path | None = None
+    """Safetensors file for the network that package.module:callable gives."""
+    layer: str | None = None
+    """Module whose output are the features; what goes into the last layer if not given."""
+    output: str | None = None
+    """Key, attribute or number of the logits in what the network returns."""
+    mean: Names = ()
+    """Subtracted from pixels in [0, 1], channel by channel, as in 0.485,0.456,0.406."""
+    std: Names = ()
+    """What they are then divided by."""
+
+
+@Parameter(name="*", group=RISK)
+@dataclass(frozen=True)
+class Scoring:
+    """How risks are told."""
+
+    reference: str | None = None
+    """Training data, with labels, for the methods to learn from; else each half of the images scores the other."""
+    methods: Names = ("neighbours", "histogram_vae", "dropout", "mve")
+    """neighbours, histogram, histogram_vae, vae, dropout, last_layer, ensemble, mve."""
+    epochs: int | None = None
+    """Passes of methods that learn; as many as make about 400 steps if not given."""
+
+
+@Parameter(name="*", group=RISK)
+@dataclass(frozen=True)
+class Lines:
+    """From which percentile on an image is what; the first that holds."""
+
+    bad_picture: float = 0.97
+    """By quality."""
+    mislabelled: float = 0.9
+    """By label noise, if another class is confidently predicted."""
+    rare: float = 0.9
+    """By representation risk."""
+    hard: float = 0.9
+    """By epistemic risk."""
+
+
+def audit(
+    model: str,
+    source: str | None = None,
+    *,
+    data: Data = Data(),
+    network: Network = Network(),
+    scoring: Scoring = Scoring(),
+    lines: Lines = Lines(),
+    groups: Annotated[Names, Parameter(group=EVALUATION)] = (),
+    seed: Annotated[int, Parameter(group=EVALUATION)] = 0,
+    reading: Reading = Reading(),
+    device: Annotated[str, Parameter(group=ENGINE)] = "auto",
+    out: Annotated[Path, Parameter(group=FOLDER)] = Path("runs/audit"),
+    overwrite: Annotated[bool, Parameter(group=FOLDER, negative=(), show_default=False)] = False,
+    general: General = General(),
+) -> int:
+    """Score every image by several risks: who is badly represented, uncertain, noisy?
+
+    Args:
+        model: A run's folder, RUN/models/NAME, or package.module:callable that gives a torch nn.Module.
+        source: One source with labels, as --data.
+        groups: Columns whose values are the groups to compare, as in race,gender.
+        seed: Of halves, folds, learning and bootstrap.
+        device: auto, cpu, cuda or mps.
+        out: Folder for audit.json, report.html, scores.parquet and rejected.csv.
+        overwrite: Replace the audit that lies in the folder.
+    """
+    from equipoise import report, risk, run
+    from equipoise.cli.conversion import reading_of, teller
+    from equipoise.cli.invocation import command_line
+    from equipoise.errors import InputError
+
+    if source is not None and data.data is not None:
+        raise InputError("Expected one source; got one as argument and another as --data. Give one of them.")
+    sources = asdict(data) | ({"data": source} if source is not None else {})
+    record = run.audit(
+        model,
+        **sources,
+        **asdict(network) | {"mean": _numbers("--mean", network.mean), "std": _numbers("--std", network.std)},
+        **asdict(scoring),
+        thresholds=risk.Thresholds(**asdict(lines)),
+        reading=reading_of(reading),
+        groups=groups,
+        seed=seed,
+        device=device,
+        progress=not general.quiet,
+        out=out,
+        overwrite=overwrite,
+        tell=teller(general),
+        command=command_line(),
+    )
+    print(report.audit_text(record))
+    print(f"\nReport: {out / 'report.html'}")
+    return 0
+
+
+def _numbers(flag: str, values: tuple[str, ...]) -> tuple[float, ...]:
+    from equipoise.errors import InputError
+
+    try:
+        return tuple(float(value) for value in values)
+    except ValueError as error:
+        raise InputError(
+            f"{flag} must be numbers, one a channel; got {', '.join(values)}. Write them as in 0.5,0.5,0.5."
+        ) from error

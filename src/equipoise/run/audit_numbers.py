@@ -1,0 +1,193 @@
+"""From scores to the numbers of an audit: by risk, by group, by kind, each with its count and interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
+from numpy.typing import NDArray
+
+from equipoise.data import ImageTable
+from equipoise.fairness.intervals import logit_interval, wilson
+from equipoise.groups import MISSING
+from equipoise.rate import Rate
+from equipoise.report.audit_record import AuditGroup, KindRecord, RiskRecord
+from equipoise.risk import (
+    IMAGE_KINDS,
+    accuracy_by_decile,
+    auroc,
+    extremes,
+    percentile_ranks,
+    rejection,
+    risk_coverage,
+)
+from equipoise.seeds import child_seed
+
+__all__ = ["group_records", "kind_records", "risk_record", "share_of", "together", "within"]
+
+SHOWN = 20
+SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
+POINTS = 201  # of a curve that is written down
+SMALL = 30
+Z = 1.959964
+
+
+def share_of(yes: Bool[ndarray, " n"], reason: str = "no images") -> Rate:
+    """A share with Wilson's interval."""
+    n, hits = len(yes), int(yes.sum())
+    if not n:
+        return Rate.undefined(reason)
+    low, high = wilson(hits, n)
+    return Rate(hits / n, min(low, hits / n), max(high, hits / n), n)
+
+
+def together(ranks: list[Float[ndarray, " n"]]) -> Float[ndarray, " n"]:
+    """Several percentiles of one kind of risk as one: the percentile of their mean."""
+    return percentile_ranks(np.mean(ranks, axis=0))
+
+
+def within(values: Float[ndarray, " n"], *ids: Int[ndarray, " n"]) -> Float[ndarray, " n"]:
+    """Percentiles among the images that have the same ids, for example the same half and label."""
+    cells = np.unique(np.stack(ids, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+    ranks = np.empty(len(values))
+    for cell in range(cells.max() + 1):
+        ranks[cells == cell] = percentile_ranks(values[cells == cell])
+    return ranks
+
+
+def risk_record(
+    ranks: Float[ndarray, " n"],
+    wrong: Bool[ndarray, " n"],
+    labels: Int[ndarray, " n"],
+    *,
+    title: str,
+    kind: str,
+    method: str,
+    sees_label: bool,
+    seed: int,
+) -> RiskRecord:
+    """What follows from the order that one score puts the images in.
+
+    Args:
+        ranks: Percentiles, higher = trust it less.
+        wrong: Whether each prediction is wrong.
+        labels: Given labels; of two, each one's highest rows are told.
+        title: What people read; `kind`, `method` and `sees_label` as in `RiskRecord`.
+        seed: Of the bootstrap.
+    """
+    curve = risk_coverage(
+        ranks, wrong.astype(float), generator=np.random.default_rng(child_seed(seed, "coverage", title))
+    )
+    classes = np.unique(labels).tolist()
+    some = np.unique(np.linspace(0, len(ranks) - 1, min(POINTS, len(ranks))).round().astype(int))
+    ends = extremes(ranks, min(SHOWN, max(1, len(ranks) // 2)))
+    return RiskRecord(
+        title=title,
+        kind=kind,
+        method=method,
+        sees_label=sees_label,
+        finds_errors=_finds(ranks, wrong),
+        errors_in_top=share_of(ranks[wrong] >= 0.9, "no prediction is wrong"),
+        accuracy_by_decile=list(accuracy_by_decile(ranks, ~wrong)),
+        rejection={f"{share:g}": rate for share, rate in rejection(ranks, ~wrong, SHARES).items()},
+        coverage=curve.coverage[some].tolist(),
+        error=curve.loss[some].tolist(),
+        area=curve.area,
+        excess=curve.excess,
+        gain=curve.gain,
+        ideal=curve.ideal,
+        random=curve.random,
+        lowest=ends.lowest.tolist(),
+        highest=ends.highest.tolist(),
+        highest_of_label={
+            str(label): rows[extremes(ranks[rows], min(SHOWN, len(rows))).highest].tolist()
+            for label in (classes if len(classes) == 2 else [])
+            for rows in [np.flatnonzero(labels == label)]
+        },
+    )
+
+
+def _finds(ranks: Float[ndarray, " n"], wrong: Bool[ndarray, " n"]) -> Rate:
+    if wrong.all() or not wrong.any():
+        return Rate.undefined(
+            "every prediction is wrong" if wrong.any() else "no prediction is wrong", len(wrong)
+        )
+    return auroc(ranks, wrong)
+
+
+def group_records(
+    table: ImageTable,
+    attribute: str,
+    wrong: Bool[ndarray, " n"],
+    ranks: Mapping[str, Float[ndarray, " n"]],
+    kinds: NDArray[np.str_],
+) -> dict[str, AuditGroup]:
+    """Risks by group, among the images that have a value of the attribute.
+
+    Args:
+        table: All images.
+        attribute: A column of theirs.
+        wrong: Whether each prediction is wrong.
+        ranks: Score → percentiles among images of the same label.
+        kinds: Kind of each image.
+
+    Intervals of means of percentiles are the closed form of the bootstrap over images. They take the percentiles as
+    given, and are not corrected for how many groups there are.
+    """
+    groups = table.groups(attribute)
+    known = np.array([MISSING not in name for name in groups.names], np.bool_)[groups.ids]
+    found = {}
+    for number, name in enumerate(groups.names):
+        if MISSING in name:
+            continue
+        inside = groups.ids == number
+        others = known & ~inside
+        found[name] = AuditGroup(
+            n=int(inside.sum()),
+            small=int(inside.sum()) < SMALL,
+            accuracy=share_of(~wrong[inside]),
+            percentile={risk: _mean(values[inside]) for risk, values in ranks.items()},
+            difference={risk: _difference(values[inside], values[others]) for risk, values in ranks.items()},
+            kinds={kind: share_of(kinds[inside] == kind) for kind in IMAGE_KINDS},
+        )
+    return found
+
+
+def _mean(values: Float[ndarray, " n"]) -> Rate:
+    n = len(values)
+    return logit_interval(float(values.mean()), float(values.var(ddof=1)) / n if n > 1 else math.nan, n)
+
+
+def _difference(inside: Float[ndarray, " n"], others: Float[ndarray, " m"]) -> Rate:
+    if not len(others):
+        return Rate.undefined("no other group to compare with", len(inside))
+    value = float(inside.mean() - others.mean())
+    if min(len(inside), len(others)) < 2:
+        return Rate(value, math.nan, math.nan, len(inside))
+    half = Z * math.sqrt(sum(float(part.var(ddof=1)) / len(part) for part in (inside, others)))
+    return Rate(value, value - half, value + half, len(inside))
+
+
+def kind_records(
+    kinds: NDArray[np.str_], wrong: Bool[ndarray, " n"], clearest: Mapping[str, Float[ndarray, " n"]]
+) -> dict[str, KindRecord]:
+    """How many images are of each kind, how often the model is right on them, and examples.
+
+    Args:
+        kinds: Kind of each image.
+        wrong: Whether each prediction is wrong.
+        clearest: Kind → a score by which its examples are chosen, highest first.
+    """
+    found: dict[str, KindRecord] = {}
+    for kind in IMAGE_KINDS:
+        rows = np.flatnonzero(kinds == kind)
+        order = np.argsort(-clearest[kind][rows], kind="stable")
+        found[kind] = KindRecord(
+            share_of(kinds == kind),
+            share_of(~wrong[rows], "no image is of this kind"),
+            rows[order][:SHOWN].tolist(),
+        )
+    return found

@@ -1,0 +1,171 @@
+"""The model to be audited: a run's folder, or `package.module:callable` that gives an nn.Module."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from equipoise.errors import DataError, InputError, MissingExtraError
+from equipoise.run.saved import load
+
+__all__ = ["ModelSource", "Normalised", "model_source"]
+
+CALLABLE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+
+
+@dataclass(frozen=True, eq=False)
+class ModelSource:
+    """A network in evaluation mode, ready for images in [0, 1].
+
+    Args:
+        network: Images (batch, channels, height, width) → prediction.
+        title: What people read.
+        source: What the user gave.
+        layer: Where its features are; None looks for what goes into the last layer.
+        output: Where the prediction is in what it returns.
+        image_size: Pixels a side of the images it takes; None = what the user asks for.
+        channels: Likewise.
+    """
+
+    network: nn.Module
+    title: str
+    source: str
+    layer: str | None = None
+    output: str | int | None = None
+    image_size: int | None = None
+    channels: int | None = None
+
+
+class Normalised(nn.Module):
+    """A network behind (image − mean) / std, channel by channel.
+
+    Args:
+        model: The network.
+        mean: Of images in [0, 1], one number a channel or one for all.
+        std: Likewise.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        if not mean or len(mean) != len(std) or not all(value > 0 for value in std):
+            raise InputError(
+                f"Expected as many means as standard deviations, all of these above 0; got mean {tuple(mean)}, std "
+                f"{tuple(std)}. Give both, as in --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225."
+            )
+        self.model = model
+        for name, values in (("mean", mean), ("std", std)):
+            self.register_buffer(name, torch.tensor(list(values)).reshape(1, -1, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Any:
+        """What the network says of normalised images."""
+        return self.model((images - self.mean) / self.std)
+
+
+def model_source(
+    model: str | os.PathLike[str] | nn.Module,
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    layer: str | None = None,
+    output: str | None = None,
+    mean: Sequence[float] = (),
+    std: Sequence[float] = (),
+) -> ModelSource:
+    """Load what the user named.
+
+    Args:
+        model: A run's folder, RUN/models/NAME, "package.module:callable", or a network.
+        weights: A safetensors file for the network that the callable gives.
+        layer: The module whose output are the features.
+        output: Key, attribute or number of the prediction in what the network returns.
+        mean: Subtracted from images in [0, 1], channel by channel, before the network sees them.
+        std: Then divided by.
+
+    Raises:
+        InputError: if it is neither a folder nor a callable, or an option does not fit.
+        DataError: if files cannot be read.
+        MissingExtraError: if the module is not installed.
+    """
+    if not isinstance(model, nn.Module) and Path(model).exists():
+        given = {"--weights": weights, "--output": output, "--mean": mean, "--std": std}
+        extra = [name for name, value in given.items() if value]
+        if extra:
+            raise InputError(
+                f"{', '.join(extra)} are for package.module:callable; {os.fspath(model)} is a run's folder and knows. "
+                "Leave them out."
+            )
+        saved = load(model)
+        found = layer or ("encoder" if hasattr(saved.model, "encode") else None)
+        title = f"{saved.method} ({saved.recipe.get('name', 'unnamed')})"
+        return ModelSource(
+            saved.model, title, os.fspath(model), found, None, saved.image_size, saved.channels
+        )
+    name = type(model).__name__ if isinstance(model, nn.Module) else os.fspath(model)
+    network = model if isinstance(model, nn.Module) else _called(name)
+    if weights is not None:
+        _fill(network, Path(weights))
+    if mean or std:
+        network = Normalised(network, mean, std)
+        layer = None if layer is None else f"model.{layer}"
+    where = int(output) if output is not None and output.isdecimal() else output
+    return ModelSource(network.eval(), name.rpartition(":")[2], name, layer, where)
+
+
+def _called(name: str) -> nn.Module:
+    if not CALLABLE.fullmatch(name):
+        raise InputError(
+            f"Expected the folder of a run, or package.module:callable that gives an nn.Module; got {name!r}. "
+            "Check the path, or write for example mypackage.models:network."
+        )
+    module, _, attribute = name.partition(":")
+    here = os.getcwd()
+    added = here not in sys.path
+    if added:  # as `python -m` does, so that a file beside the user is found
+        sys.path.insert(0, here)
+    try:
+        found: Any = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"Expected the module {module!r} of {name!r}; got: {error}. Install it, or start from its folder."
+        ) from error
+    finally:
+        if added:
+            sys.path.remove(here)
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise InputError(f"{module} has no {attribute!r}. Check what stands behind the colon.")
+        found = getattr(found, part)
+    made = found if isinstance(found, nn.Module) else found() if callable(found) else found
+    if not isinstance(made, nn.Module):
+        raise InputError(
+            f"Expected {name} to give a torch nn.Module; got {type(made).__name__}. Name a class or function that "
+            "makes one without arguments."
+        )
+    return made
+
+
+def _fill(network: nn.Module, path: Path) -> None:
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"Expected a safetensors file at {path}; got: {error}. Check --weights.") from error
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise InputError(
+            f"The weights in {path} do not fit the network: {' '.join(lines[1:3])} Give those of this very network."
+        ) from error

@@ -1,0 +1,104 @@
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from equipoise.report import audit_html, audit_text, write_audit, write_audit_report
+from equipoise.report.audit_words import AUDIT_LIMITS, audit_headline, best_risk
+
+VOID = {"meta", "link", "img", "br"}
+HOSTILE = "<script>window.hacked = true</script>\"'&"
+
+
+class Page(HTMLParser):
+    """A page read strictly: every tag closed."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.open, self.problems, self.attributes, self.text = [], [], [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.attributes += [(tag, *pair) for pair in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        self.handle_endtag(tag)
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.problems.append(f"</{tag}> closes nothing")
+
+    def handle_data(self, data):
+        if not {"style", "script"} & set(self.open):
+            self.text.append(data)
+
+
+SIZES = {
+    "usual": {},
+    "no groups": {"attributes": {}},
+    "one risk": {"risks": 1},
+    "no errors": {"errors": False},
+    "hostile": {"attributes": {HOSTILE: (HOSTILE, "plain")}, "title": HOSTILE},
+}
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_page_is_whole(make_audit, size):
+    text = audit_html(make_audit(**SIZES[size]))
+    page = Page(text)
+    assert page.problems == []
+    assert page.open == []
+    assert "http://" not in text
+    assert "https://" not in text
+    ids = [value for _, name, value in page.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    targets = {value for tag, name, value in page.attributes if tag == "a" and name == "href"}
+    assert targets <= {f"#{one}" for one in ids}
+    assert "<script>window.hacked" not in text
+    words = re.sub(r"\s+", " ", " ".join(page.text))
+    assert "nan" not in words.lower().split()
+    for line in AUDIT_LIMITS:
+        assert line in words
+    assert "annotations" in words
+
+
+def test_pictures_are_inside_the_file(make_audit, tmp_path, png):
+    record = make_audit()
+    (tmp_path / "pictures").mkdir()
+    for file in record.pictures.values():
+        (tmp_path / file).write_bytes(png)
+    write_audit(record, tmp_path)
+    text = write_audit_report(tmp_path).read_text()
+    assert text.count("data:image/png;base64,") == len(record.pictures)
+    (tmp_path / record.pictures["label_noise_highest"]).unlink()
+    assert "is missing from the run&#39;s folder" in write_audit_report(tmp_path).read_text()
+
+
+def test_the_summary_names_the_best_risk_and_the_groups_that_every_score_agrees_on(make_audit):
+    record = make_audit()
+    assert best_risk(record).title == "dropout disagrees"
+    title, sentences = audit_headline(record)
+    assert "40" in title
+    text = " ".join(sentences)
+    assert "right on 90.0" in text
+    assert "representation risk is measurably higher for Black;" in text
+    assert "White" not in text
+    assert "annotations" in audit_text(record)
+
+
+def test_without_errors_nothing_is_claimed(make_audit):
+    title, sentences = audit_headline(make_audit(errors=False))
+    assert title.startswith("No wrong prediction among 500 images")
+    assert not any("AUROC" in sentence for sentence in sentences)
+
+
+def test_a_risk_like_chance_is_called_so(make_audit):
+    assert audit_headline(make_audit(auroc=0.52))[0] == "No risk measurably finds the model’s errors"
+
+
+def test_an_undefined_number_says_why(make_audit):
+    assert "no image is of this kind" in audit_html(make_audit())
