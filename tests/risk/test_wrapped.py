@@ -204,6 +204,19 @@ def test_layers_made_on_the_way_have_the_mode_of_the_whole():
             assert {module.training for module in wrapped.modules()} == {training}
 
 
+def test_a_first_call_in_inference_mode_does_not_stop_training():
+    x, y = data()
+    wrapped = Compose(VAE(latent=2), MVE(hidden=4), Ensemble(members=2), Dropout(passes=2))(network().eval())
+    with torch.inference_mode(), pytest.raises(NotFittedError):
+        wrapped(x, return_risk=True)
+    wrapped.fit([(x, y)]).calibrate([x])
+    with torch.inference_mode():
+        wrapped(x, return_risk=True)
+    returned, extra = wrapped.train()(x, return_loss=True, targets=y)
+    (cross_entropy(returned, y) + extra).backward()
+    assert all(parameter.grad is not None for parameter in wrapped.parameters())
+
+
 def test_modes_of_single_modules_survive():
     x, y = data()
     model = network().train()

@@ -104,10 +104,13 @@ class RunningHistogram(torch.nn.Module):
                 "Name another layer, or look for dead units."
             )
         low, high = found.edges[:, 0], found.edges[:, -1]
-        self.low = low.float()
-        self.scale = torch.where(found.flat, 0.0, self.bins / (high - low)).float()
-        # by bin, then dimension: what one gather reads
-        self.table = log_probabilities(found, smoothing=self.smoothing).T.contiguous().float()
+        scale = torch.where(found.flat, 0.0, self.bins / (high - low))
+        table = log_probabilities(found, smoothing=self.smoothing)
+        # a table made in inference mode could not be scored with outside of it
+        with torch.inference_mode(False):
+            self.low, self.scale = low.clone().float(), scale.clone().float()
+            # by bin, then dimension: what one gather reads
+            self.table = table.T.clone(memory_format=torch.contiguous_format).float()
         self.stale = False
 
     def log_prob(

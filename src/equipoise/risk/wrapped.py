@@ -369,7 +369,8 @@ class Wrapped(nn.Module):
         if self.built:
             return
         _check_inputs(inputs)
-        with self._evaluating(), torch.no_grad():
+        # layers that are made in inference mode could never be trained
+        with self._evaluating(), torch.inference_mode(False), torch.no_grad():
             if self.tap is None and any(method.uses_features for method in self._methods()):
                 self.tap = find_tap(self.model, lambda: self._prediction(self.model(*inputs, **kwargs)))
             _, seen = self._see(inputs, kwargs)
