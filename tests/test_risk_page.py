@@ -7,7 +7,6 @@ def test_the_examples_run_in_order(tmp_path, monkeypatch):
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert len(blocks) == 6
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     names = {}
     exec(compile("\n".join(blocks), "risk.md", "exec"), names)
     assert names["weights"].shape == (512,)
