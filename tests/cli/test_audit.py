@@ -1,6 +1,7 @@
 """`equipoise audit` end to end: a foreign network and a model of our own, on small pictures with planted trouble."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -10,6 +11,7 @@ from PIL import Image
 from torch import nn
 
 from equipoise.cli import main
+from equipoise.data import read
 from equipoise.report import read_audit
 from equipoise.run import tuned
 from equipoise.train import fit, recipe, save_model
@@ -38,10 +40,8 @@ class Small(nn.Module):
 
 
 @pytest.fixture(scope="module")
-def trouble(tmp_path_factory, request):
+def trouble(tmp_path_factory):
     """A manifest of discs (1) and squares (0): a few are blue, a few wrongly labelled, a few black."""
-    from pathlib import Path
-
     folder = tmp_path_factory.mktemp("trouble")
     rng = np.random.default_rng(0)
     lines = ["path,label,colour,planted"]
@@ -79,8 +79,6 @@ network = module.Small
 @pytest.fixture(scope="module")
 def audited(trouble, tmp_path_factory):
     """An audit of our own small model, and what the terminal was told."""
-    from equipoise.data import read
-
     table = read(trouble / "list.csv", image_size=16, cache=trouble / "cache")
     chosen = tuned(
         recipe("mit-2021"),
@@ -144,6 +142,15 @@ def test_what_was_planted_is_found_more_often_than_chance(audited, kind):
     assert ranks[planted].mean() > 0.7
     found = np.array(table.column("kind").to_pylist()) == kind
     assert found[planted].mean() > 1.5 * found.mean()
+
+
+def test_the_report_is_rendered_again(audited, capsys):
+    page = audited / "out" / "report.html"
+    before = page.read_text()
+    page.unlink()
+    assert main(["report", str(audited / "out")]) == 0
+    assert page.read_text() == before
+    assert "of 240 images" in capsys.readouterr().out
 
 
 def test_the_same_audit_gives_the_same_scores(audited, trouble):

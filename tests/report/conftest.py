@@ -234,7 +234,7 @@ KINDS = ("ordinary", "rare", "hard", "mislabelled", "bad picture")
 
 def audit(*, risks=5, attributes=None, errors=True, auroc=0.8, title="debiased (equipoise)", seed=0):
     """Synthetic numbers of an audit; the first risk is best, and Black is the one group with a higher risk."""
-    attributes = {"race": ("Black", "White")} if attributes is None else attributes
+    attributes = {"race": ("Black", "White", "tiny")} if attributes is None else attributes
     chosen = dict(list(RISKS.items())[:risks])
     none = Rate.undefined("no prediction is wrong")
     wrong = 0.1 if errors else 0.0
@@ -278,11 +278,11 @@ def audit(*, risks=5, attributes=None, errors=True, auroc=0.8, title="debiased (
         groups={
             attribute: {
                 group: AuditGroup(
-                    n=60 if i else 20,
-                    small=not i,
+                    n=20 if group == "tiny" else 60,
+                    small=group == "tiny",
                     accuracy=rate(1 - wrong, 60),
                     percentile=dict.fromkeys(made, rate(0.5, 60)),
-                    difference=dict.fromkeys(made, same if i else higher),
+                    difference=dict.fromkeys(made, higher if group in ("Black", "tiny") else same),
                     kinds=dict.fromkeys(KINDS, rate(0.2, 60)),
                 )
                 for i, group in enumerate(names)

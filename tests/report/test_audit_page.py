@@ -87,6 +87,7 @@ def test_the_summary_names_the_best_risk_and_the_groups_that_every_score_agrees_
     assert "right on 90.0" in text
     assert "representation risk is measurably higher for Black;" in text
     assert "White" not in text
+    assert "tiny" not in text  # under 30 images
     assert "annotations" in audit_text(record)
 
 

@@ -12,16 +12,18 @@ __all__ = ["report"]
 
 
 def report(folder: Path, /, *, general: General = General()) -> int:
-    """Render report.html again from a folder's record.json and pictures, and print the group table.
+    """Render report.html again from a folder's record and pictures, and print what it says.
 
     Args:
-        folder: The folder of a finished run or evaluation.
+        folder: The folder of a finished run, evaluation or audit.
     """
-    from equipoise.report import read, text, write_report
+    from equipoise.report import audit_text, read, read_audit, text, write_audit_report, write_report
 
-    record = read(folder)
-    page = write_report(folder)
+    if (folder / "audit.json").exists():
+        said, page = audit_text(read_audit(folder)), write_audit_report(folder)
+    else:
+        said, page = text(read(folder)), write_report(folder)
     if not general.quiet:
-        print(text(record), end="\n\n")
+        print(said, end="\n\n")
     print(f"Report: {page}")
     return 0

@@ -22,12 +22,15 @@ AUDIT_LIMITS = (
     "That an image with low risk is right. Every risk misses some errors; the curves show how many.",
     "How the model does on new images, if it was trained on these. Then its errors here are too few, and its risks "
     "too low: audit images that it has not seen.",
+    "That a prediction is wrong where it differs from the given label. Labels err too, and all accuracies here are "
+    "agreement with them.",
     "That a label is wrong or a picture useless. Percentile thresholds name the most suspicious images, of a clean "
     "set too. Somebody has to look before anything is changed or dropped.",
     "That a group without a mark is as well represented as others. Small groups show only large differences.",
     "That each marked difference is an effect. The intervals are not corrected for how many there are: of forty "
     "differences without any effect, about two look like one.",
 )
+NAMED = 5  # groups that a sentence names
 SURE = ("representation", "epistemic", "aleatoric")
 
 
@@ -70,19 +73,21 @@ def audit_headline(record: AuditRecord) -> tuple[str, list[str]]:
 
 
 def _by_group(record: AuditRecord, attribute: str) -> str:
-    """The groups whose risk is measurably higher, by every score of a kind."""
+    """The groups, small ones left out, whose risk is measurably higher by every score of a kind; clearest first."""
     parts = []
     for kind in SURE:
         names = [name for name, one in record.risks.items() if one.kind == kind]
-        higher = [
-            group
+        lowest = {
+            group: min(one.difference[name].low for name in names)
             for group, one in record.groups[attribute].items()
-            if names and all(one.difference[name].low > 0 for name in names)
-        ]
+            if names and not one.small and all(one.difference[name].low > 0 for name in names)
+        }
+        higher = sorted(lowest, key=lambda group: -lowest[group])
+        more = [f"{len(higher) - NAMED} more"] if len(higher) > NAMED else []
         if higher:
-            parts.append(f"{kind} risk is measurably higher for {_list(higher)}")
+            parts.append(f"{kind} risk is measurably higher for {_list(higher[:NAMED] + more)}")
     if not parts:
-        return f"By {attribute}, no group has a measurably higher risk by every score of a kind."
+        return f"By {attribute}, no group of 30 images or more has a measurably higher risk by every score of a kind."
     return f"By {attribute}, {'; '.join(parts)}: by every score of that kind, against the other groups."
 
 

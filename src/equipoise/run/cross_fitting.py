@@ -113,8 +113,6 @@ def looked(source: ModelSource, table: ImageTable, learning: Learning) -> Looked
         try:
             _, risk = wrapped(images, return_risk=True)
         except RuntimeError as error:
-            if isinstance(error, InputError):
-                raise
             raise InputError(
                 f"Expected a model for images of shape {tuple(images.shape[1:])} (channels, height, width); got this "
                 f"error from it: {error}. Give the --image-size and --channels that it takes."

@@ -304,7 +304,10 @@ def describe(source: Source) -> str:
 def told(tables: Mapping[str, ImageTable], say: Callable[[str], None]) -> None:
     """Say what was read: counts, what readers decided, and how many pictures are unreadable."""
     for name, table in tables.items():
-        if len(table):
+        classes = len(np.unique(table.labels))
+        if classes > 2:
+            say(f"{name}: {len(table):,} images of {classes} classes")
+        elif classes:
             say(f"{name}: {len(table.positives):,} positives, {len(table.negatives):,} negatives")
     for note in dict.fromkeys(note for table in tables.values() for note in table.notes):
         say(note)
