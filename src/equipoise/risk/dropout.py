@@ -19,7 +19,7 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from equipoise.errors import InputError
 from equipoise.risk.disagreement import disagreement, evaluating
-from equipoise.risk.features import Tap, has_weights, named_tap
+from equipoise.risk.features import COMPILED, Tap, has_weights, named_tap
 from equipoise.risk.risk import Risk
 from equipoise.risk.wrapped import Method, Seen
 from equipoise.seeds import child_seed
@@ -104,7 +104,7 @@ class Dropout(Method):
         if not acted:
             raise InputError(
                 f"Expected a layer to leave features out from; none of {', '.join(p.layer for p in self.places)} was "
-                "called. Name layers that are: Dropout(layers=[...])."
+                f"called. Name layers that are: Dropout(layers=[...]). {COMPILED}"
             )
         return disagreement(predictions, seen.needed_task())
 
@@ -182,8 +182,8 @@ def _inner_layers(seen: Seen) -> list[str]:
             hook.remove()
     if not called:
         raise InputError(
-            "Expected layers with weights to put dropout before; the model calls none. "
-            "Name the layers whose outputs are the features: Dropout(layers=[...])."
+            "Expected layers with weights to put dropout before; the model calls none. Name the layers whose outputs "
+            f"are the features: Dropout(layers=[...]). {COMPILED}"
         )
     return list(called)[1:] or list(called)
 

@@ -27,7 +27,7 @@ def fresh_copy(model: nn.Module, seed: int) -> nn.Module:
     Raises:
         InputError: if a module has parameters and no `reset_parameters`.
     """
-    fresh = copy.deepcopy(model).cpu()
+    fresh = copy.deepcopy(getattr(model, "_orig_mod", model)).cpu()  # what torch.compile was given
     unknown = []
     with _seeded(seed):
         for name, module in fresh.named_modules():

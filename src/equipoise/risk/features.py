@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from equipoise.errors import InputError
 
-__all__ = ["Tap", "find_tap", "has_weights", "named_tap", "pooled", "tapped", "widest"]
+__all__ = ["COMPILED", "Tap", "find_tap", "has_weights", "named_tap", "pooled", "tapped", "widest"]
+
+COMPILED = "A compiled model hides its layers: wrap the model first, then compile the wrapped one."
 
 
 class Tap(NamedTuple):
@@ -62,6 +64,7 @@ def find_tap(model: nn.Module, run: Callable[[], Tensor]) -> Tap:
         "Expected a last layer whose output is the prediction, to take the features that go into it; got "
         f"{'none that was called' if not called else repr(called[-1][0]) + ' with another size'}. "
         f"Name the layer whose output are the features, layer=..., one of: {_names(model)}."
+        f"{'' if called else ' ' + COMPILED}"
     )
 
 

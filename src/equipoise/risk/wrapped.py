@@ -14,7 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 
 from equipoise.errors import InputError, NotFittedError
 from equipoise.nn import Losses
-from equipoise.risk.features import Tap, find_tap, named_tap, pooled, tapped
+from equipoise.risk.features import COMPILED, Tap, find_tap, named_tap, pooled, tapped
 from equipoise.risk.percentiles import Percentiles
 from equipoise.risk.risk import KINDS, Kind, Risk
 
@@ -424,7 +424,8 @@ class Wrapped(nn.Module):
         if wanted is not None:
             if not found:
                 raise InputError(
-                    f"Expected layer {wanted.layer!r} to be called; the model ran without it. Name another layer."
+                    f"Expected layer {wanted.layer!r} to be called; the model ran without it. Name another layer. "
+                    + COMPILED
                 )
             features = pooled(found[-1])
             if features.shape[0] != inputs[0].shape[0]:
