@@ -2,10 +2,14 @@
 
 `evaluate` gives all numbers of one model, `compare` what changed between models, `threshold_only` the control
 that moves nothing but the threshold, `windows` the PPB protocol, `enrichment` whether resampling drew the rare
-groups more often. The other doors give one number each. How intervals are made: `intervals`.
+groups more often; `attribute_metrics` and `compare_attributes` ask whether the classifier of one attribute leans
+on another. The other doors give one number each. How intervals are made: `intervals`.
 """
 
+from equipoise.fairness.attribute_comparison import AttributeDifference, compare_attributes
+from equipoise.fairness.attributes import AttributeMetrics, Cell, attribute_metrics, threshold_at_prevalence
 from equipoise.fairness.bars import Bar, bars
+from equipoise.fairness.cells import balanced_weights, training_signs
 from equipoise.fairness.compare import Comparison, Difference, compare
 from equipoise.fairness.enrichment import enrichment, rare_groups, shares, verdict
 from equipoise.fairness.evaluation import Evaluation, GroupNumbers, WorstGroup, evaluate, threshold_only
@@ -18,11 +22,15 @@ from equipoise.fairness.rates import (
     threshold_at_fpr,
     true_positive_rate,
 )
+from equipoise.fairness.score_divergence import score_divergence, score_divergence_own_ranges
 from equipoise.fairness.table import Table, all_measures, side_by_side
 from equipoise.fairness.windows import Windows, window_scores, windows
 
 __all__ = [
+    "AttributeDifference",
+    "AttributeMetrics",
     "Bar",
+    "Cell",
     "Comparison",
     "Difference",
     "Evaluation",
@@ -32,19 +40,26 @@ __all__ = [
     "WorstGroup",
     "accuracy",
     "all_measures",
+    "attribute_metrics",
     "auroc",
+    "balanced_weights",
     "bars",
     "compare",
+    "compare_attributes",
     "enrichment",
     "evaluate",
     "false_negative_rate",
     "false_positive_rate",
     "mean_probability",
     "rare_groups",
+    "score_divergence",
+    "score_divergence_own_ranges",
     "shares",
     "side_by_side",
     "threshold_at_fpr",
+    "threshold_at_prevalence",
     "threshold_only",
+    "training_signs",
     "true_positive_rate",
     "verdict",
     "window_scores",
