@@ -47,7 +47,8 @@ class LastLayer(Method):
     Draws come from `seed` and are the same for every input. Features with a name, `layer=...`, count as what goes
     into a last layer, whether or not they do.
 
-    Only `fit` teaches it: sums over features that still change would say nothing, so training does not.
+    Only `fit` teaches it: sums over features that still change would say nothing, so training does not. Fit again when
+    the model has been trained further.
 
     Args:
         prior: τ, precision of the weights before any data; larger = surer everywhere. With 1 a confident classifier
