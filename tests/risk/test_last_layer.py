@@ -142,3 +142,11 @@ def test_errors_say_what_to_do():
             LastLayer(**arguments)
     with pytest.raises(InputError, match=r"logits \(batch, classes\)"):
         LastLayer()(nn.Conv2d(1, 2, 1), task="multiclass", example=torch.ones(1, 1, 2, 2))
+
+
+def test_logits_may_be_a_vector():
+    network, x, new = model(1), torch.randn(40, 2), torch.randn(7, 2)
+    flat = nn.Sequential(network, nn.Flatten(0)).eval()
+    _, one = LastLayer()(network, task="binary").fit(x.split(16))(new, return_risk=True)
+    _, same = LastLayer()(flat, task="binary").fit(x.split(16))(new, return_risk=True)
+    assert torch.equal(one.epistemic, same.epistemic)

@@ -110,7 +110,7 @@ class LastLayer(Method):
         features = _with_one(seen.needed_features())
         weighted, bend = features, features.new_full((1, 1), len(features))
         if seen.task != "regression":
-            bends = curvature(widest(seen.prediction.flatten(1)), seen.needed_task())
+            bends = curvature(widest(seen.prediction.reshape(len(features), -1)), seen.needed_task())
             if seen.prediction[0].numel() == 1:
                 weighted = features * bends[:, :, 0]
             else:
