@@ -13,7 +13,7 @@ from equipoise.rate import Rate
 
 __version__: str
 
-_SUBMODULES = ("data", "density", "fairness", "nn", "report", "resample", "risk", "run", "train")
+_SUBMODULES = ("data", "density", "fairness", "latent", "nn", "report", "resample", "risk", "run", "train")
 _LATE = {"Groups": "equipoise.groups", "debias": "equipoise.run", "fit": "equipoise.train"}
 
 __all__ = ["EquipoiseError", "Groups", "Rate", "__version__", "debias", "fit", *_SUBMODULES]
