@@ -231,10 +231,12 @@ class Resampled:
     Args:
         ap: Shape (1 + replicates,), the plain value first.
         divergences: Of each pair of groups, shape (1 + replicates, 2, pairs), the plain value first.
+        smoothed: The same with at least half a row a bin added: what is left if empty bins are chance.
     """
 
     ap: Floats
     divergences: Floats
+    smoothed: Floats
 
 
 def resampled(
@@ -252,15 +254,19 @@ def resampled(
     histograms = [Histograms.of(model.scores[rows], ids, model.edges, cells.groups) for model in models]
     aps: list[list[Floats]] = [[] for _ in models]
     divergences: list[list[Floats]] = [[] for _ in models]
+    smoothed: list[list[Floats]] = [[] for _ in models]
 
     def add(weights: Floats) -> None:
         for i in range(len(models)):
             aps[i].append(rankings[i].average_precision(weights))
-            divergences[i].append(pairwise(histograms[i].weighed(weights), cells.counts, smoothing))
+            shares = histograms[i].weighed(weights)
+            divergences[i].append(pairwise(shares, cells.counts, smoothing))
+            smoothed[i].append(pairwise(shares, cells.counts, max(smoothing, shares.shape[-1] / 2)))
 
     add(np.repeat(1 / sizes, sizes)[None])
     for weights in _row_weights(sizes, replicates, generator(seed, cells.protected.attribute, "rows")):
         add(weights)
     return [
-        Resampled(np.concatenate(ap), np.concatenate(kl)) for ap, kl in zip(aps, divergences, strict=True)
+        Resampled(*(np.concatenate(blocks) for blocks in of_model))
+        for of_model in zip(aps, divergences, smoothed, strict=True)
     ]

@@ -7,8 +7,9 @@ attributes, call again. Fractions are in [0, 1] (papers print them times 100), K
 **Intervals** are 95 %, over images, with the number of rows in each cell held fixed. Accuracies, DEO and BA rest
 on counts and are resampled as `intervals` says, corrections of gaps and worst cells included. AP and KL rest on
 scores: every row gets a random weight (Rubin's Bayesian bootstrap within each cell), one draw for both. The
-percentiles of KL are moved back by its bias like those of a gap (noise alone sets histograms apart), and begin
-at 0 where equal groups would often look as different. Of AP and KL in a cell marked small the interval is too
+percentiles of KL are moved back by its bias like those of a gap (noise alone sets histograms apart), begin at 0
+where equal groups would often look as different, and reach down to what is left when empty bins are smoothed with
+half a row each, since a bin may be empty by chance. Of AP and KL in a cell marked small the interval is too
 narrow: weights cannot show scores that were not seen.
 """
 
@@ -253,8 +254,10 @@ def _of_scores(called: Called, cells: Cells, smoothing: float, replicates: int, 
             continue
         values = largest(drawn.divergences, targets)
         found = intervals.bias_corrected(values[1:], float(values[0]), n)
+        smoothed = largest(drawn.smoothed, targets)
+        low = min(found.low, intervals.bias_corrected(smoothed[1:], float(smoothed[0]), n).low)
         often = np.mean(largest(equal, targets) >= values[0]) > 0.025
-        rates[name] = Rate(found.value, 0.0 if often else max(0.0, found.low), found.high, n)
+        rates[name] = Rate(found.value, 0.0 if often else max(0.0, low), found.high, n)
     return rates
 
 
