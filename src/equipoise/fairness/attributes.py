@@ -11,6 +11,8 @@ percentiles of KL are moved back by its bias like those of a gap (noise alone se
 where equal groups would often look as different, and reach down to what is left when empty bins are smoothed with
 half a row each, since a bin may be empty by chance. Of AP and KL in a cell marked small the interval is too
 narrow: weights cannot show scores that were not seen.
+In simulations (two groups, 200 runs a setting) the intervals miss the truth in 1 to 10 % of cases with cells of 60
+to 2,000 rows, and in up to 14 % where two cells have 20.
 """
 
 from __future__ import annotations
