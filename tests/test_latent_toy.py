@@ -16,7 +16,7 @@ def found(request):
     return example.answer(request.param)
 
 
-def test_the_hyperplanes_separate_as_published_and_as_calculated(found):
+def test_the_hyperplanes_separate_as_well_as_they_should(found):
     assert found["h_t"].accuracy.value == pytest.approx(0.98, abs=0.02)
     assert found["h_g"].accuracy.value == pytest.approx(0.78, abs=0.05)
     assert found["h_t"].accuracy.value == pytest.approx(example.expected_accuracy(example.TARGET), abs=0.025)

@@ -33,8 +33,8 @@ def nearest(
 ) -> Codes:
     r"""The nearest z′ of each latent with A z′ + b = c.
 
-    Computed in float64, then rounded to the type of the latents, in blocks: beyond the answer it takes a few
-    MiB however many rows there are. No gradient flows through it.
+    Computed in float64, in blocks, then rounded to the type of the latents: beyond the answer it takes a few MiB
+    and the targets, however many rows there are. No gradient flows through it.
 
     Args:
         latents: Codes z, one a row, of any float type.
@@ -55,7 +55,7 @@ def nearest(
 
     Source: the Moore–Penrose inverse; V. V. Ramaswamy, S. S. Y. Kim, O. Russakovsky, Fair Attribute Classification
     through Latent Space De-biasing, CVPR 2021, equation for z′, is the case m = 2. Differs from it in: any number
-    of equations with any targets; the authors' program for several hyperplanes descends by gradient instead.
+    of equations with any targets; for hyperplanes by side the authors' program descends by gradient instead.
 
     Example:
         >>> nearest(np.array([[3.0, 4.0]]), np.array([[1.0, 0.0]]), np.array([0.0]), [-3.0])
