@@ -372,8 +372,8 @@ def markdown(results: dict) -> str:
         "race or from a hidden group are test pictures; flipped labels are sought among training pictures.",
         "",
         "Networks: the standard CNN with two outputs, trained by `equipoise.fit` together with the methods' extra "
-        "loss on 5,970 faces with B2's skew in race (label: the annotators' gender label), on 4,000 faces and Tiny ImageNet "
-        "pictures, and on 3,960 pictures of the embedded set; in the last two 10 % of the labels are flipped. "
+        "loss on 5,970 faces with B2's skew in race (label: the annotators' gender label), on 4,000 faces and Tiny "
+        "ImageNet pictures, and on 3,960 pictures of the embedded set; in the last two 10 % of the labels are flipped. "
         "Neighbours, Dropout and LastLayer are put on the trained network.",
         "",
         "The gender and race labels are what annotators put down. They serve to measure unequal error.",
