@@ -22,9 +22,14 @@ def with_one(network: nn.Module, x: torch.Tensor) -> torch.Tensor:
         return torch.cat([network[:2](x), torch.ones(len(x), 1)], 1).double()
 
 
+def spread(network: nn.Module, x: torch.Tensor, precision: float) -> float:
+    """The prior that means this precision of the weights."""
+    return float((with_one(network, x).square().sum(1).mean() / precision).sqrt())
+
+
 def test_values_have_the_deviation_of_bayesian_linear_regression():
     network, x, new = model(3), torch.randn(40, 2), 3 * torch.randn(7, 2)
-    wrapped = LastLayer(prior=0.5)(network, task="regression").fit(x.split(16))
+    wrapped = LastLayer(prior=spread(network, x, 0.5))(network, task="regression").fit(x.split(16))
     _, risk = wrapped(new, return_risk=True)
     phi, its = with_one(network, x), with_one(network, new)
     covariance = torch.linalg.inv(phi.T @ phi + 0.5 * torch.eye(6, dtype=torch.float64))
@@ -35,7 +40,7 @@ def test_values_have_the_deviation_of_bayesian_linear_regression():
 
 def test_a_logit_has_the_variance_of_the_exact_hessian():
     network, x, new = model(1), torch.randn(40, 2), 3 * torch.randn(7, 2)
-    wrapped = LastLayer(prior=0.5)(network, task="binary").fit(x.split(16))
+    wrapped = LastLayer(prior=spread(network, x, 0.5))(network, task="binary").fit(x.split(16))
     phi, its = with_one(network, x), with_one(network, new)
     weights = torch.cat([network[2].weight[0], network[2].bias]).detach().double()
     targets = torch.randint(0, 2, (40,)).double()  # any: the curvature is the same
@@ -51,7 +56,7 @@ def test_a_logit_has_the_variance_of_the_exact_hessian():
 
 def test_several_logits_have_the_kronecker_factored_posterior():
     network, x, new = model(3), torch.randn(40, 2), 3 * torch.randn(5, 2)
-    wrapped = LastLayer(prior=0.5, draws=40_000)(network).fit(x.split(16))
+    wrapped = LastLayer(prior=spread(network, x, 0.5), draws=40_000)(network).fit(x.split(16))
     phi, its = with_one(network, x), with_one(network, new)
     bends = curvature(network(x).detach().double(), "multiclass")
     precision = torch.kron(bends.mean(0), phi.T @ phi) + 0.5 * torch.eye(18, dtype=torch.float64)
@@ -113,6 +118,20 @@ def test_risk_is_higher_between_the_classes_and_far_away(classes):
     assert shares.clamp(0, 1).sub(0.5).abs().amax(1).mean() > 0.45  # where the model itself is sure
 
 
+def test_the_scale_of_large_features_does_not_matter():
+    told = []
+    for factor in (1e3, 1e5):
+        torch.manual_seed(0)
+        network, x, new = nn.Sequential(nn.Linear(2, 5), nn.ReLU(), nn.Linear(5, 1)), *torch.randn(2, 40, 2)
+        with torch.no_grad():
+            network[0].weight *= factor
+            network[0].bias *= factor
+            network[2].weight /= factor
+        _, risk = LastLayer()(network, task="binary").fit([x])(new, return_risk=True)
+        told.append(risk.raw["last_layer.logit_variance"])
+    torch.testing.assert_close(*told, rtol=0.02, atol=0)
+
+
 def test_only_fit_teaches_it_and_starts_anew():
     network, x = model(2), torch.randn(60, 2)
     wrapped = LastLayer()(network).train()
@@ -130,7 +149,7 @@ def test_only_fit_teaches_it_and_starts_anew():
 
 def test_mutual_information_has_its_bounds():
     network, x = model(4), torch.randn(30, 2)
-    _, risk = LastLayer(prior=1e-9)(network).fit([x])(1e4 * x, return_risk=True)
+    _, risk = LastLayer(prior=1e6)(network).fit([x])(1e4 * x, return_risk=True)
     assert (risk.epistemic >= 0).all()
     assert (risk.epistemic <= math.log(4) + 1e-6).all()
     assert (risk.raw["last_layer.predictive_entropy"] >= risk.epistemic - 1e-6).all()

@@ -26,7 +26,7 @@ from equipoise.seeds import child_seed
 
 __all__ = ["LastLayer", "curvature"]
 
-_SUMS = "gram", "bend", "count"
+_SUMS = "gram", "bend", "length", "count"
 _MADE = "axes", "mixing", "variances", "noise"
 
 
@@ -51,8 +51,10 @@ class LastLayer(Method):
     the model has been trained further.
 
     Args:
-        prior: τ, precision of the weights before any data; larger = surer everywhere. With 1 a confident classifier
-            stays sure far from its data; with 0.01 it does not.
+        prior: Standard deviation of a logit (or of a value, in units of the noise's) before any data, at features as
+            long as the training data's; smaller = surer everywhere. τ follows from it, so the scale of the features
+            does not matter. Far below 40 a confident classifier stays sure far from its data; far above it, nothing
+            that it has few doubtful samples of is known.
         draws: Draws of the logits, an even number.
         seed: Of the draws.
 
@@ -60,7 +62,8 @@ class LastLayer(Method):
         InputError: if an argument is out of range.
 
     Source: Daxberger et al., 2021, Laplace Redux, last-layer variant with a Kronecker-factored curvature. Differs from
-    it in: the prior is given, not tuned; the prediction stays the bare model's; risk is mutual information.
+    it in: the prior is given for logits and not tuned on the weights' evidence (which makes a confident classifier sure
+    everywhere); the prediction stays the bare model's; risk is mutual information.
     """
 
     label = "last_layer"
@@ -69,16 +72,17 @@ class LastLayer(Method):
 
     gram: Tensor
     bend: Tensor
+    length: Tensor
     count: Tensor
     axes: Tensor
     mixing: Tensor
     variances: Tensor
     noise: Tensor
 
-    def __init__(self, prior: float = 0.01, draws: int = 64, seed: int = 0) -> None:
+    def __init__(self, prior: float = 40.0, draws: int = 64, seed: int = 0) -> None:
         super().__init__()
         if not 0 < prior < math.inf:
-            raise InputError(f"prior must be larger than 0; got {prior}. Use 0.01.")
+            raise InputError(f"prior must be larger than 0; got {prior}. Use 40.")
         if draws < 2 or draws % 2:
             raise InputError(f"draws must be even and at least 2; got {draws}. Use 64.")
         self.prior, self.draws, self.drawn = prior, draws, child_seed(seed, "last_layer")
@@ -117,6 +121,7 @@ class LastLayer(Method):
                 bend = bends.sum(0)
         self.gram = self.gram + weighted.T @ features
         self.bend = self.bend + bend
+        self.length = self.length + features.square().sum()
         self.count = self.count + len(features)
 
     def finish(self) -> None:
@@ -125,8 +130,9 @@ class LastLayer(Method):
             return
         spread, self.axes = torch.linalg.eigh(self.gram)
         bent, self.mixing = torch.linalg.eigh(self.bend / self.count)
+        precision = self.length / self.count / self.prior**2
         # along axis d of the features and axis j of the logits
-        self.variances = 1 / (spread.clamp_min(0)[:, None] * bent.clamp_min(0) + self.prior)
+        self.variances = 1 / (spread.clamp_min(0)[:, None] * bent.clamp_min(0) + precision)
         generator = torch.Generator().manual_seed(self.drawn)
         half = torch.randn(self.draws // 2, 1, bent.shape[0], generator=generator).to(bent)
         self.noise = torch.cat([half, -half])
