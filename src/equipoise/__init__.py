@@ -14,9 +14,14 @@ from equipoise.rate import Rate
 __version__: str
 
 _SUBMODULES = ("data", "density", "fairness", "latent", "nn", "report", "resample", "risk", "run", "train")
-_LATE = {"Groups": "equipoise.groups", "debias": "equipoise.run", "fit": "equipoise.train"}
+_LATE = {
+    "Groups": "equipoise.groups",
+    "audit": "equipoise.run",
+    "debias": "equipoise.run",
+    "fit": "equipoise.train",
+}
 
-__all__ = ["EquipoiseError", "Groups", "Rate", "__version__", "debias", "fit", *_SUBMODULES]
+__all__ = ["EquipoiseError", "Groups", "Rate", "__version__", "audit", "debias", "fit", *_SUBMODULES]
 
 
 def __getattr__(name: str) -> Any:
