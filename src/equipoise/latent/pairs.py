@@ -1,0 +1,285 @@
+"""Images of latents beside images of their complements: a table to train on, in which the target keeps its score
+and the protected attribute is on both sides.
+
+Source: V. V. Ramaswamy, S. S. Y. Kim, O. Russakovsky, Fair Attribute Classification through Latent Space De-biasing,
+CVPR 2021.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+import pyarrow as pa
+import torch
+from jaxtyping import Float, Int
+from numpy import ndarray
+from numpy.typing import NDArray
+from torch import Tensor
+
+from equipoise.data import ImageTable
+from equipoise.data.cache import appearing, place
+from equipoise.data.table import digest_images
+from equipoise.errors import InputError
+from equipoise.latent.complement import all_sides, complement, complement_by_side, mirror, onto
+from equipoise.latent.frozen import parts
+from equipoise.latent.generator import Generator, check_generator, decoded
+from equipoise.latent.hyperplane import Hyperplane
+from equipoise.latent.kept_pairs import check_new, read_pairs, release, room, write
+from equipoise.latent.labelled import BLOCK, as_stored, blocks_of_latents
+from equipoise.latent.scores import AttributeClassifier, attribute_scores, check_decision
+from equipoise.seeds import child_seed
+
+__all__ = ["Variant", "pairs", "pairs_of"]
+
+Variant = Literal["complement", "onto", "mirror", "all_sides", "complement_by_side"]
+Target: TypeAlias = Hyperplane | tuple[Hyperplane, Hyperplane]
+Protected: TypeAlias = Hyperplane | Sequence[Hyperplane]
+
+_PATIENCE = 50  # latents drawn for each pair that is wanted, before the margin is called too wide
+
+
+def pairs(
+    generator: Generator,
+    target: Target,
+    protected: Protected,
+    count: int,
+    *,
+    scorer: AttributeClassifier,
+    variant: Variant = "complement",
+    threshold: float = 0.5,
+    margin: float = 0.0,
+    folder: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    batch_size: int = 256,
+) -> ImageTable:
+    """Sample latents, edit them, decode both; the label of both is what f_t says of the image of the first.
+
+    Only a batch of float images is in memory at a time. A longer run begins with the pairs of the shorter one.
+
+    Args:
+        generator: Images from latents.
+        target: The hyperplane that is kept; for "complement_by_side" two, fitted on side 0 and on side 1.
+        protected: The hyperplane to cross, or several.
+        count: Pairs.
+        scorer: f_t, the target's classifier, trained on real images.
+        variant: How a latent is edited: the functions of the same names. With "all_sides" a pair has 2^p images.
+        threshold: A score of f_t from which an image is a positive; see `equipoise.fairness.threshold_at_prevalence`.
+        margin: Keep a pair if the score of its first image is at least this far from the threshold: less noise in
+            the labels, less variety. Latents are drawn until there are `count` such pairs.
+        folder: A new folder to keep the table in, images memory-mapped; `read_pairs` opens it again. None keeps
+            all in memory.
+        seed: The one source of chance.
+        batch_size: Images at a time.
+
+    Returns:
+        A table with the rows of a pair one after another, and the attributes `generated` (True), `pair` (0, 1, …),
+        `side` ("original", or what was done) and `target_score` (f_t of the image itself: beside the label it
+        measures what the edit did to the target).
+
+    Raises:
+        InputError: if the generator fails its check; if hyperplanes do not fit its latents, or are nearly
+            parallel; if too few images are as far from the threshold as `margin` says; if the folder has files.
+        DataError: if the folder cannot be written.
+
+    Source: as this file, section 3. Differs from it in: images are stored without loss; the filter by `margin`.
+    """
+    if count < 1:
+        raise InputError(f"Expected at least one pair; got {count}. Ask for more.")
+
+    def candidates() -> Iterator[tuple[Tensor, None]]:
+        latents_seed = child_seed(seed, "pairs")
+        for block in range(max(2, -(-_PATIENCE * count // BLOCK))):
+            for part in parts(blocks_of_latents(generator, latents_seed, block), batch_size):
+                yield part, None
+
+    edit = _Edit(target, protected, variant)
+    decision = _Decision(threshold, margin)
+    return _table(generator, edit, count, candidates(), scorer, decision, folder, batch_size)
+
+
+def pairs_of(
+    latents: Float[Tensor, "n k"],
+    labels: Int[ndarray, " n"] | Sequence[int],
+    generator: Generator,
+    target: Target,
+    protected: Protected,
+    *,
+    scorer: AttributeClassifier,
+    variant: Variant = "complement",
+    folder: str | os.PathLike[str] | None = None,
+    batch_size: int = 256,
+) -> ImageTable:
+    """Pairs of given latents, such as those of real images (`invert`), with their own labels.
+
+    The first image of a pair is what the generator makes of the latent, not the real image.
+
+    Args:
+        latents: One a pair.
+        labels: 1 or 0, of each latent.
+        generator: As in `pairs`, like all that follows.
+        target: The hyperplane that is kept, or two.
+        protected: The hyperplane to cross, or several.
+        scorer: f_t; it scores, and does not label.
+        variant: How a latent is edited.
+        folder: Where the table is kept; None in memory.
+        batch_size: Images at a time.
+
+    Raises:
+        InputError: as `pairs`, or if labels are not 0 or 1, one a latent.
+        DataError: if the folder cannot be written.
+    """
+    given: NDArray[Any] = np.asarray(labels)
+    if given.shape != (len(latents),) or not len(latents) or not np.isin(given, (0, 1)).all():
+        raise InputError(
+            f"Expected {len(latents)} labels, 1 or 0, one a latent, and at least one; got shape {given.shape}. "
+            "Take both from the same table."
+        )
+    batches = parts(torch.arange(len(given)), batch_size)
+    candidates = ((latents[rows].detach().cpu(), given[rows.numpy()].astype(np.int64)) for rows in batches)
+    edit = _Edit(target, protected, variant)
+    return _table(generator, edit, len(given), candidates, scorer, _Decision(0.5, 0.0), folder, batch_size)
+
+
+@dataclass(frozen=True)
+class _Decision:
+    """Which images are positives, and which scores are too near to the threshold to say so."""
+
+    threshold: float
+    margin: float
+
+    def __post_init__(self) -> None:
+        check_decision(self.threshold, self.margin)
+
+
+@dataclass(frozen=True, eq=False)
+class _Edit:
+    """From latents to the other latents of their pairs."""
+
+    target: Target
+    protected: Protected
+    variant: Variant
+
+    def __post_init__(self) -> None:
+        if self.variant not in get_args(Variant):
+            raise InputError(
+                f"variant must be one of {', '.join(get_args(Variant))}; got {self.variant!r}. Choose one of these."
+            )
+        if self.variant == "complement_by_side":
+            if not (isinstance(self.protected, Hyperplane) and isinstance(self.target, tuple)):
+                raise InputError(
+                    "complement_by_side takes one protected hyperplane, and a target of two, fitted on side 0 and "
+                    "on side 1; got others. Give these, or choose variant='complement'."
+                )
+        elif not isinstance(self.target, Hyperplane):
+            raise InputError(
+                f"{self.variant} keeps one target hyperplane; got {type(self.target).__name__}. Two are for "
+                "complement_by_side."
+            )
+
+    @property
+    def sides(self) -> list[str]:
+        """What each image of a pair is called."""
+        if self.variant == "complement_by_side":
+            return ["original", "complement"]
+        if self.variant != "all_sides":
+            return ["original", self.variant]
+        crossings = product((False, True), repeat=len(self._planes))
+        crossed = (
+            ", ".join(plane.name for plane, cross in zip(self._planes, crossing, strict=True) if cross)
+            for crossing in crossings
+        )
+        return ["original", *(f"complement: {names}" for names in list(crossed)[1:])]
+
+    def __call__(self, latents: Tensor) -> list[Tensor]:
+        if isinstance(self.target, tuple):
+            return [complement_by_side(latents, self._planes[0], keep=self.target)]
+        if self.variant == "onto":
+            return [onto(latents, self.protected, keep=self.target)]
+        if self.variant == "mirror":
+            return [mirror(latents, self.protected)]
+        if self.variant == "all_sides":
+            return list(all_sides(latents, self._planes, keep=self.target)[1:])
+        return [complement(latents, self.protected, keep=self.target)]
+
+    @property
+    def _planes(self) -> list[Hyperplane]:
+        return [self.protected] if isinstance(self.protected, Hyperplane) else list(self.protected)
+
+
+def _table(
+    generator: Generator,
+    edit: _Edit,
+    count: int,
+    candidates: Iterable[tuple[Tensor, NDArray[np.int64] | None]],
+    scorer: AttributeClassifier,
+    decision: _Decision,
+    folder: str | os.PathLike[str] | None,
+    batch_size: int,
+) -> ImageTable:
+    """The first `count` candidates (latents, and their labels or None) that are sure enough, in pairs."""
+    channels, height, width = check_generator(generator)
+    if height != width or channels not in (1, 3):
+        raise InputError(
+            f"A table takes square images with 1 or 3 channels; the generator's are {channels}×{height}×{width}. "
+            "Give its adapter a size, or crop behind its network."
+        )
+    edit(torch.zeros(1, generator.latent))  # what does not fit is refused before anything is generated
+    sides = edit.sides
+    with contextlib.ExitStack() as stack:
+        building = None
+        if folder is not None:
+            check_new(Path(folder))
+            building = stack.enter_context(appearing(Path(folder).absolute().parent))
+        images = room(building, (count, len(sides), height, width, channels))
+        labels = np.empty((count, len(sides)), np.int64)
+        scores = np.empty((count, len(sides)))
+        digests = np.empty((count, len(sides)), np.uint64)
+        done = drawn = 0
+        for latents, given in candidates:
+            pictures = as_stored(decoded(generator, latents))
+            said = attribute_scores(scorer, pictures, batch_size=batch_size)
+            kept = np.flatnonzero(np.abs(said - decision.threshold) >= decision.margin)[: count - done]
+            drawn += len(latents)
+            if kept.size:
+                rows = slice(done, done + len(kept))
+                images[rows, 0], scores[rows, 0] = pictures[kept], said[kept]
+                labels[rows] = ((said >= decision.threshold) if given is None else given)[kept, None]
+                for side, codes in enumerate(edit(latents[torch.from_numpy(kept)]), start=1):
+                    pictures = as_stored(decoded(generator, codes))
+                    images[rows, side] = pictures
+                    scores[rows, side] = attribute_scores(scorer, pictures, batch_size=batch_size)
+                digests[rows] = digest_images(_flat(images[rows])).reshape(-1, len(sides))
+                release(images)
+                done += len(kept)
+            if done == count:
+                break
+        else:
+            raise InputError(
+                f"Expected {count} pairs whose score is at least {decision.margin:g} from "
+                f"{decision.threshold:g}; got {done} from {drawn} latents. Choose a smaller margin."
+            )
+        columns = pa.table(
+            {
+                "generated": [True] * digests.size,
+                "pair": np.repeat(np.arange(count), len(sides)),
+                "side": sides * count,
+                "target_score": scores.ravel(),
+            }
+        )
+        if building is None or folder is None:
+            places = np.arange(digests.size, dtype=np.int64)
+            return ImageTable((_flat(images),), places, labels.ravel(), columns, digests.ravel())
+        write(building, images, labels, digests, columns)
+        place(building, Path(folder).absolute())
+    return read_pairs(folder)
+
+
+def _flat(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return images.reshape(-1, *images.shape[2:])
