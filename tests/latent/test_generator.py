@@ -48,7 +48,7 @@ def test_a_generator_that_keeps_its_word_passes():
         (Plain(paint=lambda z: paint(z) * torch.nan), "nan…nan"),
         (Plain(paint=torch.nn.Linear(6, 3)), r"got this error from it: .*latent size"),
         (Plain(paint=lambda z: paint(z - z.mean(0))), "alone and among others"),
-        (Plain(paint=lambda z: paint(z + torch.rand_like(z))), "Switch noise off"),
+        (Plain(paint=lambda z: (paint(z) + torch.rand(len(z), 3, 8, 6)) / 2), "Switch noise off"),
     ],
 )
 def test_one_that_does_not_is_refused_in_words(generator, message):
