@@ -72,7 +72,7 @@ def test_predictions_within_something(form):
     bare = model(x)
     assert type(returned) is type(bare)
     assert not isinstance(returned, dict) or returned.keys() == bare.keys()
-    assert torch.equal(wrapped._prediction(returned), model.body(x))
+    assert torch.equal(wrapped.prediction_of(returned), model.body(x))
     for one, other in zip(risk[:3], fitted(model.body, None)(x, return_risk=True)[1][:3], strict=True):
         torch.testing.assert_close(one, other)
 

@@ -84,8 +84,13 @@ class _Kernel(nn.Module):
         if kernel < 3 or kernel % 2 == 0:
             raise InputError(f"A kernel must be odd, 3 or more; got {kernel}. Use 3 or 5, as the labs do.")
         self.weight = nn.Parameter(torch.empty(first, second, kernel, kernel))
-        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.bias = nn.Parameter(torch.empty(outputs))
+        self.reset_parameters(generator)
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Start anew, as PyTorch's own layers can."""
         nn.init.xavier_uniform_(self.weight, generator=generator)
+        nn.init.zeros_(self.bias)
 
     def extra_repr(self) -> str:
         first, second, kernel, _ = self.weight.shape

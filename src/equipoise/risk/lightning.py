@@ -20,7 +20,7 @@ import torch
 
 from equipoise.errors import InputError, MissingExtraError, NotFittedError
 from equipoise.risk.risk import KINDS
-from equipoise.risk.wrapped import Wrapped, _taken
+from equipoise.risk.wrapped import Wrapped, taken
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback, LightningModule, Trainer
@@ -85,10 +85,10 @@ class RiskCallback(Callback):
         """Score the batch."""
         if trainer.sanity_checking:
             return
-        inputs, _ = _taken(batch)
+        inputs, _ = taken(batch)
         wrapped = self._wrapped(pl_module)
         try:
-            with wrapped._evaluating(), torch.no_grad():
+            with wrapped.evaluating(), torch.no_grad():
                 _, risk = wrapped(inputs, return_risk=True)
         except NotFittedError:
             return

@@ -13,7 +13,7 @@ from torch import Tensor
 from equipoise.errors import InputError
 from equipoise.files import replacing
 from equipoise.risk.risk import KINDS
-from equipoise.risk.wrapped import Batches, Wrapped, _taken
+from equipoise.risk.wrapped import Batches, Wrapped, taken
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -84,9 +84,9 @@ def _scored(
     import pyarrow as pa
 
     home = next((tensor.device for tensor in wrapped.model.parameters()), None)
-    with wrapped._evaluating():
+    with wrapped.evaluating():
         for batch in batches:
-            inputs, _ = _taken(batch)
+            inputs, _ = taken(batch)
             with torch.no_grad():
                 returned, risk = wrapped(inputs if home is None else inputs.to(home), return_risk=True)
             columns: dict[str, Any] = {}
@@ -97,7 +97,7 @@ def _scored(
                         "Expected one id for each sample; got fewer. Give the ids of these samples."
                     )
                 columns["id"] = found
-            columns |= _predictions(wrapped._prediction(returned))
+            columns |= _predictions(wrapped.prediction_of(returned))
             ranked = wrapped.percentile(risk) if percentiles else None
             for kind in KINDS:
                 values = getattr(risk, kind)

@@ -28,6 +28,7 @@ __all__ = [
     "Wrapped",
     "prediction_of",
     "supervised_loss",
+    "taken",
 ]
 
 Task = Literal["regression", "binary", "multiclass"]
@@ -248,7 +249,7 @@ class Wrapped(nn.Module):
     def losses(self, images: Tensor, labels: Tensor, *, generator: torch.Generator | None = None) -> Losses:
         """Losses of a training batch, for `equipoise.fit`: the task's own loss and the methods' extra terms."""
         returned, extra = self(images, return_loss=True, targets=labels, generator=generator)
-        prediction = self._prediction(returned)
+        prediction = self.prediction_of(returned)
         task = self.task or ("binary" if prediction[0].numel() == 1 else "multiclass")
         supervised = supervised_loss(prediction, labels, task).mean()
         parts = {"classification": supervised.detach(), "risk": extra.detach()}
@@ -295,7 +296,7 @@ class Wrapped(nn.Module):
         passes = epochs if any(method.learns for method in self._methods()) else 0
         for number in range(passes + 1):
             for batch in batches:
-                inputs, targets = _taken(batch)
+                inputs, targets = taken(batch)
                 if not self.built:
                     self.build(inputs)
                 self.model.eval()
@@ -330,9 +331,9 @@ class Wrapped(nn.Module):
             NotFittedError: if a method has seen too little to tell a risk.
         """
         found: dict[str, list[Tensor]] = {}
-        with self._evaluating():
+        with self.evaluating():
             for batch in batches:
-                inputs, _ = _taken(batch)
+                inputs, _ = taken(batch)
                 if not self.built:
                     self.build(inputs)
                 _, seen = self._see((inputs,), {}, judged=True)
@@ -370,9 +371,9 @@ class Wrapped(nn.Module):
             return
         _check_inputs(inputs)
         # layers that are made in inference mode could never be trained
-        with self._evaluating(), torch.inference_mode(False), torch.no_grad():
+        with self.evaluating(), torch.inference_mode(False), torch.no_grad():
             if self.tap is None and any(method.uses_features for method in self._methods()):
-                self.tap = find_tap(self.model, lambda: self._prediction(self.model(*inputs, **kwargs)))
+                self.tap = find_tap(self.model, lambda: self.prediction_of(self.model(*inputs, **kwargs)))
             _, seen = self._see(inputs, kwargs)
             for method in self._methods():
                 method.build(seen)
@@ -419,7 +420,7 @@ class Wrapped(nn.Module):
             for method in self._methods() if judged else ():
                 stack.enter_context(method.watching(self.model))
             returned = self.model(*inputs, **kwargs)
-        prediction = self._prediction(returned)
+        prediction = self.prediction_of(returned)
         features = None
         if wanted is not None:
             if not found:
@@ -442,12 +443,13 @@ class Wrapped(nn.Module):
             inputs[0],
             features,
             prediction,
-            lambda model=self.model: self._prediction(model(*inputs, **kwargs)),
+            lambda model=self.model: self.prediction_of(model(*inputs, **kwargs)),
             self.task or ("multiclass" if prediction.ndim == 2 and prediction.shape[1] > 1 else None),
             self.model,
         )
 
-    def _prediction(self, returned: Any) -> Tensor:
+    def prediction_of(self, returned: Any) -> Tensor:
+        """The prediction in what the model returned."""
         return prediction_of(returned, self.output)
 
     def _risk(self, seen: Seen) -> Risk:
@@ -480,7 +482,7 @@ class Wrapped(nn.Module):
                 method.finish()
 
     @contextmanager
-    def _evaluating(self) -> Iterator[None]:
+    def evaluating(self) -> Iterator[None]:
         """Evaluation mode, and then every module's own mode again."""
         modes = {module: module.training for module in self.modules()}
         self.eval()
@@ -560,7 +562,12 @@ def _detached(seen: Seen) -> Seen:
     return seen._replace(features=features, prediction=seen.prediction.detach())
 
 
-def _taken(batch: Any) -> tuple[Tensor, Tensor | None]:
+def taken(batch: Any) -> tuple[Tensor, Tensor | None]:
+    """Inputs and, if there are some, targets of a batch.
+
+    Raises:
+        InputError: if it is neither a tensor nor a tuple that begins with one.
+    """
     if isinstance(batch, Tensor):
         return batch, None
     if isinstance(batch, Sequence) and len(batch) >= 2 and all(isinstance(p, Tensor) for p in batch[:2]):
