@@ -99,6 +99,9 @@ def test_what_stands_in_the_table(world):
     np.testing.assert_array_equal(table.labels[::2], table.labels[1::2])
     np.testing.assert_array_equal(table.labels[::2], scores[::2] >= 0.5)
     assert len(np.unique(table.digests)) > 90
+    more = pairs(generator, t, g, 50, scorer=left, seed=3, also={"right": right, "left": left}, batch_size=16)
+    np.testing.assert_array_equal(more.column("right_score"), attribute_scores(right, table))
+    assert more.column("left_score") == more.column("target_score") == table.column("target_score")
     strict = pairs(generator, t, g, 50, scorer=left, seed=3, threshold=0.9)
     np.testing.assert_array_equal(strict.labels[::2], scores[::2] >= 0.9)
 
@@ -229,6 +232,7 @@ def test_a_target_by_side(world):
         ({"count": 0}, "at least one pair"),
         ({"threshold": 1.0}, "threshold must be a probability"),
         ({"margin": 0.5}, "margin must be 0 or more"),
+        ({"also": {"target": right}}, "is that of the scorer"),
         ({"batch_size": 0}, "batch size of at least 1"),
         ({"target": Hyperplane(np.ones(5), 0.0)}, "same number of dimensions"),
         ({"target": Hyperplane(np.ones(5), 0.0), "protected": Hyperplane(np.arange(5.0), 0.0)}, "12"),

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -52,6 +52,7 @@ def pairs(
     count: int,
     *,
     scorer: AttributeClassifier,
+    also: Mapping[str, AttributeClassifier] | None = None,
     variant: Variant = "complement",
     threshold: float = 0.5,
     margin: float = 0.0,
@@ -69,6 +70,8 @@ def pairs(
         protected: The hyperplane to cross, or several.
         count: Pairs.
         scorer: f_t, the target's classifier, trained on real images.
+        also: Other classifiers whose scores of all images shall be columns, such as f_g: how many pairs really
+            changed sides?
         variant: How a latent is edited: the functions of the same names. With "all_sides" a pair has 2^p images.
         threshold: A score of f_t from which an image is a positive; see `equipoise.fairness.threshold_at_prevalence`.
         margin: Keep a pair if the score of its first image is at least this far from the threshold: less noise in
@@ -81,7 +84,7 @@ def pairs(
     Returns:
         A table with the rows of a pair one after another, and the attributes `generated` (True), `pair` (0, 1, …),
         `side` ("original", or what was done) and `target_score` (f_t of the image itself: beside the label it
-        measures what the edit did to the target).
+        measures what the edit did to the target), and a column `…_score` of each of `also`.
 
     Raises:
         InputError: if the generator fails its check; if hyperplanes do not fit its latents, or are nearly
@@ -101,7 +104,7 @@ def pairs(
 
     edit = _Edit(target, protected, variant)
     decision = _Decision(threshold, margin)
-    return _table(generator, edit, count, candidates(), scorer, decision, folder, batch_size)
+    return _table(generator, edit, count, candidates(), _scorers(scorer, also), decision, folder, batch_size)
 
 
 def pairs_of(
@@ -112,6 +115,7 @@ def pairs_of(
     protected: Protected,
     *,
     scorer: AttributeClassifier,
+    also: Mapping[str, AttributeClassifier] | None = None,
     variant: Variant = "complement",
     folder: str | os.PathLike[str] | None = None,
     batch_size: int = 256,
@@ -127,6 +131,7 @@ def pairs_of(
         target: The hyperplane that is kept, or two.
         protected: The hyperplane to cross, or several.
         scorer: f_t; it scores, and does not label.
+        also: Other classifiers whose scores shall be columns.
         variant: How a latent is edited.
         folder: Where the table is kept; None in memory.
         batch_size: Images at a time.
@@ -144,7 +149,8 @@ def pairs_of(
     batches = parts(torch.arange(len(given)), batch_size)
     candidates = ((latents[rows].detach().cpu(), given[rows.numpy()].astype(np.int64)) for rows in batches)
     edit = _Edit(target, protected, variant)
-    return _table(generator, edit, len(given), candidates, scorer, _Decision(0.5, 0.0), folder, batch_size)
+    scorers, decision = _scorers(scorer, also), _Decision(0.5, 0.0)
+    return _table(generator, edit, len(given), candidates, scorers, decision, folder, batch_size)
 
 
 @dataclass(frozen=True)
@@ -213,12 +219,21 @@ class _Edit:
         return [self.protected] if isinstance(self.protected, Hyperplane) else list(self.protected)
 
 
+def _scorers(
+    scorer: AttributeClassifier, also: Mapping[str, AttributeClassifier] | None
+) -> dict[str, AttributeClassifier]:
+    """By name, f_t first."""
+    if also and "target" in also:
+        raise InputError("The name 'target' is that of the scorer; got another one. Name it otherwise.")
+    return {"target": scorer} | dict(also or {})
+
+
 def _table(
     generator: Generator,
     edit: _Edit,
     count: int,
     candidates: Iterable[tuple[Tensor, NDArray[np.int64] | None]],
-    scorer: AttributeClassifier,
+    scorers: Mapping[str, AttributeClassifier],
     decision: _Decision,
     folder: str | os.PathLike[str] | None,
     batch_size: int,
@@ -239,22 +254,28 @@ def _table(
             building = stack.enter_context(appearing(Path(folder).absolute().parent))
         images = room(building, (count, len(sides), height, width, channels))
         labels = np.empty((count, len(sides)), np.int64)
-        scores = np.empty((count, len(sides)))
+        scores = {name: np.empty((count, len(sides))) for name in scorers}
         digests = np.empty((count, len(sides)), np.uint64)
         done = drawn = 0
         for latents, given in candidates:
             pictures = as_stored(decoded(generator, latents))
-            said = attribute_scores(scorer, pictures, batch_size=batch_size)
+            said = attribute_scores(scorers["target"], pictures, batch_size=batch_size)
             kept = np.flatnonzero(np.abs(said - decision.threshold) >= decision.margin)[: count - done]
             drawn += len(latents)
             if kept.size:
                 rows = slice(done, done + len(kept))
-                images[rows, 0], scores[rows, 0] = pictures[kept], said[kept]
                 labels[rows] = ((said >= decision.threshold) if given is None else given)[kept, None]
-                for side, codes in enumerate(edit(latents[torch.from_numpy(kept)]), start=1):
-                    pictures = as_stored(decoded(generator, codes))
-                    images[rows, side] = pictures
-                    scores[rows, side] = attribute_scores(scorer, pictures, batch_size=batch_size)
+                own = latents[torch.from_numpy(kept)]
+                views = chain([pictures[kept]], (as_stored(decoded(generator, z)) for z in edit(own)))
+                for side, view in enumerate(views):
+                    images[rows, side] = view
+                    known = {"target": said[kept]} if side == 0 else {}
+                    for name, scorer in scorers.items():
+                        scores[name][rows, side] = (
+                            known[name]
+                            if name in known
+                            else attribute_scores(scorer, view, batch_size=batch_size)
+                        )
                 digests[rows] = digest_images(_flat(images[rows])).reshape(-1, len(sides))
                 release(images)
                 done += len(kept)
@@ -270,8 +291,8 @@ def _table(
                 "generated": [True] * digests.size,
                 "pair": np.repeat(np.arange(count), len(sides)),
                 "side": sides * count,
-                "target_score": scores.ravel(),
             }
+            | {f"{name}_score": values.ravel() for name, values in scores.items()}
         )
         if building is None or folder is None:
             places = np.arange(digests.size, dtype=np.int64)
