@@ -42,7 +42,7 @@ class Scoring:
 
     reference: str | None = None
     """Training data, with labels, for the methods to learn from; else each half of the images scores the other."""
-    methods: Names = ("neighbours", "last_layer", "mve")
+    methods: Names = ("neighbours", "dropout", "mve")
     """neighbours, histogram, histogram_vae, vae, dropout, last_layer, ensemble, mve."""
     epochs: int | None = None
     """Passes of methods that learn; as many as make about 400 steps if not given."""

@@ -65,7 +65,7 @@ AUDIT_METHODS: dict[str, Callable[[int], Method]] = {
 }
 """Name → a method with its usual settings, from a seed."""
 
-DEFAULT = ("neighbours", "last_layer", "mve")  # benchmarks/results/risk.md says why
+DEFAULT = ("neighbours", "dropout", "mve")
 TITLES = {
     "neighbours": "far from its neighbours",
     "histogram": "rare features",
