@@ -75,6 +75,9 @@ def test_evaluate_compares_saved_models(models, test_flags, tmp_path, capsys):
     assert record.data.counts == {"test": {"positives": 48, "negatives": 48}}
     assert pq.read_table(out / "scores.parquet").num_rows == 96
     assert main(["evaluate", *folders, *test_flags, *flags]) == 0  # measured again, on what is there now
+    again = ["--config", str(out / "settings.toml"), "--quiet", f"--out={tmp_path / 'again'}"]
+    assert main(["evaluate", *again]) == 0
+    assert list(read(tmp_path / "again").models) == list(record.models)
 
 
 def test_two_models_of_one_method_have_two_names(models, test_flags, tmp_path):

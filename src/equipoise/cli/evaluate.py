@@ -17,7 +17,6 @@ __all__ = ["evaluate"]
 
 def evaluate(
     models: Annotated[tuple[Path, ...], Parameter(negative=(), consume_multiple=True)],
-    /,
     *,
     data: Data = Data(),
     evaluation: Evaluation = Evaluation(),
