@@ -28,6 +28,8 @@ def test_values_are_differences_of_evaluations(models, made):
         fairness.evaluate(models[name], made.labels, [made.race, made.gender]) for name in ("better", "plain")
     )
     assert difference.fpr.value == pytest.approx(first.fpr.value - second.fpr.value)
+    assert difference.auroc.value == pytest.approx(first.auroc.value - second.auroc.value)
+    assert difference.accuracy.value == pytest.approx(first.accuracy.value - second.accuracy.value)
     assert difference.tpr["at_0.5"].value == pytest.approx(first.tpr.value - second.tpr.value)
     assert difference.tpr["at_fpr"].value == pytest.approx(first.tpr_at_fpr.value - second.tpr_at_fpr.value)
     for attribute in first.groups:
@@ -125,6 +127,35 @@ def test_the_paired_interval_equals_a_naive_bootstrap(models, made):
         rate = found.differences["better"].tpr[point]
         low, high = np.percentile(naive[:, i], [2.5, 97.5])
         assert (rate.low, rate.high) == pytest.approx((low, high), abs=0.015)
+
+
+def test_areas_and_accuracies_have_the_intervals_of_a_naive_bootstrap(models, made):
+    found = compared(models, made).differences["better"]
+    rng, drawn = np.random.default_rng(0), []
+    sides = [np.flatnonzero(made.labels == side) for side in (0, 1)]
+    for _ in range(400):
+        rows = np.concatenate([rng.choice(side, len(side)) for side in sides])
+        labels = made.labels[rows]
+        both = []
+        for name in ("better", "plain"):
+            scores = models[name][rows]
+            above = scores[labels == 1][:, None] - scores[labels == 0]
+            both.append(((above > 0).mean() + (above == 0).mean() / 2, ((scores >= 0.5) == labels).mean()))
+        drawn.append(np.subtract(*both))
+    for i, rate in enumerate((found.auroc, found.accuracy)):
+        low, high = np.percentile(np.array(drawn)[:, i], [2.5, 97.5])
+        assert rate.low == pytest.approx(low, abs=0.25 * (high - low))
+        assert rate.high == pytest.approx(high, abs=0.25 * (high - low))
+
+
+def test_two_models_without_errors_are_not_equal_beyond_doubt():
+    labels = np.repeat([0, 1], 20)
+    scores = labels * 0.8 + 0.1
+    found = fairness.compare({"a": scores, "b": scores / 2 + 0.25}, labels, baseline="a").differences["b"]
+    for rate in (found.auroc, found.accuracy):
+        assert rate.value == 0
+        assert -0.2 < rate.low < -0.01
+        assert 0.01 < rate.high < 0.2
 
 
 def test_differences_cover():

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,7 +18,14 @@ from numpy.typing import ArrayLike, NDArray
 from equipoise.errors import InputError
 from equipoise.fairness.intervals import SPREADS, between, bias_corrected, resampled_pairs
 from equipoise.fairness.operating import AT_FPR, AT_THRESHOLD, Point, fixed, hits_by_group
-from equipoise.fairness.rates import NO_NEGATIVES, NO_POSITIVES, allowed_false_positives, threshold_at_fpr
+from equipoise.fairness.rates import (
+    NO_IMAGES,
+    NO_NEGATIVES,
+    NO_POSITIVES,
+    allowed_false_positives,
+    placements,
+    threshold_at_fpr,
+)
 from equipoise.fairness.scored import Scored, finite, fraction, generator, replicate_count
 from equipoise.groups import Groups
 from equipoise.rate import Rate
@@ -34,6 +42,8 @@ class Difference:
     Args:
         fpr: Difference of false-positive rates at the threshold: above 0 is more trigger-happy.
         tpr: point → difference of TPR over all positives; above 0 is better, as in `groups`, `worst_group`.
+        auroc: Difference of the areas under the ROC curve; above 0 ranks positives higher.
+        accuracy: Difference of the shares called right at the threshold.
         groups: attribute → group → point → difference of TPR.
         worst_group: attribute → point → difference of the lowest TPR (each model has its own worst group).
         gap: attribute → point → difference of the gaps; below 0 is more equal.
@@ -42,6 +52,8 @@ class Difference:
 
     fpr: Rate
     tpr: dict[str, Rate]
+    auroc: Rate
+    accuracy: Rate
     groups: dict[str, dict[str, dict[str, Rate]]]
     worst_group: dict[str, dict[str, Rate]]
     gap: dict[str, dict[str, Rate]]
@@ -141,6 +153,8 @@ def _difference(
     return Difference(
         fpr=alarms.rates(replicates, generator(seed, "fpr"), NO_NEGATIVES)[0],
         tpr=tables[0][0]["all"],
+        auroc=_area_difference(model, baseline),
+        accuracy=_accuracy_difference(model, baseline, threshold, replicates, generator(seed, "accuracy")),
         groups={name: table[0] for name, table in by_attribute.items()},
         worst_group={name: table[1]["worst"] for name, table in by_attribute.items()},
         gap={name: table[1]["gap"] for name, table in by_attribute.items()},
@@ -239,6 +253,50 @@ class _Pair:
         n, mine, theirs = self.counts()
         first, second = self.drawn(replicates, generator)
         return _differences(n, mine, theirs, first - second, reason)
+
+
+def _area_difference(model: Scored, baseline: Scored) -> Rate:
+    """Difference of two AUROCs on the same images.
+
+    Source: DeLong, DeLong, Clarke-Pearson 1988, equation 7. Differs from it in: where no image's place differs, the
+    doubt is half an image of each class, so that two models that separate the same few images fully are not equal
+    beyond doubt.
+    """
+    sizes = len(model.positives), len(model.negatives)
+    if not all(sizes):
+        return Rate.undefined(NO_NEGATIVES if sizes[0] else NO_POSITIVES)
+    above, below = (
+        placements(getattr(model, mine), getattr(model, others))
+        - placements(getattr(baseline, mine), getattr(baseline, others))
+        for mine, others in (("positives", "negatives"), ("negatives", "positives"))
+    )
+    parts = (above, below)
+    spread = sum(float(part.var(ddof=1)) / len(part) if len(part) > 1 else 1.0 for part in parts)
+    spread = spread or sum(0.25 / len(part) ** 2 for part in parts)
+    value, half = float(above.mean()), NormalDist().inv_cdf(0.975) * spread**0.5
+    return Rate(value, max(-1.0, value - half), min(1.0, value + half), sum(sizes))
+
+
+def _accuracy_difference(
+    model: Scored, baseline: Scored, threshold: float, replicates: int, generator: np.random.Generator
+) -> Rate:
+    """Difference of two accuracies on the same images, as many positives and negatives in each resample."""
+    n = len(model.labels)
+    if not n:
+        return Rate.undefined(NO_IMAGES)
+    point = fixed(threshold), fixed(threshold)
+    value, drawn = 0.0, np.zeros(replicates)
+    for sign, scores, others in (
+        (1, model.positives, baseline.positives),
+        (-1, model.negatives, baseline.negatives),  # a false alarm more is a right call less
+    ):
+        if len(scores):
+            seen = _Pair(scores, others, np.zeros(len(scores), np.int64), 1, point)
+            _, mine, theirs = seen.counts()
+            first, second = seen.drawn(replicates, generator)
+            value += sign * float(mine[0] - theirs[0]) / n
+            drawn += sign * (first - second)[:, 0] * len(scores) / n
+    return between(drawn, value, n)
 
 
 def _differences(

@@ -212,8 +212,8 @@ def area(positives: NDArray[np.floating[Any]], negatives: NDArray[np.floating[An
     n, m = len(positives), len(negatives)
     if not n or not m:
         return Rate.undefined(NO_POSITIVES if not n else NO_NEGATIVES, n)
-    above = _placements(positives, negatives)
-    below = _placements(negatives, positives)
+    above = placements(positives, negatives)
+    below = placements(negatives, positives)
     value = float(above.mean())
     variance = (above.var(ddof=1) / n if n > 1 else np.nan) + (below.var(ddof=1) / m if m > 1 else np.nan)
     if 0 < value < 1 and variance > 0:
@@ -222,7 +222,7 @@ def area(positives: NDArray[np.floating[Any]], negatives: NDArray[np.floating[An
     return Rate(value, min(low, value), max(high, value), n)
 
 
-def _placements(values: NDArray[np.floating[Any]], others: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+def placements(values: NDArray[np.floating[Any]], others: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """For each value the share of the others below it, ties ½."""
     ordered = np.sort(others)
     below = np.searchsorted(ordered, values, side="left") + np.searchsorted(ordered, values, side="right")

@@ -13,7 +13,6 @@ from equipoise import fairness
 from equipoise.data import ImageTable
 from equipoise.errors import UndefinedRateWarning
 from equipoise.fairness import Difference, Evaluation
-from equipoise.rate import Rate
 from equipoise.report.record import ComparisonRecord, GroupDifference, GroupRecord, ModelRecord, WorstGroup
 from equipoise.train import Fit
 
@@ -96,10 +95,7 @@ def measure(
     named = {name: (methods or {}).get(name, name) for name in found}
     return Measured(
         {name: _model(entry, named[name], name, (fits or {}).get(name)) for name, entry in found.items()},
-        {
-            name: _comparison(difference, found[name], found[baseline], baseline)
-            for name, difference in differences.items()
-        },
+        {name: _comparison(difference, baseline) for name, difference in differences.items()},
     )
 
 
@@ -139,16 +135,14 @@ def _model(found: Evaluation, method: str, name: str, fit: Fit | None) -> ModelR
     )
 
 
-def _comparison(
-    difference: Difference, model: Evaluation, other: Evaluation, baseline: str
-) -> ComparisonRecord:
+def _comparison(difference: Difference, baseline: str) -> ComparisonRecord:
     return ComparisonRecord(
         baseline=baseline,
         fpr=difference.fpr,
         tpr=difference.tpr[AT_THRESHOLD],
         tpr_at_fpr=difference.tpr[AT_FPR],
-        auroc=_change(model.auroc, other.auroc),
-        accuracy=_change(model.accuracy, other.accuracy),
+        auroc=difference.auroc,
+        accuracy=difference.accuracy,
         groups={
             attribute: {
                 group: GroupDifference(points[AT_THRESHOLD], points[AT_FPR])
@@ -160,10 +154,3 @@ def _comparison(
         worst_group=difference.worst_group,
         gap=difference.gap,
     )
-
-
-def _change(model: Rate, other: Rate) -> Rate:
-    """A difference without a paired interval."""
-    if not (model.defined and other.defined):
-        return Rate.undefined(model.reason or other.reason or "undefined", model.n)
-    return Rate(model.value - other.value, float("nan"), float("nan"), model.n)
