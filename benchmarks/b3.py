@@ -1,0 +1,873 @@
+"""B3: old or young, where the training pictures correlate it with gender.
+
+    python benchmarks/b3.py --data ../shared/data --seeds 3
+
+Young = ages 10–29, old = 40 and over, of FairFace. 8,000 training pictures: young women and old men are the rule, young
+men and old women are a share c of their half. 2,000 more of the same skew are held out for thresholds and choices.
+A seed decides the draw, the same for all methods, and the training. Test: all young and old of the test file. Age and
+gender are what annotators saw in a picture; gender serves to measure unequal error, and only methods marked † see
+it in training or in choosing. † chooses among its variants by the mean accuracy of the four cells on the held-out
+part; the others by that of four other cells: class × whether a classifier stopped early is right.
+
+All train the standard CNN (width 12) for equally many steps, with flips, shifts and light as in recipe "equipoise".
+What a method trains besides is in the column "extra steps". A finished run is a JSON line in the work folder, so an
+interrupted benchmark goes on; a run that fails is told, and tried again at the next start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import time
+from collections.abc import Callable
+from functools import cache, cached_property, partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from PIL import Image
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from equipoise.data import ImageTable
+from equipoise.fairness import attribute_metrics, threshold_at_prevalence
+from equipoise.groups import Groups
+from equipoise.latent import DBVAEGenerator, fit_hyperplanes, invert, mixed, pairs, pairs_of, scored_latents
+from equipoise.nn import DBVAE, StandardCNN, pixels
+from equipoise.seeds import child_seed
+from equipoise.train import recipe
+from equipoise.train.augmentation import augmented
+from equipoise.train.fit import precision_of
+from equipoise.train.loop import learning_rate
+
+YOUNG, OLD = ("10-19", "20-29"), ("40-49", "50-59", "60-69", "70+")
+TRAIN, HELD_OUT = 8000, 2000
+HOW = recipe("equipoise").plain
+HALF = precision_of("auto", "cpu") == "bf16-mixed"
+T_975 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
+
+
+class Part:
+    """Pictures with their target (1 = old), gender (1 = Female) and cell (2 · old + female)."""
+
+    def __init__(self, images: np.ndarray, old: np.ndarray, female: np.ndarray) -> None:
+        self.images, self.old, self.female = images, old, female
+        self.cells = 2 * old + female
+
+    def __len__(self) -> int:
+        return len(self.old)
+
+    def take(self, rows: np.ndarray) -> Part:
+        return Part(self.images[rows], self.old[rows], self.female[rows])
+
+    @property
+    def table(self) -> ImageTable:
+        return ImageTable.from_arrays(self.images, self.old)
+
+    @property
+    def groups(self) -> Groups:
+        return Groups.from_column(np.where(self.female, "female", "male").tolist(), attribute="gender")
+
+
+def labelled(file: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows that are young or old, whether old, whether female."""
+    found = pq.read_table(file, columns=["age", "gender"])
+    age, gender = (np.array(found.column(name).to_pylist()) for name in ("age", "gender"))
+    rows = np.flatnonzero(np.isin(age, YOUNG + OLD))
+    return rows, np.isin(age[rows], OLD).astype(np.int64), (gender[rows] == "Female").astype(np.int64)
+
+
+def part(file: Path, chosen: np.ndarray) -> Part:
+    """Pictures of chosen rows among the labelled ones."""
+    rows, old, female = labelled(file)
+    found = pq.read_table(file, columns=["image"]).column("image").take(pa.array(rows[chosen])).to_pylist()
+    images = np.stack([np.asarray(Image.open(io.BytesIO(entry["bytes"])).convert("RGB")) for entry in found])
+    return Part(images, old[chosen], female[chosen])
+
+
+def drawn(old: np.ndarray, female: np.ndarray, rare: float, seed: int, scale: float) -> list[np.ndarray]:
+    """Rows of the training and of the held-out part."""
+    rng = np.random.default_rng(child_seed(seed, "draw"))
+    parts: list[list[np.ndarray]] = [[], []]
+    for o in (0, 1):
+        for f in (0, 1):
+            order = rng.permutation(np.flatnonzero((old == o) & (female == f)))
+            share = rare if o == f else 1 - rare
+            first, second = (max(2, round(total * scale / 2 * share)) for total in (TRAIN, HELD_OUT))
+            parts[0].append(order[:first])
+            parts[1].append(order[first : first + second])
+    return [rng.permutation(np.concatenate(rows)) for rows in parts]
+
+
+# --- training ---
+
+RowLoss = Callable[[torch.Tensor, torch.Tensor, np.ndarray], torch.Tensor]
+
+
+def plain_loss(logits: torch.Tensor, targets: torch.Tensor, rows: np.ndarray) -> torch.Tensor:
+    """Binary cross-entropy."""
+    return binary_cross_entropy_with_logits(logits, targets)
+
+
+def batches(count: int, probabilities: np.ndarray | None, steps: int, rng: np.random.Generator):
+    """Rows of each step: all rows in turn, or drawn by probability."""
+    if probabilities is not None:
+        ends = np.cumsum(probabilities) / np.sum(probabilities)
+        for _ in range(steps):
+            yield np.searchsorted(ends, rng.random(HOW.batch_size), side="right").clip(max=count - 1)
+        return
+    order = rng.permutation(count)
+    for _ in range(steps):
+        if len(order) < HOW.batch_size:
+            order = np.concatenate([order, rng.permutation(count)])
+        yield order[: HOW.batch_size]
+        order = order[HOW.batch_size :]
+
+
+def optimised(model, steps: int, losses) -> None:
+    """The recipe's Adam and one-cycle rate over an iterable of functions that give a loss."""
+    model.train()
+    adam = torch.optim.Adam(model.parameters(), HOW.learning_rate, eps=1e-7, fused=True)
+    for step, loss in enumerate(losses):
+        for group in adam.param_groups:
+            group["lr"] = learning_rate(HOW, step, steps)
+        with torch.autocast("cpu", torch.bfloat16, enabled=HALF):
+            value = loss()
+        adam.zero_grad()
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), HOW.clip)
+        adam.step()
+    model.eval()
+
+
+def trained(
+    images: np.ndarray,
+    targets: np.ndarray,
+    seed: int,
+    steps: int,
+    *,
+    probabilities: np.ndarray | None = None,
+    row_loss: RowLoss = plain_loss,
+) -> StandardCNN:
+    """One classifier; the seed gives its weights, the order of rows and the augmentation."""
+    chance = torch.Generator().manual_seed(child_seed(seed, "augmentation"))
+    weights = torch.Generator().manual_seed(child_seed(seed, "weights"))
+    model = StandardCNN(1, width=12, norm_momentum=0.1, generator=weights).to(
+        memory_format=torch.channels_last
+    )
+    labels = torch.from_numpy(np.asarray(targets, np.float32))
+    rng = np.random.default_rng(child_seed(seed, "rows"))
+
+    def losses():
+        for rows in batches(len(targets), probabilities, steps, rng):
+            pictures = augmented(torch.from_numpy(images[rows]), HOW.augmentation, generator=chance)
+            yield lambda x=pictures, rows=rows: row_loss(model(x)[:, 0].float(), labels[rows], rows)
+
+    optimised(model, steps, losses())
+    return model
+
+
+@torch.no_grad()
+def logits_of(model: StandardCNN, images: np.ndarray, features: bool = False) -> np.ndarray:
+    """Logits, or hidden features, of pictures."""
+    found = []
+    for start in range(0, len(images), 500):
+        x = pixels(torch.from_numpy(images[start : start + 500]))
+        found.append(model.features(x) if features else model(x)[:, 0])
+    return torch.cat(found).numpy().astype(np.float64)
+
+
+def cell_weights(cells: np.ndarray) -> np.ndarray:
+    """One over the size of a row's cell, mean 1."""
+    names, place, sizes = np.unique(cells, return_inverse=True, return_counts=True)
+    return len(cells) / (len(names) * sizes[place])
+
+
+def mean_of_cells(logits: np.ndarray, old: np.ndarray, cells: np.ndarray, threshold: float = 0.0) -> float:
+    """Mean accuracy of cells; the criterion of choices."""
+    right = (logits >= threshold) == old
+    return float(np.mean([right[cells == cell].mean() for cell in np.unique(cells)]))
+
+
+class Scene:
+    """One draw and one training seed, and the networks that several methods share."""
+
+    def __init__(self, training: Part, held_out: Part, test: Part, seed: int, steps: int) -> None:
+        self.training, self.held_out, self.test = training, held_out, test
+        self.seed, self.steps = seed, steps
+
+    def train(self, **settings) -> StandardCNN:
+        return trained(self.training.images, self.training.old, self.seed, self.steps, **settings)
+
+    def scores(self, model: StandardCNN) -> dict[str, np.ndarray]:
+        return {
+            "held_out": logits_of(model, self.held_out.images),
+            "test": logits_of(model, self.test.images),
+        }
+
+    @property
+    def vae_steps(self) -> int:
+        return 3 * self.steps // 2
+
+    @cached_property
+    def plain(self) -> StandardCNN:
+        return self.train()
+
+    @cached_property
+    def early(self) -> StandardCNN:
+        """A classifier stopped early: mostly what is easy, here gender."""
+        return trained(
+            self.training.images, self.training.old, child_seed(self.seed, "early"), self.steps // 4
+        )
+
+    @cached_property
+    def balanced(self) -> StandardCNN:
+        return self.train(probabilities=cell_weights(self.training.cells))
+
+    def gender(self, balanced: bool) -> StandardCNN:
+        """f_g: from pictures to the annotated gender."""
+        return trained(
+            self.training.images,
+            self.training.female,
+            child_seed(self.seed, "gender"),
+            self.steps,
+            probabilities=cell_weights(self.training.cells) if balanced else None,
+        )
+
+    @cached_property
+    def vae(self) -> DBVAE:
+        """A VAE of all training pictures: each counts as a positive, which DBVAE decodes."""
+        weights = torch.Generator().manual_seed(child_seed(self.seed, "vae"))
+        noise = torch.Generator().manual_seed(child_seed(self.seed, "noise"))
+        model = DBVAE(
+            latent=64, width=12, decoder_output="linear", norm_momentum=0.1, kl_weight=1e-4, generator=weights
+        )
+        rng = np.random.default_rng(child_seed(self.seed, "vae rows"))
+        ones = torch.ones(HOW.batch_size, dtype=torch.long)
+        steps = self.vae_steps
+
+        def losses():
+            for rows in batches(len(self.training), None, steps, rng):
+                x = augmented(torch.from_numpy(self.training.images[rows]), ("flip",), generator=noise)
+                yield lambda x=x: model.losses(x, ones, generator=noise).total
+
+        optimised(model, steps, losses())
+        return model
+
+    @cached_property
+    def pseudo_cells(self) -> dict[str, np.ndarray]:
+        """Class × whether the early classifier is right, of the training and of the held-out part."""
+        return {
+            name: 2 * rows.old + ((logits_of(self.early, rows.images) >= 0) == rows.old)
+            for name, rows in (("training", self.training), ("held_out", self.held_out))
+        }
+
+
+# --- methods: scene → scores of the held-out and of the test part, and what else is to be told ---
+
+
+def plain(scene: Scene) -> tuple[dict, dict]:
+    return scene.scores(scene.plain), {}
+
+
+def uniform(scene: Scene) -> tuple[dict, dict]:
+    """Control of all that draw rows: drawn with replacement, all alike."""
+    return scene.scores(scene.train(probabilities=np.ones(len(scene.training)))), {}
+
+
+def weighted(scene: Scene) -> tuple[dict, dict]:
+    """Loss of each row over the share of its cell."""
+    weights = torch.from_numpy(cell_weights(scene.training.cells)).float()
+
+    def loss(logits, targets, rows):
+        return binary_cross_entropy_with_logits(logits, targets, weight=weights[rows])
+
+    return scene.scores(scene.train(row_loss=loss)), {}
+
+
+def balanced(scene: Scene) -> tuple[dict, dict]:
+    return scene.scores(scene.balanced), {}
+
+
+def robust(scene: Scene, cells: np.ndarray, rate: float = 0.01) -> StandardCNN:
+    """GroupDRO, online, with cells drawn equally often (Sagawa, Koh, Hashimoto, Liang 2020, algorithm 1)."""
+    names, place = np.unique(cells, return_inverse=True)
+    q = torch.full((len(names),), 1 / len(names))
+    ids = torch.from_numpy(place)
+
+    def loss(logits, targets, rows):
+        nonlocal q
+        each = binary_cross_entropy_with_logits(logits, targets, reduction="none")
+        here = torch.nn.functional.one_hot(ids[rows], len(names)).float()
+        means = (each[:, None] * here).sum(0) / here.sum(0).clamp(min=1)
+        q = q * torch.exp(rate * means.detach())
+        q = q / q.sum()
+        return (q * means).sum()
+
+    return scene.train(probabilities=cell_weights(cells), row_loss=loss)
+
+
+def group_dro(scene: Scene) -> tuple[dict, dict]:
+    return scene.scores(robust(scene, scene.training.cells)), {}
+
+
+def class_threshold(scene: Scene) -> tuple[dict, dict]:
+    """Plain, moved so that both classes are equally often right on the held-out part."""
+    scores = scene.scores(scene.plain)
+    old, values = scene.held_out.old, scores["held_out"]
+    tried = np.unique(values)
+    gaps = [abs((values[old == 1] >= t).mean() - (values[old == 0] < t).mean()) for t in tried]
+    moved = float(tried[int(np.argmin(gaps))])
+    return {name: s - moved for name, s in scores.items()}, {"logit": moved}
+
+
+def jtt(scene: Scene, times: int) -> tuple[dict, dict]:
+    """Just train twice: errors of the early classifier are drawn `times` as often (Liu et al. 2021)."""
+    wrong = scene.pseudo_cells["training"] % 2 == 0
+    rare = scene.training.old == scene.training.female
+    told = {"errors": float(wrong.mean()), "rare_among_errors": float(rare[wrong].mean())}
+    model = scene.train(probabilities=np.where(wrong, float(times), 1.0))
+    return scene.scores(model), told | {
+        "rare_found": float(wrong[rare].mean()),
+        "extra_steps": scene.steps // 4,
+    }
+
+
+def early_cells(scene: Scene) -> tuple[dict, dict]:
+    """Class × whether the early classifier is right, in place of class × gender: drawn equally often."""
+    model = scene.train(probabilities=cell_weights(scene.pseudo_cells["training"]))
+    return scene.scores(model), {"extra_steps": scene.steps // 4}
+
+
+def experts(scene: Scene, share: float) -> tuple[dict, dict]:
+    """Product of experts: trained on top of the early classifier's logits, used without (Clark et al. 2019)."""
+    bias = torch.from_numpy(logits_of(scene.early, scene.training.images)).float() * share
+
+    def loss(logits, targets, rows):
+        return binary_cross_entropy_with_logits(logits + bias[rows], targets)
+
+    return scene.scores(scene.train(row_loss=loss)), {"extra_steps": scene.steps // 4}
+
+
+def clusters(scene: Scene, of: str) -> tuple[np.ndarray, dict]:
+    """Clusters within each class, their number by silhouette on the held-out part."""
+    from sklearn.cluster import KMeans
+    from sklearn.decomposition import PCA
+    from sklearn.metrics import silhouette_score
+
+    def codes(rows: Part) -> np.ndarray:
+        if of == "latents":
+            return invert(scene.vae, rows.table).numpy().astype(np.float64)
+        return logits_of(scene.early, rows.images, features=True)
+
+    training, held_out = codes(scene.training), codes(scene.held_out)
+    cells, kept = np.zeros(len(scene.training), np.int64), []
+    for label in (0, 1):
+        mine, other = scene.training.old == label, scene.held_out.old == label
+        axes = PCA(8, random_state=0).fit(training[mine])
+        best = None
+        for k in (2, 3, 4, 6):
+            found = KMeans(k, n_init=3, random_state=scene.seed).fit(axes.transform(training[mine]))
+            places = axes.transform(held_out[other])
+            ids = found.predict(places)
+            value = silhouette_score(places, ids) if len(np.unique(ids)) > 1 else -1.0
+            if best is None or value > best[0]:
+                best = (value, k, found.labels_)
+        cells[mine] = 10 * label + best[2]
+        kept.append(best[1])
+    rare = scene.training.old == scene.training.female
+    shares = [float(rare[cells == cell].mean()) for cell in np.unique(cells)]
+    return cells, {"clusters": kept, "rare_in_clusters": shares}
+
+
+def george(scene: Scene, of: str) -> tuple[dict, dict]:
+    """GroupDRO on clusters within each class (Sohoni et al. 2020)."""
+    cells, told = clusters(scene, of)
+    extra = scene.vae_steps if of == "latents" else scene.steps // 4
+    return scene.scores(robust(scene, cells)), told | {"extra_steps": extra}
+
+
+def last_layer(features: np.ndarray, targets: np.ndarray, weights: np.ndarray, start, pull: float):
+    """Logistic regression from a start that pulls it back."""
+    x, y, w = (torch.from_numpy(np.asarray(a, np.float64)) for a in (features, targets, weights))
+    first = [p.detach().double().clone() for p in start]
+    now = [p.clone().requires_grad_() for p in first]
+    solver = torch.optim.LBFGS(now, max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure():
+        solver.zero_grad()
+        each = binary_cross_entropy_with_logits(x @ now[0][0] + now[1][0], y, reduction="none")
+        total = (w * each).sum() / w.sum()
+        total = total + pull * sum(((a - b) ** 2).sum() for a, b in zip(now, first, strict=True))
+        total.backward()
+        return total
+
+    solver.step(closure)
+    return [p.detach().numpy() for p in now]
+
+
+def afr(scene: Scene, sharpness: float) -> tuple[dict, dict]:
+    """Last layer retrained on a fifth set aside, by exp(−γ p of the right class) (Qiu et al. 2023)."""
+    rng = np.random.default_rng(child_seed(scene.seed, "afr"))
+    aside = rng.random(len(scene.training)) < 0.2
+    if "afr" not in scene.__dict__:
+        most = scene.training.take(~aside)
+        scene.__dict__["afr"] = trained(most.images, most.old, scene.seed, scene.steps)
+    model = scene.__dict__["afr"]
+    rest = scene.training.take(aside)
+    features = logits_of(model, rest.images, features=True)
+    right = 1 / (1 + np.exp(-np.where(rest.old, 1, -1) * logits_of(model, rest.images)))
+    weights = np.exp(-sharpness * right) * cell_weights(rest.old)
+    weight, bias = last_layer(
+        features, rest.old, weights, (model.output.weight, model.output.bias), pull=1e-2
+    )
+    scores = {
+        name: logits_of(model, rows.images, features=True) @ weight[0] + bias[0]
+        for name, rows in (("held_out", scene.held_out), ("test", scene.test))
+    }
+    return scores, {}
+
+
+def edited(scene: Scene, source: str) -> tuple[ImageTable, dict]:
+    """Pairs that did what they should: f_g changed sides and f_t did not; and how many did."""
+    if source in (kept := scene.__dict__.setdefault("pairs", {})):
+        return kept[source]
+    oracle = source == "balanced classifiers"
+    f_t = scene.balanced if oracle else scene.plain
+    f_g = scene.gender(balanced=oracle)
+    maker = DBVAEGenerator.from_images(scene.vae, scene.training.table)
+    attributes = {"old": f_t, "female": f_g}
+    seen = scored_latents(maker, attributes, 4096, seed=scene.seed).scores
+    shares = {"old": scene.training.old.mean(), "female": scene.training.female.mean()}
+    limits = {name: float(np.quantile(seen[name], 1 - shares[name])) for name in attributes}
+    planes = fit_hyperplanes(maker, attributes, fit=6000, validate=2000, threshold=limits, seed=scene.seed)
+    setting = {"scorer": f_t, "also": {"female": f_g}}
+    if source == "real":
+        codes = invert(scene.vae, scene.training.table)
+        made = pairs_of(codes, scene.training.old, maker, planes["old"], planes["female"], **setting)
+    else:
+        made = pairs(
+            maker,
+            planes["old"],
+            planes["female"],
+            max(64, len(scene.training)),
+            threshold=limits["old"],
+            seed=scene.seed,
+            **setting,
+        )
+    target, protected = (
+        (np.asarray(made.column(f"{name}_score")) >= limit).reshape(-1, 2)
+        for name, limit in (("target", limits["old"]), ("female", limits["female"]))
+    )
+    kept_target, changed = target[:, 0] == target[:, 1], protected[:, 0] != protected[:, 1]
+    good, labels = changed & kept_target, made.labels.reshape(-1, 2)[:, 0]
+    told = {
+        "auroc": {name: plane.auroc.value for name, plane in planes.items()},
+        "cosine": float(np.asarray(planes["old"].weight) @ np.asarray(planes["female"].weight)),
+        "f_g changed": float(changed.mean()),
+        "f_t kept": float(kept_target.mean()),
+        "kept": float(good.mean()),
+        "rare_among_kept": float((labels == protected[:, 1])[good].mean()) if good.any() else float("nan"),
+        "extra_steps": 2 * scene.steps + scene.vae_steps,
+    }
+    kept[source] = (made.take(np.repeat(good, 2)), told)
+    return kept[source]
+
+
+def with_pairs(scene: Scene, source: str, share: float, edit: bool = True) -> tuple[dict, dict]:
+    """Real pictures and pairs; without `edit`, the first pictures of the same pairs, twice."""
+    table, told = edited(scene, source)
+    most = len(table) / (len(table) + len(scene.training))
+    real = scene.training.table
+    both = mixed(real, table, min(share, most), seed=scene.seed)
+    images = both.batch(np.arange(len(both)))
+    if not edit:
+        images = np.concatenate([images[: len(real)], np.repeat(images[len(real) :: 2], 2, axis=0)])
+    model = trained(images, both.labels, scene.seed, scene.steps)
+    return scene.scores(model), told | {"share": 1 - len(real) / len(both)}
+
+
+METHODS = {  # name → sees gender?, variants to choose from on the held-out part
+    "plain": (False, {"": plain}),
+    "uniform sampling (control)": (False, {"": uniform}),
+    "weighted loss": (True, {"": weighted}),
+    "balanced sampling": (True, {"": balanced}),
+    "GroupDRO": (True, {"": group_dro}),
+    "threshold per class": (False, {"": class_threshold}),
+    "JTT": (False, {f"λ = {n}": partial(jtt, times=n) for n in (5, 20)}),
+    "early errors as cells": (False, {"": early_cells}),
+    "product of experts": (False, {f"{x:g} of the logits": partial(experts, share=x) for x in (0.5, 1.0)}),
+    "AFR": (False, {f"γ = {x}": partial(afr, sharpness=x) for x in (2, 5, 10)}),
+    "GEORGE, early features": (False, {"": partial(george, of="features")}),
+    "pairs": (True, {f"share {x}": partial(with_pairs, source="generated", share=x) for x in (0.25, 0.5)}),
+    "pairs, unedited (control)": (
+        True,
+        {"share 0.5": partial(with_pairs, source="generated", share=0.5, edit=False)},
+    ),
+    "pairs of real": (True, {f"share {x}": partial(with_pairs, source="real", share=x) for x in (0.25, 0.5)}),
+    "pairs, balanced classifiers": (
+        True,
+        {"share 0.5": partial(with_pairs, source="balanced classifiers", share=0.5)},
+    ),
+    "GEORGE, latents": (False, {"": partial(george, of="latents")}),
+}
+CONTROLS = ("plain", "uniform sampling (control)", "pairs, unedited (control)")
+NUMBERS = {  # attribute of AttributeMetrics → title, factor, digits
+    "worst_cell_accuracy": ("worst cell, %", 100, 1),
+    "average_accuracy": ("average accuracy, %", 100, 1),
+    "deo": ("DEO, %", 100, 1),
+    "ap": ("AP, %", 100, 1),
+    "ba": ("BA, %", 100, 1),
+    "kl": ("KL, nats", 1, 2),
+}
+
+
+# --- runs ---
+
+
+def lines_of(kept: Path) -> dict[tuple, dict]:
+    """Finished runs by method and variant; a last line that is cut off does not count."""
+    found = {}
+    if kept.exists():
+        for line in kept.read_text().splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue
+            if "error" not in entry:
+                found[entry["method"], entry["variant"]] = entry
+    return found
+
+
+def run_scene(options: argparse.Namespace, rare: float, seed: int, kept: Path) -> None:
+    """What is not finished of one draw and seed, each run a line."""
+    done = lines_of(kept)
+    wanted = [
+        (m, v, f)
+        for m, (_, variants) in METHODS.items()
+        for v, f in variants.items()
+        if m in options.methods and (m, v) not in done
+    ]
+    if not wanted:
+        return
+    files = {side: options.data / "fairface64" / f"{side}.parquet" for side in ("train", "test")}
+    _, old, female = labelled(files["train"])
+    training, held_out = (part(files["train"], c) for c in drawn(old, female, rare, seed, options.scale))
+    test = part(files["test"], np.arange(len(labelled(files["test"])[0])))
+    steps = round(options.epochs * len(training) / HOW.batch_size)
+    scene = Scene(training, held_out, test, seed, steps)
+
+    def keep(entry: dict) -> None:
+        with kept.open("a") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    if ("scene", "") not in done:
+        arrays = {"held_out": held_out, "test": test}
+        cells = {name: {"old": p.old.tolist(), "female": p.female.tolist()} for name, p in arrays.items()}
+        pseudo = scene.pseudo_cells["held_out"].tolist()
+        keep({"method": "scene", "variant": "", "steps": steps, "pseudo": pseudo} | cells)
+    for method, variant, function in wanted:
+        began = time.perf_counter()
+        try:
+            scores, told = function(scene)
+        except Exception as error:  # one run that fails must not lose the others
+            message = f"{type(error).__name__}: {error}"
+            print(f"c = {rare:.0%} seed {seed}: {method} {variant} failed: {message}", flush=True)
+            keep({"method": method, "variant": variant, "error": message})
+            continue
+        rounded = {name: np.round(values, 5).tolist() for name, values in scores.items()}
+        seconds = time.perf_counter() - began
+        keep({"method": method, "variant": variant, "seconds": seconds, "told": told, "scores": rounded})
+        cells = [((scores["test"] >= 0) == test.old)[test.cells == c].mean() for c in range(4)]
+        print(
+            f"c = {rare:.0%} seed {seed} {method} {variant}: {seconds:.0f} s, young men, young women, old men, "
+            f"old women {np.round(100 * np.array(cells), 1).tolist()} {told}",
+            flush=True,
+        )
+
+
+# --- results ---
+
+
+def over_seeds(values: list[float]) -> dict:
+    """Mean, 95 % t-interval over seeds, and all values."""
+    array = np.asarray(values, float)
+    mean = float(array.mean())
+    half = T_975[len(array)] * float(array.std(ddof=1)) / len(array) ** 0.5 if len(array) > 1 else None
+    return {
+        "mean": mean,
+        "low": None if half is None else mean - half,
+        "high": None if half is None else mean + half,
+        "values": array.tolist(),
+    }
+
+
+@cache
+def measured(values: tuple[float, ...], old: tuple[int, ...], female: tuple[int, ...], limit: float) -> dict:
+    """Metrics on the test part, each with its interval over pictures; scores are probabilities."""
+    groups = Groups.from_column(["female" if f else "male" for f in female], attribute="gender")
+    found = attribute_metrics(
+        1 / (1 + np.exp(-np.array(values))),
+        np.array(old),
+        groups,
+        threshold=1 / (1 + np.exp(-limit)),
+        signs={"female": -1, "male": 1},
+        bins=np.linspace(0, 1, 21),
+    )
+    rates = {name: getattr(found, name) for name in NUMBERS}
+    cells = {
+        f"{'old' if c.target else 'young'} {'women' if c.group == 'female' else 'men'}": c.accuracy.value
+        for c in found.cells
+    }
+    return {name: {"value": r.value, "low": r.low, "high": r.high} for name, r in rates.items()} | {
+        "cells": cells
+    }
+
+
+def chosen_run(scene: dict, entries: list[dict], oracle: bool) -> dict:
+    """The variant that is best on the held-out part."""
+    old = np.array(scene["held_out"]["old"])
+    cells = 2 * old + np.array(scene["held_out"]["female"]) if oracle else np.array(scene["pseudo"])
+    return max(entries, key=lambda e: mean_of_cells(np.array(e["scores"]["held_out"]), old, cells))
+
+
+def summary(runs: list[dict]) -> dict:
+    """Numbers of each method over the seeds in which it and plain finished."""
+    found = {}
+    for method, (oracle, variants) in METHODS.items():
+        seeds = [
+            run
+            for run in runs
+            if ("plain", "") in run and all((method, variant) in run for variant in variants)
+        ]
+        if not seeds:
+            continue
+        chosen = [chosen_run(run["scene", ""], [run[method, v] for v in variants], oracle) for run in seeds]
+        entry = {"oracle": oracle, "seeds": len(seeds), "variants": [e["variant"] for e in chosen]}
+        for at in ("at_half", "at_prevalence"):
+            mine, base = (
+                [told(run["scene", ""], e, at) for run, e in zip(seeds, entries, strict=True)]
+                for entries in (chosen, [run["plain", ""] for run in seeds])
+            )
+            entry[at] = {
+                name: over_seeds([m[name]["value"] for m in mine])
+                | {
+                    "against_plain": over_seeds(
+                        [m[name]["value"] - b[name]["value"] for m, b in zip(mine, base, strict=True)]
+                    ),
+                    "plain": float(np.mean([b[name]["value"] for b in base])),
+                    "over_pictures": [[m[name]["low"], m[name]["high"]] for m in mine],
+                }
+                for name in NUMBERS
+            }
+            entry[at]["cells"] = {
+                cell: over_seeds([m["cells"][cell] for m in mine]) for cell in mine[0]["cells"]
+            }
+        entry["worst_cell_of_variants"] = {
+            v: float(
+                np.mean(
+                    [
+                        told(r["scene", ""], r[method, v], "at_half")["worst_cell_accuracy"]["value"]
+                        for r in seeds
+                    ]
+                )
+            )
+            for v in variants
+        }
+        entry["told"] = [e["told"] for e in chosen]
+        entry["seconds"] = [e["seconds"] for e in chosen]
+        found[method] = entry
+    return found
+
+
+def told(scene: dict, entry: dict, at: str) -> dict:
+    """Metrics of a run."""
+    held_out = np.array(entry["scores"]["held_out"])
+    limit = 0.0 if at == "at_half" else threshold_at_prevalence(held_out, scene["held_out"]["old"])
+    test = scene["test"]
+    return measured(tuple(entry["scores"]["test"]), tuple(test["old"]), tuple(test["female"]), limit)
+
+
+def shown(numbers: dict, factor: float, digits: int) -> str:
+    """Mean and interval."""
+    text = f"{factor * numbers['mean']:.{digits}f}"
+    if numbers["low"] is None:
+        return text
+    return f"{text} [{factor * numbers['low']:.{digits}f}, {factor * numbers['high']:.{digits}f}]"
+
+
+def meets(entry: dict, at: str) -> tuple[bool, float]:
+    """Whether DEO is at most half of plain's with AP no more than 1 point lower; points gained in the worst cell."""
+    numbers = entry[at]
+    halved = numbers["deo"]["mean"] <= numbers["deo"]["plain"] / 2
+    kept = numbers["ap"]["against_plain"]["mean"] >= -0.01
+    return halved and kept, 100 * numbers["worst_cell_accuracy"]["against_plain"]["mean"]
+
+
+def named(method: str, oracle: bool) -> str:
+    return f"{method} †" if oracle else method
+
+
+def sentences(methods: dict, at: str, rare: float) -> list[str]:
+    """What the goals say to these numbers."""
+    tried = {m: e for m, e in methods.items() if m not in CONTROLS}
+    if not tried:
+        return []
+    verdicts = {m: meets(e, at) for m, e in tried.items()}
+    halved = [named(m, tried[m]["oracle"]) for m, (ok, _) in verdicts.items() if ok]
+    lines = [
+        "* DEO at most half of plain's, AP no more than 1 point lower: "
+        + (", ".join(halved) if halved else "no method")
+        + "."
+    ]
+    if rare <= 0.011:
+        far = [
+            f"{named(m, tried[m]['oracle'])} (+{gain:.1f})" for m, (_, gain) in verdicts.items() if gain >= 15
+        ]
+        lines.append(
+            "* Worst cell at least 15 points above plain: " + (", ".join(far) if far else "no method") + "."
+        )
+    for title, test in (
+        ("with gender in training (†)", lambda m: tried[m]["oracle"]),
+        ("with pairs (†)", lambda m: m.startswith("pairs")),
+        ("without gender", lambda m: not tried[m]["oracle"]),
+    ):
+        some = [m for m in tried if test(m)]
+        if not some:
+            continue
+        best = max(some, key=lambda m: verdicts[m][1])
+        numbers = tried[best][at]
+        lines.append(
+            f"* Most gained in the worst cell {title}: {best}, {verdicts[best][1]:+.1f} points"
+            + spread(numbers["worst_cell_accuracy"]["against_plain"])
+            + f", with DEO {100 * numbers['deo']['mean']:.1f} against plain's {100 * numbers['deo']['plain']:.1f} % "
+            f"and AP {100 * numbers['ap']['against_plain']['mean']:+.1f} points."
+        )
+    return lines
+
+
+def spread(numbers: dict) -> str:
+    return "" if numbers["low"] is None else f" [{100 * numbers['low']:.1f}, {100 * numbers['high']:.1f}]"
+
+
+def pair_sentences(methods: dict) -> list[str]:
+    """What the edits did, in the eyes of the classifiers."""
+    lines = []
+    for method, entry in methods.items():
+        known = [t for t in entry["told"] if "f_g changed" in t]
+        if not known or "unedited" in method:
+            continue
+
+        def mean(name: str, known: list = known) -> float:
+            return 100 * float(np.mean([t[name] for t in known]))
+
+        lines.append(
+            f"* {method}: f_g changed sides in {mean('f_g changed'):.0f} % of the pairs, f_t kept its side in "
+            f"{mean('f_t kept'):.0f} %, both in {mean('kept'):.0f} %; of the kept, "
+            f"{mean('rare_among_kept'):.0f} % of the complements are of a rare cell in the eyes of f_g. Cosine of "
+            f"the hyperplanes {mean('cosine') / 100:.2f}; generated in the training set {mean('share'):.0f} %."
+        )
+    return lines
+
+
+def markdown(results: dict) -> str:
+    """The results as a page."""
+    lines = ["# B3: old or young, correlated with gender", "", f"`{results['command']}`", ""]
+    lines += [
+        "Mean [95 % t-interval] over seeds; a seed is a draw of the training pictures and a training. Young 10–29, "
+        "old 40 and over; 8,000 training pictures, young men and old women a share c of their half; 2,000 more of the "
+        "same skew held out for thresholds and choices. Age and gender are what annotators saw in a picture; gender "
+        "serves to measure unequal error. † sees gender in training or in choosing. Every method takes "
+        f"{results['steps']} optimiser steps of the standard CNN, batch {HOW.batch_size} ({results['epochs']:g} "
+        "epochs); what it trains besides is in 'extra steps'. AP counts the four cells equally. DEO is the "
+        "difference of the shares of old women and old men missed; BA and KL as in the docs. "
+        "No number here proves fairness.",
+        "",
+    ]
+    for rare, methods in results["rare"].items():
+        if not methods:
+            continue
+        lines += [f"## c = {float(rare):.0%}", ""]
+        for at, title in (
+            ("at_half", "Threshold: probability 0.5"),
+            ("at_prevalence", "Threshold: prevalence on the held-out part"),
+        ):
+            titles = [t for t, _, _ in NUMBERS.values()]
+            lines += [f"### {title}", ""]
+            lines += ["| method | " + " | ".join(titles) + " | extra steps | seeds |"]
+            lines += ["|---" * (len(titles) + 3) + "|"]
+            for method, entry in methods.items():
+                cells = [shown(entry[at][name], f, d) for name, (_, f, d) in NUMBERS.items()]
+                extra = entry["told"][0].get("extra_steps", "–")
+                lines.append(
+                    f"| {named(method, entry['oracle'])} | "
+                    + " | ".join(cells)
+                    + f" | {extra} | {entry['seeds']} |"
+                )
+            lines += ["", *sentences(methods, at, float(rare)), ""]
+        lines += ["### Cells at probability 0.5, accuracy in %", ""]
+        cells = list(next(iter(methods.values()))["at_half"]["cells"])
+        lines += [
+            "| method | " + " | ".join(cells) + " | variant chosen, by seed | worst cell of each variant |"
+        ]
+        lines += ["|---" * (len(cells) + 3) + "|"]
+        for method, entry in methods.items():
+            values = [f"{100 * entry['at_half']['cells'][c]['mean']:.1f}" for c in cells]
+            several = len(METHODS[method][1]) > 1
+            each = "; ".join(f"{v}: {100 * x:.1f}" for v, x in entry["worst_cell_of_variants"].items())
+            lines.append(
+                f"| {named(method, entry['oracle'])} | "
+                + " | ".join(values)
+                + f" | {', '.join(entry['variants']) if several else '–'} | {each if several else '–'} |"
+            )
+        lines += ["", "### What the edits did", "", *pair_sentences(methods), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder with fairface64")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--rare", type=float, nargs="+", default=[0.01, 0.05], help="shares c")
+    parser.add_argument("--epochs", type=float, default=4.0)
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
+    parser.add_argument("--quick", action="store_true", help="a tenth of the pictures: shows that it runs")
+    parser.add_argument("--work", type=Path, default=Path("runs/b3"), help="finished runs")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/b3"), help="without ending")
+    options = parser.parse_args()
+    options.scale = 0.1 if options.quick else 1.0
+    options.work.mkdir(parents=True, exist_ok=True)
+
+    def kept(rare: float, seed: int) -> Path:
+        return options.work / f"c{rare:g}-seed{seed}-epochs{options.epochs:g}-scale{options.scale:g}.jsonl"
+
+    def write() -> None:
+        results = {
+            "command": f"python benchmarks/b3.py --data DATA --seeds {options.seeds} --epochs {options.epochs:g}"
+            + f" --rare {' '.join(f'{c:g}' for c in options.rare)}"
+            + (" --quick" if options.quick else ""),
+            "epochs": options.epochs,
+            "torch": torch.__version__,
+            "precision": "bf16-mixed" if HALF else "32-true",
+            "rare": {},
+        }
+        for rare in options.rare:
+            runs = [run for s in range(options.seeds) if (run := lines_of(kept(rare, s)))]
+            results["rare"][f"{rare:g}"] = summary(runs)
+            results["steps"] = runs[0]["scene", ""]["steps"] if runs else results.get("steps")
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n")
+        options.out.with_suffix(".md").write_text(markdown(results))
+
+    for seed in range(options.seeds):
+        for rare in options.rare:
+            run_scene(options, rare, seed, kept(rare, seed))
+            write()
+
+
+if __name__ == "__main__":
+    main()
