@@ -14,6 +14,7 @@ from equipoise.cli.report import report
 from equipoise.cli.score import score
 from equipoise.cli.settings import apply_config
 from equipoise.cli.train import train
+from equipoise.cli.train_generator import train_generator
 
 __all__ = ["app"]
 
@@ -39,5 +40,5 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
-for command in (debias, train, evaluate, score, audit, report, recipes, data):
+for command in (debias, train, train_generator, evaluate, score, audit, report, recipes, data):
     app.command(command)

@@ -1,0 +1,112 @@
+"""`equipoise train-generator`: images like those given, from chance."""
+
+# ruff: noqa: B008  (the flags' defaults are frozen)
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from equipoise.cli.settings import (
+    DATA,
+    ENGINE,
+    EVALUATION,
+    FOLDER,
+    TRAINING,
+    Continuing,
+    General,
+    Names,
+    Reading,
+)
+
+__all__ = ["train_generator"]
+
+
+@Parameter(name="*", group=TRAINING)
+@dataclass(frozen=True)
+class Generating:
+    """How the generator is trained."""
+
+    steps: int = 40_000
+    """Steps in all."""
+    batch_size: int = 32
+    """Real images a step, and as many generated."""
+    learning_rate: float = 5e-4
+    """Of generator and discriminator."""
+    latent: int = 128
+    """Size of a latent."""
+    width: int = 48
+    """Filters of the generator at half of the image's size."""
+    discriminator_width: int = 32
+    """Filters of the discriminator at half of the image's size."""
+    r1: float = 0.1
+    """Weight of the penalty on the discriminator's gradient at real images."""
+    r1_every: int = 16
+    """Steps from one such penalty to the next."""
+    average: float = 0.999
+    """Decay a step of the generator's moving average, which is what is kept."""
+    augment: Names = ("colour", "translation", "cutout")
+    """How real and generated images are changed before the discriminator sees them: colour, translation, cutout."""
+    look_every: int = 1000
+    """Steps between two sample grids, scores and checkpoints."""
+
+
+def train_generator(
+    data: Annotated[str, Parameter(group=DATA)],
+    *,
+    generating: Generating = Generating(),
+    seed: Annotated[int, Parameter(group=TRAINING)] = 0,
+    minutes: Annotated[float | None, Parameter(group=TRAINING)] = None,
+    score_with: Annotated[str | None, Parameter(group=EVALUATION, metavar="RUN")] = None,
+    reading: Reading = Reading(),
+    device: Annotated[str, Parameter(group=ENGINE)] = "auto",
+    precision: Annotated[str, Parameter(group=ENGINE)] = "auto",
+    out: Annotated[Path, Parameter(group=FOLDER)] = Path("runs/generator"),
+    continuing: Continuing = Continuing(),
+    general: General = General(),
+) -> int:
+    """Train a small generator of images like those given; pairs from it balance training data.
+
+    Args:
+        data: Images to learn from; with --positive-class or --label-column only the positives.
+        seed: Decides everything that is left to chance.
+        minutes: Stop training after so long; the same command goes on from there.
+        score_with: Folder of a trained model whose features tell how far generated images are from held-out real ones.
+        device: auto, cpu, cuda or mps.
+        precision: auto (bf16-mixed where the processor has it, else 32-true), 32-true, bf16-mixed or 16-mixed.
+        out: Folder for the generator, its sample grids and checkpoints.
+    """
+    from equipoise.cli.conversion import reading_of, teller
+    from equipoise.run.train_generator import train_generator as job
+    from equipoise.train.gan import GAN
+
+    trained = job(
+        data,
+        reading=reading_of(reading),
+        settings=GAN(**asdict(generating)),
+        score_with=score_with,
+        seed=seed,
+        minutes=minutes,
+        device=device,
+        precision=precision,
+        progress=not general.quiet,
+        out=out,
+        **asdict(continuing),
+        tell=teller(general),
+    )
+    speed = trained.steps / max(trained.seconds, 1e-9)
+    print(f"{trained.steps:,} steps in {trained.seconds:.0f} s ({speed:.1f} steps/s, looks included)")
+    if not trained.finished:
+        print(f"Stopped by --minutes; the same command goes on to {trained.settings.steps:,} steps.")
+    if trained.scores:
+        kernel, frechet = (trained.scores[name][-1] for name in ("kernel_distance", "frechet_distance"))
+        print(
+            f"Distance to held-out images {kernel:.4g} (kernel), {frechet:.4g} (Fréchet), by the features of "
+            f"{score_with}: not FID or KID, whose features are others."
+        )
+    print(f"Sample grids: {out / 'pictures'}")
+    print(f"Generator: {out / 'model.safetensors'}")
+    return 0
