@@ -202,6 +202,18 @@ def mean_of_cells(logits: np.ndarray, old: np.ndarray, cells: np.ndarray, thresh
     return float(np.mean([right[cells == cell].mean() for cell in np.unique(cells)]))
 
 
+def prior(labels: np.ndarray, given: np.ndarray) -> np.ndarray:
+    """Log odds of label 1 among the rows with the same given value."""
+    shares = np.array([labels[given == value].mean() for value in (0, 1)])
+    return np.log(shares / (1 - shares))[given]
+
+
+def on_top_of(bias: np.ndarray) -> RowLoss:
+    """Cross-entropy of logits that are added to what is known already."""
+    known = torch.from_numpy(bias).float()
+    return lambda logits, targets, rows: binary_cross_entropy_with_logits(logits + known[rows], targets)
+
+
 class Scene:
     """One draw and one training seed, and the networks that several methods share."""
 
@@ -237,18 +249,22 @@ class Scene:
     def balanced(self) -> StandardCNN:
         return self.train(probabilities=cell_weights(self.training.cells))
 
-    def gender(self, balanced: bool) -> StandardCNN:
-        """f_g: from pictures to the annotated gender."""
-        if balanced in (made := self.__dict__.setdefault("genders", {})):
-            return made[balanced]
-        made[balanced] = trained(
-            self.training.images,
-            self.training.female,
-            child_seed(self.seed, "gender"),
-            self.steps,
-            probabilities=cell_weights(self.training.cells) if balanced else None,
-        )
-        return made[balanced]
+    @cached_property
+    def corrected(self) -> StandardCNN:
+        return self.train(row_loss=on_top_of(prior(self.training.old, self.training.female)))
+
+    def gender(self, how: str) -> StandardCNN:
+        """f_g: from pictures to the annotated gender; plain, balanced or corrected."""
+        if how not in (made := self.__dict__.setdefault("genders", {})):
+            old, female = self.training.old, self.training.female
+            settings = {
+                "plain": {},
+                "balanced": {"probabilities": cell_weights(self.training.cells)},
+                "corrected": {"row_loss": on_top_of(prior(female, old))},
+            }
+            seed = child_seed(self.seed, "gender")
+            made[how] = trained(self.training.images, female, seed, self.steps, **settings[how])
+        return made[how]
 
     @cached_property
     def vae(self) -> DBVAE:
@@ -345,6 +361,11 @@ def group_dro(scene: Scene) -> tuple[dict, dict]:
     return scene.scores(robust(scene, scene.training.cells)), {}
 
 
+def corrected(scene: Scene) -> tuple[dict, dict]:
+    """Trained on top of the log odds of the class given gender, used without (Menon et al. 2021, by group)."""
+    return scene.scores(scene.corrected), {}
+
+
 def domain_independent(scene: Scene) -> tuple[dict, dict]:
     """A head for each gender, learning from its pictures alone; used together (Wang et al. 2020, section 4.4)."""
     gender = torch.from_numpy(scene.training.female)
@@ -395,14 +416,9 @@ def unseen_errors(scene: Scene) -> tuple[dict, dict]:
     return scene.scores(model), scene.among_errors(cells % 2 == 0) | {"extra_steps": scene.steps}
 
 
-def experts(scene: Scene) -> tuple[dict, dict]:
+def experts(scene: Scene, share: float) -> tuple[dict, dict]:
     """Product of experts: trained on top of out-of-fold logits, used without (Clark et al. 2019)."""
-    bias = torch.from_numpy(scene.unseen).float()
-
-    def loss(logits, targets, rows):
-        return binary_cross_entropy_with_logits(logits + bias[rows], targets)
-
-    return scene.scores(scene.train(row_loss=loss)), {"extra_steps": scene.steps}
+    return scene.scores(scene.train(row_loss=on_top_of(share * scene.unseen))), {"extra_steps": scene.steps}
 
 
 def blended(scene: Scene, cells: np.ndarray) -> StandardCNN:
@@ -513,9 +529,8 @@ def edited(scene: Scene, source: str) -> tuple[ImageTable, dict]:
     """Pairs that did what they should: f_g changed sides and f_t did not; and how many did."""
     if source in (kept := scene.__dict__.setdefault("pairs", {})):
         return kept[source]
-    oracle = source == "balanced classifiers"
-    f_t = scene.balanced if oracle else scene.plain
-    f_g = scene.gender(balanced=oracle)
+    how = source.split()[0] if "classifiers" in source else "plain"
+    f_t, f_g = getattr(scene, how), scene.gender(how)
     maker = DBVAEGenerator.from_images(scene.vae, scene.training.table)
     attributes = {"old": f_t, "female": f_g}
     seen = scored_latents(maker, attributes, 4096, seed=scene.seed).scores
@@ -556,7 +571,10 @@ def edited(scene: Scene, source: str) -> tuple[ImageTable, dict]:
 
 
 def with_pairs(scene: Scene, source: str, share: float, edit: bool = True) -> tuple[dict, dict]:
-    """Real pictures and pairs; without `edit`, the first pictures of the same pairs, twice."""
+    """Real pictures and pairs; without `edit`, the first pictures of the same pairs, twice.
+
+    Of corrected classifiers the real pictures are corrected too; pairs have nothing to correct.
+    """
     table, told = edited(scene, source)
     most = len(table) / (len(table) + len(scene.training))
     real = scene.training.table
@@ -564,7 +582,12 @@ def with_pairs(scene: Scene, source: str, share: float, edit: bool = True) -> tu
     images = both.batch(np.arange(len(both)))
     if not edit:
         images = np.concatenate([images[: len(real)], np.repeat(images[len(real) :: 2], 2, axis=0)])
-    model = trained(images, both.labels, scene.seed, scene.steps)
+    row_loss = plain_loss
+    if source.startswith("corrected"):
+        bias = np.zeros(len(both))
+        bias[: len(real)] = prior(scene.training.old, scene.training.female)
+        row_loss = on_top_of(bias)
+    model = trained(images, both.labels, scene.seed, scene.steps, row_loss=row_loss)
     return scene.scores(model), told | {"share": 1 - len(real) / len(both)}
 
 
@@ -574,6 +597,7 @@ METHODS = {  # name → sees gender?, variants to choose from on the held-out pa
     "weighted loss": (True, {"": weighted}),
     "balanced sampling": (True, {"": balanced}),
     "GroupDRO": (True, {"": group_dro}),
+    "logit correction": (True, {"": corrected}),
     "domain independent": (True, {"": domain_independent}),
     "threshold per gender, in use too": (True, {"": gender_threshold}),
     "LISA": (True, {"": lisa}),
@@ -581,7 +605,10 @@ METHODS = {  # name → sees gender?, variants to choose from on the held-out pa
     "JTT": (False, {f"λ = {n}": partial(jtt, times=n) for n in (5, 20)}),
     "unseen errors as cells": (False, {"": unseen_errors}),
     "LISA of unseen errors": (False, {"": unseen_lisa}),
-    "product of experts": (False, {"": experts}),
+    "product of experts": (
+        False,
+        {"": partial(experts, share=1.0), "half of the logits": partial(experts, share=0.5)},
+    ),
     "AFR": (False, {f"γ = {x}": partial(afr, sharpness=x) for x in (2, 5, 10)}),
     "GEORGE, early features": (False, {"": partial(george, of="features")}),
     "pairs": (True, {f"share {x}": partial(with_pairs, source="generated", share=x) for x in (0.25, 0.5)}),
@@ -593,6 +620,10 @@ METHODS = {  # name → sees gender?, variants to choose from on the held-out pa
     "pairs, balanced classifiers": (
         True,
         {"share 0.5": partial(with_pairs, source="balanced classifiers", share=0.5)},
+    ),
+    "pairs, corrected classifiers": (
+        True,
+        {"share 0.5": partial(with_pairs, source="corrected classifiers", share=0.5)},
     ),
     "GEORGE, latents": (False, {"": partial(george, of="latents")}),
 }
