@@ -395,6 +395,23 @@ def gender_threshold(scene: Scene) -> tuple[dict, dict]:
     return moved, {"logits": limits}
 
 
+def two_logits(scene: Scene) -> tuple[dict, dict]:
+    """Plain's logit less what f_g says: a logistic regression on both, fitted to the held-out cells equally.
+
+    Last-layer retraining (Kirichenko, Izmailov, Wilson 2023) on two features; gender itself is not needed in use.
+    """
+    f_g, scores = scene.gender("balanced"), scene.scores(scene.plain)
+    both = {
+        name: np.stack([scores[name], logits_of(f_g, rows.images)], 1)
+        for name, rows in (("held_out", scene.held_out), ("test", scene.test))
+    }
+    start = (torch.tensor([[1.0, 0.0]]), torch.tensor([0.0]))
+    weights = cell_weights(scene.held_out.cells)
+    weight, bias = last_layer(both["held_out"], scene.held_out.old, weights, start, pull=1e-3)
+    told = {"weights": weight[0].tolist(), "extra_steps": scene.steps}
+    return {name: values @ weight[0] + bias[0] for name, values in both.items()}, told
+
+
 def class_threshold(scene: Scene) -> tuple[dict, dict]:
     """Plain, moved so that both classes are equally often right on the held-out part."""
     scores = scene.scores(scene.plain)
@@ -600,6 +617,7 @@ METHODS = {  # name → sees gender?, variants to choose from on the held-out pa
     "logit correction": (True, {"": corrected}),
     "domain independent": (True, {"": domain_independent}),
     "threshold per gender, in use too": (True, {"": gender_threshold}),
+    "plain less gender's logit": (True, {"": two_logits}),
     "LISA": (True, {"": lisa}),
     "threshold per class": (False, {"": class_threshold}),
     "JTT": (False, {f"λ = {n}": partial(jtt, times=n) for n in (5, 20)}),
