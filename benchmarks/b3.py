@@ -882,13 +882,10 @@ def sentences(methods: dict, at: str, rare: float) -> list[str]:
         )
     control = methods.get("pairs, unedited (control)")
     if control and "pairs" in methods:
-        gains = [
-            100 * methods[m][at]["worst_cell_accuracy"]["against_plain"]["mean"]
-            for m in ("pairs", "pairs, unedited (control)")
-        ]
+        gains = [e[at]["worst_cell_accuracy"]["against_plain"]["mean"] for e in (methods["pairs"], control)]
         lines.append(
-            f"* Pairs as published gain {gains[0]:+.1f} points in the worst cell, the same generator's pictures without "
-            f"any edit {gains[1]:+.1f}."
+            f"* Pairs as published gain {100 * gains[0]:+.1f} points in the worst cell; the same generator's pictures, "
+            f"unedited, {100 * gains[1]:+.1f}."
         )
     return lines
 
