@@ -80,3 +80,12 @@ def test_a_model_of_another_size_cannot_score(pictures, classifier, tmp_path, ca
     other = command(pictures["positives"], tmp_path / "out", image_size=64, score_with=classifier)
     assert main(other) == 2
     assert "Expected a model for images of 64 pixels and 3 channels" in capsys.readouterr().err
+
+
+def test_the_flags_have_the_defaults_of_the_library():
+    from dataclasses import asdict
+
+    from equipoise.cli.train_generator import Generating
+    from equipoise.train.gan import GAN
+
+    assert asdict(Generating()) == asdict(GAN())

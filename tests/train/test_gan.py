@@ -141,7 +141,7 @@ def test_the_penalty_is_that_of_a_loop():
         ({"steps": 0}, "steps must be 1 or larger; got 0"),
         ({"batch_size": 1}, "batch_size must be 2 or larger; got 1"),
         ({"r1_every": 51}, "r1_every must be at most 50; got 51"),
-        ({"average": 1.0}, r"average in \[0, 1\); got 0.0005, 0.1 and 1.0"),
+        ({"average": 1.0}, r"average in \[0, 1\); got 0.001, 0.01 and 1.0"),
         ({"augment": ("flip",)}, "augment must be of colour, translation, cutout; got flip"),
     ],
 )
@@ -153,3 +153,10 @@ def test_settings_that_are_not_possible(arguments, message):
 def test_too_few_images(halves):
     with pytest.raises(InputError, match="A batch of 8 needs as many images; got 4"):
         train_gan(halves.take(np.arange(4)), SMALL, **STILL)
+
+
+def test_another_precision(halves):
+    with pytest.raises(
+        InputError, match="precision must be one of auto, 32-true, bf16-mixed; got '16-mixed'"
+    ):
+        train_gan(halves, SMALL, precision="16-mixed")

@@ -30,11 +30,11 @@ __all__ = ["train_generator"]
 class Generating:
     """How the generator is trained."""
 
-    steps: int = 40_000
+    steps: int = 30_000
     """Steps in all."""
     batch_size: int = 32
     """Real images a step, and as many generated."""
-    learning_rate: float = 5e-4
+    learning_rate: float = 1e-3
     """Of generator and discriminator."""
     latent: int = 128
     """Size of a latent."""
@@ -42,14 +42,14 @@ class Generating:
     """Filters of the generator at half of the image's size."""
     discriminator_width: int = 32
     """Filters of the discriminator at half of the image's size."""
-    r1: float = 0.1
+    r1: float = 0.01
     """Weight of the penalty on the discriminator's gradient at real images."""
     r1_every: int = 16
     """Steps from one such penalty to the next."""
     average: float = 0.999
     """Decay a step of the generator's moving average, which is what is kept."""
-    augment: Names = ("colour", "translation", "cutout")
-    """How real and generated images are changed before the discriminator sees them: colour, translation, cutout."""
+    augment: Names = ("colour", "translation")
+    """How real and generated images are changed before the discriminator sees them; colour and translation, if not given, or cutout."""
     look_every: int = 1000
     """Steps between two sample grids, scores and checkpoints."""
 
@@ -76,7 +76,7 @@ def train_generator(
         minutes: Stop training after so long; the same command goes on from there.
         score_with: Folder of a trained model whose features tell how far generated images are from held-out real ones.
         device: auto, cpu, cuda or mps.
-        precision: auto (bf16-mixed where the processor has it, else 32-true), 32-true, bf16-mixed or 16-mixed.
+        precision: auto (bf16-mixed where the processor has it, else 32-true), 32-true or bf16-mixed.
         out: Folder for the generator, its sample grids and checkpoints.
     """
     from equipoise.cli.conversion import reading_of, teller

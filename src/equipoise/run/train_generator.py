@@ -10,7 +10,6 @@ from typing import Any
 
 from equipoise.data import ImageTable, split, write_rejected
 from equipoise.errors import InputError
-from equipoise.nn.small_gan import checked_stages
 from equipoise.run.folder import Setting, open_folder
 from equipoise.run.keeping import naming_what_is_kept
 from equipoise.run.saved import load
@@ -18,7 +17,7 @@ from equipoise.run.sources import Reading, Source, describe, read_one, told
 from equipoise.seeds import child_seed
 from equipoise.train.device import device_of
 from equipoise.train.fit import precision_of
-from equipoise.train.gan import GAN, Features, TrainedGenerator, train_gan
+from equipoise.train.gan import GAN, Features, TrainedGenerator, check_start, train_gan
 from equipoise.train.saved_generator import save_generator
 
 __all__ = ["train_generator"]
@@ -58,7 +57,7 @@ def train_generator(
         seed: Decides everything that is left to chance.
         minutes: Stop training after so long; None does all steps.
         device: "auto", "cpu", "cuda", "mps".
-        precision: "auto", "32-true", "bf16-mixed", "16-mixed", "64-true".
+        precision: "auto", "32-true", "bf16-mixed".
         progress: Show bars when standard error is a terminal.
         out: The folder.
         resume: Continue what was interrupted.
@@ -73,11 +72,8 @@ def train_generator(
     how, reading = settings or GAN(), reading or Reading()
     say: Callable[[str], None] = tell or (lambda line: None)
     child_seed(seed)
-    if minutes is not None and not minutes > 0:
-        raise InputError(f"minutes must be above 0; got {minutes}. Leave it out to do all steps.")
     device = device_of(device).type if device == "auto" else str(device_of(device))
     precision = precision_of(precision, device)
-    checked_stages(image_size=reading.image_size, channels=reading.channels, width=how.width)
     recorded: dict[str, Setting] = {
         "command": "train-generator",
         "data": describe(data),
@@ -100,11 +96,7 @@ def train_generator(
             share = min(HELD_OUT_SHARE, HELD_OUT / max(1, len(table)))
             parts = split(table, fractions=(1 - share, share, 0.0), seed=seed)
             train, held_out = parts.train, parts.validation
-        if len(train) < how.batch_size:
-            raise InputError(
-                f"A batch of {how.batch_size} needs as many images; got {len(train)} to train on. "
-                "Add images or choose a smaller --batch-size."
-            )
+        check_start(how, train, minutes=minutes, precision=precision)
         folder.begin()
         write_rejected(table, folder.path / "rejected.csv")
         with naming_what_is_kept(folder):

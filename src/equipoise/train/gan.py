@@ -26,7 +26,7 @@ from equipoise.data import ImageTable, contact_sheet
 from equipoise.errors import InputError, TrainingError
 from equipoise.files import write_bytes
 from equipoise.nn import pixels
-from equipoise.nn.small_gan import SmallDiscriminator, SmallGenerator
+from equipoise.nn.small_gan import SmallDiscriminator, SmallGenerator, checked_stages
 from equipoise.seeds import child_seed
 from equipoise.train.checkpoint import (
     Checkpoint,
@@ -48,6 +48,7 @@ __all__ = ["GAN", "TrainedGenerator", "train_gan"]
 LOG_EVERY = 50  # steps
 SHOWN = 64  # images of a sample grid
 CALIBRATION = (8, 64)  # batches, and latents in each, that batch norm's statistics are taken from
+PRECISIONS = ("auto", "32-true", "bf16-mixed")
 Features = Callable[[Tensor], Tensor]
 
 
@@ -66,7 +67,8 @@ class GAN:
         r1_every: Steps from one penalty to the next, which then counts so many times.
         average: Decay a step of the generator's moving average, which is what is kept; at step t it is at most
             (1 + t) / (10 + t).
-        augment: Of `DIFF_AUGMENTATIONS`. Real images are mirrored in any case.
+        augment: Of `DIFF_AUGMENTATIONS`; "cutout" too is worth a try with a few thousand images or fewer. Real images are
+            mirrored in any case.
         look_every: Steps between two sample grids, scores and checkpoints.
 
     Raises:
@@ -76,13 +78,13 @@ class GAN:
     latent: int = 128
     width: int = 48
     discriminator_width: int = 32
-    steps: int = 40_000
+    steps: int = 30_000
     batch_size: int = 32
-    learning_rate: float = 5e-4
-    r1: float = 0.1
+    learning_rate: float = 1e-3
+    r1: float = 0.01
     r1_every: int = 16
     average: float = 0.999
-    augment: tuple[str, ...] = DIFF_AUGMENTATIONS
+    augment: tuple[str, ...] = ("colour", "translation")
     look_every: int = 1000
 
     def __post_init__(self) -> None:
@@ -96,7 +98,7 @@ class GAN:
         if not (0 < self.learning_rate < math.inf and 0 <= self.r1 < math.inf and 0 <= self.average < 1):
             raise InputError(
                 "learning_rate must be above 0, r1 0 or larger and average in [0, 1); got "
-                f"{self.learning_rate}, {self.r1} and {self.average}. Try 0.0005, 0.1 and 0.999."
+                f"{self.learning_rate}, {self.r1} and {self.average}. Try 0.001, 0.01 and 0.999."
             )
         unknown = [name for name in self.augment if name not in DIFF_AUGMENTATIONS]
         if unknown:
@@ -159,7 +161,8 @@ def train_gan(
         features: Features of float images in [0, 1], on the device that they come on; needed for scores.
         minutes: Stop after so long in this start, with a checkpoint; None does all steps.
         device: "auto" takes an accelerator where there is one.
-        precision: "auto" takes bf16-mixed where the processor multiplies it.
+        precision: "auto" (bf16-mixed where the processor multiplies it, else 32-true), "32-true" or "bf16-mixed". The
+            penalty, the moving average and the looks are in single precision in any case.
         folder: Where checkpoints, history.csv and scores.csv go; None keeps none.
         pictures: Where sample grids go; None draws none.
         resume: Continue from the newest checkpoint, if there is one.
@@ -171,12 +174,7 @@ def train_gan(
         TrainingError: if a loss or a weight is not finite.
     """
     how = settings or GAN()
-    if len(table) < how.batch_size:
-        raise InputError(
-            f"A batch of {how.batch_size} needs as many images; got {len(table)}. Add images or choose a smaller batch."
-        )
-    if minutes is not None and not minutes > 0:
-        raise InputError(f"minutes must be above 0; got {minutes}. Leave it out to do all steps.")
+    check_start(how, table, minutes=minutes, precision=precision)
     where = device_of(device)
     fabric = Fabric(accelerator=where.type, devices=1, precision=precision_of(precision, where.type))  # type: ignore[arg-type]
     run = _Run(fabric, table, how, seed, held_out, features, folder, pictures)
@@ -188,6 +186,26 @@ def train_gan(
     run.train(None if minutes is None else 60 * minutes, progress, tell or (lambda line: None))
     run.out.network.to("cpu").eval()
     return run.out
+
+
+def check_start(how: GAN, table: ImageTable, *, minutes: float | None, precision: str) -> None:
+    """Whether training can start.
+
+    Raises:
+        InputError: if there are fewer images than a batch has, or a number or a name is not possible.
+    """
+    checked_stages(image_size=table.image_size, channels=table.channels, width=how.width)
+    if len(table) < how.batch_size:
+        raise InputError(
+            f"A batch of {how.batch_size} needs as many images; got {len(table)} to train on. "
+            "Add images or choose a smaller batch size."
+        )
+    if minutes is not None and not minutes > 0:
+        raise InputError(f"minutes must be above 0; got {minutes}. Leave it out to do all steps.")
+    if precision not in PRECISIONS:
+        raise InputError(
+            f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}. auto takes the fastest here."
+        )
 
 
 class _Run:
