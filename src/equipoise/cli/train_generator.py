@@ -49,7 +49,8 @@ class Generating:
     average: float = 0.999
     """Decay a step of the generator's moving average, which is what is kept."""
     augment: Names = ("colour", "translation")
-    """How real and generated images are changed before the discriminator sees them; colour and translation, if not given, or cutout."""
+    """What is changed at random before the discriminator sees an image: colour, translation, cutout; the first two if
+    not given."""
     look_every: int = 1000
     """Steps between two sample grids, scores and checkpoints."""
 

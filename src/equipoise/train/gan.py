@@ -67,8 +67,8 @@ class GAN:
         r1_every: Steps from one penalty to the next, which then counts so many times.
         average: Decay a step of the generator's moving average, which is what is kept; at step t it is at most
             (1 + t) / (10 + t).
-        augment: Of `DIFF_AUGMENTATIONS`; "cutout" too is worth a try with a few thousand images or fewer. Real images are
-            mirrored in any case.
+        augment: Of `DIFF_AUGMENTATIONS`; for few images its authors take all three. Real images are mirrored in any
+            case.
         look_every: Steps between two sample grids, scores and checkpoints.
 
     Raises:
