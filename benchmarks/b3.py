@@ -892,9 +892,16 @@ def sentences(methods: dict, at: str, rare: float) -> list[str]:
     control = methods.get("pairs, unedited (control)")
     if control and "pairs" in methods:
         gains = [e[at]["worst_cell_accuracy"]["against_plain"]["mean"] for e in (methods["pairs"], control)]
+        share = [100 * float(np.mean([t["share"] for t in e["told"]])) for e in (methods["pairs"], control)]
         lines.append(
-            f"* Pairs as published gain {100 * gains[0]:+.1f} points in the worst cell; the same generator's pictures, "
-            f"unedited, {100 * gains[1]:+.1f}."
+            f"* Pairs as published gain {100 * gains[0]:+.1f} points in the worst cell with {share[0]:.0f} % generated; the "
+            f"same generator's pictures, unedited, {100 * gains[1]:+.1f} with {share[1]:.0f} %."
+        )
+    if uniform := methods.get(CONTROLS[1]):
+        moved = [abs(100 * v) for v in uniform[at]["worst_cell_accuracy"]["against_plain"]["values"]]
+        lines.append(
+            f"* How large chance is: rows drawn with replacement in place of in turn moved the worst cell by "
+            f"{', '.join(f'{v:.1f}' for v in moved)} points ({len(moved)} seed{'s' if len(moved) > 1 else ''})."
         )
     return lines
 
