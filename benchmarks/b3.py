@@ -894,8 +894,8 @@ def sentences(methods: dict, at: str, rare: float) -> list[str]:
         gains = [e[at]["worst_cell_accuracy"]["against_plain"]["mean"] for e in (methods["pairs"], control)]
         share = [100 * float(np.mean([t["share"] for t in e["told"]])) for e in (methods["pairs"], control)]
         lines.append(
-            f"* Pairs as published gain {100 * gains[0]:+.1f} points in the worst cell with {share[0]:.0f} % generated; the "
-            f"same generator's pictures, unedited, {100 * gains[1]:+.1f} with {share[1]:.0f} %."
+            f"* Pairs as published gain {100 * gains[0]:+.1f} points in the worst cell with {share[0]:.0f} % generated; "
+            f"the same generator's pictures, unedited, {100 * gains[1]:+.1f} with {share[1]:.0f} %."
         )
     if uniform := methods.get(CONTROLS[1]):
         moved = [abs(100 * v) for v in uniform[at]["worst_cell_accuracy"]["against_plain"]["values"]]
