@@ -11,7 +11,7 @@ from equipoise import errors
 from equipoise.cli import entry, main
 
 HEAVY = ("numpy", "torch", "pyarrow", "matplotlib", "jinja2", "PIL", "lightning_fabric")
-COMMANDS = ("debias", "train", "evaluate", "score", "audit", "report", "recipes", "data")
+COMMANDS = ("debias", "train", "evaluate", "score", "audit", "report", "recipes", "data", "train-generator")
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_version(capsys):
         (["debias", "--fpr", "much"], "--fpr"),
         (["debias", "stray"], "stray"),
         (["train", "--method", "debias"], "--method"),
-        (["evaluate"], "MODELS"),
+        (["evaluate"], "--models"),
     ],
 )
 def test_a_wrong_command_line(capsys, arguments, words):
