@@ -894,8 +894,8 @@ def sentences(methods: dict, at: str, rare: float) -> list[str]:
         gains = [e[at]["worst_cell_accuracy"]["against_plain"]["mean"] for e in (methods["pairs"], control)]
         share = [100 * float(np.mean([t["share"] for t in e["told"]])) for e in (methods["pairs"], control)]
         lines.append(
-            f"* Pairs as published gain {100 * gains[0]:+.1f} points in the worst cell with {share[0]:.0f} % generated; "
-            f"the same generator's pictures, unedited, {100 * gains[1]:+.1f} with {share[1]:.0f} %."
+            f"* Pairs as published gain {100 * gains[0]:+.1f} points in the worst cell with {share[0]:.0f} % "
+            f"generated; the same generator's pictures, unedited, {100 * gains[1]:+.1f} with {share[1]:.0f} %."
         )
     if uniform := methods.get(CONTROLS[1]):
         moved = [abs(100 * v) for v in uniform[at]["worst_cell_accuracy"]["against_plain"]["values"]]
@@ -1022,7 +1022,8 @@ def main() -> None:
             results["rare"][f"{rare:g}"] = summary(runs, chosen())
             results["steps"] = runs[0]["scene", ""]["steps"] if runs else results.get("steps")
         options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n")
+        rounded = json.loads(json.dumps(results), parse_float=lambda digits: round(float(digits), 5))
+        options.out.with_suffix(".json").write_text(json.dumps(rounded) + "\n")
         options.out.with_suffix(".md").write_text(markdown(results))
 
     for seed in range(options.seeds):
