@@ -950,7 +950,8 @@ def markdown(results: dict) -> str:
         "compared with plain on the seeds that they have in common; rows with fewer seeds were run for fewer, and two "
         f"seeds give hardly an interval. Training in {results['precision']}. "
         "LISA, logit correction, domain independent, threshold per gender, plain less gender's logit, all with "
-        "unseen errors, product of experts in this form and corrected classifiers were added after test numbers of c = 1 %, seed 0 had been seen. "
+        "unseen errors, product of experts in this form and corrected classifiers were added after test "
+        "numbers of c = 1 %, seed 0 had been seen. "
         "No number here proves fairness.",
         "",
     ]
