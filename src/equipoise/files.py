@@ -7,13 +7,13 @@ import errno
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from equipoise.errors import DataError
 
-__all__ = ["replacing", "write_bytes", "write_json", "write_text"]
+__all__ = ["replacing", "write_bytes", "write_json", "write_tensors", "write_text"]
 
 
 @contextlib.contextmanager
@@ -75,3 +75,19 @@ def write_text(path: str | os.PathLike[str], content: str) -> None:
 def write_json(path: str | os.PathLike[str], content: Any) -> None:
     """Write strict JSON atomically: a NaN in it is an error, not an invalid file."""
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_tensors(
+    path: str | os.PathLike[str], tensors: Mapping[str, Any], header: Mapping[str, str] | None = None
+) -> None:
+    """Write torch tensors as safetensors, atomically, from whatever device they lie on."""
+    from safetensors import SafetensorError  # late: what needs no tensors loads no torch
+    from safetensors.torch import save_file
+
+    kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with replacing(path) as temporary:
+        try:
+            save_file(kept, temporary, metadata=None if header is None else dict(header))
+        except SafetensorError as error:  # it hides which error of the system it was
+            code = errno.ENOSPC if "No space" in str(error) else errno.EIO
+            raise OSError(code, str(error)) from error

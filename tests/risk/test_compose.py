@@ -103,7 +103,11 @@ def test_the_extra_loss_is_the_sum():
 
 
 def test_errors_say_what_to_do():
-    for methods, match in (((), "none"), ((Histogram,), "type"), ((Histogram(), "dropout"), "str")):
+    for methods, match in (
+        ((), "none"),
+        ((Histogram,), "the class Histogram"),
+        ((Histogram(), "dropout"), "str"),
+    ):
         with pytest.raises(InputError, match=match):
             Compose(*methods)
     with pytest.raises(InputError, match="rule must be one of mean, max; got 'min'"):

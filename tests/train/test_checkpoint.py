@@ -5,7 +5,6 @@ import torch
 from safetensors.torch import save_file
 
 from equipoise.errors import DataError, InputError
-from equipoise.train import checkpoint as module
 from equipoise.train.checkpoint import (
     Checkpoint,
     flat_optimizer,
@@ -64,7 +63,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(module, "save_file", full)
+    monkeypatch.setattr("safetensors.torch.save_file", full)
     with pytest.raises(DataError, match="disk is full"):
         write_checkpoint(tmp_path, 1, some(1))
     assert [p.name for p in tmp_path.iterdir()] == ["epoch-0000.safetensors"]

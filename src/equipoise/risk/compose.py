@@ -29,7 +29,11 @@ class Compose:
     """
 
     def __init__(self, *methods: Method, rule: Rule = "mean") -> None:
-        wrong = [type(method).__name__ for method in methods if not isinstance(method, Method)]
+        wrong = [
+            f"the class {method.__name__}" if isinstance(method, type) else type(method).__name__
+            for method in methods
+            if not isinstance(method, Method)
+        ]
         if wrong or not methods:
             raise InputError(
                 f"Expected risk methods, such as Histogram(); got {', '.join(wrong) or 'none'}. Give at least one."

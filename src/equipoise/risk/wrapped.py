@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
@@ -83,7 +84,7 @@ class Seen(NamedTuple):
         return self.task
 
 
-class Method(nn.Module):
+class Method(nn.Module, ABC):
     """A way to tell risk. Calling it on a model wraps the model; the method itself is copied, never shared.
 
     A subclass sets the class variables and implements `risk`, and what it needs of `build`, `observe`, `loss` and
@@ -127,13 +128,13 @@ class Method(nn.Module):
     def finish(self) -> None:
         """Called when training or fitting pauses and scores may be asked for."""
 
+    @abstractmethod
     def risk(self, seen: Seen) -> Risk:
         """Risk of a batch. `raw` is keyed by the score's own name, without the method's.
 
         Raises:
             NotFittedError: if too little was seen to tell.
         """
-        raise NotImplementedError
 
 
 class Wrapped(nn.Module):

@@ -11,13 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from equipoise.data import ImageTable
 from equipoise.density import Histogram, active_units
 from equipoise.errors import DataError
-from equipoise.files import replacing
+from equipoise.files import write_tensors
 from equipoise.train.device import device_of
 from equipoise.train.rarity import latent_codes
 
@@ -93,16 +92,10 @@ def _codes(model: Any, table: ImageTable, rows: NDArray[np.int64], device: str) 
 
 def save_representation(found: Representation, folder: Path) -> None:
     """Write the density beside the model's weights."""
-    tensors = {
-        f"histogram.{name}": value.contiguous() for name, value in found.histogram.state_dict().items()
-    }
+    tensors = {f"histogram.{name}": value for name, value in found.histogram.state_dict().items()}
     tensors["active"] = found.active
     header = {"bins": str(found.histogram.bins), "smoothing": repr(found.histogram.smoothing)}
-    with replacing(folder / FILE) as temporary:
-        try:
-            save_file(tensors, temporary, metadata=header)
-        except SafetensorError as error:
-            raise OSError(28 if "No space" in str(error) else 5, str(error)) from error
+    write_tensors(folder / FILE, tensors, header)
 
 
 def load_representation(

@@ -13,11 +13,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from equipoise.errors import DataError, InputError
-from equipoise.files import replacing
+from equipoise.files import write_tensors
 
 __all__ = ["Checkpoint", "latest_checkpoint", "read_checkpoint", "remove_checkpoints", "write_checkpoint"]
 
@@ -57,12 +56,7 @@ def write_checkpoint(folder: Path, epoch: int, checkpoint: Checkpoint) -> Path:
         "state": json.dumps(checkpoint.state),
         "settings": json.dumps(checkpoint.settings, sort_keys=True),
     }
-    tensors = {name: value.detach().cpu().contiguous() for name, value in checkpoint.tensors.items()}
-    with replacing(path) as temporary:
-        try:
-            save_file(tensors, temporary, metadata=header)
-        except SafetensorError as error:
-            raise OSError(28 if "No space" in str(error) else 5, str(error)) from error
+    write_tensors(path, checkpoint.tensors, header)
     for old in _checkpoints(folder)[:-KEEP]:
         old.unlink(missing_ok=True)
     return path

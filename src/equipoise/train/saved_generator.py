@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from equipoise.errors import DataError
-from equipoise.files import replacing, write_json
+from equipoise.files import write_json, write_tensors
 from equipoise.latent import ModuleGenerator
 from equipoise.nn.small_gan import SmallGenerator
 from equipoise.train.gan import TrainedGenerator
@@ -29,12 +29,7 @@ def save_generator(trained: TrainedGenerator, folder: Path | str) -> None:
         DataError: if the folder cannot be written.
     """
     folder, network = Path(folder), trained.network
-    tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    with replacing(folder / "model.safetensors") as temporary:
-        try:
-            save_file(tensors, temporary)
-        except SafetensorError as error:
-            raise OSError(28 if "No space" in str(error) else 5, str(error)) from error
+    write_tensors(folder / "model.safetensors", network.state_dict())
     config = {
         "format": FORMAT,
         "image_size": network.image_size,

@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from equipoise.errors import DataError, InputError
-from equipoise.files import replacing, write_json
+from equipoise.files import write_json, write_tensors
 from equipoise.nn import Objective
 from equipoise.train.fit import METHODS, Fit, build
 from equipoise.train.given import prepared
@@ -44,12 +44,7 @@ def save_model(fitted: Fit, folder: Path | str, *, image_size: int, channels: in
         DataError: if the folder cannot be written.
     """
     folder = Path(folder)
-    tensors = {name: value.detach().cpu().contiguous() for name, value in fitted.model.state_dict().items()}
-    with replacing(folder / "model.safetensors") as temporary:
-        try:
-            save_file(tensors, temporary)
-        except SafetensorError as error:
-            raise OSError(28 if "No space" in str(error) else 5, str(error)) from error
+    write_tensors(folder / "model.safetensors", fitted.model.state_dict())
     config = {
         "format": FORMAT,
         "method": fitted.method,
