@@ -402,3 +402,14 @@ def test_two_processes_stay_in_step(tmp_path):
         assert torch.equal(one[name], other[name]), name
     start = copy.deepcopy(network().state_dict())
     assert not torch.equal(one["model.0.weight"], start["0.weight"])
+
+
+def test_a_method_that_runs_the_model_while_fitting_leaves_it_without_gradients():
+    class Asking(MVE):
+        def loss(self, seen, targets, generator):
+            return super().loss(seen, targets, generator) + seen.again().square().mean()
+
+    network = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    Asking()(network).fit([(torch.randn(8, 3), torch.arange(8) % 2)])
+    assert all(parameter.grad is None for parameter in network.parameters())
+    assert all(parameter.requires_grad for parameter in network.parameters())
