@@ -36,6 +36,8 @@ class Generating:
     """Real images a step, and as many generated."""
     learning_rate: float = 1e-3
     """Of generator and discriminator."""
+    decay: float = 0.5
+    """Share of the steps, the last ones, in which the learning rate falls to zero."""
     latent: int = 128
     """Size of a latent."""
     width: int = 48

@@ -62,7 +62,8 @@ class GAN:
         discriminator_width: Of the discriminator, see `SmallDiscriminator`.
         steps: Steps in all.
         batch_size: Real images a step, and as many generated.
-        learning_rate: Of both, constant; Adam with β = (0, 0.99).
+        learning_rate: Of both; Adam with β = (0, 0.99).
+        decay: Share of the steps, the last ones, in which the learning rate falls linearly to zero; 0 to 1.
         r1: γ of the R1 penalty γ/2·E|∇D|² on real images in [-1, 1].
         r1_every: Steps from one penalty to the next, which then counts so many times.
         average: Decay a step of the generator's moving average, which is what is kept; at step t it is at most
@@ -81,6 +82,7 @@ class GAN:
     steps: int = 30_000
     batch_size: int = 32
     learning_rate: float = 1e-3
+    decay: float = 0.5
     r1: float = 0.01
     r1_every: int = 16
     average: float = 0.999
@@ -100,11 +102,19 @@ class GAN:
                 "learning_rate must be above 0, r1 0 or larger and average in [0, 1); got "
                 f"{self.learning_rate}, {self.r1} and {self.average}. Try 0.001, 0.01 and 0.999."
             )
+        if not 0 <= self.decay <= 1:
+            raise InputError(f"decay must lie in [0, 1]; got {self.decay}. Try 0.5.")
         unknown = [name for name in self.augment if name not in DIFF_AUGMENTATIONS]
         if unknown:
             raise InputError(
                 f"augment must be of {', '.join(DIFF_AUGMENTATIONS)}; got {', '.join(unknown)}. Choose among these."
             )
+
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step, counted from 0."""
+        falling = self.decay * self.steps
+        return self.learning_rate * min(1.0, (self.steps - step) / falling if falling else 1.0)
 
 
 @dataclass(eq=False)
@@ -305,6 +315,9 @@ class _Run:
         self.discriminator.requires_grad_(True)
         of_real, of_drawn = self.judge(seen(real)), self.judge(seen(drawn.detach()))
         loss = functional.softplus(-of_real).mean() + functional.softplus(of_drawn).mean()
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = how.rate(step)
         log = {
             "discriminator": loss.detach(),
             "real": of_real.detach().mean(),

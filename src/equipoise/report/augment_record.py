@@ -1,0 +1,217 @@
+"""What `augment` leaves behind, and its JSON; docs/augment.md documents it, key for key."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from equipoise.errors import DataError, InputError
+from equipoise.files import write_json
+from equipoise.rate import Rate
+from equipoise.report.typed_json import decode, encode
+
+__all__ = [
+    "AUGMENT_SCHEMA_VERSION",
+    "AttributeChange",
+    "AttributeNumbers",
+    "AugmentRecord",
+    "AugmentedData",
+    "AugmentedModel",
+    "CellRecord",
+    "GeneratorRecord",
+    "PairsRecord",
+    "PlaneRecord",
+    "ProtectedRecord",
+    "read_augment",
+    "write_augment",
+]
+
+AUGMENT_SCHEMA_VERSION = 1
+FILE = "augment.json"
+
+
+@dataclass(frozen=True)
+class CellRecord:
+    """Test images with one target in one group."""
+
+    target: int  # 1 = has the target attribute
+    group: str
+    n: int
+    small: bool  # under 30 images
+    accuracy: Rate  # in a change: points of it, as a share
+
+
+@dataclass(frozen=True)
+class AttributeNumbers:
+    """One model and one attribute, on the test images; definitions in `equipoise.fairness.attribute_metrics`."""
+
+    ap: Rate  # the cells counting equally
+    deo: Rate  # |FNR(g) − FNR(h)|
+    ba: Rate  # bias amplification, above 0 exaggerates what training correlated
+    kl: Rate  # nats
+    average_accuracy: Rate
+    balanced_accuracy: Rate
+    worst_cell_accuracy: Rate
+    worst_cell: str | None  # in words
+    cells: list[CellRecord]
+    fnr: dict[str, Rate]  # group → share of its positives missed
+    histograms: dict[str, dict[str, list[int]]]  # "positives" | "negatives" → group → images a bin of the score
+
+
+@dataclass(frozen=True)
+class AttributeChange:
+    """A model minus the plain one on the same images, paired intervals."""
+
+    ap: Rate
+    deo: Rate
+    ba: Rate
+    kl: Rate
+    average_accuracy: Rate
+    balanced_accuracy: Rate
+    worst_cell_accuracy: Rate
+    cells: list[CellRecord]
+
+
+@dataclass(frozen=True)
+class AugmentedModel:
+    """One classifier of the target."""
+
+    title: str  # what people read
+    role: str  # "plain" | "augmented" | "control" | "comparison"
+    sees: str  # "" | "in training" | "in training and in use": when it needs the protected attribute
+    threshold: float  # a probability, chosen on the validation part
+    steps: int  # optimiser steps
+    seconds: float
+    numbers: dict[str, AttributeNumbers]  # by attribute
+    changes: dict[str, AttributeChange]  # by attribute; empty for the plain model
+
+
+@dataclass(frozen=True)
+class PlaneRecord:
+    """A hyperplane in the generator's latents, on latents that it was not fitted to."""
+
+    accuracy: Rate
+    auroc: Rate
+    share: float  # of generated images that the classifier puts on its positive side
+
+
+@dataclass(frozen=True)
+class PairsRecord:
+    """What the edits did, in the eyes of the classifiers."""
+
+    made: int
+    kept: int  # pairs in training
+    rule: str  # which were kept
+    variant: str  # "complement", "onto", …
+    target_kept: Rate  # share of the pairs made whose target's side stayed
+    changed: dict[str, Rate]  # attribute → share of the pairs made whose side changed
+    share: float  # generated among the images trained on
+    cosines: dict[str, float]  # attribute → cosine of its hyperplane with the target's
+    table: str  # folder of the pairs
+
+
+@dataclass(frozen=True)
+class GeneratorRecord:
+    """Where the generated images are from."""
+
+    source: str
+    latent: int
+    image_size: int
+    trained_here: bool
+    steps: int | None
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class ProtectedRecord:
+    """One attribute: the two sides, and how many images of each target."""
+
+    sides: list[str]  # the negative side of the hyperplane, then the positive one
+    found: str  # "annotated", or how it was discovered
+    agreement: dict[str, float]  # attribute → Cramér's V with it among training images, where it was discovered
+    classifier_accuracy: Rate  # of f_g on the validation part, all four cells counting equally; n = images
+
+
+@dataclass(frozen=True)
+class AugmentedData:
+    """What was trained and tested on."""
+
+    fingerprint: dict[str, str]  # "train" | "validation" | "test" → fingerprint
+    sources: dict[str, str]
+    cells: dict[str, dict[str, dict[str, list[int]]]]  # part → attribute → group → [negatives, positives]
+    rejected: int
+
+
+@dataclass(frozen=True)
+class AugmentRecord:
+    """All numbers of a run of `augment`, with intervals."""
+
+    command: str
+    settings: dict[str, Any]
+    seed: int
+    versions: dict[str, str]
+    target: str
+    protected: dict[str, ProtectedRecord]  # what the pairs differ in
+    measured: list[str]  # attributes that the numbers are about
+    data: AugmentedData
+    generator: GeneratorRecord
+    planes: dict[str, PlaneRecord]  # the target's first
+    pairs: PairsRecord
+    edges: list[float]  # of the histograms' bins
+    models: dict[str, AugmentedModel]  # "plain" first
+    notes: list[str]  # what was left out, and why
+    wall_s: float
+    peak_rss_bytes: int
+    pictures: dict[str, str] = field(default_factory=dict)  # "samples" | "edits" → PNG file in the folder
+    schema_version: int = AUGMENT_SCHEMA_VERSION
+
+
+def write_augment(record: AugmentRecord, folder: str | os.PathLike[str]) -> Path:
+    """Write folder/augment.json atomically, and give its path.
+
+    Raises:
+        InputError: if the record does not fit its own schema.
+        DataError: if the file cannot be written.
+    """
+    content: dict[str, Any] = encode(record)
+    content = {"schema_version": content.pop("schema_version"), **content}
+    _decoded(content)
+    target = Path(folder) / FILE
+    write_json(target, content)
+    return target
+
+
+def read_augment(folder: str | os.PathLike[str]) -> AugmentRecord:
+    """Read folder/augment.json.
+
+    Raises:
+        DataError: if there is none, it is not JSON, or not of this schema version.
+    """
+    target = Path(folder) / FILE
+    try:
+        content = json.loads(target.read_bytes())
+    except OSError as error:
+        raise DataError(
+            f"Expected a record of augment at {target}; got: {error.strerror or error}. Give the folder of a "
+            "finished run."
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"Expected JSON in {target}; got something else ({error}). Run it again.") from error
+    try:
+        return _decoded(content)
+    except InputError as error:
+        raise DataError(f"{target} cannot be used. {error}") from error
+
+
+def _decoded(content: Any) -> AugmentRecord:
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if version != AUGMENT_SCHEMA_VERSION or isinstance(version, bool):
+        raise InputError(
+            f"Expected a record of schema version {AUGMENT_SCHEMA_VERSION}; got version {version!r}. "
+            "Read it with the equipoise that wrote it, or run it again."
+        )
+    record: AugmentRecord = decode(AugmentRecord, content)
+    return record
