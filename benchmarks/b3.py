@@ -33,7 +33,7 @@ from PIL import Image
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from equipoise.data import ImageTable
-from equipoise.fairness import attribute_metrics, threshold_at_prevalence
+from equipoise.fairness import attribute_metrics, threshold_at_equal_error, threshold_at_prevalence
 from equipoise.groups import Groups
 from equipoise.latent import DBVAEGenerator, fit_hyperplanes, invert, mixed, pairs, pairs_of, scored_latents
 from equipoise.nn import DBVAE, StandardCNN, pixels
@@ -374,20 +374,13 @@ def domain_independent(scene: Scene) -> tuple[dict, dict]:
     return scene.scores(scene.train(row_loss=loss, heads=2)), {}
 
 
-def evened(values: np.ndarray, old: np.ndarray) -> float:
-    """The threshold at which both classes are equally often right."""
-    tried = np.unique(values)
-    gaps = [abs((values[old == 1] >= t).mean() - (values[old == 0] < t).mean()) for t in tried]
-    return float(tried[int(np.argmin(gaps))])
-
-
 def gender_threshold(scene: Scene) -> tuple[dict, dict]:
     """Plain, moved for each gender so that both classes are equally often right there: needs gender in use too."""
     scores, rows = scene.scores(scene.plain), {"held_out": scene.held_out, "test": scene.test}
     limits = []
     for gender in (0, 1):
         mine = scene.held_out.female == gender
-        limits.append(evened(scores["held_out"][mine], scene.held_out.old[mine]))
+        limits.append(threshold_at_equal_error(scores["held_out"][mine], scene.held_out.old[mine]))
     moved = {name: s - np.array(limits)[rows[name].female] for name, s in scores.items()}
     return moved, {"logits": limits}
 
@@ -412,7 +405,7 @@ def two_logits(scene: Scene) -> tuple[dict, dict]:
 def class_threshold(scene: Scene) -> tuple[dict, dict]:
     """Plain, moved so that both classes are equally often right on the held-out part."""
     scores = scene.scores(scene.plain)
-    moved = evened(scores["held_out"], scene.held_out.old)
+    moved = threshold_at_equal_error(scores["held_out"], scene.held_out.old)
     return {name: s - moved for name, s in scores.items()}, {"logit": moved}
 
 

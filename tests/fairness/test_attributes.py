@@ -17,6 +17,7 @@ from equipoise.fairness import (
     compare_attributes,
     score_divergence,
     score_divergence_own_ranges,
+    threshold_at_equal_error,
     threshold_at_prevalence,
     training_signs,
 )
@@ -331,6 +332,44 @@ def test_threshold_calls_as_many_as_there_are_when_scores_differ():
     assert (scores.astype(np.float32) >= threshold).sum() == targets.sum()
 
 
+def naive_equal_error(scores, targets):
+    """Each score tried in turn, lowest first; shares as whole numbers over a common denominator."""
+    best = None
+    for limit in sorted(set(scores.tolist())):
+        right = [int((scores[targets == 0] < limit).sum()), int((scores[targets == 1] >= limit).sum())]
+        gap = abs(right[1] * int((targets == 0).sum()) - right[0] * int((targets == 1).sum()))
+        if best is None or gap < best[0]:
+            best = gap, limit
+    return best[1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 40), st.integers(1, 40), st.integers(0, 3))
+def test_equal_error_is_where_a_loop_over_scores_finds_it(seed, positives, negatives, digits):
+    rng = np.random.default_rng(seed)
+    targets = rng.permutation(np.repeat([1, 0], [positives, negatives]))
+    scores = np.round(rng.normal(targets, 1.0), digits)
+    found = threshold_at_equal_error(scores, targets)
+    assert found == naive_equal_error(scores, targets)
+    order = rng.permutation(len(targets))
+    assert threshold_at_equal_error(4 * scores[order], targets[order] == 1) == 4 * found
+
+
+def test_equal_error_does_not_ask_how_many_positives_there_are():
+    scores, targets, _ = scene(counts=((900, 300), (500, 700)), digits=9)
+    limit = threshold_at_equal_error(scores, targets)
+    right = (scores >= limit) == targets
+    assert right[targets == 1].mean() == pytest.approx(right[targets == 0].mean(), abs=2e-3)
+    thrice = np.r_[np.arange(len(targets)), np.repeat(np.flatnonzero(targets == 1), 2)]
+    assert threshold_at_equal_error(scores[thrice], targets[thrice]) == limit
+
+
+def test_equal_error_of_ties_and_of_a_perfect_ranking():
+    assert threshold_at_equal_error([0.5, 0.5, 0.5], [1, 0, 1]) == 0.5
+    assert threshold_at_equal_error([2, 1, 1, 0], [1, 1, 0, 0]) == 1  # the gap is a half at 1 and at 2
+    assert threshold_at_equal_error([4, 3, 2, 1], [1, 1, 0, 0]) == 3
+
+
 def test_balanced_weights_level_the_cells():
     _, targets, groups = three()
     weights = balanced_weights(targets, groups)
@@ -488,6 +527,10 @@ def test_wrong_input_of_the_other_doors():
         balanced_weights(targets, groups)
     with pytest.raises(InputError, match="got 0 positives among 3 rows"):
         threshold_at_prevalence([0.1, 0.2, 0.3], [0, 0, 0])
+    with pytest.raises(InputError, match="got 3 positives among 3 rows"):
+        threshold_at_equal_error([0.1, 0.2, 0.3], [1, 1, 1])
+    with pytest.raises(InputError, match="finite; got nan at row 1"):
+        threshold_at_equal_error([0.1, np.nan], [1, 0])
     with pytest.raises(InputError, match="at least one score"):
         score_divergence([], [1.0])
     with pytest.raises(InputError, match="finite range"):

@@ -7,7 +7,13 @@ on another. The other doors give one number each. How intervals are made: `inter
 """
 
 from equipoise.fairness.attribute_comparison import AttributeDifference, compare_attributes
-from equipoise.fairness.attributes import AttributeMetrics, Cell, attribute_metrics, threshold_at_prevalence
+from equipoise.fairness.attributes import (
+    AttributeMetrics,
+    Cell,
+    attribute_metrics,
+    threshold_at_equal_error,
+    threshold_at_prevalence,
+)
 from equipoise.fairness.bars import Bar, bars
 from equipoise.fairness.cells import balanced_weights, training_signs
 from equipoise.fairness.compare import Comparison, Difference, compare
@@ -56,6 +62,7 @@ __all__ = [
     "score_divergence_own_ranges",
     "shares",
     "side_by_side",
+    "threshold_at_equal_error",
     "threshold_at_fpr",
     "threshold_at_prevalence",
     "threshold_only",

@@ -44,7 +44,13 @@ from equipoise.fairness.scored import finite, generator, replicate_count
 from equipoise.groups import Groups
 from equipoise.rate import Rate
 
-__all__ = ["AttributeMetrics", "Cell", "attribute_metrics", "threshold_at_prevalence"]
+__all__ = [
+    "AttributeMetrics",
+    "Cell",
+    "attribute_metrics",
+    "threshold_at_equal_error",
+    "threshold_at_prevalence",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -115,6 +121,43 @@ def threshold_at_prevalence(scores: ArrayLike, targets: ArrayLike) -> float:
         >>> threshold_at_prevalence([0.9, 0.7, 0.7, 0.7], [1, 0, 1, 0])
         0.9
     """
+    values, labels = _validation(scores, targets)
+    distinct, rows = np.unique(-values, return_counts=True)
+    return float(-distinct[np.argmin(np.abs(rows.cumsum() - labels.sum()))])
+
+
+def threshold_at_equal_error(scores: ArrayLike, targets: ArrayLike) -> float:
+    """The threshold at which positives and negatives are equally often right; choose it on validation.
+
+    The equal error rate's threshold. Unlike `threshold_at_prevalence` it does not depend on how many positives
+    there are, so that a class that is rare is not called wrong more often for it. It is a score that occurs. Tied
+    rows are called alike and counts are whole, so the two shares may miss each other: then it is where they are
+    nearest, at two equally near ones the lower threshold.
+
+    Args:
+        scores: Scores of the validation rows, any finite numbers.
+        targets: Their targets, 1 = positive, 0 = negative.
+
+    Raises:
+        InputError: if there are no positives or no negatives, a score is not finite, or lengths differ.
+
+    Example:
+        >>> threshold_at_equal_error([0.9, 0.6, 0.4, 0.7, 0.3, 0.2, 0.1, 0.05, 0.0], [1, 1, 1, 0, 0, 0, 0, 0, 0])
+        0.4
+        >>> threshold_at_equal_error([0.9, 0.6, 0.3, 0.7, 0.5, 0.1], [1, 1, 1, 0, 0, 0])
+        0.6
+    """
+    values, labels = _validation(scores, targets)
+    distinct, place = np.unique(values, return_inverse=True)
+    below = np.stack([np.bincount(place[labels == t], minlength=len(distinct)) for t in (False, True)])
+    right, missed = np.cumsum(below, axis=1) - below  # negatives and positives under each score
+    negatives, positives = int((~labels).sum()), int(labels.sum())
+    gaps = (positives - missed) * negatives - right * positives  # whole numbers, so that ties are exact
+    return float(distinct[np.argmin(np.abs(gaps))])
+
+
+def _validation(scores: ArrayLike, targets: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:
+    """Scores and targets to choose a threshold by, checked."""
     labels = Cells.checked(targets, Groups(np.zeros(np.size(targets), np.int64), ("all",))).targets
     values = score_vector(scores, len(labels))
     positives = int(labels.sum())
@@ -123,8 +166,7 @@ def threshold_at_prevalence(scores: ArrayLike, targets: ArrayLike) -> float:
             f"Choosing a threshold needs positives and negatives; got {positives} positives among "
             f"{len(labels)} rows. Choose it on a validation part that has both."
         )
-    distinct, rows = np.unique(-values, return_counts=True)
-    return float(-distinct[np.argmin(np.abs(rows.cumsum() - positives))])
+    return values, labels
 
 
 def attribute_metrics(
