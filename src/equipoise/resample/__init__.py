@@ -3,6 +3,7 @@ sample size → batches.
 """
 
 from equipoise.resample.alias import AliasTable
+from equipoise.resample.cells import cell_rows
 from equipoise.resample.risk import risk_weights
 from equipoise.resample.rules import capsa_rule, equipoise_rule, max_rule, product_rule
 from equipoise.resample.sampler import AdaptiveSampler
@@ -13,6 +14,7 @@ __all__ = [
     "AliasTable",
     "DegenerateWeightsError",
     "capsa_rule",
+    "cell_rows",
     "effective_sample_size",
     "equipoise_rule",
     "max_rule",

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import os
-import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +13,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from equipoise.errors import DataError, InputError, MissingExtraError
+from equipoise.errors import DataError, InputError
+from equipoise.run.named_object import is_named, named_object
 from equipoise.run.saved import load
 
 __all__ = ["ModelSource", "Normalised", "model_source"]
-
-CALLABLE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,29 +121,12 @@ def model_source(
 
 
 def _called(name: str) -> nn.Module:
-    if not CALLABLE.fullmatch(name):
+    if not is_named(name):
         raise InputError(
             f"Expected the folder of a run, or package.module:callable that gives an nn.Module; got {name!r}. "
             "Check the path, or write for example mypackage.models:network."
         )
-    module, _, attribute = name.partition(":")
-    here = os.getcwd()
-    added = here not in sys.path
-    if added:  # as `python -m` does, so that a file beside the user is found
-        sys.path.insert(0, here)
-    try:
-        found: Any = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f"Expected the module {module!r} of {name!r}; got: {error}. Install it, or start from its folder."
-        ) from error
-    finally:
-        if added:
-            sys.path.remove(here)
-    for part in attribute.split("."):
-        if not hasattr(found, part):
-            raise InputError(f"{module} has no {attribute!r}. Check what stands behind the colon.")
-        found = getattr(found, part)
+    found = named_object(name)
     made = found if isinstance(found, nn.Module) else found() if callable(found) else found
     if not isinstance(made, nn.Module):
         raise InputError(

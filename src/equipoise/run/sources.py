@@ -273,7 +273,9 @@ def _no_leak(train: ImageTable, test: ImageTable) -> None:
         )
 
 
-def check_attributes(table: ImageTable, attributes: Sequence[str], *, what: str = "test data") -> None:
+def check_attributes(
+    table: ImageTable, attributes: Sequence[str], *, what: str = "test data", flag: str = "--groups"
+) -> None:
     """Make sure that the table has the columns that were asked for.
 
     Raises:
@@ -285,7 +287,7 @@ def check_attributes(table: ImageTable, attributes: Sequence[str], *, what: str 
             near = difflib.get_close_matches(name, known, n=3, cutoff=0.0)
             columns = f"its columns are {', '.join(known)}" if known else "it has no columns"
             raise InputError(
-                f"Expected a column {name!r} for --groups in the {what}; {columns}."
+                f"Expected a column {name!r} for {flag} in the {what}; {columns}."
                 + (
                     f" Nearest: {', '.join(near)}."
                     if near

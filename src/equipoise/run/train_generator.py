@@ -6,11 +6,11 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from equipoise.data import ImageTable, split, write_rejected
 from equipoise.errors import InputError
 from equipoise.run.folder import Setting, open_folder
+from equipoise.run.hidden import hidden_layer
 from equipoise.run.keeping import naming_what_is_kept
 from equipoise.run.saved import load
 from equipoise.run.sources import Reading, Source, describe, read_one, told
@@ -127,6 +127,4 @@ def _features(folder: str | os.PathLike[str], table: ImageTable, device: str) ->
             f"Expected a model for images of {table.image_size} pixels and {table.channels} channels to score with; "
             f"got one for {saved.image_size} and {saved.channels}. Train one on images of that size."
         )
-    model: Any = saved.model.to(device).eval()
-    features: Features = (model.encoder if hasattr(model, "encoder") else model.network).features
-    return features
+    return hidden_layer(saved.model.to(device).eval())

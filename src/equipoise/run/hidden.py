@@ -1,0 +1,38 @@
+"""What a trained model makes of images before it decides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from numpy import ndarray
+
+from equipoise.data import ImageTable
+from equipoise.nn import pixels
+from equipoise.train.device import device_of
+from equipoise.train.gan import Features
+
+__all__ = ["hidden_features", "hidden_layer"]
+
+BATCH = 512
+
+
+def hidden_layer(model: Any) -> Features:
+    """The hidden layer of a trained model's standard CNN, as a function of images in [0, 1]."""
+    features: Features = (model.encoder if hasattr(model, "encoder") else model.network).features
+    return features
+
+
+def hidden_features(model: Any, table: ImageTable, *, device: str) -> Float32[ndarray, "n features"]:
+    """The same of all images of a table."""
+    where, home = device_of(device), next(model.parameters()).device
+    layer = hidden_layer(model.to(where).eval())
+    found = []
+    with torch.inference_mode():
+        for start in range(0, len(table), BATCH):
+            rows = np.arange(start, min(start + BATCH, len(table)))
+            found.append(layer(pixels(torch.from_numpy(table.batch(rows)).to(where))).float().cpu())
+    model.to(home)
+    return torch.cat(found).flatten(1).numpy()

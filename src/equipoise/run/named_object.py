@@ -1,0 +1,48 @@
+"""What `package.module:name` stands for."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import sys
+from typing import Any
+
+from equipoise.errors import InputError, MissingExtraError
+
+__all__ = ["is_named", "named_object"]
+
+NAMED = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+
+
+def is_named(text: str) -> bool:
+    """Whether a text has the form package.module:name."""
+    return NAMED.fullmatch(text) is not None
+
+
+def named_object(text: str) -> Any:
+    """Import a module, also one that lies in the working directory, and give what is called so in it.
+
+    Raises:
+        InputError: if the module has no such name.
+        MissingExtraError: if there is no such module.
+    """
+    module, _, attribute = text.partition(":")
+    here = os.getcwd()
+    added = here not in sys.path
+    if added:  # as `python -m` does, so that a file beside the user is found
+        sys.path.insert(0, here)
+    try:
+        found: Any = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"Expected the module {module!r} of {text!r}; got: {error}. Install it, or start from its folder."
+        ) from error
+    finally:
+        if added:
+            sys.path.remove(here)
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise InputError(f"{module} has no {attribute!r}. Check what stands behind the colon.")
+        found = getattr(found, part)
+    return found

@@ -1,0 +1,143 @@
+"""The protected attributes of a run of `augment`: annotated columns with two values, or sides that were discovered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.data import ImageTable
+from equipoise.errors import InputError
+from equipoise.groups import MISSING, Groups
+from equipoise.latent import discover
+from equipoise.run.engine import Engine
+from equipoise.run.hidden import hidden_features
+from equipoise.run.sources import check_attributes
+from equipoise.train import Recipe, fit, predict
+
+__all__ = ["DISCOVER", "Protected", "annotated", "discovered", "joint"]
+
+DISCOVER = "discover"
+Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Protected:
+    """One attribute with two sides.
+
+    Args:
+        name: What it is called.
+        sides: Names of side 0 and side 1.
+        found: "annotated", or how it was discovered.
+        ids: "train" | "validation" | "test" → side of each image, −1 where it is not known.
+        annotated: Whether somebody wrote it down; what was discovered needs no annotation to be used.
+    """
+
+    name: str
+    sides: tuple[str, str]
+    found: str
+    ids: Mapping[str, Ids]
+    annotated: bool = True
+
+    def groups(self, part: str) -> tuple[Groups, Ids]:
+        """The groups of the images of a part whose side is known, and the rows of these images."""
+        rows = np.flatnonzero(self.ids[part] >= 0)
+        return Groups(self.ids[part][rows], self.sides, self.name), rows
+
+
+def annotated(tables: Mapping[str, ImageTable], names: Sequence[str]) -> list[Protected]:
+    """Columns of the data.
+
+    Raises:
+        InputError: if a column is not there, or has not exactly two values.
+    """
+    found = []
+    for name in names:
+        for part, table in tables.items():
+            check_attributes(table, [name], what=f"{part} data", flag="--protected")
+        groups = tables["train"].groups(name)
+        sides = tuple(value for value in groups.names if value != MISSING)
+        if len(sides) != 2:
+            raise InputError(
+                f"A protected attribute must have two values in the training data; {name!r} has {len(sides)} "
+                f"({', '.join(sides[:8])}). Make a column of two, for example one value against all others; "
+                "--groups measures by columns with more."
+            )
+        ids = {}
+        for part, table in tables.items():
+            here = table.groups(name)
+            if unknown := set(here.names) - {*sides, MISSING}:
+                raise InputError(
+                    f"Expected the values {', '.join(sides)} of {name!r} in the {part} data, as in training; got "
+                    f"{', '.join(sorted(unknown)[:5])} too. Correct the column."
+                )
+            place = {MISSING: -1, sides[0]: 0, sides[1]: 1}
+            ids[part] = np.array([place[value] for value in here.names], np.int64)[here.ids]
+        found.append(Protected(name, (sides[0], sides[1]), "annotated", ids))
+    return found
+
+
+def discovered(
+    tables: Mapping[str, ImageTable],
+    recipe: Recipe,
+    *,
+    names: tuple[str, str],
+    seed: int,
+    engine: Engine,
+    say: Callable[[str], None],
+) -> Protected:
+    """Sides that no annotation told: in each class, the cluster that a classifier gets wrong goes with the other class.
+
+    The classifier is stopped after a quarter of the recipe's epochs: what it learns first is what it takes for the
+    target. Clusters are those of its features, their number and the wrong one are chosen on the validation part.
+
+    Args:
+        names: Names of the negative and of the positive class of the target.
+
+    Raises:
+        InputError: if there is no validation part, or its clusters are too small.
+    """
+    if not len(tables["validation"]):
+        raise InputError(
+            "Discovered groups are chosen on held-out images; got no validation part. Raise --validation-share."
+        )
+    how = replace(recipe.plain, epochs=max(1, recipe.plain.epochs // 4))
+    say(f"Looking for groups: a classifier of {how.epochs} epoch{'s' if how.epochs > 1 else ''}.")
+    early = fit(
+        tables["train"],
+        replace(recipe, plain=how),
+        method="plain",
+        seed=seed,
+        device=engine.device,
+        precision=engine.precision,
+        progress=engine.progress,
+    ).model
+    features = {part: hidden_features(early, t, device=engine.device) for part, t in tables.items()}
+    held_out = tables["validation"]
+    found = discover(
+        features["train"],
+        tables["train"].labels,
+        held_out=(features["validation"], held_out.labels, predict(early, held_out, device=engine.device)),
+        seed=seed,
+    )
+    ids = {part: np.asarray(found.sides(features[part], t.labels), np.int64) for part, t in tables.items()}
+    counts = ", ".join(f"{count} of class {label}" for label, count in found.clusters.items())
+    return Protected(
+        "discovered",
+        (f"looks like {names[0]}", f"looks like {names[1]}"),
+        f"discovered: clusters of early features ({counts}), the one called wrong most often goes with the other class",
+        ids,
+        annotated=False,
+    )
+
+
+def joint(protected: Sequence[Protected], part: str, labels: Ids | None = None) -> Ids:
+    """Ids of the combinations of sides, and of labels if given; −1 where a side is not known."""
+    parts = [one.ids[part] for one in protected] + ([] if labels is None else [labels])
+    combined = np.zeros(len(parts[0]), np.int64)
+    for values in parts:
+        combined = 2 * combined + np.maximum(values, 0)
+    combined[np.min(parts, axis=0) < 0] = -1
+    return combined
