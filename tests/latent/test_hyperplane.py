@@ -8,7 +8,7 @@ from sklearn.svm import LinearSVC
 
 from equipoise.errors import InputError, MissingExtraError
 from equipoise.latent import Hyperplane, fit_hyperplane
-from equipoise.latent.hyperplane import _auroc, _wilson
+from equipoise.latent.hyperplane import _auroc, wilson
 
 
 def planted(n=800, k=6, noise=0.3, seed=0):
@@ -135,7 +135,7 @@ def test_intervals_of_auroc_hold_the_truth_about_95_times_in_100():
     perfect = _auroc(np.arange(20.0) + 50, np.arange(30.0))
     assert (perfect.value, perfect.high, perfect.n) == (1, 1, 20)
     assert perfect.low == pytest.approx(0.839, abs=0.001)
-    assert _wilson(0, 20)[0] == 0
+    assert wilson(0, 20)[0] == 0
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ serve to make training data balanced, and to measure unequal error.
 
 from equipoise.latent.adapters import DBVAEGenerator, ModuleGenerator, ProgressiveGAN, StyleGAN
 from equipoise.latent.complement import all_sides, complement, complement_by_side, mirror, onto
+from equipoise.latent.discovery import Discovered, discover
 from equipoise.latent.generator import Generator, check_generator
 from equipoise.latent.hyperplane import LOWEST_AUROC, Hyperplane, fit_hyperplane
 from equipoise.latent.inversion import invert
@@ -21,6 +22,7 @@ from equipoise.latent.scores import attribute_scores
 __all__ = [
     "LOWEST_AUROC",
     "DBVAEGenerator",
+    "Discovered",
     "Generator",
     "Hyperplane",
     "ModuleGenerator",
@@ -32,6 +34,7 @@ __all__ = [
     "check_generator",
     "complement",
     "complement_by_side",
+    "discover",
     "fit_hyperplane",
     "fit_hyperplanes",
     "invert",

@@ -18,7 +18,7 @@ from equipoise.latent.codes import Codes, array64, blank, blocks, check, distanc
 from equipoise.rate import Rate
 from equipoise.seeds import child_seed
 
-__all__ = ["LOWEST_AUROC", "Hyperplane", "fit_hyperplane"]
+__all__ = ["LOWEST_AUROC", "Hyperplane", "fit_hyperplane", "wilson"]
 
 LOWEST_AUROC = 0.55
 """A hyperplane whose validation AUROC may be below this, by its 95 % interval, does not separate."""
@@ -134,7 +134,7 @@ def fit_hyperplane(
     fitted = Hyperplane(weight, bias, name)
     distances = distances64(held, fitted.weight[None], np.array([fitted.bias]))[:, 0]
     right = int(((distances > 0) == held_has).sum())
-    accuracy = Rate(right / len(held), *_wilson(right, len(held)), len(held))
+    accuracy = Rate(right / len(held), *wilson(right, len(held)), len(held))
     auroc = _auroc(distances[held_has], distances[~held_has])
     if lowest_auroc is not None and auroc.low < lowest_auroc:
         raise InputError(
@@ -228,14 +228,14 @@ def _auroc(with_: Float64[ndarray, " p"], without: Float64[ndarray, " q"]) -> Ra
     value, smaller = float(shares[0].mean()), min(len(with_), len(without))
     variance = sum(float(part.var(ddof=1)) / len(part) for part in shares if len(part) > 1)
     if smaller < 2 or not variance > 0 or not 0 < value < 1:
-        return Rate(value, *_wilson(value * smaller, smaller), smaller)
+        return Rate(value, *wilson(value * smaller, smaller), smaller)
     half = _Z * math.sqrt(variance) / (value * (1 - value))
     centre = math.log(value / (1 - value))
     low, high = (0.5 * (1 + math.tanh((centre + side * half) / 2)) for side in (-1, 1))
     return Rate(value, low, high, smaller)
 
 
-def _wilson(hits: float, n: int) -> tuple[float, float]:
+def wilson(hits: float, n: int) -> tuple[float, float]:
     """The 95 % interval of a share."""
     centre = (hits + _Z**2 / 2) / (n + _Z**2)
     half = _Z / (n + _Z**2) * math.sqrt(hits * (n - hits) / n + _Z**2 / 4)
