@@ -15,6 +15,18 @@ from equipoise.report.audit_record import (
     KindRecord,
     RiskRecord,
 )
+from equipoise.report.augment_record import (
+    AttributeChange,
+    AttributeNumbers,
+    AugmentedData,
+    AugmentedModel,
+    AugmentRecord,
+    CellRecord,
+    GeneratorRecord,
+    PairsRecord,
+    PlaneRecord,
+    ProtectedRecord,
+)
 from equipoise.report.record import (
     ComparisonRecord,
     DataRecord,
@@ -313,3 +325,133 @@ def audit(*, risks=5, attributes=None, errors=True, auroc=0.8, title="debiased (
 def make_audit():
     """Builds the record of an audit."""
     return audit
+
+
+# name → title, role, sees, cells' accuracy: not old Female, not old Male, old Female, old Male
+AUGMENTED = {
+    "plain": ("plain", "plain", "", (0.91, 0.62, 0.31, 0.88)),
+    "augmented": ("balanced pairs", "augmented", "in training", (0.83, 0.68, 0.42, 0.82)),
+    "unedited": ("pairs, unedited", "control", "in training", (0.89, 0.64, 0.33, 0.86)),
+    "sampled": ("balanced sampling", "comparison", "in training", (0.82, 0.66, 0.40, 0.79)),
+    "threshold": ("threshold per group", "comparison", "in training and in use", (0.70, 0.66, 0.58, 0.65)),
+}
+
+
+def change(new, old, half, n):
+    return Rate(float(new - old), float(new - old - half), float(new - old + half), n)
+
+
+def augment(*, models=None, attributes=None, half=0.04, target="old", edits=False, measured=None, seed=0):
+    """Synthetic numbers of augment; `half` is half the width of every paired interval.
+
+    Another attribute has a group without positives, so DEO, AP and KL are undefined there, and a small cell.
+    """
+    models = AUGMENTED if models is None else models
+    attributes = (
+        {"gender": ("Female", "Male"), "found": ("1", "2", "3")} if attributes is None else attributes
+    )
+    edges = np.linspace(0, 1, 21)
+    rng = np.random.default_rng(seed)
+    none = Rate.undefined("no positives with found = '3'")
+    made = {}
+    for name, (title, role, sees, right) in models.items():
+        numbers, changes = {}, {}
+        base = next(iter(models.values()))[3]
+        for attribute, groups in attributes.items():
+            whole = len(groups) == 2
+            sizes = {
+                (t, g): 0 if t and i == 2 else 22 if i == 2 else 700 - 300 * (t == i)
+                for t in (0, 1)
+                for i, g in enumerate(groups)
+            }
+            cells, moved, bins = [], [], {"positives": {}, "negatives": {}}
+            for t in (1, 0):
+                for i, g in enumerate(groups):
+                    n = sizes[t, g]
+                    hit, was = (one[2 * t + i % 2] for one in (right, base))
+                    cells.append(CellRecord(t, g, n, n < 30, rate(hit, n) if n else none))
+                    moved.append(CellRecord(t, g, n, n < 30, change(hit, was, half, n) if n else none))
+                    middle = 0.5 + (hit - 0.5) * (0.9 if t else -0.9)
+                    scores = np.clip(rng.normal(middle, 0.22, n), 0, 1)
+                    bins["positives" if t else "negatives"][g] = np.histogram(scores, edges)[0].tolist()
+            deo, was = (abs(one[2] - one[3]) for one in (right, base))
+            numbers[attribute] = AttributeNumbers(
+                ap=rate(0.698 - 0.02 * (role == "comparison"), 2200) if whole else none,
+                deo=rate(deo, 1100) if whole else none,
+                ba=Rate(0.185 - 0.1 * (name != "plain"), 0.05, 0.2, 2200),
+                kl=Rate(2.37 - 1.2 * (name != "plain"), 0.6, 3.0, 2200) if whole else none,
+                average_accuracy=rate(sum(right) / 4, 2200),
+                balanced_accuracy=rate(sum(right) / 4, 2200) if whole else none,
+                worst_cell_accuracy=rate(min(right), 400) if whole else none,
+                worst_cell=f"positives with {attribute} = {groups[0]!r}" if whole else None,
+                cells=cells,
+                fnr={c.group: c.accuracy.complement for c in cells if c.target},
+                histograms=bins,
+            )
+            if name != "plain":
+                changes[attribute] = AttributeChange(
+                    ap=change(0.698 - 0.02 * (role == "comparison"), 0.698, half, 2200) if whole else none,
+                    deo=change(deo, was, half, 1100) if whole else none,
+                    ba=Rate(-0.1, -0.13, -0.07, 2200),
+                    kl=Rate(-1.2, -1.7, -0.8, 2200) if whole else none,
+                    average_accuracy=change(sum(right) / 4, sum(base) / 4, half, 2200),
+                    balanced_accuracy=change(sum(right) / 4, sum(base) / 4, half, 2200) if whole else none,
+                    worst_cell_accuracy=change(min(right), min(base), half, 400) if whole else none,
+                    cells=moved,
+                )
+        made[name] = AugmentedModel(title, role, sees, 0.437, 500, 61.5, numbers, changes)
+    names = list(attributes)
+    return AugmentRecord(
+        command="equipoise augment faces/ --target old --protected gender",
+        settings={"target": target, "protected": names, "generator": None, "share": 0.5},
+        seed=seed,
+        versions={"equipoise": "0.1.0", "torch": "2.13.0"},
+        target=target,
+        protected={
+            attribute: ProtectedRecord(
+                list(groups[:2]),
+                "annotated" if i == 0 else "clusters of latents, chosen on validation",
+                {} if i == 0 else {names[0]: 0.613},
+                rate(0.9 - 0.1 * i, 900),
+            )
+            for i, (attribute, groups) in enumerate(attributes.items())
+        },
+        measured=names if measured is None else measured,
+        data=AugmentedData(
+            {part: f"{i}f2c" * 8 for i, part in enumerate(("train", "validation", "test"))},
+            {"data": "faces/"},
+            {
+                part: {a: {g: [n, n // 3] for g in groups} for a, groups in attributes.items()}
+                for part, n in (("train", 9000), ("validation", 900), ("test", 1500))
+            },
+            2,
+        ),
+        generator=GeneratorRecord("runs/generator", 128, 64, True, 3500, 888.0),
+        planes={
+            target: PlaneRecord(rate(0.81, 5000), rate(0.889, 5000), 0.31),
+            **{a: PlaneRecord(rate(0.74, 5000), rate(0.803, 5000), 0.52) for a in names},
+        },
+        pairs=PairsRecord(
+            made=12000,
+            kept=8123,
+            rule="f_t is sure of the first image, and f_g sees both sides",
+            variant="complement",
+            target_kept=rate(0.842, 12000),
+            changed={a: rate(0.716 - 0.3 * i, 12000) for i, a in enumerate(names)},
+            share=0.4875,
+            cosines={a: -0.27 - 0.6 * i for i, a in enumerate(names)},
+            table="pairs",
+        ),
+        edges=edges.tolist(),
+        models=made,
+        notes=["found = '3' has no positives among the test images; numbers that need them are undefined"],
+        wall_s=4021.0,
+        peak_rss_bytes=2_100_000_000,
+        pictures={"samples": "pictures/samples.png", **({"edits": "pictures/edits.png"} if edits else {})},
+    )
+
+
+@pytest.fixture(scope="session")
+def make_augment():
+    """Builds the record of augment."""
+    return augment

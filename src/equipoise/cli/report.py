@@ -15,12 +15,24 @@ def report(folder: Path, /, *, general: General = General()) -> int:
     """Render report.html again from a folder's record and pictures, and print what it says.
 
     Args:
-        folder: The folder of a finished run, evaluation or audit.
+        folder: The folder of a finished run, evaluation, audit or augment.
     """
-    from equipoise.report import audit_text, read, read_audit, text, write_audit_report, write_report
+    from equipoise.report import (
+        audit_text,
+        augment_text,
+        read,
+        read_audit,
+        read_augment,
+        text,
+        write_audit_report,
+        write_augment_report,
+        write_report,
+    )
 
     if (folder / "audit.json").exists():
         said, page = audit_text(read_audit(folder)), write_audit_report(folder)
+    elif (folder / "augment.json").exists():
+        said, page = augment_text(read_augment(folder)), write_augment_report(folder)
     else:
         said, page = text(read(folder)), write_report(folder)
     if not general.quiet:

@@ -58,7 +58,9 @@ class AttributeNumbers:
     worst_cell: str | None  # in words
     cells: list[CellRecord]
     fnr: dict[str, Rate]  # group → share of its positives missed
-    histograms: dict[str, dict[str, list[int]]]  # "positives" | "negatives" → group → images a bin of the score
+    histograms: dict[
+        str, dict[str, list[int]]
+    ]  # "positives" | "negatives" → group → images a bin of the score
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class AugmentedModel:
 
     title: str  # what people read
     role: str  # "plain" | "augmented" | "control" | "comparison"
-    sees: str  # "" | "in training" | "in training and in use": when it needs the protected attribute
+    sees: str  # "" | "in training" | "in use": when it needs the protected attribute
     threshold: float  # a probability, chosen on the validation part
     steps: int  # optimiser steps
     seconds: float
@@ -131,7 +133,9 @@ class ProtectedRecord:
 
     sides: list[str]  # the negative side of the hyperplane, then the positive one
     found: str  # "annotated", or how it was discovered
-    agreement: dict[str, float]  # attribute → Cramér's V with it among training images, where it was discovered
+    agreement: dict[
+        str, float
+    ]  # attribute → Cramér's V with it among training images, where it was discovered
     classifier_accuracy: Rate  # of f_g on the validation part, all four cells counting equally; n = images
 
 

@@ -1,4 +1,4 @@
-"""Bars, paired differences and curves as SVG text: numbers in, a picture out, the same bytes every time.
+"""Bars, paired differences, curves and histograms as SVG text: numbers in, a picture out, the same bytes every time.
 
 Colours are Okabe and Ito's, which colour-blind readers can tell apart. Text and rules follow the colours of
 the page (`currentColor`), so that a figure reads on white and on black.
@@ -13,7 +13,7 @@ import io
 import math
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ParamSpec
 from xml.sax.saxutils import escape
@@ -24,7 +24,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "DASHES", "Curve", "Series", "bars", "curves", "differences", "highest", "thinned"]
+__all__ = [
+    "COLOURS",
+    "DASHES",
+    "Curve",
+    "Series",
+    "Steps",
+    "bars",
+    "curves",
+    "differences",
+    "highest",
+    "histograms",
+    "thinned",
+]
 
 COLOURS = ("#8a8f98", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 DASHES = ("solid", "solid", "dashed", "dashdot", "dotted", "dashed", "dashdot")
@@ -51,6 +63,16 @@ class Curve:
     dash: str
     x: Sequence[float]
     y: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Steps:
+    """One histogram, as counts."""
+
+    name: str
+    colour: str
+    dash: str
+    counts: Sequence[int]
 
 
 def _styled(draw: Callable[P, str]) -> Callable[P, str]:
@@ -115,18 +137,21 @@ def bars(
 
 
 @_styled
-def differences(rows: Sequence[str], series: Sequence[Series], *, label: str, title: str) -> str:
-    """Dots with intervals about a line at 0, in percentage points: a row a group, a dot a series."""
+def differences(
+    rows: Sequence[str], series: Sequence[Series], *, label: str, title: str, scale: float = 100.0
+) -> str:
+    """Dots with intervals about a line at 0: a row a group, a dot a series; times `scale`, 100 = points."""
     figure, axes, positions, height = _rows(rows, len(series), label)
-    reach = 0.1
+    reach = scale / 1000
     for k, one in enumerate(series):
         colours = [one.colour] * len(rows) if isinstance(one.colour, str) else one.colour
         known = _placed(axes, [top + (k + 0.5) * height for top in positions], one.rates)
         for i, (y, rate) in known.items():
-            ends = [100 * end for end in (rate.low, rate.high) if not math.isnan(end)]
+            value = scale * rate.value
+            ends = [scale * end for end in (rate.low, rate.high) if not math.isnan(end)]
             axes.plot(ends, [y] * len(ends), color=colours[i], linewidth=1.8)
-            axes.plot([100 * rate.value], [y], "o", color=colours[i], markersize=4.2, markeredgewidth=0)
-            reach = max([reach, abs(100 * rate.value), *map(abs, ends)])
+            axes.plot([value], [y], "o", color=colours[i], markersize=4.2, markeredgewidth=0)
+            reach = max([reach, abs(value), *map(abs, ends)])
     axes.axvline(0, color=INK, linewidth=0.9)
     axes.set_xlim(-1.08 * reach, 1.08 * reach)
     return _svg(figure, title)
@@ -148,6 +173,53 @@ def curves(lines: Sequence[Curve], *, label: str, title: str, side: str = "") ->
     _plain(axes)
     axes.grid(axis="both", color=RULE, linewidth=0.6)
     axes.margins(x=0.02)
+    return _svg(figure, title)
+
+
+@_styled
+def histograms(
+    edges: Sequence[float],
+    panels: Mapping[str, Sequence[Steps]],
+    *,
+    label: str,
+    title: str,
+    threshold: float = math.nan,
+) -> str:
+    """Histograms laid over one another as steps, one panel above the other, all on one scale.
+
+    Args:
+        edges: Edges of the bins, one more than there are bins.
+        panels: What a panel shows → its histograms, each as shares of its own images. One without images is
+            left out, and a panel without any says so.
+        label: What the horizontal axis shows.
+        title: What the picture shows, for readers who cannot see it.
+        threshold: Where a line is drawn through all panels.
+    """
+    import matplotlib.figure
+
+    tall, whole = 1.25, 1.25 * len(panels) + 0.5
+    figure = matplotlib.figure.Figure(figsize=(5.0, whole))
+    shares = {
+        name: [(one, [100 * n / sum(one.counts) for n in one.counts]) for one in steps if sum(one.counts)]
+        for name, steps in panels.items()
+    }
+    top = max((share for drawn in shares.values() for _, found in drawn for share in found), default=1.0)
+    for i, (name, drawn) in enumerate(shares.items()):
+        bottom = 0.45 + tall * (len(panels) - 1 - i)
+        axes = figure.add_axes((0.1, bottom / whole, 0.87, 0.8 * tall / whole))
+        for one, found in drawn:
+            axes.stairs(found, edges, color=one.colour, linestyle=one.dash, linewidth=1.7, baseline=None)
+            axes.stairs(found, edges, color=one.colour, alpha=0.14, fill=True, linewidth=0)
+        if not math.isnan(threshold):
+            axes.axvline(threshold, color=INK, linewidth=0.9, linestyle="dashed")
+        axes.set_title(name if drawn else f"{name}: none", loc="left", fontsize=8.5, color=INK, pad=3)
+        axes.set_xlim(edges[0], edges[-1])
+        axes.set_ylim(0, 1.05 * top)
+        axes.set_ylabel("%", color=INK, fontsize=8.5)
+        axes.set_xlabel(label if i == len(panels) - 1 else "")
+        _plain(axes)
+        axes.tick_params(axis="x", labelbottom=i == len(panels) - 1)
+        axes.grid(axis="y", color=RULE, linewidth=0.6)
     return _svg(figure, title)
 
 

@@ -22,7 +22,7 @@ from equipoise.report.tables import ABSENT, Cell, Column, Panel, Table, Tabs
 if TYPE_CHECKING:
     import jinja2
 
-__all__ = ["Picture", "html", "picture", "template", "write_report"]
+__all__ = ["Picture", "duration", "html", "known", "picture", "template", "write_report"]
 
 RATES = {"at_fpr": "tpr_at_fpr", "at_0.5": "tpr"}
 PICTURES = {
@@ -456,7 +456,7 @@ class _Page:
             named = dict.fromkeys([*shares[0], *shares[1], *found])
             groups = sorted(named, key=functools.partial(_natural, shares[0]))
             series = [
-                Series(label, colour, [_known(one.get(group)) for group in groups])
+                Series(label, colour, [known(one.get(group)) for group in groups])
                 for label, colour, one in zip(labels, colours, shares, strict=True)
             ]
             rows = [
@@ -491,7 +491,7 @@ class _Page:
         timing = self.record.timing
         rows = [
             ("Training steps a second", words.decimal(timing.steps_per_s, 1)),
-            ("Whole run, wall clock", _duration(timing.wall_s)),
+            ("Whole run, wall clock", duration(timing.wall_s)),
             ("Peak memory", f"{timing.peak_rss_bytes / 1e9:.2f} GB"),
         ]
         columns = [Column("What", numeric=False), Column("Value")]
@@ -553,7 +553,7 @@ def _worst(model: ModelRecord, attribute: str, point: str) -> str | None:
     return found.group if found else None
 
 
-def _known(value: float | None) -> Rate:
+def known(value: float | None) -> Rate:
     """A share that is known without doubt."""
     if value is None or math.isnan(value):
         return ABSENT
@@ -564,7 +564,8 @@ def _natural(shares: dict[str, float], group: str) -> float:
     return shares.get(group, 0.0)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds as somebody would say them: 3725 → "1 h 2 min"."""
     if not math.isfinite(seconds) or seconds < 60:
         return f"{words.decimal(seconds, 1)} s"
     minutes, rest = divmod(round(seconds), 60)

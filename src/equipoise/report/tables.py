@@ -42,6 +42,7 @@ class Cell:
         mark: How it looks: "undefined", "worst", "fewer", "more", "none", "code", "prose".
         tag: A word of warning beside it.
         colour: Colour of the model that the row is about.
+        quiet: Words beside it that warn of nothing.
     """
 
     text: str
@@ -50,6 +51,7 @@ class Cell:
     mark: str = ""
     tag: str = ""
     colour: str = ""
+    quiet: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,9 @@ class Tabs:
     panels: Sequence[tuple[str, Panel | Tabs]]
 
 
-def name(text: str, *, colour: str = "", tag: str = "") -> Cell:
+def name(text: str, *, colour: str = "", tag: str = "", quiet: Sequence[str] = ()) -> Cell:
     """A name."""
-    return Cell(text, sort=text.casefold(), colour=colour, tag=tag)
+    return Cell(text, sort=text.casefold(), colour=colour, tag=tag, quiet=quiet)
 
 
 def count(value: int | None, total: int | None = None) -> Cell:

@@ -9,7 +9,7 @@ from equipoise.rate import Rate
 from equipoise.report import words
 from equipoise.report.record import ModelRecord, RunRecord
 
-__all__ = ["text"]
+__all__ = ["aligned", "number", "short", "text", "wrapped"]
 
 POINTS = {"at_fpr": "tpr_at_fpr", "at_0.5": "tpr"}
 NAME = 30  # longest name in full
@@ -29,14 +29,14 @@ def text(record: RunRecord) -> str:
     if record.models:
         blocks.append(_all(record, attributes[0] if attributes else None))
     if record.resampling:
-        blocks.append(_wrapped("Sampling: " + record.resampling.verdict))
+        blocks.append(wrapped("Sampling: " + record.resampling.verdict))
     return "\n\n".join(blocks).replace(words.SPACE, " ")
 
 
 def _headline(record: RunRecord) -> str:
     told = words.headline(record)
     others = [f"{title}." for title, _ in told.others]
-    return "\n".join(_wrapped(line) for line in (f"{told.title}.", *told.sentences, *others))
+    return "\n".join(wrapped(line) for line in (f"{told.title}.", *told.sentences, *others))
 
 
 def _attribute(record: RunRecord, models: Sequence[ModelRecord], attribute: str) -> str:
@@ -56,7 +56,7 @@ def _attribute(record: RunRecord, models: Sequence[ModelRecord], attribute: str)
             cells.append(_missed(rate))
             if not rate.defined:
                 notes.append(f"{group}: undefined, {rate.reason}.")
-        rows.append([_short(group) + small, f"{first.n:,}" if first else "–", *cells])
+        rows.append([short(group) + small, f"{first.n:,}" if first else "–", *cells])
         if small:
             notes.append("* under 30 images: too few to say much.")
     foot = [
@@ -65,17 +65,17 @@ def _attribute(record: RunRecord, models: Sequence[ModelRecord], attribute: str)
         [
             "gap, points",
             "",
-            *(_number(model.gap.get(attribute, {}).get(point), 100, 1) for model, point in columns),
+            *(number(model.gap.get(attribute, {}).get(point), 100, 1) for model, point in columns),
         ],
         [
             "variance, percent²",
             "",
-            *(_number(model.variance.get(attribute, {}).get(point), 1, 2) for model, point in columns),
+            *(number(model.variance.get(attribute, {}).get(point), 1, 2) for model, point in columns),
         ],
     ]
     title = f"Missed by {attribute}, percent [95 % interval]"
     return "\n".join(
-        [title, *_aligned([attribute, "n", *heads], rows, foot), *map(_wrapped, dict.fromkeys(notes))]
+        [title, *aligned([attribute, "n", *heads], rows, foot), *map(wrapped, dict.fromkeys(notes))]
     )
 
 
@@ -85,19 +85,19 @@ def _all(record: RunRecord, attribute: str | None) -> str:
     rows = []
     for name in words.ordered_models(record):
         model = record.models[name]
-        row = [_short(model.title), _missed(model.tpr_at_fpr)]
+        row = [short(model.title), _missed(model.tpr_at_fpr)]
         if attribute:
             worst = model.worst_group.get(attribute, {}).get("at_fpr")
-            row.append(f"{_short(worst.group or '–')}  {_missed(worst.tpr)}" if worst else "–")
+            row.append(f"{short(worst.group or '–')}  {_missed(worst.tpr)}" if worst else "–")
         rows.append(row)
-    return "\n".join([f"Missed at {fpr} FPR, all models, percent", *_aligned(heads, rows, [])])
+    return "\n".join([f"Missed at {fpr} FPR, all models, percent", *aligned(heads, rows, [])])
 
 
-def _aligned(heads: list[str], rows: list[list[str]], foot: list[list[str]]) -> list[str]:
+def aligned(heads: list[str], rows: list[list[str]], foot: list[list[str]]) -> list[str]:
     """Lines of a table; a head "at 0.5: plain" stands on two lines."""
     split = [head.split(": ", 1) if ": " in head else ["", head] for head in heads]
     top = [parts[0] for parts in split]
-    bottom = [_short(parts[1], 20) for parts in split]
+    bottom = [short(parts[1], 20) for parts in split]
     head_rows = [top, bottom] if any(top) else [bottom]
     widths = [max(len(row[i]) for row in (*head_rows, *rows, *foot)) for i in range(len(heads))]
 
@@ -115,10 +115,11 @@ def _indexed(row: list[str], widths: list[int]) -> list[tuple[int, tuple[str, in
 
 
 def _missed(tpr: Rate) -> str:
-    return _number(tpr.complement, 100, 1)
+    return number(tpr.complement, 100, 1)
 
 
-def _number(rate: Rate | None, scale: float, digits: int) -> str:
+def number(rate: Rate | None, scale: float, digits: int) -> str:
+    """A rate and its interval: "4.1 [3.0, 5.2]"."""
     if rate is None or not rate.defined:
         return "undefined"
     ends = words.interval(rate, scale, digits).replace(" to ", ", ")
@@ -127,15 +128,16 @@ def _number(rate: Rate | None, scale: float, digits: int) -> str:
 
 def _worst(model: ModelRecord, attribute: str, point: str) -> str:
     worst = model.worst_group.get(attribute, {}).get(point)
-    return _short(worst.group, 18) if worst and worst.group else "undefined"
+    return short(worst.group, 18) if worst and worst.group else "undefined"
 
 
-def _short(name: str, most: int = NAME) -> str:
+def short(name: str, most: int = NAME) -> str:
     """A name on one line, without characters that steer a terminal."""
     shown = "".join(c if c.isprintable() else "�" for c in name)
     return shown if len(shown) <= most else shown[: most - 1] + "…"
 
 
-def _wrapped(line: str) -> str:
+def wrapped(line: str) -> str:
+    """A sentence in lines of 96, without characters that steer a terminal."""
     shown = "".join(c if c.isprintable() or c == words.SPACE else "�" for c in line)
     return textwrap.fill(shown, WIDTH, subsequent_indent="  ")
