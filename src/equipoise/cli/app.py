@@ -6,6 +6,7 @@ from cyclopts import App
 
 import equipoise
 from equipoise.cli.audit import audit
+from equipoise.cli.augment import augment
 from equipoise.cli.data import data
 from equipoise.cli.debias import debias
 from equipoise.cli.evaluate import evaluate
@@ -40,5 +41,5 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
-for command in (debias, train, train_generator, evaluate, score, audit, report, recipes, data):
+for command in (debias, train, evaluate, score, audit, augment, train_generator, report, recipes, data):
     app.command(command)

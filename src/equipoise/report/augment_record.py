@@ -58,9 +58,8 @@ class AttributeNumbers:
     worst_cell: str | None  # in words
     cells: list[CellRecord]
     fnr: dict[str, Rate]  # group → share of its positives missed
-    histograms: dict[
-        str, dict[str, list[int]]
-    ]  # "positives" | "negatives" → group → images a bin of the score
+    # "positives" | "negatives" → group → images a bin of the score
+    histograms: dict[str, dict[str, list[int]]]
 
 
 @dataclass(frozen=True)
@@ -133,9 +132,8 @@ class ProtectedRecord:
 
     sides: list[str]  # the negative side of the hyperplane, then the positive one
     found: str  # "annotated", or how it was discovered
-    agreement: dict[
-        str, float
-    ]  # attribute → Cramér's V with it among training images, where it was discovered
+    # attribute → Cramér's V with it among training images, where it was discovered
+    agreement: dict[str, float]
     classifier_accuracy: Rate  # of f_g on the validation part, all four cells counting equally; n = images
 
 
@@ -164,7 +162,7 @@ class AugmentRecord:
     generator: GeneratorRecord
     planes: dict[str, PlaneRecord]  # the target's first
     pairs: PairsRecord
-    edges: list[float]  # of the histograms' bins
+    edges: list[float]  # of the histograms' bins, probabilities; the outer bins hold what lies beyond
     models: dict[str, AugmentedModel]  # "plain" first
     notes: list[str]  # what was left out, and why
     wall_s: float

@@ -1,6 +1,7 @@
 """Jobs: from sources to a folder with models, numbers and a report. Each is a function; the commands call them."""
 
 from equipoise.run.audit import AUDIT_METHODS, audit
+from equipoise.run.augment import Augmentation, augment
 from equipoise.run.debias import debias
 from equipoise.run.engine import Engine
 from equipoise.run.evaluate import evaluate
@@ -12,10 +13,12 @@ from equipoise.run.tuning import lines_of, tuned, tuning
 
 __all__ = [
     "AUDIT_METHODS",
+    "Augmentation",
     "Engine",
     "Reading",
     "Trained",
     "audit",
+    "augment",
     "debias",
     "described",
     "evaluate",

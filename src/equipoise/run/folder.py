@@ -26,6 +26,7 @@ LOCK = ".lock"
 OURS = (
     *(SETTINGS, RECORD, "report.html", "scores.parquet", "rejected.csv", "model.safetensors", "config.json"),
     *("density.safetensors", "models", "checkpoints", "pictures", "audit.json"),
+    *("augment.json", "pairs", "generator"),
 )
 # Settings that may differ between a run and its continuation: they do not change what is computed.
 FREE = ("device", "workers", "cache", "tensorboard")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,10 +13,10 @@ from equipoise.data import ImageTable
 from equipoise.errors import InputError
 from equipoise.groups import MISSING, Groups
 from equipoise.latent import discover
-from equipoise.run.engine import Engine
 from equipoise.run.hidden import hidden_features
+from equipoise.run.plain_training import Trainer
 from equipoise.run.sources import check_attributes
-from equipoise.train import Recipe, fit, predict
+from equipoise.train import predict
 
 __all__ = ["DISCOVER", "Protected", "annotated", "discovered", "joint"]
 
@@ -40,6 +41,16 @@ class Protected:
     found: str
     ids: Mapping[str, Ids]
     annotated: bool = True
+
+    def agreement(self, part: str, column: Groups) -> float:
+        """Cramér's V with a column among the images of a part: 1 = each tells the other, 0 = unrelated."""
+        from scipy.stats.contingency import association  # comes with scikit-learn
+
+        rows = np.flatnonzero(self.ids[part] >= 0)
+        counts = np.zeros((2, len(column.names)), np.int64)
+        np.add.at(counts, (self.ids[part][rows], column.ids[rows]), 1)
+        counts = counts[counts.any(axis=1)][:, counts.any(axis=0)]
+        return float(association(counts, method="cramer")) if min(counts.shape) > 1 else math.nan
 
     def groups(self, part: str) -> tuple[Groups, Ids]:
         """The groups of the images of a part whose side is known, and the rows of these images."""
@@ -80,54 +91,44 @@ def annotated(tables: Mapping[str, ImageTable], names: Sequence[str]) -> list[Pr
 
 
 def discovered(
-    tables: Mapping[str, ImageTable],
-    recipe: Recipe,
-    *,
-    names: tuple[str, str],
-    seed: int,
-    engine: Engine,
-    say: Callable[[str], None],
+    tables: Mapping[str, ImageTable], trainer: Trainer, *, names: tuple[str, str], seed: int
 ) -> Protected:
     """Sides that no annotation told: in each class, the cluster that a classifier gets wrong goes with the other class.
 
     The classifier is stopped after a quarter of the recipe's epochs: what it learns first is what it takes for the
-    target. Clusters are those of its features, their number and the wrong one are chosen on the validation part.
+    target. Clusters are those of its features; their number and the wrong one are chosen on the validation part.
 
     Args:
+        tables: "train", "validation" and "test", labelled with the target.
+        trainer: How classifiers are trained.
         names: Names of the negative and of the positive class of the target.
+        seed: The one source of chance.
 
     Raises:
-        InputError: if there is no validation part, or its clusters are too small.
+        InputError: if clusters are too small to choose among.
+        MissingExtraError: without scikit-learn.
     """
-    if not len(tables["validation"]):
-        raise InputError(
-            "Discovered groups are chosen on held-out images; got no validation part. Raise --validation-share."
-        )
-    how = replace(recipe.plain, epochs=max(1, recipe.plain.epochs // 4))
-    say(f"Looking for groups: a classifier of {how.epochs} epoch{'s' if how.epochs > 1 else ''}.")
-    early = fit(
-        tables["train"],
-        replace(recipe, plain=how),
-        method="plain",
-        seed=seed,
-        device=engine.device,
-        precision=engine.precision,
-        progress=engine.progress,
-    ).model
-    features = {part: hidden_features(early, t, device=engine.device) for part, t in tables.items()}
-    held_out = tables["validation"]
+    how = trainer.recipe.plain
+    early = replace(trainer.recipe, plain=replace(how, epochs=max(1, how.epochs // 4)))
+    model = (
+        replace(trainer, recipe=early)
+        .fit("early", "classifier for a quarter of the epochs, to find groups", tables["train"], seed=seed)
+        .model
+    )
+    device, held_out = trainer.engine.device, tables["validation"]
+    features = {part: hidden_features(model, table, device=device) for part, table in tables.items()}
     found = discover(
         features["train"],
         tables["train"].labels,
-        held_out=(features["validation"], held_out.labels, predict(early, held_out, device=engine.device)),
+        held_out=(features["validation"], held_out.labels, predict(model, held_out, device=device)),
         seed=seed,
     )
     ids = {part: np.asarray(found.sides(features[part], t.labels), np.int64) for part, t in tables.items()}
-    counts = ", ".join(f"{count} of class {label}" for label, count in found.clusters.items())
+    counts = ", ".join(f"{found.clusters[label]} of {name}" for label, name in enumerate(names))
     return Protected(
         "discovered",
         (f"looks like {names[0]}", f"looks like {names[1]}"),
-        f"discovered: clusters of early features ({counts}), the one called wrong most often goes with the other class",
+        f"discovered: clusters of early features ({counts}); the one called wrong most often goes with the other class",
         ids,
         annotated=False,
     )

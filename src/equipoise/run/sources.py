@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from equipoise.data import FORMATS, ImageTable, Split, read, split
 from equipoise.errors import InputError
@@ -26,6 +27,7 @@ __all__ = [
     "embedded",
     "read_one",
     "read_source",
+    "relabelled",
     "told",
 ]
 
@@ -83,8 +85,8 @@ def read_one(source: Source, label: int | None, reading: Reading, *, progress: b
         return read(source, label=label, progress=bar, **options)
 
 
-def relabelled(table: ImageTable, label: int) -> ImageTable:
-    """The same images, all with one label."""
+def relabelled(table: ImageTable, label: int | NDArray[np.int64]) -> ImageTable:
+    """The same images with other labels: one for all, or one an image."""
     return replace(table, labels=np.full(len(table), label, np.int64))
 
 

@@ -1,0 +1,504 @@
+"""`augment`: pairs of generated images that differ in a protected attribute join the real ones, and what that changed.
+
+It reads from top to bottom: settings → data → protected attributes → attribute classifiers → generator → hyperplanes
+→ pairs → classifiers of the target → numbers → record.
+
+Source: V. V. Ramaswamy, S. S. Y. Kim, O. Russakovsky, Fair Attribute Classification through Latent Space De-biasing,
+CVPR 2021. Differs from it in: attribute classifiers that see all cells equally often, thresholds on generated images
+at the share of the real ones, pairs that did not do what they should are left out, equal training steps, and controls.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.data import ImageTable, Split, contact_sheet, write_rejected
+from equipoise.errors import InputError
+from equipoise.fairness import threshold_at_equal_error, threshold_at_prevalence
+from equipoise.files import write_bytes
+from equipoise.groups import Groups
+from equipoise.latent import Generator, mixed
+from equipoise.latent.generator import decoded, sampled
+from equipoise.latent.labelled import as_stored
+from equipoise.report.augment_page import write_augment_report
+from equipoise.report.augment_record import (
+    AugmentedData,
+    AugmentedModel,
+    AugmentRecord,
+    GeneratorRecord,
+    PairsRecord,
+    PlaneRecord,
+    ProtectedRecord,
+    read_augment,
+    write_augment,
+)
+from equipoise.resample import cell_rows
+from equipoise.run.account import peak_rss_bytes, versions
+from equipoise.run.attribute_classifiers import attribute_classifiers
+from equipoise.run.augment_numbers import EDGES, Judged, Measured, numbers_and_changes
+from equipoise.run.checks import check_models, check_numbers
+from equipoise.run.engine import Engine
+from equipoise.run.folder import Setting, open_folder
+from equipoise.run.generator_source import generator_source, trained_generator
+from equipoise.run.keeping import naming_what_is_kept
+from equipoise.run.making_pairs import Augmentation, Made, make_pairs
+from equipoise.run.plain_training import Trainer
+from equipoise.run.protected import DISCOVER, Protected, annotated, discovered, joint
+from equipoise.run.scores import write_scores
+from equipoise.run.sources import Reading, Source, Sources, check_attributes, told
+from equipoise.run.tuning import tuning
+from equipoise.seeds import child_seed
+from equipoise.train import Fit, Recipe, predict
+from equipoise.train import recipe as find_recipe
+from equipoise.train.gan import GAN
+
+__all__ = ["Augmentation", "augment"]
+
+Tell = Callable[[str], None]
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+STEPS = 6000  # of a generator that is trained on the spot
+SHOWN = 32  # samples on the page, and pairs with show_edits
+FEW = 10  # validation images of each target that a threshold of a group needs
+
+
+def augment(
+    data: Source,
+    target: str,
+    protected: Sequence[str],
+    *,
+    generator: str | os.PathLike[str] | Generator | None = None,
+    generator_settings: GAN | None = None,
+    test_data: Source = None,
+    test_share: float = 0.2,
+    validation_share: float = 0.2,
+    reading: Reading | None = None,
+    groups: Sequence[str] = (),
+    how: Augmentation | None = None,
+    controls: bool = True,
+    show_edits: bool = False,
+    replicates: int = 500,
+    recipe: str | Recipe = "equipoise",
+    seed: int = 0,
+    engine: Engine | None = None,
+    out: str | os.PathLike[str] = "runs/augment",
+    resume: bool = False,
+    overwrite: bool = False,
+    tell: Tell | None = None,
+    command: str = "equipoise.run.augment(...)",
+) -> AugmentRecord:
+    """Train a classifier of a target attribute on real images and balanced pairs, and one without, and compare.
+
+    All classifiers of the target take equally many steps. Everything lands in `out`; `augment.json` is written last.
+
+    Args:
+        data: Images with the target and the protected attributes as columns.
+        target: Column with the target attribute: 0 and 1, or `reading.positive_class` says which value has it.
+        protected: Columns with two values each, that pairs shall differ in; or "discover" alone.
+        generator: What `generator_source` takes; None trains one on the training images.
+        generator_settings: How that one is trained.
+        test_data: Test images; without, `test_share` is held out.
+        validation_share: Share held out of the rest for thresholds, and for the choice of discovered groups.
+        groups: Further columns to measure by; training never sees them.
+        how: How pairs are made and mixed.
+        controls: Train the controls too: the first images of the pairs without their edits, and the real images with
+            all cells equally often.
+        show_edits: Put pairs of edited images on the page.
+        replicates: Resamples behind the intervals.
+
+    The other arguments are those of `debias`.
+
+    Raises:
+        InputError: if a setting, a column, the generator or the data are not as expected.
+        DataError: if something cannot be read or written.
+        TrainingError: if training had to stop.
+        MissingExtraError: without scikit-learn.
+    """
+    began = time.perf_counter()
+    chosen, how, reading = find_recipe(recipe), how or Augmentation(), reading or Reading()
+    engine = (engine or Engine()).resolved(chosen)
+    say: Tell = tell or (lambda line: None)
+    names = _checked_names(target, protected, reading, how)
+    making = generator_settings or GAN(steps=STEPS)
+    sources = Sources(
+        data=data, test_data=test_data, test_share=test_share, validation_share=validation_share
+    )
+    settings: dict[str, Setting] = {
+        "command": "augment",
+        **{name: value for name, value in sources.settings().items() if name != "images"},
+        **reading.settings(),
+        "target": target,
+        "protected": names,
+        "generator": _source(generator),
+        "generator_steps": making.steps if generator is None else None,
+        "groups": tuple(groups),
+        **asdict(how),
+        "controls": controls,
+        "show_edits": show_edits,
+        "replicates": replicates,
+        "recipe": chosen.name,
+        "tune": tuning(chosen),
+        "seed": seed,
+        **engine.settings(),
+    }
+    check_numbers(replicates=replicates, seed=seed)
+    with open_folder(out, settings, resume=resume, overwrite=overwrite, last="augment.json") as folder:
+        say("Reading the data.")
+        tables = sources.split(
+            replace(reading, label_column=target),
+            seed=seed,
+            stratify=[name for name in names if name != DISCOVER],
+            progress=engine.progress,
+        )
+        told(tables._asdict(), say)
+        _check_parts(tables)
+        check_models(["plain"], tables.train, chosen, engine, None)
+        check_attributes(tables.test, groups)
+        known = [] if names == (DISCOVER,) else annotated(tables._asdict(), names)
+        maker = None
+        if generator is not None:
+            maker = generator_source(generator, tables.train, device=engine.device)
+        if folder.finished:
+            return _earlier(folder.path, tables, say)
+        folder.begin()
+        write_rejected(ImageTable.concat(list(tables)), folder.path / "rejected.csv")
+        with naming_what_is_kept(folder):
+            trainer = Trainer(chosen, folder, engine, "augmented", say)
+            if not known:
+                known = [
+                    discovered(
+                        tables._asdict(),
+                        trainer,
+                        names=_names(target, reading),
+                        seed=child_seed(seed, "discover"),
+                    )
+                ]
+            eyes = attribute_classifiers(tables, target, known, trainer, learning=how.classifiers, seed=seed)
+            if maker is None:
+                maker = trained_generator(
+                    tables.train, making, folder, seed=child_seed(seed, "generator"), engine=engine, say=say
+                )
+            say("Fitting hyperplanes and making pairs.")
+            made = make_pairs(
+                maker.generator,
+                eyes.on(engine.device),
+                eyes.natural,
+                round(how.share / (1 - how.share) * len(tables.train)),
+                how,
+                folder=folder.path / "pairs",
+                seed=child_seed(seed, "pairs"),
+                say=say,
+            )
+            models = _target_models(tables, known, made, trainer, controls=controls, seed=seed)
+            say("Scoring the test images and measuring.")
+            judged, notes = _judged(models, tables, known, engine.device)
+            measured = _measured(tables, known, groups)
+            numbers, changes = numbers_and_changes(
+                {name: one.judged for name, one in judged.items()},
+                tables.test.labels,
+                tables.train.labels,
+                measured,
+                replicates=replicates,
+                seed=seed,
+                say=notes.append,
+            )
+            for note in notes:
+                say(note)
+            write_scores(
+                folder.path / "scores.parquet",
+                tables.test,
+                {f"probability_{name}": one.judged.scores for name, one in judged.items()}
+                | {f"side_{one.name}": one.ids["test"] for one in known if not one.annotated},
+                None,
+                split="test",
+            )
+            record = AugmentRecord(
+                command=command,
+                settings=dict(settings),
+                seed=seed,
+                versions=versions(),
+                target=target,
+                protected={
+                    one.name: ProtectedRecord(
+                        list(one.sides),
+                        one.found,
+                        _agreement(one, tables.train, groups),
+                        eyes.accuracy[one.name],
+                    )
+                    for one in known
+                },
+                measured=list(measured),
+                data=_data(tables, sources.given, measured, known),
+                generator=GeneratorRecord(
+                    maker.source,
+                    maker.generator.latent,
+                    tables.train.image_size,
+                    generator is None,
+                    maker.steps,
+                    maker.seconds,
+                ),
+                planes={
+                    name: PlaneRecord(plane.accuracy, plane.auroc, made.shares[name])
+                    for name, plane in made.planes.items()
+                },
+                pairs=PairsRecord(
+                    made=made.made,
+                    kept=made.kept,
+                    rule=how.keep,
+                    variant=how.variant,
+                    target_kept=made.target_kept,
+                    changed=made.changed,
+                    share=len(made.table) / (len(made.table) + len(tables.train)),
+                    cosines=made.cosines,
+                    table="pairs",
+                ),
+                edges=list(EDGES),
+                models={
+                    name: AugmentedModel(
+                        title=one.title,
+                        role=one.role,
+                        sees=one.sees,
+                        threshold=one.judged.threshold,
+                        steps=one.fit.steps,
+                        seconds=one.fit.seconds,
+                        numbers=numbers[name],
+                        changes=changes[name],
+                    )
+                    for name, one in judged.items()
+                },
+                notes=notes,
+                wall_s=time.perf_counter() - began,
+                peak_rss_bytes=peak_rss_bytes(),
+                pictures=_pictures(folder.path, maker.generator, made, seed, edits=show_edits),
+            )
+            write_augment(record, folder.path)
+            write_augment_report(folder.path)
+    return record
+
+
+def _checked_names(
+    target: str, protected: Sequence[str], reading: Reading, how: Augmentation
+) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(protected))
+    if not names or (DISCOVER in names and len(names) > 1) or target in names:
+        raise InputError(
+            f"--protected must be one column or several, other than the target {target!r}, or {DISCOVER!r} alone; got "
+            f"{', '.join(names) or 'none'}. Name what the pairs shall differ in."
+        )
+    if reading.label_column is not None:
+        raise InputError(
+            f"The target names the label column; got --label-column {reading.label_column} too. Leave it out."
+        )
+    if how.variant == "complement_by_side" and len(names) > 1:
+        raise InputError(
+            "complement_by_side takes one protected attribute; got more. Choose another --variant."
+        )
+    return names
+
+
+def _names(target: str, reading: Reading) -> tuple[str, str]:
+    """What the negative and the positive class are called."""
+    positive = target if reading.positive_class is None else reading.positive_class
+    return f"not {positive}", positive
+
+
+def _source(generator: str | os.PathLike[str] | Generator | None) -> str | None:
+    if generator is None or isinstance(generator, str | os.PathLike):
+        return None if generator is None else os.fspath(generator)
+    return type(generator).__name__
+
+
+def _check_parts(tables: Split) -> None:
+    for part, table in tables._asdict().items():
+        if not (len(table.positives) and len(table.negatives)):
+            raise InputError(
+                f"Expected images with and without the target in the {part} part; got {len(table.positives)} with and "
+                f"{len(table.negatives)} without. Give more images, or larger shares."
+            )
+
+
+def _earlier(path: Path, tables: Split, say: Tell) -> AugmentRecord:
+    """The record of a run that is already there."""
+    record = read_augment(path)
+    if record.data.fingerprint != {part: table.fingerprint for part, table in tables._asdict().items()}:
+        raise InputError(
+            f"Expected the data of the finished run in {path}; the same sources hold other images now. "
+            "Choose another --out, or give --overwrite to run it again."
+        )
+    say(f"{path} holds this run already; it is shown as it is. --overwrite runs it again.")
+    write_augment_report(path)
+    return record
+
+
+@dataclass(frozen=True, eq=False)
+class _Trained:
+    """A classifier of the target: what people read, what it needs, and how it was trained."""
+
+    title: str
+    role: str
+    sees: str
+    fit: Fit
+
+
+@dataclass(frozen=True, eq=False)
+class _Model(_Trained):
+    """The same with its scores of the test images."""
+
+    judged: Judged
+
+
+def _target_models(
+    tables: Split, known: Sequence[Protected], made: Made, trainer: Trainer, *, controls: bool, seed: int
+) -> dict[str, _Trained]:
+    """Name → title, role, what it sees, and the classifier; all from tables of one length, so of equally many steps."""
+    real, told_by = tables.train, "in training" if all(one.annotated for one in known) else ""
+    total = len(real) + len(made.table)
+    everything = mixed(real, made.table, len(made.table) / total, seed=seed)
+    first = made.table.take(np.flatnonzero(np.asarray(made.table.column("side")) == "original"))
+    cells = joint(known, "train", real.labels)
+    wanted = {
+        "plain": (
+            "plain, trained as long",
+            "plain",
+            "",
+            real.take(cell_rows(np.zeros(len(real), np.int64), total, seed=child_seed(seed, "plain rows"))),
+        ),
+        "augmented": ("real images and pairs", "augmented", told_by, everything),
+    }
+    if controls:
+        again = cell_rows(
+            np.zeros(len(first), np.int64), len(made.table), seed=child_seed(seed, "unedited rows")
+        )
+        both = mixed(real, first.take(np.sort(again)), len(made.table) / total, seed=seed)
+        wanted |= {
+            "unedited": ("real and generated images, not edited", "control", told_by, both),
+            "balanced": (
+                "real images, all cells drawn equally often",
+                "comparison",
+                told_by,
+                real.take(cell_rows(cells, total, seed=child_seed(seed, "balanced rows"))),
+            ),
+        }
+    return {
+        name: _Trained(title, role, sees, trainer.fit(name, title, table, seed=child_seed(seed, "target")))
+        for name, (title, role, sees, table) in wanted.items()
+    }
+
+
+def _judged(
+    models: Mapping[str, _Trained], tables: Split, known: Sequence[Protected], device: str
+) -> tuple[dict[str, _Model], list[str]]:
+    """All models with scores and thresholds, and what was left out.
+
+    A threshold makes as many validation images positive as there are. Beside the models stands the plain one with a
+    threshold of its own for each group, at which both classes are equally often right there: it needs the protected
+    attribute in use, but nothing has to be trained or generated.
+    """
+    validation = tables.validation
+    held_out = {name: predict(one.fit.model, validation, device=device) for name, one in models.items()}
+    found = {}
+    for name, one in models.items():
+        scores = predict(one.fit.model, tables.test, device=device)
+        judged = Judged(scores, threshold_at_prevalence(held_out[name], validation.labels))
+        found[name] = _Model(**vars(one), judged=judged)
+    if not all(one.annotated for one in known):
+        return found, []
+    held, test = joint(known, "validation"), joint(known, "test")
+    limits = {}
+    for group in np.unique(test[test >= 0]):
+        mine = held == group
+        few = [int((validation.labels[mine] == label).sum()) for label in (0, 1)]
+        if min(few) < FEW:
+            note = (
+                f"Thresholds of each group were left out: one of them needs {FEW} validation images with and without "
+                f"the target, and has {few[1]} and {few[0]}."
+            )
+            return found, [note]
+        limits[group] = threshold_at_equal_error(held_out["plain"][mine], validation.labels[mine])
+    moved = found["plain"].judged.scores.copy()
+    for group, limit in limits.items():
+        moved[test == group] = _moved(moved[test == group], limit)
+    moved[test < 0] = _moved(moved[test < 0], found["plain"].judged.threshold)
+    plain = models["plain"]
+    found["thresholds"] = _Model(
+        "plain, a threshold for each group", "comparison", "in use", plain.fit, Judged(moved, 0.5)
+    )
+    return found, []
+
+
+def _moved(probabilities: Floats, limit: float) -> Floats:
+    """Probabilities on a scale where `limit` is 0.5."""
+    inside = [np.clip(values, 1e-9, 1 - 1e-9) for values in (probabilities, np.float64(limit))]
+    logits, zero = (np.log(values / (1 - values)) for values in inside)
+    return np.asarray(1 / (1 + np.exp(-(logits - zero))))
+
+
+def _measured(tables: Split, known: Sequence[Protected], groups: Sequence[str]) -> dict[str, Measured]:
+    """What models are measured by: the protected attributes, then further columns."""
+    found = {one.name: Measured(*one.groups("test"), one.groups("train")) for one in known}
+    for name in groups:
+        if name not in found:
+            known_in = name in tables.train.attributes.column_names
+            training = _column(tables.train, name) if known_in else None
+            found[name] = Measured(*_column(tables.test, name), training)
+    return found
+
+
+def _column(table: ImageTable, name: str) -> tuple[Groups, Ints]:
+    """Groups of the rows that have a value, and these rows."""
+    values = table.column(name)
+    rows = np.flatnonzero([value is not None and value == value for value in values])
+    return Groups.from_column([values[row] for row in rows], attribute=name), rows
+
+
+def _agreement(one: Protected, train: ImageTable, groups: Sequence[str]) -> dict[str, float]:
+    if one.annotated:
+        return {}
+    columns = [name for name in groups if name in train.attributes.column_names]
+    return {name: one.agreement("train", train.groups(name)) for name in columns}
+
+
+def _data(
+    tables: Split, given: dict[str, str], measured: Mapping[str, Measured], known: Sequence[Protected]
+) -> AugmentedData:
+    cells: dict[str, dict[str, dict[str, list[int]]]] = {}
+    sides = {one.name: one for one in known}
+    for part, table in tables._asdict().items():
+        cells[part] = {}
+        for name in measured:
+            if name in sides:
+                groups, rows = sides[name].groups(part)
+            elif name in table.attributes.column_names:
+                groups, rows = _column(table, name)
+            else:
+                continue
+            labels = table.labels[rows]
+            cells[part][name] = {
+                group: [int(((groups.ids == i) & (labels == label)).sum()) for label in (0, 1)]
+                for i, group in enumerate(groups.names)
+            }
+    rejected = {(item.path, item.reason) for table in tables for item in table.rejected}
+    fingerprint = {part: table.fingerprint for part, table in tables._asdict().items()}
+    return AugmentedData(fingerprint, given, cells, len(rejected))
+
+
+def _pictures(folder: Path, generator: Generator, made: Made, seed: int, *, edits: bool) -> dict[str, str]:
+    """Samples; edited images only if they were asked for."""
+    latents = sampled(generator, SHOWN, seed=child_seed(seed, "samples"))
+    sheets = {"samples": contact_sheet(as_stored(decoded(generator, latents)), columns=8)}
+    if edits:
+        pair = np.asarray(made.table.column("pair"))
+        rows = np.flatnonzero(np.isin(pair, np.unique(pair)[:SHOWN]))
+        sheets["edits"] = contact_sheet(
+            made.table.batch(rows), columns=4 * len(rows) // len(np.unique(pair[rows]))
+        )
+    for name, png in sheets.items():
+        write_bytes(folder / "pictures" / f"{name}.png", png)
+    return {name: f"pictures/{name}.png" for name in sheets}
