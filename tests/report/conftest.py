@@ -333,7 +333,7 @@ AUGMENTED = {
     "augmented": ("balanced pairs", "augmented", "in training", (0.83, 0.68, 0.42, 0.82)),
     "unedited": ("pairs, unedited", "control", "in training", (0.89, 0.64, 0.33, 0.86)),
     "sampled": ("balanced sampling", "comparison", "in training", (0.82, 0.66, 0.40, 0.79)),
-    "threshold": ("threshold per group", "comparison", "in training and in use", (0.70, 0.66, 0.58, 0.65)),
+    "threshold": ("threshold per group", "comparison", "in use", (0.70, 0.66, 0.58, 0.65)),
 }
 
 
@@ -348,11 +348,11 @@ def augment(*, models=None, attributes=None, half=0.04, target="old", edits=Fals
     """
     models = AUGMENTED if models is None else models
     attributes = (
-        {"gender": ("Female", "Male"), "found": ("1", "2", "3")} if attributes is None else attributes
+        {"gender": ("Female", "Male"), "cluster": ("1", "2", "3")} if attributes is None else attributes
     )
     edges = np.linspace(0, 1, 21)
     rng = np.random.default_rng(seed)
-    none = Rate.undefined("no positives with found = '3'")
+    none = Rate.undefined("no positives with cluster = '3'")
     made = {}
     for name, (title, role, sees, right) in models.items():
         numbers, changes = {}, {}
@@ -444,7 +444,7 @@ def augment(*, models=None, attributes=None, half=0.04, target="old", edits=Fals
         ),
         edges=edges.tolist(),
         models=made,
-        notes=["found = '3' has no positives among the test images; numbers that need them are undefined"],
+        notes=["cluster = '3' has no positives among the test images; numbers that need them are undefined"],
         wall_s=4021.0,
         peak_rss_bytes=2_100_000_000,
         pictures={"samples": "pictures/samples.png", **({"edits": "pictures/edits.png"} if edits else {})},

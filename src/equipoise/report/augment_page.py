@@ -165,7 +165,7 @@ class _AugmentPage:
             chart = figures.differences(
                 [model.title for model, _ in self.compared],
                 [Series(one.name, [colour for _, colour in self.compared], rates)],
-                label=f"change of {one.name}, {unit} ({one.direction})",
+                label=f"{one.name} against plain, {unit} ({one.direction})",
                 title=label,
                 scale=one.scale,
             )
@@ -208,11 +208,12 @@ class _AugmentPage:
         chart = figures.bars(
             [self._cell(cell).text for cell in cells],
             [Series(self.titles[i], self.colours[i], found[i]) for i in chosen],
-            label=f"accuracy (%), {' and '.join(self.titles[i] for i in chosen)}",
+            label="accuracy (%)",
             title=label,
         )
         heads = [Column("Cell", numeric=False), Column("n"), *map(Column, self.titles, self.colours)]
-        return Panel(label, Table(label, heads, rows), chart)
+        drawn = " and ".join(f"“{self.titles[i]}”" for i in chosen)
+        return Panel(label, Table(label, heads, rows), chart, f"Drawn: {drawn}.")
 
     def _cell_changes(self, attribute: str) -> Panel:
         cells = self._cells(attribute)
@@ -236,7 +237,7 @@ class _AugmentPage:
             chart = figures.differences(
                 [self._cell(cell).text for cell in cells],
                 [Series(*one) for one in lead],
-                label=f"change of the accuracy, points, {lead[0][0]}",
+                label="change of the accuracy, points (higher is better)",
                 title=label,
             )
         heads = [
@@ -244,7 +245,7 @@ class _AugmentPage:
             Column("n"),
             *(Column(model.title, colour) for model, colour in self.compared),
         ]
-        return Panel(label, Table(label, heads, rows), chart)
+        return Panel(label, Table(label, heads, rows), chart, f"Drawn: “{lead[0][0]}”." if lead else "")
 
     def scores(self) -> Tabs | None:
         """Attribute by attribute, model by model: where the groups' scores lie."""
@@ -406,7 +407,7 @@ class _AugmentPage:
             [
                 self._model(i),
                 Cell(ROLE_WORDS.get(model.role, ""), mark="prose"),
-                Cell(model.sees or "nowhere", mark="prose"),
+                Cell(model.sees or "never", mark="prose"),
                 tables.number(model.threshold, 3),
                 tables.count(model.steps),
                 Cell(duration(model.seconds), sort=model.seconds),
@@ -463,7 +464,8 @@ class _AugmentPage:
     def _model(self, i: int) -> Cell:
         """A model's name with its role, and what it must be told."""
         model = self.models[i]
-        quiet = [model.role] + (["groups in training"] if model.sees == "in training" else [])
+        quiet = [model.role] if model.role != model.title else []
+        quiet += ["groups in training"] if model.sees == "in training" else []
         needs = "needs groups in use" if model.sees.endswith("in use") else ""
         return tables.name(model.title, colour=self.colours[i], quiet=quiet, tag=needs)
 
@@ -472,7 +474,7 @@ class _AugmentPage:
 
     def _cell(self, cell: CellRecord, colour: str = "") -> Cell:
         small = "under 30 images" if cell.small else ""
-        return tables.name(f"{self._target(cell.target)}, {cell.group}", colour=colour, tag=small)
+        return tables.name(f"{cell.group}, {self._target(cell.target)}", colour=colour, tag=small)
 
     def _cells(self, attribute: str) -> list[CellRecord]:
         """The cells of an attribute, as the first model that has them lists them."""

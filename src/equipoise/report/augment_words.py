@@ -125,12 +125,12 @@ AUGMENT_LIMITS = (
     "accuracy counts images as the test set has them.",
     "That a gap would stay with another threshold. DEO, BA and the accuracies are those of one threshold a model, "
     "chosen on validation images; KL depends on the bins of the histograms.",
-    "That generated images show what their labels say. f_t, which labels them, errs, most often in the cells that it "
-    "learned least about.",
+    "That generated images show what their labels say. f_t, the classifier that labels them, errs on generated "
+    "images as on real ones.",
     "That an edit changed the protected attribute and nothing else. It is exact in the latents; in the images it is "
     "what the classifiers saw.",
-    "What another training run would give. The intervals are over test images and not over training seeds, which "
-    "often move the worst cell more: repeat the run with other seeds.",
+    "What another training run would give. The intervals are over test images and not over training seeds: "
+    "repeat the run with other seeds before you rely on a change.",
     "How bad the worst cell is, to the decimal. It was picked by looking at these images; a cell under 30 images can "
     "be worst by luck.",
     "That each interval without 0 is an effect. They are not corrected for how many there are: of twenty comparisons "
@@ -189,7 +189,11 @@ def augment_headline(record: AugmentRecord) -> Headline:
     base, new = record.models[plain], record.models[lead]
     first, *rest = record.measured
     title, tone = _title(new, first)
-    sentences = [_compared(base, new, first, measure) for measure in (WORST, DEO, AP)]
+    reasons = {change_of(new, first, one.key).reason for one in (WORST, DEO, AP)}
+    if len(reasons) == 1 and None not in reasons:
+        sentences = [f"Worst cell, DEO and AP by {first}, and their changes, are undefined: {reasons.pop()}."]
+    else:
+        sentences = [_compared(base, new, first, measure) for measure in (WORST, DEO, AP)]
     sentences += [_steps(base, new), *_rivals(record, lead, first)]
     if tone == "fewer" and (_better(record, lead, first) or _controls(record, lead, first)):
         tone = "none"
@@ -277,6 +281,9 @@ def _worst_is_small(numbers: AttributeNumbers) -> bool:
 
 def _numbers(model: AugmentedModel, attribute: str, full: bool = False) -> str:
     shown = (WORST, DEO, AP) if full else (WORST, DEO)
+    reasons = {measured_of(model, attribute, one.key).reason for one in shown}
+    if len(reasons) == 1 and None not in reasons:
+        return f"undefined ({reasons.pop()})"
     return ", ".join(
         f"{_inside(one.name)} {_told(measured_of(model, attribute, one.key), one)}" for one in shown
     )

@@ -209,7 +209,8 @@ def histograms(
         axes = figure.add_axes((0.1, bottom / whole, 0.87, 0.8 * tall / whole))
         for one, found in drawn:
             axes.stairs(found, edges, color=one.colour, linestyle=one.dash, linewidth=1.7, baseline=None)
-            axes.stairs(found, edges, color=one.colour, alpha=0.14, fill=True, linewidth=0)
+            if len(drawn) < 3:
+                axes.stairs(found, edges, color=one.colour, alpha=0.14, fill=True, linewidth=0)
         if not math.isnan(threshold):
             axes.axvline(threshold, color=INK, linewidth=0.9, linestyle="dashed")
         axes.set_title(name if drawn else f"{name}: none", loc="left", fontsize=8.5, color=INK, pad=3)
