@@ -6,9 +6,21 @@ import matplotlib as mpl
 import pytest
 
 from equipoise.rate import Rate
-from equipoise.report.figures import COLOURS, Curve, Series, bars, curves, differences, thinned
+from equipoise.report.figures import (
+    COLOURS,
+    Curve,
+    Series,
+    Steps,
+    bars,
+    curves,
+    differences,
+    histograms,
+    thinned,
+)
 
 RATES = [Rate(0.1, 0.05, 0.2, 40), Rate.undefined("no positives"), Rate(0.3, math.nan, math.nan, 9)]
+
+STEPS = [Steps("f", "#123123", "solid", [3, 1]), Steps("m", "#321321", "dashed", [0, 0])]
 
 
 def drawn():
@@ -16,11 +28,12 @@ def drawn():
     return [
         bars(["x", "y", "z"], series, label="missed (%)", title="Bars"),
         differences(["x", "y", "z"], series, label="change", title="Dots"),
+        histograms([0, 0.5, 1], {"top": STEPS, "none": []}, label="score", title="Steps", threshold=0.4),
         curves([Curve("a", COLOURS[0], "solid", [1, 2], [3, math.nan])], label="step", title="Curves"),
     ]
 
 
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", range(4))
 def test_figures_are_svg_that_stands_in_a_page(number):
     svg = drawn()[number]
     root = ET.fromstring(svg)
@@ -49,6 +62,16 @@ def test_undefined_rates_are_written_not_drawn_as_zero():
     svg = bars(["x", "y", "z"], series, label="missed", title="t")
     assert svg.count("undefined") == 1
     assert svg.count("fill: #123123") == 2
+
+
+def test_histograms_are_shares_and_one_without_images_is_left_out():
+    def svg(*counts):
+        steps = [Steps("f", "#123123", "solid", counts), STEPS[1]]
+        return histograms([0, 0.5, 1], {"top": steps, "below": []}, label="score", title="t", threshold=0.4)
+
+    assert svg(3, 1) == svg(30, 10) != svg(1, 3)
+    assert "#321321" not in svg(3, 1)
+    assert "below: none" in svg(3, 1)
 
 
 def test_names_are_escaped_and_taken_literally():

@@ -25,6 +25,7 @@ from equipoise.report.augment_words import (
     ROLE_WORDS,
     Measure,
     augment_headline,
+    cell_name,
     change_of,
     leading,
     measured_of,
@@ -474,7 +475,7 @@ class _AugmentPage:
 
     def _cell(self, cell: CellRecord, colour: str = "") -> Cell:
         small = "under 30 images" if cell.small else ""
-        return tables.name(f"{cell.group}, {self._target(cell.target)}", colour=colour, tag=small)
+        return tables.name(cell_name(self.record.target, cell), colour=colour, tag=small)
 
     def _cells(self, attribute: str) -> list[CellRecord]:
         """The cells of an attribute, as the first model that has them lists them."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from equipoise.rate import Rate
 from equipoise.report import terminal, words
-from equipoise.report.augment_record import AttributeNumbers, AugmentedModel, AugmentRecord
+from equipoise.report.augment_record import AttributeNumbers, AugmentedModel, AugmentRecord, CellRecord
 from equipoise.report.tables import ABSENT
 from equipoise.report.words import SPACE, Headline
 
@@ -19,6 +19,7 @@ __all__ = [
     "Measure",
     "augment_headline",
     "augment_text",
+    "cell_name",
     "change_of",
     "leading",
     "measured_of",
@@ -157,6 +158,11 @@ def change_of(model: AugmentedModel, attribute: str, key: str) -> Rate:
     return found
 
 
+def cell_name(target: str, cell: CellRecord) -> str:
+    """A cell as people read it: "Female, not old"."""
+    return f"{cell.group}, {target if cell.target else f'not {target}'}"
+
+
 def outcome(difference: Rate, measure: Measure) -> str:
     """What a paired interval allows one to say: "better", "worse", "changed" (neither), "chance" or "unknown".
 
@@ -194,6 +200,12 @@ def augment_headline(record: AugmentRecord) -> Headline:
         sentences = [f"Worst cell, DEO and AP by {first}, and their changes, are undefined: {reasons.pop()}."]
     else:
         sentences = [_compared(base, new, first, measure) for measure in (WORST, DEO, AP)]
+    if lost := _lost(new, first):
+        named = [
+            f"{cell_name(record.target, cell)} ({words.signed(100 * cell.accuracy.value)} points)"
+            for cell in lost
+        ]
+        sentences.append(f"Less accurate beyond chance: {'; '.join(named)}.")
     sentences += [_steps(base, new), *_rivals(record, lead, first)]
     if tone == "fewer" and (_better(record, lead, first) or _controls(record, lead, first)):
         tone = "none"
@@ -231,8 +243,20 @@ def _title(model: AugmentedModel, attribute: str) -> tuple[str, str]:
     }[cell]
     parts = [of_gap, of_cell] if gap in ("better", "worse") else [of_cell, of_gap]
     joint = ", " if {gap, cell} & {"chance", "unknown"} else " but " if gap != cell else " and "
-    tone = "none" if "better" in (gap, cell) and (lost or "worse" in (gap, cell)) else "fewer"
-    return f"By {attribute}: {joint.join(parts)}{cost}", tone if "better" in (gap, cell) else "more"
+    tone = "fewer" if "better" in (gap, cell) else "more"
+    levelled = cell != "better" and _lost(
+        model, attribute
+    )  # a gap also closes when the better group gets worse
+    if tone == "fewer" and (lost or levelled):
+        tone = "none"
+    return f"By {attribute}: {joint.join(parts)}{cost}", tone
+
+
+def _lost(model: AugmentedModel, attribute: str) -> list[CellRecord]:
+    """Cells in which a model is measurably less accurate than the plain one, the largest loss first."""
+    changes = model.changes.get(attribute)
+    found = [cell for cell in changes.cells if outcome(cell.accuracy, WORST) == "worse"] if changes else []
+    return sorted(found, key=lambda cell: cell.accuracy.value)
 
 
 def _compared(base: AugmentedModel, new: AugmentedModel, attribute: str, measure: Measure) -> str:
