@@ -254,3 +254,21 @@ def test_the_command_line_renders_it_again(make_augment, tmp_path, capsys):
     assert said.startswith("By gender: a smaller gap")
     assert f"Report: {tmp_path / 'report.html'}" in said
     assert "equipoise augment" in (tmp_path / "report.html").read_text()
+
+
+def test_in_a_browser_it_is_quiet_and_fits_a_phone(browser, make_augment, tmp_path):
+    write_augment(make_augment(**SIZES["hostile"]), tmp_path)
+    context = browser.new_context(viewport={"width": 390, "height": 800}, offline=True)
+    page = context.new_page()
+    heard = []
+    page.on("console", lambda message: heard.append(message.text))
+    page.on("pageerror", lambda error: heard.append(str(error)))
+    page.on("request", lambda request: heard.append(request.url))
+    page.goto(write_augment_report(tmp_path).as_uri())
+    assert [one for one in heard if not one.startswith(("file:", "data:"))] == []
+    assert page.evaluate("window.hacked") is None
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.locator("#scores [role=tab]", has_text="plain").first.click()
+    page.locator("#metrics [role=tab]", has_text="DEO").first.click()
+    assert page.locator("#metrics .panel table:visible caption").nth(1).inner_text().startswith("DEO by")
+    context.close()

@@ -1,6 +1,5 @@
 import dataclasses
 import re
-import shutil
 from html.parser import HTMLParser
 
 import pytest
@@ -189,18 +188,6 @@ def test_no_record_is_an_error_and_leaves_an_old_report(tmp_path):
     with pytest.raises(DataError, match="Give the folder of a finished run"):
         write_report(tmp_path)
     assert (tmp_path / "report.html").read_text() == "old"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    driver = pytest.importorskip("playwright.sync_api")
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
-        pytest.skip("no chromium on this machine")
-    with driver.sync_playwright() as running:
-        launched = running.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture

@@ -137,7 +137,7 @@ AUGMENT_LIMITS = (
     "That each interval without 0 is an effect. They are not corrected for how many there are: of twenty comparisons "
     "without any effect, about one looks like one.",
 )
-NAMED = 3  # rivals that a sentence names
+NAMED = 3  # rivals, or cells, that a sentence names
 
 
 def leading(record: AugmentRecord) -> tuple[str | None, str | None]:
@@ -203,8 +203,9 @@ def augment_headline(record: AugmentRecord) -> Headline:
     if lost := _lost(new, first):
         named = [
             f"{cell_name(record.target, cell)} ({words.signed(100 * cell.accuracy.value)} points)"
-            for cell in lost
+            for cell in lost[:NAMED]
         ]
+        named += [f"{len(lost) - NAMED} more"] if len(lost) > NAMED else []
         sentences.append(f"Less accurate beyond chance: {'; '.join(named)}.")
     sentences += [_steps(base, new), *_rivals(record, lead, first)]
     if tone == "fewer" and (_better(record, lead, first) or _controls(record, lead, first)):
