@@ -239,10 +239,12 @@ def test_edited_pictures_are_shown_only_if_they_were_asked_for(make_augment, tmp
 
 def test_the_text_for_the_terminal_is_short_and_aligned(make_augment):
     text = augment_text(make_augment())
-    assert max(map(len, text.splitlines())) <= 96
     assert len(text.splitlines()) < 40
-    assert re.search(r"threshold per group \* +comparison +58\.0 \[", text)
+    assert re.search(r"threshold per group \* +58\.0 \[", text)
     assert "Note: cluster = '3' has no positives" in text
+    long = {"plain": PLAIN, "thresholds": ("plain, with a threshold for each of the groups", *BETTER[1:])}
+    for shown in (text, augment_text(make_augment(models=long))):
+        assert max(map(len, shown.splitlines())) <= 96
     steered = make_augment(models={"plain": PLAIN, "augmented": ("a\x1b[31mb", *BETTER[1:])})
     assert "\x1b" not in augment_text(steered)
 

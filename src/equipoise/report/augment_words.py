@@ -429,8 +429,8 @@ def _table(record: AugmentRecord, attribute: str) -> str:
         numbers = [
             terminal.number(rate, one.scale, one.digits) for rate, one in zip(rates, shown, strict=True)
         ]
-        rows.append([terminal.short(model.title) + mark, model.role, *numbers])
-    heads = ["model", "role", *(f"{one.name}, {one.unit}: {one.direction}" for one in shown)]
+        rows.append([terminal.short(model.title) + mark, *numbers])
+    heads = ["model", *(f"{one.name}, {one.unit}: {one.direction}" for one in shown)]
     title = f"By {terminal.short(attribute)} [95 % interval]"
     feet = [*dict.fromkeys(reasons), *(["* needs the protected attribute in use"] if marked else [])]
     return "\n".join([title, *terminal.aligned(heads, rows, []), *map(terminal.wrapped, feet)])
