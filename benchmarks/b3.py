@@ -13,6 +13,10 @@ All train the standard CNN (width 12) for equally many steps, with flips, shifts
 What a method trains besides is in the column "extra steps". A finished run is a JSON line in the work folder, so an
 interrupted benchmark goes on; a run that fails is told, and tried again at the next start. Intervals over the
 pictures of the test, and of differences from plain, are in the JSON.
+
+Methods with "GAN" take their pictures from one generator, trained beforehand by `equipoise train-generator` on faces
+of the training file without labels, and are left out without `--generator`. "Discovered" ones put clusters of
+`equipoise.latent.discover` where others put gender.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ import io
 import json
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from pathlib import Path
 
@@ -35,13 +40,26 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from equipoise.data import ImageTable
 from equipoise.fairness import attribute_metrics, threshold_at_equal_error, threshold_at_prevalence
 from equipoise.groups import Groups
-from equipoise.latent import DBVAEGenerator, fit_hyperplanes, invert, mixed, pairs, pairs_of, scored_latents
+from equipoise.latent import (
+    DBVAEGenerator,
+    Generator,
+    Hyperplane,
+    ModuleGenerator,
+    discover,
+    fit_hyperplanes,
+    invert,
+    mixed,
+    pairs,
+    pairs_of,
+    scored_latents,
+)
 from equipoise.nn import DBVAE, StandardCNN, pixels
 from equipoise.seeds import child_seed
 from equipoise.train import recipe
 from equipoise.train.augmentation import augmented
 from equipoise.train.fit import precision_of
 from equipoise.train.loop import learning_rate
+from equipoise.train.saved_generator import load_generator
 
 YOUNG, OLD = ("10-19", "20-29"), ("40-49", "50-59", "60-69", "70+")
 TRAIN, HELD_OUT = 8000, 2000
@@ -211,12 +229,39 @@ def on_top_of(bias: np.ndarray) -> RowLoss:
     return lambda logits, targets, rows: binary_cross_entropy_with_logits(logits + known[rows], targets)
 
 
+def learning(labels: np.ndarray, other: np.ndarray) -> dict[str, dict]:
+    """Ways to train a classifier of labels that go with another attribute."""
+    return {
+        "plain": {},
+        "balanced": {"probabilities": cell_weights(2 * labels + other)},
+        "corrected": {"row_loss": on_top_of(prior(labels, other))},
+    }
+
+
+class Fast(torch.nn.Module):
+    """A generator's network in the benchmark's precision."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network = network.to(memory_format=torch.channels_last)
+
+    def forward(self, latents: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled=HALF):
+            return self.network(latents).float()
+
+
+Protected = str | tuple[int, ...]
+"""What is crossed: annotated "gender", or what is discovered by so many clusters."""
+
+
 class Scene:
     """One draw and one training seed, and the networks that several methods share."""
 
-    def __init__(self, training: Part, held_out: Part, test: Part, seed: int, steps: int) -> None:
+    def __init__(
+        self, training: Part, held_out: Part, test: Part, seed: int, steps: int, gan: Path | None
+    ) -> None:
         self.training, self.held_out, self.test = training, held_out, test
-        self.seed, self.steps = seed, steps
+        self.seed, self.steps, self.gan = seed, steps, gan
 
     def train(self, **settings) -> StandardCNN:
         return trained(self.training.images, self.training.old, self.seed, self.steps, **settings)
@@ -242,26 +287,54 @@ class Scene:
             self.training.images, self.training.old, child_seed(self.seed, "early"), self.steps // 4
         )
 
-    @cached_property
-    def balanced(self) -> StandardCNN:
-        return self.train(probabilities=cell_weights(self.training.cells))
+    def discovered(self, counts: tuple[int, ...]) -> tuple[np.ndarray, dict]:
+        """What takes the place of gender in training rows, and how it came about.
 
-    @cached_property
-    def corrected(self) -> StandardCNN:
-        return self.train(row_loss=on_top_of(prior(self.training.old, self.training.female)))
+        The class that a picture looks like, turned round: as with gender, cells of two equal numbers are rare.
+        """
+        if counts not in (made := self.__dict__.setdefault("discoveries", {})):
+            training, held_out = (
+                logits_of(self.plain, p.images, features=True) for p in (self.training, self.held_out)
+            )
+            said, old = logits_of(self.plain, self.held_out.images), self.training.old
+            found = discover(
+                training, old, held_out=(held_out, self.held_out.old, said), counts=counts, seed=self.seed
+            )
+            attribute = 1 - found.sides(training, old)
+            conflict, rare = attribute == old, self.training.female == old
+            made[counts] = (
+                attribute,
+                {
+                    "clusters": list(found.clusters.values()),
+                    "held-out accuracy in conflict": [
+                        found.accuracy[t][cluster].value for t, cluster in found.conflict.items()
+                    ],
+                    "in conflict": float(conflict.mean()),
+                    "rare in conflict": float(rare[conflict].mean()),
+                    "rare found": float(conflict[rare].mean()),
+                },
+            )
+        return made[counts]
 
-    def gender(self, how: str) -> StandardCNN:
-        """f_g: from pictures to the annotated gender; plain, balanced or corrected."""
-        if how not in (made := self.__dict__.setdefault("genders", {})):
-            old, female = self.training.old, self.training.female
-            settings = {
-                "plain": {},
-                "balanced": {"probabilities": cell_weights(self.training.cells)},
-                "corrected": {"row_loss": on_top_of(prior(female, old))},
-            }
-            seed = child_seed(self.seed, "gender")
-            made[how] = trained(self.training.images, female, seed, self.steps, **settings[how])
-        return made[how]
+    def protected(self, by: Protected) -> np.ndarray:
+        """Annotated gender of the training rows, or what is discovered in its place."""
+        return self.training.female if by == "gender" else self.discovered(by)[0]
+
+    def f_t(self, how: str, by: Protected = "gender") -> StandardCNN:
+        """From pictures to the class; plain, or balanced or corrected by class × protected attribute."""
+        if how == "plain":
+            return self.plain
+        if (how, by) not in (made := self.__dict__.setdefault("targets", {})):
+            made[how, by] = self.train(**learning(self.training.old, self.protected(by))[how])
+        return made[how, by]
+
+    def f_g(self, how: str, by: Protected = "gender") -> StandardCNN:
+        """From pictures to the protected attribute; likewise."""
+        if (how, by) not in (made := self.__dict__.setdefault("genders", {})):
+            protected, seed = self.protected(by), child_seed(self.seed, "gender")
+            settings = learning(protected, self.training.old)[how]
+            made[how, by] = trained(self.training.images, protected, seed, self.steps, **settings)
+        return made[how, by]
 
     @cached_property
     def vae(self) -> DBVAE:
@@ -333,7 +406,7 @@ def weighted(scene: Scene) -> tuple[dict, dict]:
 
 
 def balanced(scene: Scene) -> tuple[dict, dict]:
-    return scene.scores(scene.balanced), {}
+    return scene.scores(scene.f_t("balanced")), {}
 
 
 def robust(scene: Scene, cells: np.ndarray, rate: float = 0.01) -> StandardCNN:
@@ -360,7 +433,7 @@ def group_dro(scene: Scene) -> tuple[dict, dict]:
 
 def corrected(scene: Scene) -> tuple[dict, dict]:
     """Trained on top of the log odds of the class given gender, used without (Menon et al. 2021, by group)."""
-    return scene.scores(scene.corrected), {}
+    return scene.scores(scene.f_t("corrected")), {}
 
 
 def domain_independent(scene: Scene) -> tuple[dict, dict]:
@@ -390,7 +463,7 @@ def two_logits(scene: Scene) -> tuple[dict, dict]:
 
     Last-layer retraining (Kirichenko, Izmailov, Wilson 2023) on two features; gender itself is not needed in use.
     """
-    f_g, scores = scene.gender("balanced"), scene.scores(scene.plain)
+    f_g, scores = scene.f_g("balanced"), scene.scores(scene.plain)
     both = {
         name: np.stack([scores[name], logits_of(f_g, rows.images)], 1)
         for name, rows in (("held_out", scene.held_out), ("test", scene.test))
@@ -532,65 +605,116 @@ def afr(scene: Scene, sharpness: float) -> tuple[dict, dict]:
     return scores, {}
 
 
-def edited(scene: Scene, source: str) -> tuple[ImageTable, dict]:
-    """Pairs that did what they should: f_g changed sides and f_t did not; and how many did."""
-    if source in (kept := scene.__dict__.setdefault("pairs", {})):
-        return kept[source]
-    how = source.split()[0] if "classifiers" in source else "plain"
-    f_t, f_g = getattr(scene, how), scene.gender(how)
-    maker = DBVAEGenerator.from_images(scene.vae, scene.training.table)
-    attributes = {"old": f_t, "female": f_g}
-    seen = scored_latents(maker, attributes, 4096, seed=scene.seed).scores
-    shares = {"old": scene.training.old.mean(), "female": scene.training.female.mean()}
-    limits = {name: float(np.quantile(seen[name], 1 - shares[name])) for name in attributes}
-    planes = fit_hyperplanes(maker, attributes, fit=6000, validate=2000, threshold=limits, seed=scene.seed)
-    setting = {"scorer": f_t, "also": {"female": f_g}}
-    if source == "real":
+@dataclass(frozen=True)
+class Making:
+    """How pairs are made.
+
+    Args:
+        classifiers: f_t and f_g are "plain", "balanced" or "corrected".
+        generator: "VAE", trained on the draw, or "GAN", the one of `--generator`.
+        codes: "sampled", or those of "real" pictures.
+        by: What the edit crosses.
+        margin: A pair is made only if f_t is so far from its threshold.
+        all: Also keep pairs that did not do what they should.
+    """
+
+    classifiers: str = "plain"
+    generator: str = "VAE"
+    codes: str = "sampled"
+    by: Protected = "gender"
+    margin: float = 0.0
+    all: bool = False
+
+
+SPARE = {"VAE": 2, "GAN": 3}
+"""Pairs made for each one wanted; if fewer do what they should, the share is lower."""
+
+
+def source(scene: Scene, how: Making) -> tuple[Generator, dict[str, Hyperplane], dict[str, float]]:
+    """The generator, its hyperplanes, and the scores that as many of its pictures reach as in training."""
+    key = how.classifiers, how.generator, how.by
+    if key not in (made := scene.__dict__.setdefault("sources", {})):
+        if how.generator == "GAN":
+            loaded = load_generator(scene.gan)
+            maker = ModuleGenerator(Fast(loaded.module), loaded.latent)
+        else:
+            maker = DBVAEGenerator.from_images(scene.vae, scene.training.table)
+        f_t, f_g = (classifier(how.classifiers, how.by) for classifier in (scene.f_t, scene.f_g))
+        attributes = {"old": f_t, "protected": f_g}
+        seen = scored_latents(maker, attributes, 4096, seed=scene.seed).scores
+        shares = {"old": scene.training.old.mean(), "protected": scene.protected(how.by).mean()}
+        limits = {name: float(np.quantile(seen[name], 1 - shares[name])) for name in attributes}
+        planes = fit_hyperplanes(
+            maker, attributes, fit=6000, validate=2000, threshold=limits, seed=scene.seed
+        )
+        made[key] = maker, planes, limits
+    return made[key]
+
+
+def edited(scene: Scene, how: Making, count: int) -> tuple[ImageTable, np.ndarray, dict]:
+    """Pairs; which did what they should: f_g changed sides and f_t did not; and how many did."""
+    maker, planes, limits = source(scene, how)
+    key = replace(how, all=False), count
+    if scene.__dict__.get("pairs", (None,))[0] == key:  # only the latest are kept: they are large
+        return scene.__dict__["pairs"][1]
+    f_t, f_g = (classifier(how.classifiers, how.by) for classifier in (scene.f_t, scene.f_g))
+    setting = {"scorer": f_t, "also": {"protected": f_g}}
+    if how.codes == "real":
         codes = invert(scene.vae, scene.training.table)
-        made = pairs_of(codes, scene.training.old, maker, planes["old"], planes["female"], **setting)
+        made = pairs_of(codes, scene.training.old, maker, planes["old"], planes["protected"], **setting)
     else:
         made = pairs(
             maker,
             planes["old"],
-            planes["female"],
-            max(64, len(scene.training)),
+            planes["protected"],
+            count,
             threshold=limits["old"],
+            margin=how.margin,
             seed=scene.seed,
             **setting,
         )
     target, protected = (
-        (np.asarray(made.column(f"{name}_score")) >= limit).reshape(-1, 2)
-        for name, limit in (("target", limits["old"]), ("female", limits["female"]))
+        (np.asarray(made.column(f"{column}_score")) >= limits[name]).reshape(-1, 2)
+        for column, name in (("target", "old"), ("protected", "protected"))
     )
     kept_target, changed = target[:, 0] == target[:, 1], protected[:, 0] != protected[:, 1]
     good, labels = changed & kept_target, made.labels.reshape(-1, 2)[:, 0]
     told = {
         "auroc": {name: plane.auroc.value for name, plane in planes.items()},
-        "cosine": float(np.asarray(planes["old"].weight) @ np.asarray(planes["female"].weight)),
+        "cosine": float(np.asarray(planes["old"].weight) @ np.asarray(planes["protected"].weight)),
         "f_g changed": float(changed.mean()),
         "f_t kept": float(kept_target.mean()),
         "kept": float(good.mean()),
         "rare_among_kept": float((labels == protected[:, 1])[good].mean()) if good.any() else float("nan"),
-        "extra_steps": 2 * scene.steps + scene.vae_steps,
+        "extra_steps": 2 * scene.steps,
     }
-    kept[source] = (made.take(np.repeat(good, 2)), told)
-    return kept[source]
+    if how.generator == "GAN":
+        told["generator_steps"] = json.loads((scene.gan / "config.json").read_text())["steps"]
+    else:
+        told["extra_steps"] += scene.vae_steps
+    if how.by != "gender":
+        told |= scene.discovered(how.by)[1]
+        told["extra_steps"] += scene.steps
+    scene.__dict__["pairs"] = key, (made, good, told)
+    return made, good, told
 
 
-def with_pairs(scene: Scene, source: str, share: float, edit: bool = True) -> tuple[dict, dict]:
+def with_pairs(scene: Scene, how: Making, share: float, edit: bool = True) -> tuple[dict, dict]:
     """Real pictures and pairs; without `edit`, the first pictures of the same pairs, twice.
 
     Of corrected classifiers the real pictures are corrected too; pairs have nothing to correct.
     """
-    table, told = edited(scene, source)
-    most = len(table) / (len(table) + len(scene.training))
     real = scene.training.table
+    wanted = len(real) / 2 * max(1, share / (1 - share))
+    made, good, told = edited(scene, how, max(64, round(SPARE[how.generator] * wanted)))
+    table = made if how.all else made.take(np.repeat(good, 2))
+    most = len(table) / (len(table) + len(real))
     both = mixed(real, table, min(share, most), seed=scene.seed)
     images = both.batch(np.arange(len(both)))
     if not edit:
         images = np.concatenate([images[: len(real)], np.repeat(images[len(real) :: 2], 2, axis=0)])
     row_loss = plain_loss
-    if source.startswith("corrected"):
+    if how.classifiers == "corrected":
         bias = np.zeros(len(both))
         bias[: len(real)] = prior(scene.training.old, scene.training.female)
         row_loss = on_top_of(bias)
@@ -598,6 +722,28 @@ def with_pairs(scene: Scene, source: str, share: float, edit: bool = True) -> tu
     return scene.scores(model), told | {"share": 1 - len(real) / len(both)}
 
 
+def gan_variants(classifiers: str) -> dict[str, partial]:
+    """Half generated, and what differs from it in one thing; those with the same pairs one after another."""
+    tried = {
+        "share 0.5, margin 0.2": (0.5, {"margin": 0.2}),
+        "share 0.67": (0.67, {}),
+        "share 0.25": (0.25, {}),
+        "share 0.5": (0.5, {}),
+        "share 0.5, all pairs": (0.5, {"all": True}),
+    }
+    return {
+        name: partial(with_pairs, how=Making(classifiers, "GAN", **others), share=share)
+        for name, (share, others) in tried.items()
+    }
+
+
+def discovered_balanced(scene: Scene, counts: tuple[int, ...]) -> tuple[dict, dict]:
+    """Class × discovered side, in place of class × gender: drawn equally often."""
+    told = scene.discovered(counts)[1] | {"extra_steps": scene.steps}
+    return scene.scores(scene.f_t("balanced", counts)), told
+
+
+CLUSTERS = {"clusters by silhouette": (2, 3, 4, 6), "12 clusters": (12,)}
 METHODS = {  # name → sees gender?, variants to choose from on the held-out part
     "plain": (False, {"": plain}),
     "uniform sampling (control)": (False, {"": uniform}),
@@ -619,29 +765,55 @@ METHODS = {  # name → sees gender?, variants to choose from on the held-out pa
     ),
     "AFR": (False, {f"γ = {x}": partial(afr, sharpness=x) for x in (2, 5, 10)}),
     "GEORGE, early features": (False, {"": partial(george, of="features")}),
-    "pairs": (True, {f"share {x}": partial(with_pairs, source="generated", share=x) for x in (0.25, 0.5)}),
+    "pairs": (True, {f"share {x}": partial(with_pairs, how=Making(), share=x) for x in (0.25, 0.5)}),
     "pairs, unedited (control)": (
         True,
-        {"share 0.5": partial(with_pairs, source="generated", share=0.5, edit=False)},
+        {"share 0.5": partial(with_pairs, how=Making(), share=0.5, edit=False)},
     ),
-    "pairs of real": (True, {f"share {x}": partial(with_pairs, source="real", share=x) for x in (0.25, 0.5)}),
+    "pairs of real": (
+        True,
+        {f"share {x}": partial(with_pairs, how=Making(codes="real"), share=x) for x in (0.25, 0.5)},
+    ),
     "pairs, balanced classifiers": (
         True,
-        {"share 0.5": partial(with_pairs, source="balanced classifiers", share=0.5)},
+        {"share 0.5": partial(with_pairs, how=Making("balanced"), share=0.5)},
     ),
     "pairs, corrected classifiers": (
         True,
-        {"share 0.5": partial(with_pairs, source="corrected classifiers", share=0.5)},
+        {"share 0.5": partial(with_pairs, how=Making("corrected"), share=0.5)},
     ),
     "GEORGE, latents": (False, {"": partial(george, of="latents")}),
+    "pairs, GAN": (True, gan_variants("plain")),
+    "pairs, GAN, balanced classifiers": (True, gan_variants("balanced")),
+    "GAN, unedited (control)": (
+        True,
+        {"share 0.5": partial(with_pairs, how=Making("balanced", "GAN"), share=0.5, edit=False)},
+    ),
+    "balanced sampling, discovered": (
+        False,
+        {name: partial(discovered_balanced, counts=counts) for name, counts in CLUSTERS.items()},
+    ),
+    "pairs, GAN, discovered": (
+        False,
+        {
+            name: partial(with_pairs, how=Making("balanced", "GAN", by=counts), share=0.5)
+            for name, counts in CLUSTERS.items()
+        },
+    ),
 }
 DISCOVERED = {  # what takes the place of gender by discovered cells → what it takes the place of
     "GEORGE, early features": "GroupDRO",
     "unseen errors as cells": "balanced sampling",
     "LISA of unseen errors": "LISA",
+    "balanced sampling, discovered": "balanced sampling",
+    "pairs, GAN, discovered": "pairs, GAN, balanced classifiers",
 }
 IN_USE = ("threshold per gender, in use too",)
-CONTROLS = ("plain", "uniform sampling (control)", "pairs, unedited (control)")
+UNEDITED = {  # pairs → their generator's pictures, unedited
+    "pairs": "pairs, unedited (control)",
+    "pairs, GAN, balanced classifiers": "GAN, unedited (control)",
+}
+CONTROLS = ("plain", "uniform sampling (control)", *UNEDITED.values())
 NUMBERS = {  # attribute of AttributeMetrics → title, factor, digits
     "worst_cell_accuracy": ("worst cell, %", 100, 1),
     "average_accuracy": ("average accuracy, %", 100, 1),
@@ -678,7 +850,10 @@ def run_scene(
         (m, v, f)
         for m, (_, variants) in METHODS.items()
         for v, f in variants.items()
-        if m in options.methods and (m, v) not in done and chosen.get(m, v) == v
+        if m in options.methods
+        and (m, v) not in done
+        and chosen.get(m, v) == v
+        and (options.generator is not None or "GAN" not in m)
     ]
     if not wanted:
         return
@@ -687,7 +862,7 @@ def run_scene(
     training, held_out = (part(files["train"], c) for c in drawn(old, female, rare, seed, options.scale))
     test = part(files["test"], np.arange(len(labelled(files["test"])[0])))
     steps = round(options.epochs * len(training) / HOW.batch_size)
-    scene = Scene(training, held_out, test, seed, steps)
+    scene = Scene(training, held_out, test, seed, steps, options.generator)
 
     def keep(entry: dict) -> None:
         with kept.open("a") as file:
@@ -882,14 +1057,16 @@ def sentences(methods: dict, at: str, rare: float) -> list[str]:
                 f"* {found} gains {gained[found]} points in the worst cell, the same with gender ({annotated} †) "
                 f"{gained[annotated]}: {'at' if enough else 'not at'} least two thirds."
             )
-    control = methods.get("pairs, unedited (control)")
-    if control and "pairs" in methods:
-        gains = [e[at]["worst_cell_accuracy"]["against_plain"]["mean"] for e in (methods["pairs"], control)]
-        share = [100 * float(np.mean([t["share"] for t in e["told"]])) for e in (methods["pairs"], control)]
-        lines.append(
-            f"* Pairs as published gain {100 * gains[0]:+.1f} points in the worst cell with {share[0]:.0f} % "
-            f"generated; the same generator's pictures, unedited, {100 * gains[1]:+.1f} with {share[1]:.0f} %."
-        )
+    for method, control in UNEDITED.items():
+        if method in methods and control in methods:
+            both = [methods[m] for m in (method, control)]
+            gains = [100 * e[at]["worst_cell_accuracy"]["against_plain"]["mean"] for e in both]
+            share = [100 * float(np.mean([t["share"] for t in e["told"]])) for e in both]
+            lines.append(
+                f"* {method}{' as published' if method == 'pairs' else ''}: {gains[0]:+.1f} points in the worst cell "
+                f"with {share[0]:.0f} % generated; the same generator's pictures, unedited, {gains[1]:+.1f} with "
+                f"{share[1]:.0f} %."
+            )
     if uniform := methods.get(CONTROLS[1]):
         moved = [abs(100 * v) for v in uniform[at]["worst_cell_accuracy"]["against_plain"]["values"]]
         lines.append(
@@ -928,6 +1105,24 @@ def pair_sentences(methods: dict) -> list[str]:
     return lines
 
 
+def discovery_sentences(methods: dict) -> list[str]:
+    """What was found in place of gender, and how much of gender is in it; to be told, not used."""
+    lines = []
+    for method, entry in methods.items():
+        if "rare found" not in entry["told"][0]:
+            continue
+        clusters = ", ".join("+".join(map(str, t["clusters"])) for t in entry["told"])
+        names = ("in conflict", "rare in conflict", "rare found", "held-out accuracy in conflict")
+        mean = {name: 100 * float(np.mean([t[name] for t in entry["told"]])) for name in names}
+        lines.append(
+            f"* {method} ({entry['variant']}): {clusters} clusters of young + old; in the conflicting ones lie "
+            f"{mean['in conflict']:.0f} % of the training pictures, of which {mean['rare in conflict']:.1f} % are of a "
+            f"rare cell, and {mean['rare found']:.0f} % of the rare cells' pictures. Plain is right in "
+            f"{mean['held-out accuracy in conflict']:.0f} % of the held-out ones there."
+        )
+    return lines
+
+
 def markdown(results: dict) -> str:
     """The results as a page."""
     lines = ["# B3: old or young, correlated with gender", "", f"`{results['command']}`", ""]
@@ -943,11 +1138,20 @@ def markdown(results: dict) -> str:
         "compared with plain on the seeds that they have in common; rows with fewer seeds were run for fewer, and two "
         f"seeds give hardly an interval. Training in {results['precision']}. "
         "LISA, logit correction, domain independent, threshold per gender, plain less gender's logit, all with "
-        "unseen errors, product of experts in this form and corrected classifiers were added after test "
-        "numbers of c = 1 %, seed 0 had been seen. "
+        "unseen errors, product of experts in this form, corrected classifiers, the GAN and discovered sides were "
+        "added after test numbers of c = 1 %, seed 0 had been seen; that 12 clusters are tried, after looking at how "
+        "well clusters find the rare cells in training. "
         "No number here proves fairness.",
         "",
     ]
+    if any("GAN" in method for methods in results["rare"].values() for method in methods):
+        lines += [
+            "Methods with GAN take pictures from one generator, trained once by `equipoise train-generator`. It has "
+            "seen all adult faces of the training file without their labels: more pictures than the "
+            f"{TRAIN:,}, the held-out ones among them, and none of the test. Its steps, after the + in "
+            "'extra steps', are those of both of its networks, and stand for all seeds.",
+            "",
+        ]
     for rare, methods in results["rare"].items():
         if not methods:
             continue
@@ -963,6 +1167,8 @@ def markdown(results: dict) -> str:
             for method, entry in methods.items():
                 cells = [shown(entry[at][name], f, d) for name, (_, f, d) in NUMBERS.items()]
                 extra = entry["told"][0].get("extra_steps", "–")
+                if (steps := entry["told"][0].get("generator_steps")) is not None:
+                    extra = f"{extra} + {steps}"
                 lines.append(
                     f"| {named(method, entry['oracle'])} | "
                     + " | ".join(cells)
@@ -978,6 +1184,8 @@ def markdown(results: dict) -> str:
                 f"| {named(method, entry['oracle'])} | {' | '.join(values)} | {entry['variant'] or '–'} |"
             )
         lines += ["", "### What the edits did", "", *pair_sentences(methods), ""]
+        if found := discovery_sentences(methods):
+            lines += ["### What was discovered", "", *found, ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -989,6 +1197,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rare", type=float, nargs="+", default=[0.01, 0.05], help="shares c")
     parser.add_argument("--epochs", type=float, default=4.0)
+    parser.add_argument("--generator", type=Path, help="folder of `equipoise train-generator`, for the GAN")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--quick", action="store_true", help="a tenth of the pictures: shows that it runs")
     parser.add_argument("--work", type=Path, default=Path("runs/b3"), help="finished runs")
@@ -1007,6 +1216,7 @@ def main() -> None:
         results = {
             "command": f"python benchmarks/b3.py --data DATA --seeds {options.seeds} --epochs {options.epochs:g}"
             + f" --rare {' '.join(f'{c:g}' for c in options.rare)}"
+            + (" --generator GENERATOR" if options.generator else "")
             + (" --quick" if options.quick else ""),
             "epochs": options.epochs,
             "torch": torch.__version__,
