@@ -153,10 +153,8 @@ def make_pairs(
         keep = _by_side(generator, classifiers, crossed[0], limits, how.latents, seed)
     per_pair = 2 ** len(protected) if how.variant == "all_sides" else 2
     count = max(8, -(-wanted // per_pair)) * (SPARE if how.keep == "as-meant" else 1)
-    if folder.exists():
-        made = read_pairs(folder)
-    else:
-        made = pairs(
+    if not folder.exists():
+        pairs(
             generator,
             keep,
             crossed[0] if len(crossed) == 1 else crossed,
@@ -169,6 +167,7 @@ def make_pairs(
             folder=folder,
             seed=child_seed(seed, "pairs"),
         )
+    made = read_pairs(folder)
     stays, divided = _as_meant(made, limits, target, protected, how.variant, per_pair)
     good = stays & np.all(list(divided.values()), axis=0) if divided else stays
     chosen = good if how.keep == "as-meant" else np.ones(len(good), bool)
@@ -186,7 +185,7 @@ def make_pairs(
         + f"; {len(chosen):,} used."
     )
     return Made(
-        made.take(rows),
+        read_pairs(folder).take(rows),
         len(good),
         len(chosen),
         share_of(stays),

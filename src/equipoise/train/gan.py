@@ -110,7 +110,6 @@ class GAN:
                 f"augment must be of {', '.join(DIFF_AUGMENTATIONS)}; got {', '.join(unknown)}. Choose among these."
             )
 
-
     def rate(self, step: int) -> float:
         """The learning rate of a step, counted from 0."""
         falling = self.decay * self.steps

@@ -1,0 +1,288 @@
+"""`augment` in a small world: a corner is bright (the target) and the light is red or blue (protected).
+
+The generator has one direction of its latents for each, so that pairs can do what they are for.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from torch import nn
+
+from equipoise.data import ImageTable
+from equipoise.errors import DataError, InputError
+from equipoise.latent import ModuleGenerator, read_pairs
+from equipoise.report import read_augment
+from equipoise.run import Augmentation, Engine, Reading, augment
+from equipoise.train import recipe
+from equipoise.train.gan import GAN
+from equipoise.train.saved_generator import load_generator
+
+SIZE = 16
+ENGINE = Engine(device="cpu", precision="32-true", progress=False)
+
+
+def world(target, blue, noise):
+    """Images (n, 3, 16, 16) in [0, 1] of two strengths, each in [0, 1], and of noise (n, 4)."""
+    n = len(target)
+    images = torch.full((n, 3, SIZE, SIZE), 0.35)
+    images[:, 0] += 0.3 * (1 - blue)[:, None, None]
+    images[:, 2] += 0.3 * blue[:, None, None]
+    images[:, :, 2:8, 2:8] += 0.22 * target[:, None, None, None]
+    images[:, :, 8:14, 8:14] += 0.22 * (1 - target)[:, None, None, None]
+    waves = torch.stack([torch.sin(torch.arange(SIZE) * (i + 1) / 2) for i in range(4)])
+    images += 0.05 * (noise @ waves)[:, None, :, None]
+    return images.clamp(0, 1)
+
+
+class Renderer(nn.Module):
+    """Latents to images: two directions mean something, four are noise."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(4.0))
+
+    def forward(self, latents):
+        return world(*torch.sigmoid(self.scale * latents[:, :2]).T, latents[:, 2:])
+
+
+def drawer():
+    return ModuleGenerator(Renderer(), 6, output_range=(0, 1))
+
+
+def drawn(n, rare, seed, **columns):
+    """A table whose light follows the target but for a share `rare`."""
+    chance = np.random.default_rng(seed)
+    target = np.arange(n) % 2
+    odd = np.zeros(n, bool)
+    for value in (0, 1):
+        mine = np.flatnonzero(target == value)
+        odd[mine[: round(rare * len(mine))]] = True
+    blue = np.where(odd, 1 - target, target)
+    images = world(
+        *(torch.from_numpy(v).float() for v in (target, blue)),
+        torch.from_numpy(chance.normal(size=(n, 4))).float(),
+    )
+    images += torch.from_numpy(chance.normal(0, 0.12, images.shape)).float()
+    stored = (images.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    light = ["blue" if b else "red" for b in blue]
+    return ImageTable.from_arrays(stored, target, attributes={"light": light} | columns)
+
+
+@pytest.fixture(scope="module")
+def tables():
+    shape = ["round", "square", None] * 80
+    return drawn(480, 0.06, 0), drawn(240, 0.5, 1, shape=shape)
+
+
+@pytest.fixture(scope="module")
+def small():
+    """Quick training."""
+    chosen = recipe("equipoise")
+    plain = replace(chosen.plain, epochs=3, batch_size=16, augmentation=())
+    return replace(chosen, plain=plain, width=4, depth=3, norm_momentum=0.1)
+
+
+def ran(tables, small, out, **changes):
+    given = {
+        "generator": drawer(),
+        "test_data": tables[1],
+        "how": Augmentation(latents=600),
+        "replicates": 100,
+        "recipe": small,
+        "engine": ENGINE,
+        "out": out,
+    }
+    return augment(tables[0], "bright", ["light"], **given | changes)
+
+
+@pytest.fixture(scope="module")
+def run(tables, small, tmp_path_factory):
+    out = tmp_path_factory.mktemp("augment") / "run"
+    return ran(tables, small, out, groups=["shape"]), out
+
+
+def same(first, second):
+    """Whether two records are; settings come back from JSON as lists."""
+    return replace(first, settings={}) == replace(second, settings={})
+
+
+def test_pairs_help_where_the_generator_can_draw_what_is_rare(run):
+    record, _ = run
+    plain, augmented = (record.models[name].numbers["light"] for name in ("plain", "augmented"))
+    assert augmented.worst_cell_accuracy.value > plain.worst_cell_accuracy.value + 0.05
+    assert augmented.deo.value < plain.deo.value / 2
+    change = record.models["augmented"].changes["light"].deo
+    assert change.value == pytest.approx(augmented.deo.value - plain.deo.value)
+    assert change.value < -0.05
+
+
+def test_all_classifiers_of_the_target_take_equally_many_steps(run):
+    record, _ = run
+    assert (
+        list(record.models)
+        == ["plain", "augmented", "unedited", "balanced", "thresholds"][: len(record.models)]
+    )
+    assert len({model.steps for model in record.models.values()}) == 1
+
+
+def test_the_record_says_what_was_made_and_trained_on(run):
+    record, out = run
+    assert same(read_augment(out), record)
+    assert record.measured == ["light", "shape"]
+    assert record.protected["light"].sides == ["blue", "red"]
+    assert record.protected["light"].found == "annotated"
+    assert record.data.cells["test"]["light"] == {"blue": [60, 60], "red": [60, 60]}
+    assert sum(sum(n) for n in record.data.cells["train"]["light"].values()) == 384
+    assert "shape" not in record.data.cells["train"]
+    assert record.data.cells["test"]["shape"] == {"round": [40, 40], "square": [40, 40]}
+    assert record.pairs.share == pytest.approx(0.5, abs=0.01)
+    assert record.planes["bright"].auroc.value > 0.9
+    pairs = read_pairs(out / "pairs")
+    used = np.asarray(pairs.column("used"))
+    assert used.sum() == 2 * record.pairs.kept
+    assert len(pairs) == 2 * record.pairs.made
+    light = np.asarray(pairs.column("light_score"))[used].reshape(-1, 2)
+    assert np.abs(light[:, 0] - light[:, 1]).mean() > 0.5
+    labels = pairs.labels[used].reshape(-1, 2)
+    assert (labels[:, 0] == labels[:, 1]).all()
+    scores = pq.read_table(out / "scores.parquet")
+    assert {"probability_plain", "probability_augmented", "light", "shape"} <= set(scores.column_names)
+
+
+def test_histograms_hold_every_image_once(run):
+    record, _ = run
+    for model in record.models.values():
+        counts = model.numbers["light"].histograms
+        assert sum(map(sum, counts["positives"].values())) == 120
+        assert sum(map(sum, counts["negatives"].values())) == 120
+
+
+def test_edited_images_are_shown_only_if_asked_for(run, tables, small, tmp_path):
+    record, _ = run
+    assert set(record.pictures) == {"samples"}
+    shown = ran(tables, small, tmp_path / "shown", controls=False, show_edits=True)
+    assert set(shown.pictures) == {"samples", "edits"}
+    assert "unedited" not in shown.models
+
+
+def test_the_same_call_shows_the_finished_run_and_other_data_are_refused(run, tables, small):
+    record, out = run
+    lines = []
+    assert same(ran(tables, small, out, groups=["shape"], tell=lines.append), record)
+    assert any("holds this run already" in line for line in lines)
+    with pytest.raises(InputError, match="other images now"):
+        ran((drawn(480, 0.06, 9), tables[1]), small, out, groups=["shape"])
+
+
+def test_an_interrupted_run_goes_on_to_the_same_numbers(run, tables, small, tmp_path):
+    record, _ = run
+    out = tmp_path / "stopped"
+
+    def stop(line):
+        if "not edited" in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        ran(tables, small, out, groups=["shape"], tell=stop)
+    assert "--resume goes on from there" in stopped.value.__notes__[0]
+    again = ran(tables, small, out, groups=["shape"], resume=True)
+    assert {n: m.numbers for n, m in again.models.items()} == {n: m.numbers for n, m in record.models.items()}
+
+
+def test_discovered_sides_need_no_annotation(tables, small, tmp_path):
+    brief = replace(small, plain=replace(small.plain, epochs=2, learning_rate=1e-3))
+    record = augment(
+        drawn(600, 0.15, 3),
+        "bright",
+        ["discover"],
+        generator=drawer(),
+        test_data=tables[1],
+        validation_share=0.4,
+        groups=["light"],
+        how=Augmentation(latents=600, keep="all"),
+        controls=False,
+        replicates=100,
+        recipe=brief,
+        engine=ENGINE,
+        out=tmp_path / "found",
+    )
+    found = record.protected["discovered"]
+    assert found.found.startswith("discovered")
+    assert found.agreement["light"] > 0.9
+    assert record.measured == ["discovered", "light"]
+    assert record.models["augmented"].sees == ""
+    assert "thresholds" not in record.models
+
+
+def test_a_generator_is_trained_if_none_is_given(tables, small, tmp_path):
+    quick = GAN(latent=6, width=8, discriminator_width=8, steps=120, batch_size=16, look_every=60)
+    out = tmp_path / "trained"
+    record = ran(
+        tables,
+        small,
+        out,
+        generator=None,
+        generator_settings=quick,
+        how=Augmentation(latents=600, keep="all"),
+        controls=False,
+    )
+    assert record.generator.trained_here
+    assert record.generator.steps == 120
+    assert load_generator(out / "generator").latent == 6
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"protected": []}, "--protected must be"),
+        ({"protected": ["bright"]}, "--protected must be"),
+        ({"protected": ["light", "discover"]}, "--protected must be"),
+        ({"protected": ["shade"]}, "Expected a column 'shade' for --protected"),
+        ({"protected": ["many"]}, "must have two values"),
+        ({"reading": Reading(label_column="bright")}, "names the label column"),
+        ({"generator": "no/such/folder"}, "Expected the folder of a generator"),
+    ],
+)
+def test_what_does_not_fit_is_said_before_anything_is_trained(tables, small, tmp_path, changes, message):
+    train, test = (drawn(240, 0.1, seed, many=["a", "b", "c"] * 80) for seed in (5, 6))
+    given = {
+        "generator": drawer(),
+        "test_data": test,
+        "recipe": small,
+        "engine": ENGINE,
+        "out": tmp_path,
+    }
+    protected = changes.pop("protected", ["light"])
+    with pytest.raises((InputError, DataError), match=message):
+        augment(train, "bright", protected, **given | changes)
+    assert not (tmp_path / "settings.toml").exists()
+
+
+def test_a_generator_of_another_size_is_refused(tables, small, tmp_path):
+    class Wide(Renderer):
+        def forward(self, latents):
+            return nn.functional.interpolate(super().forward(latents), size=32)
+
+    with pytest.raises(InputError, match="draws 32 × 32 pixels"):
+        ran(tables, small, tmp_path, generator=ModuleGenerator(Wide(), 6, output_range=(0, 1)))
+
+
+def test_attributes_that_latents_do_not_tell_are_refused(tables, small, tmp_path):
+    class Winding(Renderer):
+        def forward(self, latents):  # no straight line follows it
+            return world(*(0.5 + 0.5 * torch.sin(9 * latents[:, :2])).T, latents[:, 2:])
+
+    with pytest.raises(InputError, match="The hyperplane of 'bright' must separate"):
+        ran(tables, small, tmp_path, generator=ModuleGenerator(Winding(), 6, output_range=(0, 1)))
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"share": 0}, {"share": 1}, {"margin": 0.5}, {"keep": "some"}, {"variant": "turn"}, {"latents": 9}],
+)
+def test_settings_out_of_range_are_refused(setting):
+    with pytest.raises(InputError, match=f"--{next(iter(setting))} must be"):
+        Augmentation(**setting)
