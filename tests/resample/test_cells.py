@@ -11,7 +11,8 @@ def test_cells_are_drawn_equally_often_and_rows_within_one():
     cells = np.repeat([0, 1, 2], [50, 7, 3])
     rows = cell_rows(cells, 91, seed=3)
     by_cell = np.bincount(cells[rows])
-    assert len(rows) == 91 and by_cell.max() - by_cell.min() <= 1
+    assert len(rows) == 91
+    assert by_cell.max() - by_cell.min() <= 1
     for cell in range(3):
         times = np.bincount(rows, minlength=60)[cells == cell]
         assert times.max() - times.min() <= 1
