@@ -651,12 +651,12 @@ def source(scene: Scene, how: Making) -> tuple[Generator, dict[str, Hyperplane],
     return made[key]
 
 
-def edited(scene: Scene, how: Making, count: int) -> tuple[ImageTable, np.ndarray, dict]:
-    """Pairs; which did what they should: f_g changed sides and f_t did not; and how many did."""
+def made_pairs(scene: Scene, how: Making, count: int) -> ImageTable:
+    """Pairs, good or not; of real pictures one each. Only the latest are kept: they are large."""
+    key, table = scene.__dict__.get("pairs", (None, ()))
+    if key == replace(how, all=False) and len(table) >= 2 * count:
+        return table.take(np.arange(2 * count))  # a longer run begins with the shorter one
     maker, planes, limits = source(scene, how)
-    key = replace(how, all=False), count
-    if scene.__dict__.get("pairs", (None,))[0] == key:  # only the latest are kept: they are large
-        return scene.__dict__["pairs"][1]
     f_t, f_g = (classifier(how.classifiers, how.by) for classifier in (scene.f_t, scene.f_g))
     setting = {"scorer": f_t, "also": {"protected": f_g}}
     if how.codes == "real":
@@ -673,6 +673,14 @@ def edited(scene: Scene, how: Making, count: int) -> tuple[ImageTable, np.ndarra
             seed=scene.seed,
             **setting,
         )
+    scene.__dict__["pairs"] = replace(how, all=False), made
+    return made
+
+
+def edited(scene: Scene, how: Making, count: int) -> tuple[ImageTable, dict]:
+    """Pairs, without those that did not do what they should: f_g changed sides and f_t did not; how many did."""
+    _, planes, limits = source(scene, how)
+    made = made_pairs(scene, how, count)
     target, protected = (
         (np.asarray(made.column(f"{column}_score")) >= limits[name]).reshape(-1, 2)
         for column, name in (("target", "old"), ("protected", "protected"))
@@ -695,8 +703,7 @@ def edited(scene: Scene, how: Making, count: int) -> tuple[ImageTable, np.ndarra
     if how.by != "gender":
         told |= scene.discovered(how.by)[1]
         told["extra_steps"] += scene.steps
-    scene.__dict__["pairs"] = key, (made, good, told)
-    return made, good, told
+    return made if how.all else made.take(np.repeat(good, 2)), told
 
 
 def with_pairs(scene: Scene, how: Making, share: float, edit: bool = True) -> tuple[dict, dict]:
@@ -706,8 +713,7 @@ def with_pairs(scene: Scene, how: Making, share: float, edit: bool = True) -> tu
     """
     real = scene.training.table
     wanted = len(real) / 2 * max(1, share / (1 - share))
-    made, good, told = edited(scene, how, max(64, round(SPARE[how.generator] * wanted)))
-    table = made if how.all else made.take(np.repeat(good, 2))
+    table, told = edited(scene, how, max(64, round(SPARE[how.generator] * wanted)))
     most = len(table) / (len(table) + len(real))
     both = mixed(real, table, min(share, most), seed=scene.seed)
     images = both.batch(np.arange(len(both)))

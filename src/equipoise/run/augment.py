@@ -365,12 +365,12 @@ def _target_models(
     cells = joint(known, "train", real.labels)
     wanted = {
         "plain": (
-            "plain, trained as long",
+            "plain",
             "plain",
             "",
             real.take(cell_rows(np.zeros(len(real), np.int64), total, seed=child_seed(seed, "plain rows"))),
         ),
-        "augmented": ("real images and pairs", "augmented", told_by, everything),
+        "augmented": ("with pairs", "augmented", told_by, everything),
     }
     if controls:
         again = cell_rows(
@@ -378,9 +378,9 @@ def _target_models(
         )
         both = mixed(real, first.take(np.sort(again)), len(made.table) / total, seed=seed)
         wanted |= {
-            "unedited": ("real and generated images, not edited", "control", told_by, both),
+            "unedited": ("with images not edited", "control", told_by, both),
             "balanced": (
-                "real images, all cells drawn equally often",
+                "cells drawn equally often",
                 "comparison",
                 told_by,
                 real.take(cell_rows(cells, total, seed=child_seed(seed, "balanced rows"))),
@@ -428,7 +428,7 @@ def _judged(
     moved[test < 0] = _moved(moved[test < 0], found["plain"].judged.threshold)
     plain = models["plain"]
     found["thresholds"] = _Model(
-        "plain, a threshold for each group", "comparison", "in use", plain.fit, Judged(moved, 0.5)
+        "plain, threshold by group", "comparison", "in use", plain.fit, Judged(moved, 0.5)
     )
     return found, []
 
