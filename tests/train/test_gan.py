@@ -55,6 +55,23 @@ def test_the_same_seed_gives_the_same_weights(halves):
     assert not same(first, train_gan(halves, SMALL, seed=4, **STILL))
 
 
+def test_the_learning_rate_falls_to_zero_at_the_end(halves, monkeypatch):
+    rates = [
+        dataclasses.replace(SMALL, learning_rate=0.4, steps=8, decay=0.5).rate(step) for step in range(9)
+    ]
+    assert rates == pytest.approx([0.4] * 5 + [0.3, 0.2, 0.1, 0])
+    assert dataclasses.replace(SMALL, decay=0.0).rate(5) == SMALL.learning_rate
+    used = []
+    step = module._Run.step
+    monkeypatch.setattr(
+        module._Run,
+        "step",
+        lambda run, at: (step(run, at), used.append(run.optimizers[1].param_groups[0]["lr"]))[0],
+    )
+    train_gan(halves, SMALL, **STILL)
+    assert used == [SMALL.rate(step) for step in range(6)]
+
+
 @pytest.mark.parametrize("at", [2, 3])
 def test_a_resumed_run_has_the_same_numbers(halves, tmp_path, monkeypatch, at):
     """Stopped at a look, and by time between two."""
@@ -141,6 +158,7 @@ def test_the_penalty_is_that_of_a_loop():
         ({"steps": 0}, "steps must be 1 or larger; got 0"),
         ({"batch_size": 1}, "batch_size must be 2 or larger; got 1"),
         ({"r1_every": 51}, "r1_every must be at most 50; got 51"),
+        ({"decay": 1.1}, r"decay must lie in \[0, 1\]; got 1.1"),
         ({"average": 1.0}, r"average in \[0, 1\); got 0.001, 0.01 and 1.0"),
         ({"augment": ("flip",)}, "augment must be of colour, translation, cutout; got flip"),
     ],
