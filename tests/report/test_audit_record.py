@@ -38,7 +38,7 @@ def test_another_schema_is_refused(make_audit, tmp_path, change, words):
 
 
 def test_what_is_no_audit_says_so(tmp_path):
-    with pytest.raises(DataError, match="Give the folder of a finished audit"):
+    with pytest.raises(DataError, match="Give the folder of a finished run"):
         read_audit(tmp_path)
     (tmp_path / "audit.json").write_text("[1")
     with pytest.raises(DataError, match="Expected JSON"):

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from equipoise.errors import DataError, InputError
-from equipoise.files import write_json
 from equipoise.rate import Rate
-from equipoise.report.typed_json import decode, encode
+from equipoise.report.versioned import read_versioned, write_versioned
 
 __all__ = [
     "AUDIT_SCHEMA_VERSION",
@@ -135,41 +132,13 @@ def write_audit(record: AuditRecord, folder: str | os.PathLike[str]) -> Path:
         InputError: if the record does not fit its own schema.
         DataError: if the file cannot be written.
     """
-    content: dict[str, Any] = encode(record)
-    content = {"schema_version": content.pop("schema_version"), **content}
-    _decoded(content)
-    target = Path(folder) / FILE
-    write_json(target, content)
-    return target
+    return write_versioned(record, Path(folder) / FILE)
 
 
 def read_audit(folder: str | os.PathLike[str]) -> AuditRecord:
     """Read folder/audit.json.
 
     Raises:
-        DataError: if there is none, it is not JSON, or not an audit of this schema version.
+        DataError: if there is none, it is not JSON, or not of this schema version.
     """
-    target = Path(folder) / FILE
-    try:
-        content = json.loads(target.read_bytes())
-    except OSError as error:
-        raise DataError(
-            f"Expected an audit at {target}; got: {error.strerror or error}. Give the folder of a finished audit."
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"Expected JSON in {target}; got something else ({error}). Audit again.") from error
-    try:
-        return _decoded(content)
-    except InputError as error:
-        raise DataError(f"{target} cannot be used. {error}") from error
-
-
-def _decoded(content: Any) -> AuditRecord:
-    version = content.get("schema_version") if isinstance(content, dict) else None
-    if version != AUDIT_SCHEMA_VERSION or isinstance(version, bool):
-        raise InputError(
-            f"Expected an audit of schema version {AUDIT_SCHEMA_VERSION}; got version {version!r}. "
-            "Read it with the equipoise that wrote it, or audit again."
-        )
-    record: AuditRecord = decode(AuditRecord, content)
-    return record
+    return read_versioned(AuditRecord, Path(folder) / FILE, AUDIT_SCHEMA_VERSION, what="an audit")

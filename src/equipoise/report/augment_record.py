@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from equipoise.errors import DataError, InputError
-from equipoise.files import write_json
 from equipoise.rate import Rate
-from equipoise.report.typed_json import decode, encode
+from equipoise.report.versioned import read_versioned, write_versioned
 
 __all__ = [
     "AUGMENT_SCHEMA_VERSION",
@@ -178,12 +175,7 @@ def write_augment(record: AugmentRecord, folder: str | os.PathLike[str]) -> Path
         InputError: if the record does not fit its own schema.
         DataError: if the file cannot be written.
     """
-    content: dict[str, Any] = encode(record)
-    content = {"schema_version": content.pop("schema_version"), **content}
-    _decoded(content)
-    target = Path(folder) / FILE
-    write_json(target, content)
-    return target
+    return write_versioned(record, Path(folder) / FILE)
 
 
 def read_augment(folder: str | os.PathLike[str]) -> AugmentRecord:
@@ -192,28 +184,6 @@ def read_augment(folder: str | os.PathLike[str]) -> AugmentRecord:
     Raises:
         DataError: if there is none, it is not JSON, or not of this schema version.
     """
-    target = Path(folder) / FILE
-    try:
-        content = json.loads(target.read_bytes())
-    except OSError as error:
-        raise DataError(
-            f"Expected a record of augment at {target}; got: {error.strerror or error}. Give the folder of a "
-            "finished run."
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"Expected JSON in {target}; got something else ({error}). Run it again.") from error
-    try:
-        return _decoded(content)
-    except InputError as error:
-        raise DataError(f"{target} cannot be used. {error}") from error
-
-
-def _decoded(content: Any) -> AugmentRecord:
-    version = content.get("schema_version") if isinstance(content, dict) else None
-    if version != AUGMENT_SCHEMA_VERSION or isinstance(version, bool):
-        raise InputError(
-            f"Expected a record of schema version {AUGMENT_SCHEMA_VERSION}; got version {version!r}. "
-            "Read it with the equipoise that wrote it, or run it again."
-        )
-    record: AugmentRecord = decode(AugmentRecord, content)
-    return record
+    return read_versioned(
+        AugmentRecord, Path(folder) / FILE, AUGMENT_SCHEMA_VERSION, what="a record of augment"
+    )
