@@ -212,7 +212,7 @@ def test_discovered_sides_need_no_annotation(tables, small, tmp_path):
     found = record.protected["discovered"]
     assert found.found.startswith("discovered")
     assert found.agreement["light"] > 0.9
-    assert record.measured == ["discovered", "light"]
+    assert record.measured == ["light", "discovered"]
     assert record.models["augmented"].sees == ""
     assert "thresholds" not in record.models
 

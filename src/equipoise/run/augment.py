@@ -441,14 +441,16 @@ def _moved(probabilities: Floats, limit: float) -> Floats:
 
 
 def _measured(tables: Split, known: Sequence[Protected], groups: Sequence[str]) -> dict[str, Measured]:
-    """What models are measured by: the protected attributes, then further columns."""
-    found = {one.name: Measured(*one.groups("test"), one.groups("train")) for one in known}
+    """What models are measured by, what the headline is about first: annotated before discovered."""
+    sides = {one.name: Measured(*one.groups("test"), one.groups("train")) for one in known}
+    columns = {}
     for name in groups:
-        if name not in found:
-            known_in = name in tables.train.attributes.column_names
-            training = _column(tables.train, name) if known_in else None
-            found[name] = Measured(*_column(tables.test, name), training)
-    return found
+        if name not in sides:
+            trained = name in tables.train.attributes.column_names
+            columns[name] = Measured(
+                *_column(tables.test, name), _column(tables.train, name) if trained else None
+            )
+    return sides | columns if all(one.annotated for one in known) else columns | sides
 
 
 def _column(table: ImageTable, name: str) -> tuple[Groups, Ints]:
