@@ -46,7 +46,9 @@ def rows(n, rare, seed):
 def scene(tmp_path):
     network = SmallGenerator(8, width=2, image_size=64, generator=torch.Generator().manual_seed(0))
     save_generator(TrainedGenerator(network, GAN(latent=8, width=2), 0, steps=77), tmp_path)
-    made = b3.Scene(rows(400, 0.1, 0), rows(400, 0.1, 1), rows(40, 0.5, 2), seed=0, steps=2, gan=tmp_path)
+    made = b3.Scene(
+        rows(400, 0.1, 0), rows(400, 0.1, 1), rows(40, 0.5, 2), seed=0, steps=2, gan=tmp_path, rest=None
+    )
     made.__dict__["plain"] = Reader(-1.0, 0.4, 0.0)  # leans on gender
     return made
 

@@ -129,7 +129,7 @@ class ProtectedRecord:
 
     sides: list[str]  # the negative side of the hyperplane, then the positive one
     found: str  # "annotated", or how it was discovered
-    # attribute → Cramér's V with it among training images, where it was discovered
+    # attribute → Cramér's V within a class, where it was discovered
     agreement: dict[str, float]
     classifier_accuracy: Rate  # of f_g on the validation part, all four cells counting equally; n = images
 

@@ -464,7 +464,7 @@ def _agreement(one: Protected, train: ImageTable, groups: Sequence[str]) -> dict
     if one.annotated:
         return {}
     columns = [name for name in groups if name in train.attributes.column_names]
-    return {name: one.agreement("train", train.groups(name)) for name in columns}
+    return {name: one.agreement("train", train.groups(name), train.labels) for name in columns}
 
 
 def _data(

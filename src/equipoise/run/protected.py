@@ -42,15 +42,21 @@ class Protected:
     ids: Mapping[str, Ids]
     annotated: bool = True
 
-    def agreement(self, part: str, column: Groups) -> float:
-        """Cramér's V with a column among the images of a part: 1 = each tells the other, 0 = unrelated."""
+    def agreement(self, part: str, column: Groups, labels: Ids) -> float:
+        """Cramér's V with a column among the images of a part, the mean of both classes of the target.
+
+        1 = each tells the other, 0 = unrelated; within a class, since both may follow the target.
+        """
         from scipy.stats.contingency import association  # comes with scikit-learn
 
-        rows = np.flatnonzero(self.ids[part] >= 0)
-        counts = np.zeros((2, len(column.names)), np.int64)
-        np.add.at(counts, (self.ids[part][rows], column.ids[rows]), 1)
-        counts = counts[counts.any(axis=1)][:, counts.any(axis=0)]
-        return float(association(counts, method="cramer")) if min(counts.shape) > 1 else math.nan
+        found = []
+        for label in (0, 1):
+            rows = np.flatnonzero((self.ids[part] >= 0) & (labels == label))
+            counts = np.zeros((2, len(column.names)), np.int64)
+            np.add.at(counts, (self.ids[part][rows], column.ids[rows]), 1)
+            counts = counts[counts.any(axis=1)][:, counts.any(axis=0)]
+            found.append(float(association(counts, method="cramer")) if min(counts.shape) > 1 else math.nan)
+        return float(np.mean(found))
 
     def groups(self, part: str) -> tuple[Groups, Ids]:
         """The groups of the images of a part whose side is known, and the rows of these images."""
