@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from equipoise.data import ImageTable
 from equipoise.errors import DataError, InputError
-from equipoise.latent import ModuleGenerator, read_pairs
+from equipoise.latent import Hyperplane, ModuleGenerator, read_pairs
 from equipoise.report import read_augment
 from equipoise.run import Augmentation, Engine, Reading, augment
 from equipoise.train import recipe
@@ -140,6 +141,9 @@ def test_the_record_says_what_was_made_and_trained_on(run):
     assert record.data.cells["test"]["shape"] == {"round": [40, 40], "square": [40, 40]}
     assert record.pairs.share == pytest.approx(0.5, abs=0.01)
     assert record.planes["bright"].auroc.value > 0.9
+    planes = load_file(out / "hyperplanes.safetensors")
+    light_plane = Hyperplane(planes["light.weight"].numpy(), float(planes["light.bias"]))
+    assert np.abs(light_plane.weight).argmax() == 1  # the direction that the light follows
     pairs = read_pairs(out / "pairs")
     used = np.asarray(pairs.column("used"))
     assert used.sum() == 2 * record.pairs.kept

@@ -95,7 +95,7 @@ def augment(
     from equipoise import report, run
     from equipoise.cli.conversion import engine_of, reading_of, recipe_of, teller
     from equipoise.cli.invocation import command_line
-    from equipoise.train.gan import GAN
+    from equipoise.train import GAN
 
     record = run.augment(
         data,

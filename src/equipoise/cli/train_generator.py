@@ -82,11 +82,11 @@ def train_generator(
         precision: auto (bf16-mixed where the processor has it, else 32-true), 32-true or bf16-mixed.
         out: Folder for the generator, its sample grids and checkpoints.
     """
+    from equipoise import run
     from equipoise.cli.conversion import reading_of, teller
-    from equipoise.run.train_generator import train_generator as job
-    from equipoise.train.gan import GAN
+    from equipoise.train import GAN
 
-    trained = job(
+    trained = run.train_generator(
         data,
         reading=reading_of(reading),
         settings=GAN(**asdict(generating)),

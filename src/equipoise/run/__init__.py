@@ -9,6 +9,7 @@ from equipoise.run.look import described, look
 from equipoise.run.score import score
 from equipoise.run.sources import Reading
 from equipoise.run.train import Trained, train
+from equipoise.run.train_generator import train_generator
 from equipoise.run.tuning import lines_of, tuned, tuning
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "look",
     "score",
     "train",
+    "train_generator",
     "tuned",
     "tuning",
 ]

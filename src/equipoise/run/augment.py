@@ -17,12 +17,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from equipoise.data import ImageTable, Split, contact_sheet, write_rejected
 from equipoise.errors import InputError
 from equipoise.fairness import threshold_at_equal_error, threshold_at_prevalence
-from equipoise.files import write_bytes
+from equipoise.files import write_bytes, write_tensors
 from equipoise.groups import Groups
 from equipoise.latent import Generator, mixed
 from equipoise.latent.generator import decoded, sampled
@@ -55,9 +56,8 @@ from equipoise.run.scores import write_scores
 from equipoise.run.sources import Reading, Source, Sources, check_attributes, told
 from equipoise.run.tuning import tuning
 from equipoise.seeds import child_seed
-from equipoise.train import Fit, Recipe, predict
+from equipoise.train import GAN, Fit, Recipe, predict
 from equipoise.train import recipe as find_recipe
-from equipoise.train.gan import GAN
 
 __all__ = ["Augmentation", "augment"]
 
@@ -195,6 +195,14 @@ def augment(
                 folder=folder.path / "pairs",
                 seed=child_seed(seed, "pairs"),
                 say=say,
+            )
+            write_tensors(
+                folder.path / "hyperplanes.safetensors",
+                {
+                    f"{name}.{part}": torch.tensor(np.atleast_1d(values))
+                    for name, plane in made.planes.items()
+                    for part, values in (("weight", plane.weight), ("bias", plane.bias))
+                },
             )
             models = _target_models(tables, known, made, trainer, controls=controls, seed=seed)
             say("Scoring the test images and measuring.")

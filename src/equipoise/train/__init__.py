@@ -4,12 +4,15 @@ The loop asks a model for its losses and a sampler for its batches; which method
 """
 
 from equipoise.train.fit import METHODS, Fit, check_trainable, fit
+from equipoise.train.gan import GAN, TrainedGenerator, train_gan
 from equipoise.train.predict import predict
 from equipoise.train.recipe import AUGMENTATIONS, RECIPES, Optimisation, Recipe, Resampling, recipe
+from equipoise.train.saved_generator import load_generator, save_generator
 from equipoise.train.saved_model import SavedModel, load_model, save_model
 
 __all__ = [
     "AUGMENTATIONS",
+    "GAN",
     "METHODS",
     "RECIPES",
     "Fit",
@@ -17,10 +20,14 @@ __all__ = [
     "Recipe",
     "Resampling",
     "SavedModel",
+    "TrainedGenerator",
     "check_trainable",
     "fit",
+    "load_generator",
     "load_model",
     "predict",
     "recipe",
+    "save_generator",
     "save_model",
+    "train_gan",
 ]
