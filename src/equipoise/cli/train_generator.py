@@ -30,7 +30,7 @@ __all__ = ["train_generator"]
 class Generating:
     """How the generator is trained."""
 
-    steps: int = 30_000
+    steps: int = 10_000
     """Steps in all."""
     batch_size: int = 32
     """Real images a step, and as many generated."""

@@ -79,7 +79,7 @@ class GAN:
     latent: int = 128
     width: int = 48
     discriminator_width: int = 32
-    steps: int = 30_000
+    steps: int = 10_000
     batch_size: int = 32
     learning_rate: float = 1e-3
     decay: float = 0.5
