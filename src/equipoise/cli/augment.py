@@ -37,11 +37,9 @@ class Pairing:
     margin: float = 0.0
     """Pairs are kept whose first image has a score at least this far from the threshold."""
     keep: str = "as-meant"
-    """as-meant leaves pairs out whose target changed or whose protected attribute did not, in the eyes of the
-    classifiers; all is as published."""
+    """as-meant: only pairs whose target stays and whose protected attribute changes, for the classifiers; or all."""
     classifiers: str = "balanced"
-    """balanced shows the attribute classifiers all cells of target and protected equally often; plain is as
-    published."""
+    """balanced: attribute classifiers see all cells of target and protected equally often; or plain."""
     variant: str = "complement"
     """complement, onto, mirror, all_sides or complement_by_side: how latents are edited."""
     latents: int = 10_000
@@ -72,22 +70,19 @@ def augment(
 ) -> int:
     """Balance training with pairs of generated images that differ in a protected attribute only, and measure it.
 
-    What is missing is trained: the generator, classifiers of the attributes, and the classifier of the target with and
-    without pairs, for equally many steps.
+    What is missing is trained: generator, attribute classifiers, the target's classifier with and without pairs.
 
     Args:
         data: Images with the target and the protected attribute as columns.
         target: Column of the target attribute; with --positive-class the value that has it, else 0 and 1.
         protected: Columns with two values each that pairs shall differ in; or discover, which needs no column.
-        generator: Folder of `equipoise train-generator` or of a debiased model, or package.module:callable; trained on
-            the training images if not given.
+        generator: Folder of train-generator or of a debiased model, or package.module:callable; else trained here.
         generator_steps: Steps of a generator that is trained here.
         test_data: Test images with the same columns; without, a share of the data is held out.
         test_share: Share held out for testing when no test data are given.
         validation_share: Share held out for thresholds, and for the choice of discovered groups.
         groups: Further columns to measure by; training never sees them.
-        controls: Train what tells causes apart: generated images without edits, and real images drawn so that all cells
-            are equally frequent.
+        controls: Train the controls: generated images without edits, and real images with all cells drawn equally.
         replicates: Resamples behind the intervals.
         show_edits: Show edited faces on the page. They are a step of training, not a finding.
         out: Folder for everything that the run leaves behind: report.html, augment.json, the pairs, the models.
