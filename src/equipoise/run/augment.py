@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +22,9 @@ from numpy.typing import NDArray
 
 from equipoise.data import ImageTable, Split, contact_sheet, write_rejected
 from equipoise.errors import InputError
-from equipoise.fairness import threshold_at_equal_error, threshold_at_prevalence
 from equipoise.files import write_bytes, write_tensors
 from equipoise.groups import Groups
-from equipoise.latent import Generator, mixed
+from equipoise.latent import Generator
 from equipoise.latent.generator import decoded, sampled
 from equipoise.latent.labelled import as_stored
 from equipoise.report.augment_page import write_augment_report
@@ -40,10 +39,9 @@ from equipoise.report.augment_record import (
     read_augment,
     write_augment,
 )
-from equipoise.resample import cell_rows
 from equipoise.run.account import peak_rss_bytes, versions
 from equipoise.run.attribute_classifiers import attribute_classifiers
-from equipoise.run.augment_numbers import EDGES, Judged, Measured, numbers_and_changes
+from equipoise.run.augment_numbers import EDGES, Measured, numbers_and_changes
 from equipoise.run.checks import check_models, check_numbers
 from equipoise.run.engine import Engine
 from equipoise.run.folder import Setting, open_folder
@@ -51,12 +49,13 @@ from equipoise.run.generator_source import generator_source, trained_generator
 from equipoise.run.keeping import naming_what_is_kept
 from equipoise.run.making_pairs import Augmentation, Made, make_pairs
 from equipoise.run.plain_training import Trainer
-from equipoise.run.protected import DISCOVER, Protected, annotated, discovered, joint
+from equipoise.run.protected import DISCOVER, Protected, annotated, discovered
 from equipoise.run.scores import write_scores
 from equipoise.run.sources import Reading, Source, Sources, check_attributes, told
+from equipoise.run.target_models import judged_models, target_models
 from equipoise.run.tuning import tuning
 from equipoise.seeds import child_seed
-from equipoise.train import GAN, Fit, Recipe, predict
+from equipoise.train import GAN, Recipe
 from equipoise.train import recipe as find_recipe
 
 __all__ = ["Augmentation", "augment"]
@@ -66,7 +65,6 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 STEPS = 6000  # of a generator that is trained on the spot
 SHOWN = 32  # samples on the page, and pairs with show_edits
-FEW = 10  # validation images of each target that a threshold of a group needs
 
 
 def augment(
@@ -204,9 +202,9 @@ def augment(
                     for part, values in (("weight", plane.weight), ("bias", plane.bias))
                 },
             )
-            models = _target_models(tables, known, made, trainer, controls=controls, seed=seed)
+            models = target_models(tables, known, made, trainer, controls=controls, seed=seed)
             say("Scoring the test images and measuring.")
-            judged, notes = _judged(models, tables, known, engine.device)
+            judged, notes = judged_models(models, tables, known, engine.device)
             measured = _measured(tables, known, groups)
             numbers, changes = numbers_and_changes(
                 {name: one.judged for name, one in judged.items()},
@@ -343,109 +341,6 @@ def _earlier(path: Path, tables: Split, say: Tell) -> AugmentRecord:
     say(f"{path} holds this run already; it is shown as it is. --overwrite runs it again.")
     write_augment_report(path)
     return record
-
-
-@dataclass(frozen=True, eq=False)
-class _Trained:
-    """A classifier of the target: what people read, what it needs, and how it was trained."""
-
-    title: str
-    role: str
-    sees: str
-    fit: Fit
-
-
-@dataclass(frozen=True, eq=False)
-class _Model(_Trained):
-    """The same with its scores of the test images."""
-
-    judged: Judged
-
-
-def _target_models(
-    tables: Split, known: Sequence[Protected], made: Made, trainer: Trainer, *, controls: bool, seed: int
-) -> dict[str, _Trained]:
-    """Name → title, role, what it sees, and the classifier; all from tables of one length, so of equally many steps."""
-    real, told_by = tables.train, "in training" if all(one.annotated for one in known) else ""
-    total = len(real) + len(made.table)
-    everything = mixed(real, made.table, len(made.table) / total, seed=seed)
-    first = made.table.take(np.flatnonzero(np.asarray(made.table.column("side")) == "original"))
-    cells = joint(known, "train", real.labels)
-    wanted = {
-        "plain": (
-            "plain",
-            "plain",
-            "",
-            real.take(cell_rows(np.zeros(len(real), np.int64), total, seed=child_seed(seed, "plain rows"))),
-        ),
-        "augmented": ("with pairs", "augmented", told_by, everything),
-    }
-    if controls:
-        again = cell_rows(
-            np.zeros(len(first), np.int64), len(made.table), seed=child_seed(seed, "unedited rows")
-        )
-        both = mixed(real, first.take(np.sort(again)), len(made.table) / total, seed=seed)
-        wanted |= {
-            "unedited": ("with images not edited", "control", told_by, both),
-            "balanced": (
-                "cells drawn equally often",
-                "comparison",
-                told_by,
-                real.take(cell_rows(cells, total, seed=child_seed(seed, "balanced rows"))),
-            ),
-        }
-    return {
-        name: _Trained(title, role, sees, trainer.fit(name, title, table, seed=child_seed(seed, "target")))
-        for name, (title, role, sees, table) in wanted.items()
-    }
-
-
-def _judged(
-    models: Mapping[str, _Trained], tables: Split, known: Sequence[Protected], device: str
-) -> tuple[dict[str, _Model], list[str]]:
-    """All models with scores and thresholds, and what was left out.
-
-    A threshold makes as many validation images positive as there are. Beside the models stands the plain one with a
-    threshold of its own for each group, at which both classes are equally often right there: it needs the protected
-    attribute in use, but nothing has to be trained or generated.
-    """
-    validation = tables.validation
-    held_out = {name: predict(one.fit.model, validation, device=device) for name, one in models.items()}
-    found = {}
-    for name, one in models.items():
-        scores = predict(one.fit.model, tables.test, device=device)
-        judged = Judged(scores, threshold_at_prevalence(held_out[name], validation.labels))
-        found[name] = _Model(**vars(one), judged=judged)
-    if not all(one.annotated for one in known):
-        return found, []
-    held, test = joint(known, "validation"), joint(known, "test")
-    limits = {}
-    for group in np.unique(test[test >= 0]):
-        mine = held == group
-        few = [int((validation.labels[mine] == label).sum()) for label in (0, 1)]
-        if min(few) < FEW:
-            note = (
-                f"Thresholds of each group were left out: one of them needs {FEW} validation images with and without "
-                f"the target, and has {few[1]} and {few[0]}."
-            )
-            return found, [note]
-        limits[group] = threshold_at_equal_error(held_out["plain"][mine], validation.labels[mine])
-    moved = found["plain"].judged.scores.copy()
-    for group, limit in limits.items():
-        moved[test == group] = _moved(moved[test == group], limit)
-    moved[test < 0] = _moved(moved[test < 0], found["plain"].judged.threshold)
-    plain = models["plain"]
-    found["thresholds"] = _Model(
-        "plain, threshold by group", "comparison", "in use", plain.fit, Judged(moved, 0.5)
-    )
-    return found, []
-
-
-def _moved(probabilities: Floats, limit: float) -> Floats:
-    """Probabilities on a scale where `limit` is 0.5."""
-    inside = [np.clip(values, 1e-9, 1 - 1e-9) for values in (probabilities, np.float64(limit))]
-    logits, zero = (np.log(values / (1 - values)) for values in inside)
-    return np.asarray(1 / (1 + np.exp(-(logits - zero))))
 
 
 def _measured(tables: Split, known: Sequence[Protected], groups: Sequence[str]) -> dict[str, Measured]:
