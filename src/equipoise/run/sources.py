@@ -217,12 +217,13 @@ class Sources:
             )
         train = embedded(self.images, reading, seed) if train is None else train
         shares = (1 - self.validation_share, self.validation_share, 0.0)
+        columns = [name for name in stratify if name in train.attributes.column_names]
         if test is not None:
             _same_shape(train, test)
             _no_leak(train, test)
             if not self.validation_share:
                 return Split(train, train.take([]), test)
-            part = split(train, fractions=shares, seed=seed)
+            part = split(train, fractions=shares, seed=seed, stratify=columns)
             return Split(part.train, part.validation, test)
         if not 0 < self.test_share < shares[0]:
             raise InputError(
@@ -231,7 +232,6 @@ class Sources:
             )
         if first:
             return _first(train, self.test_share, self.validation_share)
-        columns = [name for name in stratify if name in train.attributes.column_names]
         fractions = (shares[0] - self.test_share, self.validation_share, self.test_share)
         return split(train, fractions=fractions, seed=seed, stratify=columns)
 
