@@ -333,13 +333,14 @@ class Scene:
             return self.plain
         if how == "elsewhere":
             return self.elsewhere[0]
+        how = "balanced" if how == "gender elsewhere" else how
         if (how, by) not in (made := self.__dict__.setdefault("targets", {})):
             made[how, by] = self.train(**learning(self.training.old, self.protected(by))[how])
         return made[how, by]
 
     def f_g(self, how: str, by: Protected = "gender") -> StandardCNN:
         """From pictures to the protected attribute; likewise."""
-        if how == "elsewhere":
+        if how in ("elsewhere", "gender elsewhere"):
             return self.elsewhere[1]
         if (how, by) not in (made := self.__dict__.setdefault("genders", {})):
             protected, seed = self.protected(by), child_seed(self.seed, "gender")
@@ -633,7 +634,7 @@ class Making:
 
     Args:
         classifiers: f_t and f_g are "plain", "balanced" or "corrected"; or, to see what better ones would bring,
-            trained "elsewhere", on pictures that no other method has.
+            trained "elsewhere", on pictures that no other method has; "gender elsewhere" is a balanced f_t and such an f_g.
         generator: "VAE", trained on the draw, or "GAN", the one of `--generator`.
         codes: "sampled", or those of "real" pictures.
         by: What the edit crosses.
@@ -723,8 +724,8 @@ def edited(scene: Scene, how: Making, count: int) -> tuple[ImageTable, dict]:
         told["generator_steps"] = json.loads((scene.gan / "config.json").read_text())["steps"]
     else:
         told["extra_steps"] += scene.vae_steps
-    if how.classifiers == "elsewhere":
-        told["extra_steps"] *= 4
+    if "elsewhere" in how.classifiers:
+        told["extra_steps"] = (8 if how.classifiers == "elsewhere" else 5) * scene.steps
     if how.by != "gender":
         told |= scene.discovered(how.by)[1]
         told["extra_steps"] += scene.steps
@@ -838,6 +839,13 @@ METHODS = {  # name → sees gender?, variants to choose from on the held-out pa
     "pairs, GAN, classifiers from elsewhere (ceiling)": (
         True,
         {f"share {x}": partial(with_pairs, how=Making("elsewhere", "GAN"), share=x) for x in (0.5, 0.67)},
+    ),
+    "pairs, GAN, f_g from elsewhere": (
+        True,
+        {
+            f"share {x}": partial(with_pairs, how=Making("gender elsewhere", "GAN"), share=x)
+            for x in (0.5, 0.67)
+        },
     ),
     "balanced sampling, discovered": (
         False,
