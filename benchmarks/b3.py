@@ -634,7 +634,8 @@ class Making:
 
     Args:
         classifiers: f_t and f_g are "plain", "balanced" or "corrected"; or, to see what better ones would bring,
-            trained "elsewhere", on pictures that no other method has; "gender elsewhere" is a balanced f_t and such an f_g.
+            trained "elsewhere", on pictures that no other method has; "gender elsewhere" has f_t balanced and such an
+            f_g.
         generator: "VAE", trained on the draw, or "GAN", the one of `--generator`.
         codes: "sampled", or those of "real" pictures.
         by: What the edit crosses.
