@@ -90,7 +90,7 @@ def test_from_files_to_a_report(place, capsys):
     printed = capsys.readouterr()
     assert "with pairs" in printed.out
     assert "Report: run/report.html" in printed.out
-    assert "pairs made; as meant" in printed.err
+    assert "are as meant: target kept in" in printed.err
     record = read_augment(place / "run")
     assert record.command.startswith("equipoise augment train/list.csv --target=bright")
     assert record.generator.source == "drawing:drawer"

@@ -446,10 +446,10 @@ def augment(*, models=None, attributes=None, half=0.04, target="old", edits=Fals
             **{a: PlaneRecord(rate(0.74, 5000), rate(0.803, 5000), 0.52) for a in names},
         },
         pairs=PairsRecord(
-            made=12000,
-            kept=8123,
-            rule="f_t is sure of the first image, and f_g sees both sides",
+            count=8123,
+            keep="as-meant",
             variant="complement",
+            as_meant=rate(0.654, 1024),
             target_kept=rate(0.842, 12000),
             changed={a: rate(0.716 - 0.3 * i, 12000) for i, a in enumerate(names)},
             share=0.4875,

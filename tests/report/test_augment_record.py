@@ -29,7 +29,7 @@ def test_what_was_written_is_read(make_augment, tmp_path):
         (lambda c: c.update(schema_version=True), "schema version 1; got version True"),
         (lambda c: c.pop("models"), "no models"),
         (lambda c: c.update(more=1), "unknown key 'more'"),
-        (lambda c: c["pairs"].update(made="many"), "whole number"),
+        (lambda c: c["pairs"].update(count="many"), "whole number"),
     ],
 )
 def test_another_schema_is_refused(make_augment, tmp_path, change, words):

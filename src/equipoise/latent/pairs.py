@@ -11,7 +11,7 @@ import contextlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, product
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -33,6 +33,7 @@ from equipoise.latent.generator import Generator, check_generator, decoded
 from equipoise.latent.hyperplane import Hyperplane
 from equipoise.latent.kept_pairs import check_new, read_pairs, release, room, write
 from equipoise.latent.labelled import BLOCK, as_stored, blocks_of_latents
+from equipoise.latent.meant import Meant
 from equipoise.latent.scores import AttributeClassifier, attribute_scores, check_decision
 from equipoise.seeds import child_seed
 
@@ -56,6 +57,7 @@ def pairs(
     variant: Variant = "complement",
     threshold: float = 0.5,
     margin: float = 0.0,
+    as_meant: Mapping[str, float] | None = None,
     folder: str | os.PathLike[str] | None = None,
     seed: int = 0,
     batch_size: int = 256,
@@ -76,6 +78,9 @@ def pairs(
         threshold: A score of f_t from which an image is a positive; see `equipoise.fairness.threshold_at_prevalence`.
         margin: Keep a pair if the score of its first image is at least this far from the threshold: less noise in
             the labels, less variety. Latents are drawn until there are `count` such pairs.
+        as_meant: Keep only pairs whose target stays on its side, and whose protected attributes change as the edit is
+            to change them, in the eyes of `scorer` and `also`: name of each protected hyperplane → the score from
+            which its classifier in `also` sees it. None keeps all.
         folder: A new folder to keep the table in, images memory-mapped; `read_pairs` opens it again. None keeps
             all in memory.
         seed: The one source of chance.
@@ -88,10 +93,12 @@ def pairs(
 
     Raises:
         InputError: if the generator fails its check; if hyperplanes do not fit its latents, or are nearly
-            parallel; if too few images are as far from the threshold as `margin` says; if the folder has files.
+            parallel; if too few images are as far from the threshold as `margin` says, or too few pairs as meant; if
+            the folder has files.
         DataError: if the folder cannot be written.
 
-    Source: as this file, section 3. Differs from it in: images are stored without loss; the filter by `margin`.
+    Source: as this file, section 3. Differs from it in: images are stored without loss; the filters by `margin` and
+    `as_meant`.
     """
     if count < 1:
         raise InputError(f"Expected at least one pair; got {count}. Ask for more.")
@@ -103,7 +110,16 @@ def pairs(
                 yield part, None
 
     edit = _Edit(target, protected, variant)
-    decision = _Decision(threshold, margin)
+    meant = None
+    if as_meant is not None:
+        names = [plane.name for plane in edit.planes]
+        if missing := [name for name in names if name not in (also or {})]:
+            raise InputError(
+                f"To keep pairs that are as meant, `also` needs a classifier of {', '.join(missing)}; got "
+                f"{', '.join(also or {}) or 'none'}. Name classifiers as the hyperplanes."
+            )
+        meant = Meant(variant, names, {**as_meant, "target": threshold})
+    decision = _Decision(threshold, margin, meant)
     return _table(generator, edit, count, candidates(), _scorers(scorer, also), decision, folder, batch_size)
 
 
@@ -155,10 +171,11 @@ def pairs_of(
 
 @dataclass(frozen=True)
 class _Decision:
-    """Which images are positives, and which scores are too near to the threshold to say so."""
+    """Which images are positives, which scores are too near to the threshold to say so, and what pairs must do."""
 
     threshold: float
     margin: float
+    meant: Meant | None = None
 
     def __post_init__(self) -> None:
         check_decision(self.threshold, self.margin)
@@ -196,26 +213,27 @@ class _Edit:
             return ["original", "complement"]
         if self.variant != "all_sides":
             return ["original", self.variant]
-        crossings = product((False, True), repeat=len(self._planes))
+        crossings = product((False, True), repeat=len(self.planes))
         crossed = (
-            ", ".join(plane.name for plane, cross in zip(self._planes, crossing, strict=True) if cross)
+            ", ".join(plane.name for plane, cross in zip(self.planes, crossing, strict=True) if cross)
             for crossing in crossings
         )
         return ["original", *(f"complement: {names}" for names in list(crossed)[1:])]
 
     def __call__(self, latents: Tensor) -> list[Tensor]:
         if isinstance(self.target, tuple):
-            return [complement_by_side(latents, self._planes[0], keep=self.target)]
+            return [complement_by_side(latents, self.planes[0], keep=self.target)]
         if self.variant == "onto":
             return [onto(latents, self.protected, keep=self.target)]
         if self.variant == "mirror":
             return [mirror(latents, self.protected)]
         if self.variant == "all_sides":
-            return list(all_sides(latents, self._planes, keep=self.target)[1:])
+            return list(all_sides(latents, self.planes, keep=self.target)[1:])
         return [complement(latents, self.protected, keep=self.target)]
 
     @property
-    def _planes(self) -> list[Hyperplane]:
+    def planes(self) -> list[Hyperplane]:
+        """The protected hyperplanes."""
         return [self.protected] if isinstance(self.protected, Hyperplane) else list(self.protected)
 
 
@@ -260,31 +278,34 @@ def _table(
         for latents, given in candidates:
             pictures = as_stored(decoded(generator, latents))
             said = attribute_scores(scorers["target"], pictures, batch_size=batch_size)
-            kept = np.flatnonzero(np.abs(said - decision.threshold) >= decision.margin)[: count - done]
+            kept = np.flatnonzero(np.abs(said - decision.threshold) >= decision.margin)
+            kept = kept if decision.meant else kept[: count - done]
             drawn += len(latents)
             if kept.size:
-                rows = slice(done, done + len(kept))
-                labels[rows] = ((said >= decision.threshold) if given is None else given)[kept, None]
                 own = latents[torch.from_numpy(kept)]
-                views = chain([pictures[kept]], (as_stored(decoded(generator, z)) for z in edit(own)))
-                for side, view in enumerate(views):
-                    images[rows, side] = view
-                    known = {"target": said[kept]} if side == 0 else {}
-                    for name, scorer in scorers.items():
-                        scores[name][rows, side] = (
-                            known[name]
-                            if name in known
-                            else attribute_scores(scorer, view, batch_size=batch_size)
-                        )
+                views = [pictures[kept], *(as_stored(decoded(generator, z)) for z in edit(own))]
+                seen = _seen(views, scorers, said[kept], batch_size)
+                good = np.ones(len(kept), bool) if decision.meant is None else decision.meant(seen)
+                good = np.flatnonzero(good)[: count - done]
+                if not len(good):
+                    continue
+                rows = slice(done, done + len(good))
+                side = (said >= decision.threshold) if given is None else given
+                labels[rows] = side[kept[good], None]
+                for number, view in enumerate(views):
+                    images[rows, number] = view[good]
+                for name in scorers:
+                    scores[name][rows] = seen[name][good]
                 digests[rows] = digest_images(_flat(images[rows])).reshape(-1, len(sides))
                 release(images)
-                done += len(kept)
+                done += len(good)
             if done == count:
                 break
         else:
             raise InputError(
-                f"Expected {count} pairs whose score is at least {decision.margin:g} from "
-                f"{decision.threshold:g}; got {done} from {drawn} latents. Choose a smaller margin."
+                f"Expected {count} pairs whose score is at least {decision.margin:g} from {decision.threshold:g}"
+                f"{' and whose edit did what it is to do' if decision.meant else ''}; got {done} from {drawn} latents. "
+                f"Choose a smaller margin{', or keep all pairs' if decision.meant else ''}."
             )
         columns = pa.table(
             {
@@ -300,6 +321,21 @@ def _table(
         write(building, images, labels, digests, columns)
         place(building, Path(folder).absolute())
     return read_pairs(folder)
+
+
+def _seen(
+    views: Sequence[NDArray[np.uint8]],
+    scorers: Mapping[str, AttributeClassifier],
+    first: NDArray[np.float64],
+    batch_size: int,
+) -> dict[str, NDArray[np.float64]]:
+    """Scores of all images of pairs, (pairs, images); those of the target of the first images are known."""
+    found = {}
+    for number, (name, scorer) in enumerate(scorers.items()):
+        known = [first] if number == 0 else []
+        rest = [attribute_scores(scorer, view, batch_size=batch_size) for view in views[len(known) :]]
+        found[name] = np.stack(known + rest, axis=1)
+    return found
 
 
 def _flat(images: NDArray[np.uint8]) -> NDArray[np.uint8]:

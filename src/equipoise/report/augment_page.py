@@ -327,11 +327,12 @@ class _AugmentPage:
                 [tables.name(name), Cell(wanted[name in self.record.protected]), tables.share(rate)]
                 for name, rate in found.changed.items()
             ),
+            [tables.name("both"), Cell("as meant"), tables.share(found.as_meant)],
         ]
         heads = [
             Column("Attribute", numeric=False),
             Column("Wanted", numeric=False),
-            Column("Pairs whose side changed"),
+            Column("Pairs that changed side, or are as meant"),
         ]
         return Table("What the edits did", heads, rows)
 
@@ -341,9 +342,8 @@ class _AugmentPage:
         return tables.pairs(
             "Pairs",
             {
-                "made": f"{found.made:,}",
-                "kept for training": f"{found.kept:,}",
-                "rule": found.rule,
+                "pairs trained on": f"{found.count:,}",
+                "which": "those that are as meant" if found.keep == "as-meant" else "all",
                 "variant": found.variant,
                 "generated, of the images trained on": words.percent(found.share),
                 "folder": found.table,

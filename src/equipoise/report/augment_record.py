@@ -100,12 +100,12 @@ class PlaneRecord:
 class PairsRecord:
     """What the edits did, in the eyes of the classifiers."""
 
-    made: int
-    kept: int  # pairs in training
-    rule: str  # which were kept
+    count: int  # pairs in training
+    keep: str  # "as-meant" | "all"
     variant: str  # "complement", "onto", …
-    target_kept: Rate  # share of the pairs made whose target's side stayed
-    changed: dict[str, Rate]  # attribute → share of the pairs made whose side changed
+    as_meant: Rate  # share of pairs tried, before any was left out, that do all that they should
+    target_kept: Rate  # share of pairs tried whose target's side stayed
+    changed: dict[str, Rate]  # attribute → share of pairs tried whose side changed as meant
     share: float  # generated among the images trained on
     cosines: dict[str, float]  # attribute → cosine of its hyperplane with the target's
     table: str  # folder of the pairs

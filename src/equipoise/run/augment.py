@@ -255,10 +255,10 @@ def augment(
                     for name, plane in made.planes.items()
                 },
                 pairs=PairsRecord(
-                    made=made.made,
-                    kept=made.kept,
-                    rule=how.keep,
+                    count=len(np.unique(np.asarray(made.table.column("pair")))),
+                    keep=how.keep,
                     variant=how.variant,
+                    as_meant=made.as_meant,
                     target_kept=made.target_kept,
                     changed=made.changed,
                     share=len(made.table) / (len(made.table) + len(tables.train)),

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from equipoise.data import ImageTable
 from equipoise.errors import InputError
-from equipoise.files import replacing
 from equipoise.latent import Generator, Hyperplane, fit_hyperplane, fit_hyperplanes, pairs, read_pairs
 from equipoise.latent.labelled import ScoredLatents, scored_latents
+from equipoise.latent.meant import Meant
 from equipoise.latent.pairs import Variant
 from equipoise.rate import Rate
 from equipoise.run.audit_numbers import share_of
@@ -26,7 +23,7 @@ from equipoise.seeds import child_seed
 __all__ = ["Augmentation", "Made", "make_pairs"]
 
 SCORED = 4096  # latents whose scores tell the thresholds on generated images
-SPARE = 3  # pairs made for each one that is wanted, where some are left out
+TRIED = 1024  # pairs that tell what edits do, before any are left out
 Kept = Literal["as-meant", "all"]
 Learning = Literal["balanced", "plain"]
 Bools = NDArray[np.bool_]
@@ -79,20 +76,18 @@ class Made:
     """Pairs, and how they came about.
 
     Args:
-        table: Those that are kept; the first image of each is the one that was not edited.
-        made: Pairs made.
-        kept: Pairs kept.
-        target_kept: Share of the pairs made whose target stays on its side in all images.
-        changed: Protected attribute → share of the pairs made that it divides as meant.
+        table: Those to train on; the first image of each is the one that was not edited.
+        target_kept: Share of pairs tried whose target stays on its side in all images.
+        changed: Protected attribute → share of pairs tried that it divides as meant.
+        as_meant: Share of pairs tried where all is as meant.
         planes: Hyperplanes by attribute, the target's first.
         shares: Attribute → share of generated images whose probability is at least 0.5.
     """
 
     table: ImageTable
-    made: int
-    kept: int
     target_kept: Rate
     changed: dict[str, Rate]
+    as_meant: Rate
     planes: dict[str, Hyperplane]
     shares: dict[str, float]
 
@@ -114,7 +109,7 @@ def make_pairs(
     seed: int,
     say: Callable[[str], None],
 ) -> Made:
-    """Fit hyperplanes, make pairs, and keep those that did what they should.
+    """Fit hyperplanes, see what edits do, and make pairs.
 
     An image counts as positive from the score on at which as large a share of generated images is positive as of real
     ones: classifiers are often less sure, or differently so, of generated images.
@@ -123,9 +118,9 @@ def make_pairs(
         generator: Draws images of the size of the classifiers'.
         classifiers: By attribute, the target's first.
         natural: Attribute → share of real images that are positive.
-        wanted: Images in the table, about.
+        wanted: Images in the table, about: whole pairs.
         how: Variant, margin, what is kept.
-        folder: Where all pairs made go, with a column `used`; if they lie there already they are read.
+        folder: Where pairs go; if they lie there already they are read.
         seed: The one source of chance.
         say: Takes lines on what was found.
 
@@ -134,9 +129,9 @@ def make_pairs(
         MissingExtraError: without scikit-learn.
     """
     target, *protected = classifiers
-    scores = scored_latents(generator, classifiers, SCORED, seed=child_seed(seed, "thresholds")).scores
+    seen = scored_latents(generator, classifiers, SCORED, seed=child_seed(seed, "thresholds")).scores
     limits = {
-        name: float(np.clip(np.quantile(scores[name], 1 - natural[name]), 1e-6, 1 - 1e-6))
+        name: float(np.clip(np.quantile(seen[name], 1 - natural[name]), 1e-6, 1 - 1e-6))
         for name in classifiers
     }
     planes = fit_hyperplanes(
@@ -151,60 +146,43 @@ def make_pairs(
     crossed = [planes[name] for name in protected]
     if how.variant == "complement_by_side":
         keep = _by_side(generator, classifiers, crossed[0], limits, how.latents, seed)
-    per_pair = 2 ** len(protected) if how.variant == "all_sides" else 2
-    count = max(8, -(-wanted // per_pair)) * (SPARE if how.keep == "as-meant" else 1)
-    if not folder.exists():
-        pairs(
-            generator,
-            keep,
-            crossed[0] if len(crossed) == 1 else crossed,
-            count,
-            scorer=classifiers[target],
-            also={name: classifiers[name] for name in protected},
-            variant=how.variant,
-            threshold=limits[target],
-            margin=how.margin,
-            folder=folder,
-            seed=child_seed(seed, "pairs"),
-        )
-    made = read_pairs(folder)
-    stays, divided = _as_meant(made, limits, target, protected, how.variant, per_pair)
-    good = stays & np.all(list(divided.values()), axis=0) if divided else stays
-    chosen = good if how.keep == "as-meant" else np.ones(len(good), bool)
-    chosen = np.flatnonzero(chosen)[: -(-wanted // per_pair)]
-    if not len(chosen):
+    setting: dict[str, Any] = {
+        "scorer": classifiers[target],
+        "also": {name: classifiers[name] for name in protected},
+        "variant": how.variant,
+        "threshold": limits[target],
+        "margin": how.margin,
+        "seed": child_seed(seed, "pairs"),
+    }
+    across = crossed[0] if len(crossed) == 1 else crossed
+    tried = pairs(generator, keep, across, TRIED, **setting)
+    meant = Meant(how.variant, protected, {**limits, "target": limits[target]})
+    scores = {
+        name: np.asarray(tried.column(f"{name}_score")).reshape(TRIED, -1) for name in ("target", *protected)
+    }
+    stays, divided, good = meant.target_stays(scores), meant.divided(scores), meant(scores)
+    say(
+        f"Of {TRIED:,} pairs, {good.mean():.0%} are as meant: target kept in {stays.mean():.0%}"
+        + "".join(f", {name} changed in {ok.mean():.0%}" for name, ok in divided.items())
+        + "."
+    )
+    if how.keep == "as-meant" and not good.any():
         raise InputError(
-            f"Expected pairs in which the protected attribute changes and the target stays; got none of {len(good)}. "
+            f"Expected pairs in which the protected attribute changes and the target stays; got none of {TRIED}. "
             "The classifiers cannot tell the two apart: train on more images of the rare cells, or give --keep all."
         )
-    rows = (chosen[:, None] * per_pair + np.arange(per_pair)).ravel()
-    _mark(folder, rows)
-    say(
-        f"{len(good):,} pairs made; as meant {good.mean():.0%}, target kept in {stays.mean():.0%}, "
-        + ", ".join(f"{name} changed in {ok.mean():.0%}" for name, ok in divided.items())
-        + f"; {len(chosen):,} used."
-    )
+    if not folder.exists():
+        count = max(8, -(-wanted // len(scores["target"][0])))
+        as_meant = limits if how.keep == "as-meant" else None
+        pairs(generator, keep, across, count, **setting, as_meant=as_meant, folder=folder)
     return Made(
-        read_pairs(folder).take(rows),
-        len(good),
-        len(chosen),
+        read_pairs(folder),
         share_of(stays),
         {name: share_of(ok) for name, ok in divided.items()},
+        share_of(good),
         planes,
-        {name: float((values >= 0.5).mean()) for name, values in scores.items()},
+        {name: float((values >= 0.5).mean()) for name, values in seen.items()},
     )
-
-
-def _mark(folder: Path, rows: NDArray[np.int64]) -> None:
-    """Say in the table of the pairs which images are trained on."""
-    path = folder / "table.parquet"
-    table = pq.read_table(path)
-    used = np.zeros(table.num_rows, bool)
-    used[rows] = True
-    if "used" in table.column_names:
-        table = table.drop_columns(["used"])
-    with replacing(path) as temporary:
-        pq.write_table(table.append_column("used", pa.array(used)), temporary)
 
 
 def _by_side(
@@ -227,31 +205,3 @@ def _by_side(
         for number, mine in enumerate((~side, side))
     )
     return first, second
-
-
-def _as_meant(
-    made: ImageTable,
-    limits: Mapping[str, float],
-    target: str,
-    protected: Sequence[str],
-    variant: str,
-    per_pair: int,
-) -> tuple[Bools, dict[str, Bools]]:
-    """Pair by pair: whether the target stays, and whether each protected attribute is where it was meant to be."""
-
-    def sides(name: str, limit: float) -> Bools:
-        values = np.asarray(made.column(f"{name}_score")) >= limit
-        return values.reshape(-1, per_pair)
-
-    of_target = sides("target", limits[target])
-    stays = (of_target == of_target[:, :1]).all(axis=1)
-    if variant == "onto":  # on neither side: nothing is meant to change
-        return stays, {}
-    crossings = np.array(list(product((False, True), repeat=len(protected))))
-    if variant != "all_sides":
-        crossings = crossings[[0, -1]]
-    divided = {}
-    for place, name in enumerate(protected):
-        side = sides(name, limits[name])
-        divided[name] = ((side != side[:, :1]) == crossings[:, place]).all(axis=1)
-    return stays, divided
