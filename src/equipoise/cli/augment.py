@@ -32,7 +32,7 @@ __all__ = ["augment"]
 class Pairing:
     """How pairs are made and mixed with the real images."""
 
-    share: float = 0.5
+    share: float = 0.67
     """Generated images among those trained on."""
     margin: float = 0.0
     """Pairs are kept whose first image has a score at least this far from the threshold."""

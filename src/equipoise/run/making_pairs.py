@@ -47,7 +47,7 @@ class Augmentation:
         InputError: if a number is out of range or a name unknown.
     """
 
-    share: float = 0.5
+    share: float = 0.67
     margin: float = 0.0
     keep: Kept = "as-meant"
     classifiers: Learning = "balanced"
