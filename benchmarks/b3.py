@@ -1223,7 +1223,7 @@ def markdown(results: dict) -> str:
     if any("GAN" in method for methods in results["rare"].values() for method in methods):
         lines += [
             "Methods with GAN take pictures from one generator, trained once by `equipoise train-generator`. It has "
-            "seen all adult faces of the training file without their labels: more pictures than the "
+            "seen nearly all faces of the training file of 20 years and older, without labels: more pictures than the "
             f"{TRAIN:,}, the held-out ones among them, and none of the test. Its steps, after the + in "
             "'extra steps', are those of both of its networks, and stand for all seeds.",
             "",
