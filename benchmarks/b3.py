@@ -834,7 +834,7 @@ METHODS = {  # name → sees gender?, variants to choose from on the held-out pa
         True,
         {
             f"share {x}": partial(with_pairs, how=Making("balanced", "GAN"), share=x, even=True)
-            for x in (0.5, 0.25)
+            for x in (0.67, 0.5, 0.25)
         },
     ),
     "pairs, GAN, classifiers from elsewhere (ceiling)": (
