@@ -152,7 +152,7 @@ def test_pairs_show_what_real_images_never_do(small, tmp_path):
             say=print,
         )
         trainer = Trainer(small, folder, ENGINE, "augmented", print)
-        models = target_models(tables, known, made, trainer, controls=False, seed=0)
+        models = target_models(tables, known, made, trainer, sampling="natural", controls=False, seed=0)
     judged, _ = judged_models(models, tables, known, "cpu")
     light = known[0].ids["test"]
     right = {
@@ -342,7 +342,15 @@ def test_attributes_that_latents_do_not_tell_are_refused(tables, small, tmp_path
 
 @pytest.mark.parametrize(
     "setting",
-    [{"share": 0}, {"share": 1}, {"margin": 0.5}, {"keep": "some"}, {"variant": "turn"}, {"latents": 9}],
+    [
+        {"share": 0},
+        {"share": 1},
+        {"margin": 0.5},
+        {"keep": "some"},
+        {"variant": "turn"},
+        {"sampling": "odd"},
+        {"latents": 9},
+    ],
 )
 def test_settings_out_of_range_are_refused(setting):
     with pytest.raises(InputError, match=f"--{next(iter(setting))} must be"):

@@ -40,6 +40,8 @@ class Pairing:
     """as-meant: only pairs whose target stays and whose protected attribute changes, for the classifiers; or all."""
     classifiers: str = "balanced"
     """balanced: attribute classifiers see all cells of target and protected equally often; or plain."""
+    sampling: str = "balanced"
+    """balanced: real images beside the pairs are drawn so that all cells are equally frequent; or natural."""
     variant: str = "complement"
     """complement, onto, mirror, all_sides or complement_by_side: how latents are edited."""
     latents: int = 10_000

@@ -202,7 +202,9 @@ def augment(
                     for part, values in (("weight", plane.weight), ("bias", plane.bias))
                 },
             )
-            models = target_models(tables, known, made, trainer, controls=controls, seed=seed)
+            models = target_models(
+                tables, known, made, trainer, sampling=how.sampling, controls=controls, seed=seed
+            )
             say("Scoring the test images and measuring.")
             judged, notes = judged_models(models, tables, known, engine.device)
             measured = _measured(tables, known, groups)

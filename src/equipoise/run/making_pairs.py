@@ -26,6 +26,7 @@ SCORED = 4096  # latents whose scores tell the thresholds on generated images
 TRIED = 1024  # pairs that tell what edits do, before any are left out
 Kept = Literal["as-meant", "all"]
 Learning = Literal["balanced", "plain"]
+Sampling = Literal["balanced", "natural"]
 Bools = NDArray[np.bool_]
 
 
@@ -40,6 +41,8 @@ class Augmentation:
             the classifiers; "all" is as published.
         classifiers: "balanced" shows the attribute classifiers all cells of target × protected equally often; "plain"
             is as published.
+        sampling: "balanced" draws the real images beside the pairs so that all cells are equally frequent; "natural"
+            takes them as they are, as published.
         variant: How latents are edited, see `equipoise.latent.pairs`.
         latents: Latents that hyperplanes are fitted to; half as many more validate them.
 
@@ -51,6 +54,7 @@ class Augmentation:
     margin: float = 0.0
     keep: Kept = "as-meant"
     classifiers: Learning = "balanced"
+    sampling: Sampling = "balanced"
     variant: Variant = "complement"
     latents: int = 10_000
 
@@ -63,7 +67,12 @@ class Augmentation:
             raise InputError(f"--margin must be in [0, 0.5); got {self.margin}. 0 keeps all pairs.")
         if self.latents < 100:
             raise InputError(f"--latents must be 100 or more; got {self.latents}. 10000 is usual.")
-        for name, known in (("keep", Kept), ("classifiers", Learning), ("variant", Variant)):
+        for name, known in (
+            ("keep", Kept),
+            ("classifiers", Learning),
+            ("sampling", Sampling),
+            ("variant", Variant),
+        ):
             if getattr(self, name) not in get_args(known):
                 raise InputError(
                     f"--{name} must be one of {', '.join(get_args(known))}; got {getattr(self, name)!r}. "

@@ -43,14 +43,35 @@ class TargetModel(TrainedModel):
 
 
 def target_models(
-    tables: Split, known: Sequence[Protected], made: Made, trainer: Trainer, *, controls: bool, seed: int
+    tables: Split,
+    known: Sequence[Protected],
+    made: Made,
+    trainer: Trainer,
+    *,
+    sampling: str,
+    controls: bool,
+    seed: int,
 ) -> dict[str, TrainedModel]:
-    """Name → title, role, what it sees, and the classifier; all from tables of one length, so of equally many steps."""
+    """Classifiers by name, all from tables of one length, so of equally many steps.
+
+    Args:
+        tables: Labels are those of the target.
+        known: The protected attributes.
+        made: The pairs.
+        trainer: How classifiers are trained.
+        sampling: Of the real images beside the pairs: "balanced" draws all cells of target × protected equally often,
+            "natural" takes each image once.
+        controls: Train the controls too.
+        seed: The one source of chance.
+    """
     real, told_by = tables.train, "in training" if all(one.annotated for one in known) else ""
     total = len(real) + len(made.table)
-    everything = mixed(real, made.table, len(made.table) / total, seed=seed)
+    share = len(made.table) / total
     first = made.table.take(np.flatnonzero(np.asarray(made.table.column("side")) == "original"))
     cells = joint(known, "train", real.labels)
+    beside = real
+    if sampling == "balanced":
+        beside = real.take(cell_rows(cells, len(real), seed=child_seed(seed, "beside rows")))
     wanted = {
         "plain": (
             "plain",
@@ -58,13 +79,13 @@ def target_models(
             "",
             real.take(cell_rows(np.zeros(len(real), np.int64), total, seed=child_seed(seed, "plain rows"))),
         ),
-        "augmented": ("with pairs", "augmented", told_by, everything),
+        "augmented": ("with pairs", "augmented", told_by, mixed(beside, made.table, share, seed=seed)),
     }
     if controls:
         again = cell_rows(
             np.zeros(len(first), np.int64), len(made.table), seed=child_seed(seed, "unedited rows")
         )
-        both = mixed(real, first.take(np.sort(again)), len(made.table) / total, seed=seed)
+        both = mixed(beside, first.take(np.sort(again)), share, seed=seed)
         wanted |= {
             "unedited": ("with images not edited", "control", told_by, both),
             "balanced": (
