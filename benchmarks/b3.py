@@ -830,6 +830,10 @@ METHODS = {  # name → sees gender?, variants to choose from on the held-out pa
         True,
         {"share 0.5": partial(with_pairs, how=Making("balanced", "GAN"), share=0.5, edit=False)},
     ),
+    "GAN, unedited, and balanced sampling (control)": (
+        True,
+        {"share 0.67": partial(with_pairs, how=Making("balanced", "GAN"), share=0.67, edit=False, even=True)},
+    ),
     "pairs, GAN, and balanced sampling": (
         True,
         {
@@ -871,6 +875,7 @@ IN_USE = ("threshold per gender, in use too",)
 UNEDITED = {  # pairs → their generator's pictures, unedited
     "pairs": "pairs, unedited (control)",
     "pairs, GAN, balanced classifiers": "GAN, unedited (control)",
+    "pairs, GAN, and balanced sampling": "GAN, unedited, and balanced sampling (control)",
 }
 CEILING = "pairs, GAN, classifiers from elsewhere (ceiling)"
 CONTROLS = ("plain", "uniform sampling (control)", CEILING, *UNEDITED.values())
