@@ -4,6 +4,7 @@ The generator has one direction of its latents for each, so that pairs can do wh
 """
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -21,7 +22,7 @@ from equipoise.run.folder import open_folder
 from equipoise.run.making_pairs import make_pairs
 from equipoise.run.plain_training import Trainer
 from equipoise.run.protected import annotated
-from equipoise.run.target_models import judged_models, target_models
+from equipoise.run.target_models import TrainedModel, judged_models, target_models
 from equipoise.train import recipe
 from equipoise.train.gan import GAN
 from equipoise.train.saved_generator import load_generator
@@ -164,6 +165,28 @@ def test_pairs_show_what_real_images_never_do(small, tmp_path):
     assert right["plain"][rare].mean() < 0.6  # like chance
     assert right["augmented"][rare].mean() > 0.8
     assert right["augmented"][~rare].mean() > 0.8
+
+
+def test_a_threshold_for_each_group_undoes_a_shift_between_them():
+    """A model that sees the target, but scores red images far higher."""
+
+    class Shifted(Corners):
+        def forward(self, images):
+            red = images[:, 0].mean((1, 2)) > images[:, 2].mean((1, 2))
+            return super().forward(images) / 10 + 4 * red
+
+    tables = Split(drawn(80, 0.5, 0), drawn(120, 0.5, 1), drawn(120, 0.5, 2))
+    known = annotated(tables._asdict(), ["light"])
+    plain = TrainedModel("plain", "plain", "", SimpleNamespace(model=Shifted()))
+    judged, notes = judged_models({"plain": plain}, tables, known, "cpu")
+    right = {
+        name: np.mean((one.judged.scores >= one.judged.threshold) == tables.test.labels)
+        for name, one in judged.items()
+    }
+    assert notes == []
+    assert right["plain"] < 0.6
+    assert right["thresholds"] > 0.95
+    assert judged["thresholds"].sees == "in use"
 
 
 def test_changes_are_against_plain(run):
