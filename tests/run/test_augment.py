@@ -324,6 +324,7 @@ def test_a_generator_is_trained_if_none_is_given(tables, small, tmp_path):
         ({"protected": []}, "--protected must be"),
         ({"protected": ["bright"]}, "--protected must be"),
         ({"protected": ["light", "discover"]}, "--protected must be"),
+        ({"protected": ["target"]}, "must not be called 'target'"),
         ({"protected": ["shade"]}, "Expected a column 'shade' for --protected"),
         ({"protected": ["many"]}, "must have two values"),
         ({"reading": Reading(label_column="bright")}, "names the label column"),

@@ -61,7 +61,6 @@ from equipoise.train import recipe as find_recipe
 __all__ = ["Augmentation", "augment"]
 
 Tell = Callable[[str], None]
-Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 STEPS = 6000  # of a generator that is trained on the spot
 SHOWN = 32  # samples on the page, and pairs with show_edits
@@ -299,6 +298,11 @@ def _checked_names(
         raise InputError(
             f"--protected must be one column or several, other than the target {target!r}, or {DISCOVER!r} alone; got "
             f"{', '.join(names) or 'none'}. Name what the pairs shall differ in."
+        )
+    if "target" in names:  # pairs call the scores of f_t so
+        raise InputError(
+            "A protected attribute must not be called 'target', which names the target's own scores; got one. "
+            "Rename the column."
         )
     if reading.label_column is not None:
         raise InputError(

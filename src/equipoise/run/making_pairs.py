@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from equipoise.data import ImageTable
 from equipoise.errors import InputError
@@ -27,7 +26,6 @@ TRIED = 1024  # pairs that tell what edits do, before any are left out
 Kept = Literal["as-meant", "all"]
 Learning = Literal["balanced", "plain"]
 Sampling = Literal["balanced", "natural"]
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class Augmentation:
     """How pairs are made and mixed. How the defaults were chosen stands in docs/augment.md.
 
     Args:
-        share: Generated images among those trained on, in [0, 1).
+        share: Generated images among those trained on, in (0, 1).
         margin: Pairs are kept whose first image has a score of f_t at least this far from the threshold.
         keep: "as-meant" leaves pairs out whose target changed, or whose protected attribute did not, in the eyes of
             the classifiers; "all" is as published.
