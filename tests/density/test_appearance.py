@@ -71,7 +71,7 @@ def test_flat_and_grey_pictures_have_a_rank_too():
 
 
 def test_too_few_to_call_one_rare():
-    with pytest.raises(InputError, match="at least 60 positives; got 30"):
+    with pytest.raises(InputError, match="at least 60 images of a class; got 30"):
         rarity(pictures(30))
-    with pytest.raises(InputError, match="at least 60 positives; got 0"):
+    with pytest.raises(InputError, match="at least 60 images of a class; got 0"):
         appearance_rarity(lambda: iter(()))

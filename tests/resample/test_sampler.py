@@ -50,6 +50,33 @@ def test_positives_follow_the_weights_and_negatives_are_uniform():
     np.testing.assert_allclose(sampler.weights, p)
 
 
+def test_negatives_follow_weights_of_their_own_and_the_positives_stay_uniform():
+    q = np.random.default_rng(3).dirichlet(np.full(40, 0.5))
+    sampler = AdaptiveSampler(LABELS, batch_size=2, steps=20_000)
+    sampler.renew(None, q * 3.0)
+    counts = np.bincount(np.concatenate(list(sampler)), minlength=LABELS.size)
+    expected = np.full(LABELS.size, 20_000 / POSITIVES.size)
+    expected[LABELS == 0] = 20_000 * q
+    seen = expected > 5
+    chi_square = ((counts - expected)[seen] ** 2 / expected[seen]).sum()
+    assert abs(chi_square - seen.sum()) < 6 * np.sqrt(2 * seen.sum())
+    np.testing.assert_allclose(sampler.negative_weights, q)
+    with pytest.raises(InputError, match="each of 40 negatives"):
+        sampler.renew(weights(), np.ones(39))
+    with pytest.raises(InputError, match="1 different negatives; got weights above 0 for 0"):
+        sampler.renew(weights(), np.zeros(40))
+    np.testing.assert_allclose(sampler.negative_weights, q)
+    assert sampler.weights is None
+
+
+def test_weights_of_negatives_do_not_change_which_positives_come():
+    plain, weighed = (AdaptiveSampler(LABELS, batch_size=10) for _ in range(2))
+    plain.renew(weights())
+    weighed.renew(weights(), np.arange(40.0) + 1)
+    for one, two in zip(plain, weighed, strict=True):
+        assert one[:5] == two[:5]
+
+
 def test_a_batch_has_the_inclusion_rates_of_sequential_draws():
     p = weights(1)
     sampler = AdaptiveSampler(LABELS, batch_size=24, steps=4000)
@@ -91,16 +118,21 @@ def test_ranks_share_one_batch_without_overlap():
         assert all(LABELS[share].sum() == 3 and len(share) == 6 for share in shares)
 
 
+@pytest.mark.parametrize("both", [False, True])
 @pytest.mark.parametrize("taken", [0, 3, 10, 14])
-def test_resuming_continues_exactly(taken):
+def test_resuming_continues_exactly(taken, both):
+    negatives = np.random.default_rng(7).dirichlet(np.full(40, 0.5)) if both else None
     reference = AdaptiveSampler(LABELS, batch_size=10)
-    reference.renew(weights())
+    reference.renew(weights(), negatives)
     expected = list(itertools.islice(itertools.chain(reference, reference), 20))
     first = AdaptiveSampler(LABELS, batch_size=10)
-    first.renew(weights())
+    first.renew(weights(), negatives)
     done = list(itertools.islice(itertools.chain(first, first), taken))
     state = first.state_dict()
-    saved = json.loads(json.dumps({k: v.tolist() if k == "weights" else v for k, v in state.items()}))
+    plain = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in state.items()}
+    if not both:  # what earlier versions saved
+        del plain["negative_weights"]
+    saved = json.loads(json.dumps(plain))
     second = AdaptiveSampler(LABELS, batch_size=10)
     second.load_state_dict(saved)
     rest = list(itertools.islice(itertools.chain(second, second, second), 20 - taken))

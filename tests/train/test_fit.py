@@ -115,6 +115,55 @@ def test_resume_ends_with_the_numbers_of_an_uninterrupted_run(scene, tmp_path, m
     assert torch.equal(weights_of(whole), weights_of(again))
 
 
+BOTH = with_(
+    TINY,
+    resampling={"rule": "appearance", "renew": "once", "classes": "both", "ess": 0.5, "max_weight": 10.0},
+)
+
+
+def test_negatives_are_drawn_by_rarity_too_if_asked(scene):
+    table = scene(400, noise=0.05)
+    images = table.batch(np.arange(400))
+    dark = table.negatives[:15]  # a rare kind of negative
+    images[dark] //= 4
+    planted = ImageTable.from_arrays(images, table.labels)
+    both = fit(planted, BOTH)
+    alone = fit(planted, with_(BOTH, resampling={"classes": "positives"}))
+    assert both.negative_weights.shape == (200,)
+    assert abs(effective_sample_size(both.negative_weights) - 0.5) < 0.01
+    assert both.negative_weights[:15].mean() * 200 > 2
+    assert alone.negative_weights is None
+    np.testing.assert_array_equal(both.weights, alone.weights)
+    assert not torch.equal(weights_of(both), weights_of(alone))
+    assert torch.equal(weights_of(both), weights_of(fit(planted, BOTH)))
+
+
+def test_resume_with_negatives_by_rarity(scene, tmp_path, monkeypatch):
+    whole = fit(scene(), BOTH, folder=tmp_path / "whole")
+    real, calls = loop_module.augmented, []
+
+    def interrupted(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == 20:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(loop_module, "augmented", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fit(scene(), BOTH, folder=tmp_path / "part")
+    monkeypatch.setattr(loop_module, "augmented", real)
+    resumed = fit(scene(), BOTH, folder=tmp_path / "part", resume=True)
+    assert torch.equal(weights_of(whole), weights_of(resumed))
+    np.testing.assert_array_equal(whole.negative_weights, resumed.negative_weights)
+    np.testing.assert_array_equal(whole.weights, resumed.weights)
+
+
+def test_latent_codes_cannot_weigh_negatives(scene):
+    with pytest.raises(InputError, match="must see negatives; got rule 'equipoise'"):
+        fit(scene(), with_(BOTH, resampling={"rule": "equipoise"}))
+    fit(scene(), with_(BOTH, resampling={"rule": "equipoise"}), method="uniform")  # resamples nothing
+
+
 def test_resume_with_other_data_is_refused(scene, tmp_path):
     fit(scene(), TINY, folder=tmp_path)
     with pytest.raises(InputError, match=r"other settings \(data differ\)"):

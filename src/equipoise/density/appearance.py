@@ -85,7 +85,8 @@ def appearance_rarity(pictures: Pictures, *, reference: int = 2048) -> Float64[T
     lights = joined(views(light)()).double()
     if len(lights) < 60:
         raise InputError(
-            f"Rarity by appearance needs at least 60 positives; got {len(lights)}. Add images, or train uniformly."
+            f"Rarity by appearance needs at least 60 images of a class; got {len(lights)}. "
+            "Add images, or train uniformly."
         )
     lights = (lights - lights.mean(0)) / lights.std(0).clamp_min(1e-6)
     kept = min(reference, len(lights)) / len(lights)  # a sample has its neighbours further away

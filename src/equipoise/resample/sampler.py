@@ -1,4 +1,4 @@
-"""Batches in which half are positives, drawn by weights that can be renewed, and half negatives."""
+"""Batches in which half are positives, drawn by weights that can be renewed, and half negatives, which may be too."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class AdaptiveSampler(Sampler[list[int]]):
     """Row positions of balanced batches: for `DataLoader(batch_sampler=...)` or a bare loop.
 
     Half of a batch are positives, drawn by the weights one after another without replacement within the
-    batch; the others are negatives, drawn uniformly without replacement within the batch. Draws of different
-    batches are independent, as in the labs. A batch costs O(batch), renewing the weights O(positives).
+    batch; the others are negatives, drawn likewise if they were given weights and uniformly if not. Draws of
+    different batches are independent, as in the labs. A batch costs O(batch), renewing the weights O(positives).
     Uniform until weights are given.
 
     A batch depends on the seed, its epoch, its step and the weights, and on nothing else. So every process of
@@ -43,8 +43,8 @@ class AdaptiveSampler(Sampler[list[int]]):
     Raises:
         InputError: if labels are not a vector of 0 and 1, or the data or the processes do not fit the batch.
 
-    Source: MIT 6.S191 lab 2, `TrainingDatasetLoader.get_batch`. Differs from it in: its cost, and that its
-    negatives are not resampled either.
+    Source: MIT 6.S191 lab 2, `TrainingDatasetLoader.get_batch`. Differs from it in: its cost, and that
+    negatives can be given weights too.
 
     Example:
         >>> sampler = AdaptiveSampler([1, 1, 1, 0, 0, 0], batch_size=2, steps=100)
@@ -99,6 +99,7 @@ class AdaptiveSampler(Sampler[list[int]]):
         self.step = 0
         self._key = child_seed(seed, "adaptive sampler")
         self._table: AliasTable | None = None
+        self._negative_table: AliasTable | None = None
 
     def __len__(self) -> int:
         """Batches of an epoch."""
@@ -118,38 +119,30 @@ class AdaptiveSampler(Sampler[list[int]]):
         """Weights of the positives in row order, summing to 1; None while sampling is uniform."""
         return None if self._table is None else self._table.weights
 
-    def renew(self, weights: ArrayLike | Tensor | None) -> None:
-        """Draw the positives by these weights from the next batch on; None for uniformly.
+    @property
+    def negative_weights(self) -> NDArray[np.float64] | None:
+        """Weights of the negatives likewise."""
+        return None if self._negative_table is None else self._negative_table.weights
+
+    def renew(
+        self, weights: ArrayLike | Tensor | None, negative_weights: ArrayLike | Tensor | None = None
+    ) -> None:
+        """Draw by these weights from the next batch on; None for uniformly.
 
         Args:
             weights: One a positive, in row order, finite and ≥ 0; need not sum to 1.
+            negative_weights: One a negative, likewise.
 
         Raises:
-            InputError: if the length is wrong, a weight is negative or not finite, or fewer rows than half a
-                batch have a weight above 0.
+            InputError: if a length is wrong, a weight is negative or not finite, or fewer rows of a class than
+                a batch needs have a weight above 0. The weights stay as they were.
         """
-        if weights is None:
-            self._table = None
-            return
-        values = np.asarray(weights).astype(np.float64)
-        if values.shape != self.positives.shape:
-            raise InputError(
-                f"Expected one weight for each of {self.positives.size} positives, in row order; got shape "
-                f"{values.shape}. Weigh the positives only, all of them."
-            )
-        if not np.isfinite(values).all() or (values < 0).any():
-            row = int(np.flatnonzero(~np.isfinite(values) | (values < 0))[0])
-            raise InputError(
-                f"Weights must be finite and 0 or larger; got {values[row]} for positive {row}. "
-                "Look at the latents they come from."
-            )
-        drawable = int((values > 0).sum())
-        if drawable < self._halves[0] or not np.isfinite(values.sum()):
-            raise InputError(
-                f"A batch needs {self._halves[0]} different positives; got weights above 0 for {drawable}, "
-                f"sum {values.sum():g}. Temper the weights to a larger effective sample size."
-            )
-        self._table = AliasTable(values)
+        half, others = self._halves
+        tables = (
+            _table(weights, self.positives, half, "positive"),
+            _table(negative_weights, self.negatives, others, "negative"),
+        )
+        self._table, self._negative_table = tables
 
     def state_dict(self, *, step: int | None = None) -> dict[str, Any]:
         """Everything the rest of the run depends on: whole numbers, and the weights as an array or None.
@@ -158,7 +151,7 @@ class AdaptiveSampler(Sampler[list[int]]):
             step: Batches of this epoch that were trained on, if fewer than were drawn: the workers of a
                 `DataLoader` draw ahead. None for all that were drawn.
         """
-        weights = self.weights
+        weights, negative_weights = self.weights, self.negative_weights
         return {
             "seed": self.seed,
             "batch_size": self.batch_size,
@@ -167,6 +160,7 @@ class AdaptiveSampler(Sampler[list[int]]):
             "epoch": self.epoch,
             "step": self.step if step is None else step,
             "weights": None if weights is None else weights.copy(),
+            "negative_weights": None if negative_weights is None else negative_weights.copy(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -176,7 +170,7 @@ class AdaptiveSampler(Sampler[list[int]]):
             InputError: if that sampler was set up otherwise, or its weights do not fit.
         """
         mine = self.state_dict()
-        missing = sorted(set(mine) - set(state))
+        missing = sorted(set(mine) - set(state) - {"negative_weights"})
         if missing:
             raise InputError(
                 f"Expected a sampler's state; got one without {missing}. Save it with state_dict."
@@ -187,7 +181,7 @@ class AdaptiveSampler(Sampler[list[int]]):
                     f"Expected the state of a sampler with {name} {mine[name]}; got {name} {state[name]}. "
                     "Resume with the settings and the data of the first run."
                 )
-        self.renew(state["weights"])
+        self.renew(state["weights"], state.get("negative_weights"))
         self.epoch, self.step = int(state["epoch"]), int(state["step"])
 
     def _batch(self) -> list[int]:
@@ -198,10 +192,39 @@ class AdaptiveSampler(Sampler[list[int]]):
             positives = generator.choice(self.positives.size, half, replace=False)
         else:
             positives = self._table.draw_distinct(half, generator)
-        negatives = generator.choice(self.negatives.size, others, replace=False)
+        if self._negative_table is None:
+            negatives = generator.choice(self.negatives.size, others, replace=False)
+        else:
+            negatives = self._negative_table.draw_distinct(others, generator)
         mine = slice(self.rank, None, self.replicas)
         rows: list[int] = [
             *self.positives[positives[mine]].tolist(),
             *self.negatives[negatives[mine]].tolist(),
         ]
         return rows
+
+
+def _table(
+    weights: ArrayLike | Tensor | None, rows: NDArray[np.int64], needed: int, name: str
+) -> AliasTable | None:
+    if weights is None:
+        return None
+    values = np.asarray(weights).astype(np.float64)
+    if values.shape != rows.shape:
+        raise InputError(
+            f"Expected one weight for each of {rows.size} {name}s, in row order; got shape "
+            f"{values.shape}. Weigh the {name}s only, all of them."
+        )
+    if not np.isfinite(values).all() or (values < 0).any():
+        row = int(np.flatnonzero(~np.isfinite(values) | (values < 0))[0])
+        raise InputError(
+            f"Weights must be finite and 0 or larger; got {values[row]} for {name} {row}. "
+            "Look at the latents they come from."
+        )
+    drawable = int((values > 0).sum())
+    if drawable < needed or not np.isfinite(values.sum()):
+        raise InputError(
+            f"A batch needs {needed} different {name}s; got weights above 0 for {drawable}, "
+            f"sum {values.sum():g}. Temper the weights to a larger effective sample size."
+        )
+    return AliasTable(values)

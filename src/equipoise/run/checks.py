@@ -12,6 +12,7 @@ from equipoise.run.engine import Engine
 from equipoise.seeds import child_seed
 from equipoise.train import Recipe, check_trainable
 from equipoise.train.fit import build, optimisation_of
+from equipoise.train.rarity import check_resampling
 
 __all__ = ["check_models", "check_numbers"]
 
@@ -38,3 +39,5 @@ def check_models(
     for method in methods:
         check_trainable(table, optimisation_of(chosen, method).batch_size, engine.processes)
         build(chosen, method, table.image_size, table.channels, encoder=encoder)
+        if method == "debiased":
+            check_resampling(chosen.resampling)

@@ -26,6 +26,7 @@ from equipoise.train.device import device_of
 from equipoise.train.given import prepared
 from equipoise.train.log import History
 from equipoise.train.loop import Job, Outcome, train
+from equipoise.train.rarity import check_resampling
 from equipoise.train.recipe import Optimisation, Recipe
 from equipoise.train.recipe import recipe as find_recipe
 
@@ -56,6 +57,7 @@ class Fit:
         steps: Optimiser steps.
         seconds: Wall-clock of training, weights included, validation and checkpoints not.
         given: The model was the user's own, `fit(model=...)`.
+        negative_weights: As `weights`, over the training negatives; None if these were drawn uniformly.
     """
 
     model: nn.Module
@@ -68,6 +70,7 @@ class Fit:
     steps: int
     seconds: float
     given: bool = False
+    negative_weights: NDArray[np.float64] | None = None
 
 
 def optimisation_of(chosen: Recipe, method: str) -> Optimisation:
@@ -144,6 +147,8 @@ def fit(
         )
     precision = precision_of(chosen.precision if precision == "auto" else precision, device)
     check_trainable(table, how.batch_size, processes)
+    if method == "debiased":
+        check_resampling(chosen.resampling)
     if model is None:
         network = build(chosen, method, table.image_size, table.channels, encoder=encoder, seed=seed)
     else:
@@ -185,6 +190,7 @@ def fit(
         outcome.steps,
         outcome.seconds,
         model is not None,
+        outcome.negative_weights,
     )
 
 
@@ -300,14 +306,15 @@ def _run_in_processes(fabric: Fabric, job: Job) -> Outcome:
             raise TrainingError("The training processes ended without a checkpoint. Run with --processes 1.")
         checkpoint = read_checkpoint(path, job.settings)
     job.model.load_state_dict(checkpoint.part("model"))
-    weights = checkpoint.part("sampling").get("weights")
+    weights = {name: value.numpy() for name, value in checkpoint.part("sampling").items()}
     state = checkpoint.state
     return Outcome(
         state["history"],
         state["validation"],
-        None if weights is None else weights.numpy(),
+        weights.get("weights"),
         state["steps"],
         state["seconds"],
+        weights.get("negative_weights"),
     )
 
 

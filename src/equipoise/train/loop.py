@@ -76,13 +76,14 @@ class Job:
 
 @dataclass
 class Outcome:
-    """What training leaves besides the model: history, last sampling weights, steps and seconds."""
+    """What training leaves besides the model: history, last sampling weights of each class, steps and seconds."""
 
     history: History
     validation: History
     weights: NDArray[np.float64] | None
     steps: int
     seconds: float
+    negative_weights: NDArray[np.float64] | None = None
 
 
 class _Step(nn.Module):
@@ -161,8 +162,9 @@ def train(fabric: Fabric, job: Job) -> Outcome:
         elif rank == 0:
             remove_checkpoints(job.folder)
     if rarity and start == 0 and rarity.due(0):
-        outcome.weights = rarity.weights(model)
-        sampler.renew(outcome.weights)
+        began = time.perf_counter()
+        _renew(rarity, model, sampler, outcome)
+        outcome.seconds += time.perf_counter() - began
     events = tensorboard_writer(job.folder / "tensorboard") if job.tensorboard and job.folder else None
 
     devices = range(torch.cuda.device_count()) if fabric.device.type == "cuda" else []
@@ -213,8 +215,7 @@ def train(fabric: Fabric, job: Job) -> Outcome:
             if final and average is not None:
                 model.load_state_dict(average.module.state_dict())
             if rarity and not final and rarity.due(epoch + 1):
-                outcome.weights = rarity.weights(model)
-                sampler.renew(outcome.weights)
+                _renew(rarity, model, sampler, outcome)
             outcome.seconds += time.perf_counter() - began
             if job.validation is not None and len(job.validation):
                 numbers = _validation(model, job.validation, fabric.device)
@@ -229,6 +230,11 @@ def train(fabric: Fabric, job: Job) -> Outcome:
     if events:
         events.close()
     return outcome
+
+
+def _renew(rarity: Rarity, model: nn.Module, sampler: AdaptiveSampler, outcome: Outcome) -> None:
+    outcome.weights, outcome.negative_weights = rarity.weights(model), rarity.negative_weights()
+    sampler.renew(outcome.weights, outcome.negative_weights)
 
 
 class _Watch:
@@ -325,6 +331,8 @@ def _save(
         tensors |= {f"average.{name}": value for name, value in average.state_dict().items()}
     if outcome.weights is not None:
         tensors["sampling.weights"] = torch.from_numpy(outcome.weights)
+    if outcome.negative_weights is not None:
+        tensors["sampling.negative_weights"] = torch.from_numpy(outcome.negative_weights)
     sampler_state = sampler.state_dict()
     arrays = {key: value for key, value in sampler_state.items() if isinstance(value, np.ndarray)}
     tensors |= {f"sampler.{key}": torch.from_numpy(value) for key, value in arrays.items()}
@@ -363,8 +371,8 @@ def _restore(
         average.load_state_dict(checkpoint.part("average"))
     arrays = {key: value.numpy() for key, value in checkpoint.part("sampler").items()}
     sampler.load_state_dict({**state["sampler"], **arrays})
-    weights = checkpoint.part("sampling").get("weights")
-    outcome.weights = None if weights is None else weights.numpy()
+    weights = {name: value.numpy() for name, value in checkpoint.part("sampling").items()}
+    outcome.weights, outcome.negative_weights = weights.get("weights"), weights.get("negative_weights")
     outcome.history, outcome.validation = state["history"], state["validation"]
     outcome.steps, outcome.seconds = state["steps"], state["seconds"]
     return int(state["epoch"]) + 1

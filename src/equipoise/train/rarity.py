@@ -14,14 +14,29 @@ from torch import nn
 
 from equipoise.data import ImageTable
 from equipoise.density.appearance import appearance_rarity
+from equipoise.errors import InputError
 from equipoise.nn import pixels
 from equipoise.resample import capsa_rule, sampling_weights, temper
 from equipoise.train.recipe import Resampling
 
-__all__ = ["Rarity", "latent_codes"]
+__all__ = ["Rarity", "check_resampling", "latent_codes"]
 
 IN_MEMORY = 1 << 28  # bytes of codes; more go to a temporary file
 CHUNK = 512
+
+
+def check_resampling(settings: Resampling) -> None:
+    """Whether the settings fit one another.
+
+    Raises:
+        InputError: if they do not.
+    """
+    if settings.classes == "both" and settings.rule != "appearance":
+        raise InputError(
+            f"With resampling.classes 'both' a rule must see negatives; got rule {settings.rule!r}, which weighs "
+            "latent codes of a DB-VAE, and that learns to rebuild positives alone. Use rule 'appearance', or classes "
+            "'positives'."
+        )
 
 
 def latent_codes(
@@ -95,7 +110,7 @@ class Rarity:
     def weights(self, model: nn.Module) -> NDArray[np.float64]:
         """Weights over the positives that sum to 1; codes that no batch brought are encoded now."""
         if self.settings.rule == "appearance":
-            return self._weights_by_appearance()
+            return self._weights_by_appearance(self.positives)
         missing = np.flatnonzero(~self._seen)
         wanted = self.settings.rule == "capsa"
         mine = missing[self.fabric.global_rank :: self.fabric.world_size]
@@ -132,10 +147,14 @@ class Rarity:
             max_weight=settings.max_weight,
         )
 
-    def _weights_by_appearance(self) -> NDArray[np.float64]:
-        starts = range(0, len(self.positives), CHUNK)
+    def negative_weights(self) -> NDArray[np.float64] | None:
+        """Weights over the negatives, sum 1, by how rare each is among them; None if they are drawn uniformly."""
+        return self._weights_by_appearance(self.table.negatives) if self.settings.classes == "both" else None
+
+    def _weights_by_appearance(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        starts = range(0, len(rows), CHUNK)
         rarity = appearance_rarity(
-            lambda: (self.table.batch(self.positives[start : start + CHUNK]) for start in starts)
+            lambda: (self.table.batch(rows[start : start + CHUNK]) for start in starts)
         )
         return temper(rarity.numpy(), ess=self.settings.ess, max_weight=self.settings.max_weight)
 

@@ -62,6 +62,9 @@ class Resampling:
         renew: Before every epoch, or once before training.
         warmup: Epochs of uniform sampling before the first weights.
         harvest: Take codes from the training batches and encode only images that were not drawn.
+        classes: "both" draws the negatives by their rarity among negatives too, tempered on its own to the same
+            `ess` and `max_weight`. For rule "appearance": a DB-VAE learns to rebuild positives alone, so its latent
+            codes say nothing of how rare a negative is.
     """
 
     rule: Literal["max", "product", "capsa", "equipoise", "appearance"] = "equipoise"
@@ -73,6 +76,7 @@ class Resampling:
     renew: Literal["every-epoch", "once"] = "every-epoch"
     warmup: int = 0
     harvest: bool = False
+    classes: Literal["positives", "both"] = "positives"
 
 
 @dataclass(frozen=True)
