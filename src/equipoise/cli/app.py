@@ -14,6 +14,7 @@ from equipoise.cli.recipes import recipes
 from equipoise.cli.report import report
 from equipoise.cli.score import score
 from equipoise.cli.settings import apply_config
+from equipoise.cli.sweep import sweep
 from equipoise.cli.train import train
 from equipoise.cli.train_generator import train_generator
 
@@ -41,5 +42,5 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
-for command in (debias, train, evaluate, score, audit, augment, train_generator, report, recipes, data):
+for command in (debias, sweep, train, evaluate, score, audit, augment, train_generator, report, recipes, data):
     app.command(command)

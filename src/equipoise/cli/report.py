@@ -15,7 +15,7 @@ def report(folder: Path, /, *, general: General = General()) -> int:
     """Render report.html again from a folder's record and pictures, and print what it says.
 
     Args:
-        folder: The folder of a finished run, evaluation, audit or augment.
+        folder: The folder of a finished run, evaluation, audit, augment or sweep.
     """
     from equipoise.report import (
         audit_text,
@@ -23,16 +23,21 @@ def report(folder: Path, /, *, general: General = General()) -> int:
         read,
         read_audit,
         read_augment,
+        read_sweep,
+        sweep_text,
         text,
         write_audit_report,
         write_augment_report,
         write_report,
+        write_sweep_report,
     )
 
     if (folder / "audit.json").exists():
         said, page = audit_text(read_audit(folder)), write_audit_report(folder)
     elif (folder / "augment.json").exists():
         said, page = augment_text(read_augment(folder)), write_augment_report(folder)
+    elif (folder / "sweep.json").exists():
+        said, page = sweep_text(read_sweep(folder)), write_sweep_report(folder)
     else:
         said, page = text(read(folder)), write_report(folder)
     if not general.quiet:

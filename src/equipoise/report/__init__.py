@@ -8,12 +8,16 @@ from equipoise.report.augment_record import AugmentRecord, read_augment, write_a
 from equipoise.report.augment_words import augment_text
 from equipoise.report.page import html, write_report
 from equipoise.report.record import RunRecord, from_json, read, to_json, write
+from equipoise.report.sweep_page import sweep_html, write_sweep_report
+from equipoise.report.sweep_record import SweepRecord, read_sweep, write_sweep
+from equipoise.report.sweep_words import sweep_text
 from equipoise.report.terminal import text
 
 __all__ = [
     "AuditRecord",
     "AugmentRecord",
     "RunRecord",
+    "SweepRecord",
     "audit_html",
     "audit_text",
     "augment_html",
@@ -23,6 +27,9 @@ __all__ = [
     "read",
     "read_audit",
     "read_augment",
+    "read_sweep",
+    "sweep_html",
+    "sweep_text",
     "text",
     "to_json",
     "write",
@@ -31,4 +38,6 @@ __all__ = [
     "write_augment",
     "write_augment_report",
     "write_report",
+    "write_sweep",
+    "write_sweep_report",
 ]

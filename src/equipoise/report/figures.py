@@ -30,12 +30,14 @@ __all__ = [
     "Curve",
     "Series",
     "Steps",
+    "Trend",
     "bars",
     "curves",
     "differences",
     "highest",
     "histograms",
     "thinned",
+    "trends",
 ]
 
 COLOURS = ("#8a8f98", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
@@ -73,6 +75,17 @@ class Steps:
     colour: str
     dash: str
     counts: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Trend:
+    """A number at several places, with its intervals; a reference is drawn as a dashed line with a band."""
+
+    name: str
+    colour: str
+    x: Sequence[float]
+    rates: Sequence[Rate]
+    reference: bool = False
 
 
 def _styled(draw: Callable[P, str]) -> Callable[P, str]:
@@ -220,6 +233,63 @@ def histograms(
         axes.set_xlabel(label if i == len(panels) - 1 else "")
         _plain(axes)
         axes.tick_params(axis="x", labelbottom=i == len(panels) - 1)
+        axes.grid(axis="y", color=RULE, linewidth=0.6)
+    return _svg(figure, title)
+
+
+@_styled
+def trends(
+    panels: Mapping[str, Sequence[Trend]],
+    *,
+    places: Mapping[float, str],
+    label: str,
+    title: str,
+    log: bool = False,
+) -> str:
+    """Shares against a setting, panels side by side, each with an axis of its own from 0 on.
+
+    Args:
+        panels: What a panel shows → its lines. An undefined rate leaves a gap; a panel without any says so.
+        places: Position on the horizontal axis → what is written there.
+        label: What the horizontal axis shows.
+        title: What the picture shows, for readers who cannot see it.
+        log: Whether the horizontal axis is logarithmic.
+    """
+    import matplotlib.figure
+    from matplotlib.ticker import NullLocator
+    from matplotlib.transforms import ScaledTranslation
+
+    each, tall = 4.1, 2.9
+    figure = matplotlib.figure.Figure(figsize=(each * len(panels), tall))
+    for i, (name, lines) in enumerate(panels.items()):
+        left = (i + 0.13) / len(panels)
+        axes = figure.add_axes((left, 0.17, 0.83 / len(panels), 0.72))
+        axes.set_xscale("log" if log else "linear")
+        moving = [line for line in lines if not line.reference]
+        for line in lines:
+            known = [(x, rate) for x, rate in zip(line.x, line.rates, strict=True) if rate.defined]
+            x, y = [x for x, _ in known], [100 * rate.value for _, rate in known]
+            low, high = ([100 * getattr(rate, end) for _, rate in known] for end in ("low", "high"))
+            if line.reference:
+                axes.plot(x, y, color=line.colour, linestyle="dashed", linewidth=1.5)
+                axes.fill_between(x, low, high, color=line.colour, alpha=0.14, linewidth=0)
+                continue
+            aside = 5 * (
+                moving.index(line) - (len(moving) - 1) / 2
+            )  # points: intervals stand beside one another
+            shift = axes.transData + ScaledTranslation(aside / 72, 0, figure.dpi_scale_trans)
+            axes.plot(x, y, "o-", color=line.colour, linewidth=1.6, markersize=4.2, transform=shift)
+            axes.vlines(x, low, high, color=line.colour, linewidth=1.6, alpha=0.75, transform=shift)
+        some = any(rate.defined for line in lines for rate in line.rates)
+        axes.set_title(name if some else f"{name}: undefined", loc="left", fontsize=8.5, color=INK, pad=5)
+        axes.set_xticks(list(places), list(places.values()))
+        axes.xaxis.set_minor_locator(NullLocator())
+        ends = [100 * end for line in lines for rate in line.rates for end in (rate.value, rate.high)]
+        axes.set_ylim(0, 1.06 * max((end for end in ends if math.isfinite(end)), default=100.0) or 1.0)
+        axes.margins(x=0.08)
+        axes.set_xlabel(label)
+        axes.set_ylabel("%", color=INK, fontsize=8.5)
+        _plain(axes)
         axes.grid(axis="y", color=RULE, linewidth=0.6)
     return _svg(figure, title)
 

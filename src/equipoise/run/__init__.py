@@ -7,7 +7,9 @@ from equipoise.run.engine import Engine
 from equipoise.run.evaluate import evaluate
 from equipoise.run.look import described, look
 from equipoise.run.score import score
-from equipoise.run.sources import Reading
+from equipoise.run.sources import Reading, Sources
+from equipoise.run.sweep import sweep
+from equipoise.run.sweep_grid import varied
 from equipoise.run.train import Trained, train
 from equipoise.run.train_generator import train_generator
 from equipoise.run.tuning import lines_of, tuned, tuning
@@ -17,6 +19,7 @@ __all__ = [
     "Augmentation",
     "Engine",
     "Reading",
+    "Sources",
     "Trained",
     "audit",
     "augment",
@@ -26,8 +29,10 @@ __all__ = [
     "lines_of",
     "look",
     "score",
+    "sweep",
     "train",
     "train_generator",
     "tuned",
     "tuning",
+    "varied",
 ]

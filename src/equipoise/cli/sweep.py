@@ -1,0 +1,85 @@
+"""`equipoise sweep`: the main job over several settings and seeds."""
+
+# ruff: noqa: B008  (the flags' defaults are frozen)
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Group, Parameter
+
+from equipoise.cli.settings import (
+    ENGINE,
+    EVALUATION,
+    FOLDER,
+    Continuing,
+    Data,
+    Evaluation,
+    General,
+    Machine,
+    Planted,
+    Reading,
+    Test,
+    Training,
+)
+
+__all__ = ["sweep"]
+
+SWEEP = Group.create_ordered("Sweep")
+
+
+def sweep(
+    *,
+    vary: Annotated[
+        tuple[str, ...], Parameter(group=SWEEP, negative=(), metavar="KEY=V1,V2", show_default=False)
+    ] = (),
+    data: Data = Data(),
+    planted: Planted = Planted(),
+    test: Test = Test(),
+    evaluation: Evaluation = Evaluation(),
+    controls: Annotated[bool, Parameter(group=EVALUATION)] = False,
+    training: Training = Training(),
+    reading: Reading = Reading(),
+    machine: Machine = Machine(),
+    jobs: Annotated[int, Parameter(group=ENGINE)] = 1,
+    out: Annotated[Path, Parameter(group=FOLDER)] = Path("runs/sweep"),
+    continuing: Continuing = Continuing(),
+    general: General = General(),
+) -> int:
+    """Run `debias` for every combination of values, in parallel; one table and one plot of what they change.
+
+    Values are compared on test images: choosing one by them makes its numbers optimistic. A run that has finished
+    is never run again; one that failed is told, and tried again by the same command.
+
+    Args:
+        vary: A setting of the recipe, as of --tune, or recipe, seed, ess, max-weight, epochs, batch-size, and its
+            values, as in resampling.smoothing=0.1,0.01; repeatable. Seeds are repetitions: means and intervals are
+            over them.
+        controls: Train the controls of every run too.
+        jobs: Runs at a time; they share the processors.
+        out: Folder for sweep.json, sweep.csv, report.html and the run of every point.
+    """
+    from equipoise import report, run
+    from equipoise.cli.conversion import engine_of, reading_of, recipe_of, teller
+    from equipoise.cli.invocation import command_line
+
+    record = run.sweep(
+        run.varied(vary),
+        sources=run.Sources(**asdict(data), **asdict(test), images=planted.images),
+        reading=reading_of(reading),
+        **asdict(evaluation),
+        controls=controls,
+        recipe=recipe_of(training),
+        seed=training.seed,
+        engine=engine_of(machine, general),
+        jobs=jobs,
+        out=out,
+        **asdict(continuing),
+        tell=teller(general),
+        command=command_line(),
+    )
+    print(report.sweep_text(record))
+    print(f"\nReport: {out / 'report.html'}")
+    return 1 if any(one.error is not None for one in record.runs) else 0
