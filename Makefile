@@ -1,10 +1,13 @@
-# Two targets do everything: `make demo` shows the main job, `make test` runs all checks.
+# `make demo` shows the main job, `make test` runs all checks, `make bench` measures.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 export MPLBACKEND := Agg
+# Real pictures for the bench: a folder with fairface64 and tinyimagenet64; without it those cases are left out.
+DATA ?= $(firstword $(EQUIPOISE_DATA) $(if $(EQUIPOISE_SHARED),$(EQUIPOISE_SHARED)/data) $(wildcard ../shared/data))
+LABS := .venv-labs/bin/python
 
-.PHONY: demo test test-slow format bench clean
+.PHONY: demo test test-slow format bench bench-quick clean
 
 demo: .venv/installed
 	$(BIN)/equipoise debias --out runs/demo --images 12000 --overwrite
@@ -22,12 +25,17 @@ format: .venv/installed-all
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/installed-all
-	$(BIN)/python benchmarks/speed.py
-	$(BIN)/python benchmarks/weights.py
+# Every case, five seeds: hours. Goes on where it stopped.
+bench: .venv/installed-all .venv-labs/installed
+	$(BIN)/python benchmarks/bench.py $(if $(DATA),--data $(DATA)) --labs-python $(LABS)
+
+# Every case, tiny: under 10 minutes after the install. Goes on without the labs' TensorFlow if it cannot be installed.
+bench-quick: .venv/installed-all
+	@$(MAKE) --no-print-directory .venv-labs/installed || echo "TensorFlow could not be installed; the labs are left out."
+	$(BIN)/python benchmarks/bench.py --quick $(if $(DATA),--data $(DATA)) --labs-python $(LABS)
 
 clean:
-	rm -rf .venv runs
+	rm -rf .venv .venv-labs runs
 
 # torch goes first and pinned: an unpinned one brings gigabytes of CUDA packages.
 .venv/torch: constraints.txt
@@ -42,3 +50,9 @@ clean:
 .venv/installed-all: .venv/torch pyproject.toml
 	$(PIP) --editable '.[all,test]'
 	touch $@ .venv/installed
+
+# The labs' programs have an environment of their own: TensorFlow wants other versions.
+.venv-labs/installed: benchmarks/labs/requirements.txt
+	$(PYTHON) -m venv .venv-labs
+	.venv-labs/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
