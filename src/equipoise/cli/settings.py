@@ -28,6 +28,7 @@ __all__ = [
     "TRAINING",
     "Continuing",
     "Data",
+    "Embedding",
     "Evaluation",
     "General",
     "Looking",
@@ -169,6 +170,17 @@ class Training:
     """Any other setting of the recipe, as in resampling.bins=20 or debiased.learning_rate=1e-3; repeatable."""
     seed: int = 0
     """Decides everything that is left to chance."""
+
+
+@Parameter(name="*", group=TRAINING)
+@dataclass(frozen=True)
+class Embedding:
+    """What rarity is measured in, if not as the recipe says."""
+
+    embedding: str | None = None
+    """A network from images to vectors, package.module:callable; what is rare among them is drawn more often."""
+    embedding_column: str | None = None
+    """Column of the data that holds such vectors, in place of a network."""
 
 
 @Parameter(name="*", group=ENGINE)

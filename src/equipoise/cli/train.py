@@ -16,6 +16,7 @@ from equipoise.cli.settings import (
     TRAINING,
     Continuing,
     Data,
+    Embedding,
     General,
     Machine,
     Names,
@@ -35,6 +36,7 @@ def train(
         Literal["debiased", "plain", "plain-same-steps", "uniform"], Parameter(group=TRAINING)
     ] = "debiased",
     training: Training = Training(),
+    embedding: Embedding = Embedding(),
     groups: Annotated[Names, Parameter(group=EVALUATION)] = (),
     reading: Reading = Reading(),
     machine: Machine = Machine(),
@@ -60,6 +62,7 @@ def train(
         groups=groups,
         method=method,
         recipe=recipe_of(training),
+        **asdict(embedding),
         seed=training.seed,
         engine=engine_of(machine, general),
         out=out,

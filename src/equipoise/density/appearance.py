@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
+from equipoise.density.agreement import ranks
 from equipoise.density.chunks import joined
 from equipoise.density.neighbours import Neighbours
 from equipoise.errors import InputError
@@ -100,13 +101,6 @@ def appearance_rarity(pictures: Pictures, *, reference: int = 2048) -> Float64[T
     ]
     structures, lightings = (torch.special.ndtri(ranks(-log_prob)) for log_prob in common)
     return ranks(structures + lightings)
-
-
-def ranks(values: Float64[Tensor, " n"]) -> Float64[Tensor, " n"]:
-    """(rank − ½)/n of each value, in (0, 1), higher = larger; ties share the mean of their ranks."""
-    _, inverse, counts = values.unique(return_inverse=True, return_counts=True)  # type: ignore[no-untyped-call]
-    middle: Tensor = (counts.cumsum(0) - counts / 2).double() / len(values)
-    return middle[inverse]
 
 
 def _part(images: Tensor, share: tuple[float, float]) -> Tensor:

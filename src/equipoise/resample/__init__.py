@@ -5,7 +5,15 @@ sample size → batches.
 from equipoise.resample.alias import AliasTable
 from equipoise.resample.cells import cell_rows
 from equipoise.resample.risk import risk_weights
-from equipoise.resample.rules import capsa_rule, equipoise_rule, max_rule, product_rule
+from equipoise.resample.rules import (
+    capsa_rule,
+    cluster_rule,
+    equipoise_rule,
+    max_rule,
+    mixture_rule,
+    neighbours_rule,
+    product_rule,
+)
 from equipoise.resample.sampler import AdaptiveSampler
 from equipoise.resample.weights import DegenerateWeightsError, effective_sample_size, sampling_weights, temper
 
@@ -15,9 +23,12 @@ __all__ = [
     "DegenerateWeightsError",
     "capsa_rule",
     "cell_rows",
+    "cluster_rule",
     "effective_sample_size",
     "equipoise_rule",
     "max_rule",
+    "mixture_rule",
+    "neighbours_rule",
     "product_rule",
     "risk_weights",
     "sampling_weights",

@@ -1,4 +1,4 @@
-r"""Resampling rules: latent codes of the positives → log weights.
+r"""Resampling rules: latent codes or embeddings of the images of a class → log weights.
 
 Every rule returns normalised log weights, one a row, float64: exp of them sums to 1. Rows that show what the
 data has little of get more. How much more is the business of `temper`.
@@ -21,6 +21,7 @@ from equipoise.density import (
     Bins,
     Histogram,
     Latents,
+    Mixture,
     Neighbours,
     bin_rows,
     chunks,
@@ -29,7 +30,15 @@ from equipoise.density import (
 )
 from equipoise.errors import InputError
 
-__all__ = ["capsa_rule", "equipoise_rule", "max_rule", "product_rule"]
+__all__ = [
+    "capsa_rule",
+    "cluster_rule",
+    "equipoise_rule",
+    "max_rule",
+    "mixture_rule",
+    "neighbours_rule",
+    "product_rule",
+]
 
 LogWeights = NDArray[np.float64]
 
@@ -203,6 +212,93 @@ def equipoise_rule(
     histogram = Histogram(bins, smoothing).fit(latents)
     active = histogram.variances() > 0.01 * histogram.variances().max()
     return _normalised([-histogram.log_prob(latents, dimensions=active)])
+
+
+def neighbours_rule(
+    latents: Latents, *, k: int = 20, reference: int = 2048, components: int | None = None
+) -> LogWeights:
+    r"""One over the density at fine scale: by the distance to the k-th nearest of all rows.
+
+    .. math:: \log p(x) = d \log r_k(x) + \text{const}
+
+    For vectors in which near means alike, such as embeddings. `equipoise_rule` looks at the scale of groups instead.
+
+    Args:
+        latents: Codes, one row an image; on which scale, see `density.normalised`.
+        k: Which neighbour among all rows.
+        reference: Rows of the sample that stands for all of them, in which k is as many times smaller; the cost of a
+            row grows with it.
+        components: Measure along this many principal axes; None measures in all dimensions.
+
+    Returns:
+        Log weights that sum to 1 in exp; uniform if no dimension varies. Steep in many dimensions: for `temper`.
+
+    Raises:
+        InputError: if the latents are not a finite table of more than k rows, or an argument is out of range.
+    """
+    rows = sum(len(chunk) for chunk in chunks(latents))
+    kept = min(reference, rows) / rows  # a sample has its neighbours further away
+    neighbours = Neighbours(max(1, round(k * kept)), reference=reference, components=components).fit(latents)
+    return _normalised([-neighbours.log_prob(latents, leave_one_out=True)])
+
+
+def mixture_rule(
+    latents: Latents,
+    *,
+    clusters: int = 16,
+    kind: Literal["gaussian", "k-means"] = "gaussian",
+    components: int | None = 10,
+    seed: int = 0,
+) -> LogWeights:
+    """One over the density of a mixture of clusters. Needs scikit-learn.
+
+    Args:
+        latents: Codes, one row an image.
+        clusters: How many; `kind`, `components` and `seed` as in `density.Mixture`.
+
+    Returns:
+        Log weights that sum to 1 in exp. Steep: for `temper`.
+
+    Raises:
+        InputError: if the latents are not a finite table of more rows than clusters, or an argument is out of range.
+        MissingExtraError: without scikit-learn.
+    """
+    mixture = Mixture(clusters, kind, components=components, seed=seed).fit(latents)
+    return _normalised([-mixture.log_prob(latents)])
+
+
+def cluster_rule(
+    latents: Latents,
+    *,
+    clusters: int = 16,
+    kind: Literal["gaussian", "k-means"] = "gaussian",
+    components: int | None = 10,
+    seed: int = 0,
+) -> LogWeights:
+    r"""Balanced clusters: a row weighs one over the size of its cluster.
+
+    .. math:: p(x) \propto \sum_c \frac{r_c(x)}{n_c}, \qquad n_c = \sum_{x'} r_c(x')
+
+    with r_c(x) the share of x in cluster c. Where rows belong to one cluster each, every cluster is drawn equally
+    often. Within a cluster nobody is rarer than others, so a strange picture weighs no more than its kind does.
+    Needs scikit-learn.
+
+    Args:
+        latents: Codes, one row an image.
+        clusters: How many; `kind`, `components` and `seed` as in `density.Mixture`.
+
+    Returns:
+        Log weights that sum to 1 in exp.
+
+    Raises:
+        InputError: if the latents are not a finite table of more rows than clusters, or an argument is out of range.
+        MissingExtraError: without scikit-learn.
+    """
+    mixture = Mixture(clusters, kind, components=components, seed=seed).fit(latents)
+    memberships = mixture.memberships(latents)
+    # No cluster is smaller than one image: else one to which hardly anything belongs would count like the others.
+    sizes = memberships.sum(0).clamp_min(1.0)
+    return _normalised([(memberships / sizes).sum(1).log()])
 
 
 def _looked_up(chunk: Tensor, table: Bins, values: Tensor) -> Tensor:

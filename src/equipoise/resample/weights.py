@@ -10,6 +10,7 @@ asked for, and no row gets more than a maximum weight.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -17,11 +18,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from equipoise.density import Latents
 from equipoise.errors import InputError
-from equipoise.resample.rules import equipoise_rule, max_rule, product_rule
+from equipoise.resample.rules import (
+    cluster_rule,
+    equipoise_rule,
+    max_rule,
+    mixture_rule,
+    neighbours_rule,
+    product_rule,
+)
 
 __all__ = ["DegenerateWeightsError", "effective_sample_size", "sampling_weights", "temper"]
 
 Weights = NDArray[np.float64]
+RuleName = Literal["equipoise", "neighbours", "histogram", "mixture", "clusters", "max", "product"]
 
 _EQUAL = 1e-9  # nats: a difference that is rounding, not information
 _STEEPEST = 2.0**20  # τ beyond which tempering would only amplify rounding
@@ -129,9 +138,11 @@ def at_most(weights: Weights, max_weight: float | None) -> Weights:
 def sampling_weights(
     latents: Latents,
     *,
-    rule: Literal["equipoise", "max", "product"] | Callable[[Latents], Weights] = "equipoise",
+    rule: RuleName | Callable[[Latents], Weights] = "equipoise",
     bins: int = 10,
     smoothing: float = 1e-3,
+    clusters: int = 16,
+    seed: int = 0,
     ess: float | None = 0.5,
     max_weight: float | None = 10.0,
 ) -> Weights:
@@ -141,9 +152,13 @@ def sampling_weights(
         latents: Codes, one row an image: an array, tensor or memory map, a list of parts, or a function that
             returns an iterator over parts. Read a few times in chunks, never held as a whole.
             Beside a chunk, memory holds some vectors of one number a row (0.1 GB a million rows in all).
-        rule: A rule by name, or any function from codes to log weights.
+        rule: A rule by name, or any function from codes to log weights. "equipoise", "max", "product", "neighbours",
+            "mixture" and "clusters" are the functions of `resample` of like names; "histogram" is `equipoise_rule`
+            with that density.
         bins: Bins a dimension, for the named rules where they use a histogram.
         smoothing: α of the histogram, likewise.
+        clusters: Clusters, for "mixture" and "clusters".
+        seed: Decides where they start.
         ess: Effective sample size in (0, 1]; None leaves the rule's weights as they are, as the labs do.
         max_weight: How many times its natural share a row may be drawn; None for no maximum, as in the labs.
 
@@ -157,7 +172,9 @@ def sampling_weights(
     if callable(rule):
         log_weights = rule(latents)
     elif rule in _RULES:
-        log_weights = _RULES[rule](latents, bins=bins, smoothing=smoothing)
+        given = {"bins": bins, "smoothing": smoothing, "clusters": clusters, "seed": seed}
+        function, names = _RULES[rule]
+        log_weights = function(latents, **{name: given[name] for name in names})
     else:
         raise InputError(
             f"rule must be one of {sorted(_RULES)} or a function; got {rule!r}. Choose one of them."
@@ -165,10 +182,14 @@ def sampling_weights(
     return temper(log_weights, ess=ess, max_weight=max_weight)
 
 
-_RULES: dict[str, Callable[..., Weights]] = {
-    "equipoise": equipoise_rule,
-    "max": max_rule,
-    "product": product_rule,
+_RULES: dict[str, tuple[Callable[..., Weights], tuple[str, ...]]] = {
+    "equipoise": (equipoise_rule, ()),
+    "neighbours": (neighbours_rule, ()),
+    "histogram": (partial(equipoise_rule, density="histogram"), ("bins", "smoothing")),
+    "mixture": (mixture_rule, ("clusters", "seed")),
+    "clusters": (cluster_rule, ("clusters", "seed")),
+    "max": (max_rule, ("bins", "smoothing")),
+    "product": (product_rule, ("bins", "smoothing")),
 }
 
 

@@ -10,7 +10,8 @@ from equipoise.data import ImageTable
 from equipoise.fairness.scored import fraction, replicate_count
 from equipoise.run.engine import Engine
 from equipoise.seeds import child_seed
-from equipoise.train import Recipe, check_trainable
+from equipoise.train import Embedding, Recipe, check_trainable
+from equipoise.train.embedding import check_embedding
 from equipoise.train.fit import build, optimisation_of
 from equipoise.train.rarity import check_resampling
 
@@ -29,9 +30,14 @@ def check_numbers(*, fpr: float = 0.01, replicates: int = 2000, seed: int = 0) -
 
 
 def check_models(
-    methods: Sequence[str], table: ImageTable, chosen: Recipe, engine: Engine, encoder: nn.Module | None
+    methods: Sequence[str],
+    table: ImageTable,
+    chosen: Recipe,
+    engine: Engine,
+    encoder: nn.Module | None,
+    embedding: Embedding | None = None,
 ) -> None:
-    """Whether every method's network can be built for these images, and its batches filled.
+    """Whether every method's network can be built for these images, its batches filled, and images be embedded.
 
     Raises:
         InputError: if one cannot.
@@ -40,4 +46,6 @@ def check_models(
         check_trainable(table, optimisation_of(chosen, method).batch_size, engine.processes)
         build(chosen, method, table.image_size, table.channels, encoder=encoder)
         if method == "debiased":
-            check_resampling(chosen.resampling)
+            check_resampling(chosen.resampling, embedded=embedding is not None)
+            if embedding is not None:
+                check_embedding(embedding, table)

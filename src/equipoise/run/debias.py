@@ -20,6 +20,7 @@ from equipoise.report.page import write_report
 from equipoise.report.record import RunRecord, read, write
 from equipoise.run.account import data_record, timing_record, versions
 from equipoise.run.checks import check_models, check_numbers
+from equipoise.run.embedding_source import embedding_source
 from equipoise.run.engine import Engine
 from equipoise.run.enrichment import resampling_record
 from equipoise.run.folder import RunFolder, Setting, open_folder
@@ -38,7 +39,7 @@ from equipoise.run.sources import (
     told,
 )
 from equipoise.run.tuning import tuning
-from equipoise.train import METHODS, Fit, Recipe, fit, predict, save_model
+from equipoise.train import METHODS, Embedding, Fit, Recipe, fit, predict, save_model
 from equipoise.train import recipe as find_recipe
 
 __all__ = ["debias"]
@@ -64,6 +65,8 @@ def debias(
     controls: bool = True,
     recipe: str | Recipe = "equipoise",
     encoder: nn.Module | None = None,
+    embedding: nn.Module | str | None = None,
+    embedding_column: str | None = None,
     seed: int = 0,
     engine: Engine | None = None,
     out: str | os.PathLike[str] = "runs/debias",
@@ -94,6 +97,9 @@ def debias(
         controls: Train the controls too: the plain network trained as long, the same losses sampled uniformly.
         recipe: A recipe or its name.
         encoder: A network of the user's in place of the standard CNN, see `fit`.
+        embedding: What rarity is measured in: a network from images in [0, 1] to vectors, or
+            "package.module:callable" that gives one. See `fit`.
+        embedding_column: In place of it, a column of the training data that holds vectors.
         seed: Decides everything that is left to chance.
         engine: Device, precision, processes.
         out: The run's folder.
@@ -110,6 +116,7 @@ def debias(
     began = time.perf_counter()
     chosen, reading = find_recipe(recipe), reading or Reading()
     engine = (engine or Engine()).resolved(chosen)
+    brought = embedding_source(embedding, embedding_column)
     say: Tell = tell or (lambda line: None)
     sources = Sources(
         *(positives, negatives, data, test_positives, test_negatives, test_data),
@@ -126,6 +133,7 @@ def debias(
         "controls": controls,
         "recipe": chosen.name,
         "tune": tuning(chosen),
+        **brought.settings(),
         "seed": seed,
         **engine.settings(),
     }
@@ -137,13 +145,21 @@ def debias(
         told(tables._asdict(), say)
         check_attributes(tables.test, groups)
         methods = methods_of(chosen, controls=controls)
-        check_models(methods, tables.train, chosen, engine, encoder)
+        check_models(methods, tables.train, chosen, engine, encoder, brought.embedding)
         if folder.finished:
             return earlier(folder, tables, say)
         folder.begin()
         with naming_what_is_kept(folder):
             fits = train_all(
-                methods, tables, chosen, folder, encoder=encoder, seed=seed, engine=engine, say=say
+                methods,
+                tables,
+                chosen,
+                folder,
+                encoder=encoder,
+                embedding=brought.embedding,
+                seed=seed,
+                engine=engine,
+                say=say,
             )
             main = fits["debiased"]
             say("Scoring the test images and measuring.")
@@ -210,6 +226,7 @@ def train_all(
     folder: RunFolder,
     *,
     encoder: nn.Module | None,
+    embedding: Embedding | None,
     seed: int,
     engine: Engine,
     say: Tell,
@@ -223,6 +240,7 @@ def train_all(
             chosen,
             method=method,  # type: ignore[arg-type]
             encoder=encoder,
+            embedding=embedding,
             validation=tables.validation if len(tables.validation) else None,
             seed=seed,
             folder=folder.checkpoints(method),

@@ -12,6 +12,7 @@ from torch import nn
 from equipoise.data import write_rejected
 from equipoise.report.record import ResamplingRecord
 from equipoise.run.checks import check_models, check_numbers
+from equipoise.run.embedding_source import embedding_source
 from equipoise.run.engine import Engine
 from equipoise.run.enrichment import resampling_record
 from equipoise.run.folder import Setting, open_folder
@@ -61,6 +62,8 @@ def train(
     method: Method = "debiased",
     recipe: str | Recipe = "equipoise",
     encoder: nn.Module | None = None,
+    embedding: nn.Module | str | None = None,
+    embedding_column: str | None = None,
     seed: int = 0,
     engine: Engine | None = None,
     out: str | os.PathLike[str] = "runs/train",
@@ -83,6 +86,7 @@ def train(
     """
     chosen, reading = find_recipe(recipe), reading or Reading()
     engine = (engine or Engine()).resolved(chosen)
+    brought = embedding_source(embedding, embedding_column)
     say: Callable[[str], None] = tell or (lambda line: None)
     check_numbers(seed=seed)
     given = {"positives": positives, "negatives": negatives, "data": data}
@@ -97,6 +101,7 @@ def train(
         "method": method,
         "recipe": chosen.name,
         "tune": tuning(chosen),
+        **brought.settings(),
         "seed": seed,
         **engine.settings(),
     }
@@ -106,7 +111,7 @@ def train(
         table = embedded(images, reading, seed) if table is None else table
         check_attributes(table, groups, what="training data")
         told({"train": table}, say)
-        check_models([method], table, chosen, engine, encoder)
+        check_models([method], table, chosen, engine, encoder, brought.embedding)
         folder.begin()
         write_rejected(table, folder.path / "rejected.csv")
         with naming_what_is_kept(folder):
@@ -115,6 +120,7 @@ def train(
                 chosen,
                 method=method,
                 encoder=encoder,
+                embedding=brought.embedding,
                 seed=seed,
                 folder=folder.checkpoints(method),
                 resume=folder.resumed,

@@ -3,6 +3,7 @@
 The loop asks a model for its losses and a sampler for its batches; which method it runs, it does not know.
 """
 
+from equipoise.train.embedding import Embedding
 from equipoise.train.fit import METHODS, Fit, check_trainable, fit
 from equipoise.train.gan import GAN, TrainedGenerator, train_gan
 from equipoise.train.predict import predict
@@ -15,6 +16,7 @@ __all__ = [
     "GAN",
     "METHODS",
     "RECIPES",
+    "Embedding",
     "Fit",
     "Optimisation",
     "Recipe",

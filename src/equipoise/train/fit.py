@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import tempfile
+import time
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from equipoise.nn.standard_cnn import glorot_linear
 from equipoise.seeds import child_seed
 from equipoise.train.checkpoint import latest_checkpoint, read_checkpoint
 from equipoise.train.device import device_of
+from equipoise.train.embedding import Embedding, embedding_identity, embedding_vectors
 from equipoise.train.given import prepared
 from equipoise.train.log import History
 from equipoise.train.loop import Job, Outcome, train
@@ -85,6 +87,7 @@ def fit(
     method: Method = "debiased",
     encoder: nn.Module | None = None,
     model: Objective | None = None,
+    embedding: Embedding | None = None,
     validation: ImageTable | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -109,6 +112,10 @@ def fit(
         model: A model of your own for "plain" and "plain-same-steps", trained whole: anything with `losses` and one
             logit an image, such as `Classifier(network)` or a wrapped model of `equipoise.risk`. It is copied, not
             changed; its weights are the start. Its architecture is not saved: give it to `load_model` again.
+        embedding: What rarity is measured in, in place of the DB-VAE's latent codes or the look of the pictures; for
+            "debiased", the other methods draw uniformly. A network from images (batch, channels, height, width) in
+            [0, 1] to vectors (batch, d), run once before training and left as it is; or the vectors, one row an image
+            of the table; or the name of a column that holds them. See `Resampling`.
         validation: Scored after every epoch; never trained on and never used to choose anything.
         seed: The one source of chance; the same seed gives the same model on the same machine and thread count.
         device: "auto", "cpu", "cuda" or "mps".
@@ -147,8 +154,15 @@ def fit(
         )
     precision = precision_of(chosen.precision if precision == "auto" else precision, device)
     check_trainable(table, how.batch_size, processes)
-    if method == "debiased":
-        check_resampling(chosen.resampling)
+    resampling = chosen.resampling if method == "debiased" else None
+    began = time.perf_counter()
+    vectors = None
+    if resampling is not None:
+        check_resampling(resampling, embedded=embedding is not None)
+        if embedding is not None:
+            weighted = [table.positives, *([table.negatives] if resampling.classes == "both" else [])]
+            vectors = embedding_vectors(embedding, table, np.concatenate(weighted), device=device)
+    seconds = time.perf_counter() - began
     if model is None:
         network = build(chosen, method, table.image_size, table.channels, encoder=encoder, seed=seed)
     else:
@@ -160,7 +174,7 @@ def fit(
         table=table,
         validation=validation,
         optimisation=how,
-        resampling=chosen.resampling if method == "debiased" else None,
+        resampling=resampling,
         seed=seed,
         folder=Path(folder) if folder is not None else None,
         resume=resume,
@@ -172,10 +186,13 @@ def fit(
             "processes": processes,
             "precision": precision,
         }
-        | ({} if model is None else {"model": type(model).__name__}),
+        | ({} if model is None else {"model": type(model).__name__})
+        | ({} if embedding is None or vectors is None else {"embedding": embedding_identity(embedding)}),
         compiled=compile,
         tensorboard=tensorboard,
         progress=progress,
+        vectors=vectors,
+        seconds=seconds,
     )
     outcome = _run(job, device=device, precision=precision, processes=processes)
     job.model.to("cpu").eval()

@@ -57,6 +57,8 @@ class Job:
         compiled: Compile the step.
         tensorboard: Write TensorBoard events too.
         progress: Show a bar on a terminal.
+        vectors: An embedding of what is weighted, as `Rarity` takes it.
+        seconds: What was spent on it, which counts as training.
     """
 
     title: str
@@ -72,6 +74,8 @@ class Job:
     compiled: bool = False
     tensorboard: bool = False
     progress: bool = True
+    vectors: NDArray[np.float32] | None = None
+    seconds: float = 0.0
 
 
 @dataclass
@@ -153,8 +157,11 @@ def train(fabric: Fabric, job: Job) -> Outcome:
         if how.average
         else None
     )
-    rarity = Rarity(job.resampling, table, fabric) if job.resampling else None
-    outcome = Outcome({"step": [], "epoch": [], "learning_rate": []}, {"epoch": []}, None, 0, 0.0)
+    rarity = None
+    if job.resampling:
+        seed = child_seed(job.seed, "rarity")
+        rarity = Rarity(job.resampling, table, fabric, vectors=job.vectors, seed=seed)
+    outcome = Outcome({"step": [], "epoch": [], "learning_rate": []}, {"epoch": []}, None, 0, job.seconds)
     start = 0
     if job.folder is not None:
         if job.resume:

@@ -1,8 +1,7 @@
-"""From latent codes to the weights of the next epoch, without a second pass over what was just seen."""
+"""From latent codes, pictures or an embedding to the weights of the next epoch."""
 
 from __future__ import annotations
 
-import tempfile
 from functools import partial
 from typing import Any
 
@@ -13,29 +12,40 @@ from numpy.typing import NDArray
 from torch import nn
 
 from equipoise.data import ImageTable
+from equipoise.density import normalised
 from equipoise.density.appearance import appearance_rarity
+from equipoise.density.embedding import vector_store
 from equipoise.errors import InputError
 from equipoise.nn import pixels
 from equipoise.resample import capsa_rule, sampling_weights, temper
 from equipoise.train.recipe import Resampling
 
-__all__ = ["Rarity", "check_resampling", "latent_codes"]
+__all__ = ["Rarity", "check_resampling", "latent_codes", "rule_of"]
 
-IN_MEMORY = 1 << 28  # bytes of codes; more go to a temporary file
 CHUNK = 512
 
 
-def check_resampling(settings: Resampling) -> None:
-    """Whether the settings fit one another.
+def rule_of(settings: Resampling, *, embedded: bool) -> str:
+    """The rule that is used: with an embedding, "neighbours" in place of "appearance"."""
+    return "neighbours" if embedded and settings.rule == "appearance" else settings.rule
+
+
+def check_resampling(settings: Resampling, *, embedded: bool = False) -> None:
+    """Whether the settings fit one another, and an embedding if there is one.
 
     Raises:
         InputError: if they do not.
     """
-    if settings.classes == "both" and settings.rule != "appearance":
+    if embedded and settings.rule == "capsa":
+        raise InputError(
+            "Expected a rule on vectors for an embedding; got 'capsa', which needs the errors of a reconstruction. "
+            "Use --tune resampling.rule=neighbours, or leave the embedding out."
+        )
+    if settings.classes == "both" and settings.rule != "appearance" and not embedded:
         raise InputError(
             f"With resampling.classes 'both' a rule must see negatives; got rule {settings.rule!r}, which weighs "
-            "latent codes of a DB-VAE, and that learns to rebuild positives alone. Use rule 'appearance', or classes "
-            "'positives'."
+            "latent codes of a DB-VAE, and that learns to rebuild positives alone. Use rule 'appearance', bring an "
+            "embedding, or use classes 'positives'."
         )
 
 
@@ -57,7 +67,7 @@ def latent_codes(
                 images = pixels(torch.from_numpy(table.batch(rows[start : start + CHUNK])).to(device))
                 mean = model.encode(images).mean
                 if codes is None:
-                    codes = _store(len(rows), mean.shape[1])
+                    codes = vector_store(len(rows), mean.shape[1])
                 codes[start : start + CHUNK] = mean.float().cpu().numpy()
                 if lost is not None:
                     error = (model.decode(mean) - images).abs().mean((1, 2, 3))
@@ -67,24 +77,29 @@ def latent_codes(
     return codes if codes is not None else np.zeros((0, model.latent), np.float32), lost
 
 
-def _store(rows: int, dimensions: int) -> NDArray[np.float32]:
-    if rows * dimensions * 4 <= IN_MEMORY:
-        return np.zeros((rows, dimensions), np.float32)
-    file = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as its memory map)
-    return np.memmap(file, np.float32, "w+", shape=(rows, dimensions))
-
-
 class Rarity:
     """Codes of the positives, kept while training, and the sampling weights that follow from them.
 
     Args:
         settings: The resampling part of the recipe.
-        table: What is trained on; its positives are what is weighted.
+        table: What is trained on; its positives, and if asked for its negatives, are what is weighted.
         fabric: Knows the device and the other processes.
+        vectors: An embedding of the positives, and after them of the negatives if these are weighted, in place of
+            latent codes.
+        seed: Of rules that draw.
     """
 
-    def __init__(self, settings: Resampling, table: ImageTable, fabric: Fabric) -> None:
+    def __init__(
+        self,
+        settings: Resampling,
+        table: ImageTable,
+        fabric: Fabric,
+        *,
+        vectors: NDArray[np.float32] | None = None,
+        seed: int = 0,
+    ) -> None:
         self.settings, self.table, self.fabric = settings, table, fabric
+        self.vectors, self.seed = vectors, seed
         self.positives = table.positives
         self._place = np.full(len(table), -1, np.int64)
         self._place[self.positives] = np.arange(len(self.positives))
@@ -94,21 +109,24 @@ class Rarity:
     def due(self, epoch: int) -> bool:
         """Whether new weights are wanted before this epoch (0 = the first)."""
         first = epoch == self.settings.warmup
-        return first or (self.settings.renew == "every-epoch" and epoch > self.settings.warmup)
+        again = self.settings.renew == "every-epoch" and self.vectors is None  # an embedding does not change
+        return first or (again and epoch > self.settings.warmup)
 
     def observe(self, rows: NDArray[np.int64], codes: torch.Tensor | None) -> None:
         """Keep the codes of a training batch, if the recipe harvests."""
-        if not self.settings.harvest or codes is None:
+        if not self.settings.harvest or codes is None or self.vectors is not None:
             return
         places = self._place[rows]
         positive = places >= 0
         if self._codes is None:
-            self._codes = _store(len(self.positives), codes.shape[1])
+            self._codes = vector_store(len(self.positives), codes.shape[1])
         self._codes[places[positive]] = codes.float().cpu().numpy()[positive]
         self._seen[places[positive]] = True
 
     def weights(self, model: nn.Module) -> NDArray[np.float64]:
         """Weights over the positives that sum to 1; codes that no batch brought are encoded now."""
+        if self.vectors is not None:
+            return self._weights_of_codes(self.vectors[: len(self.positives)])
         if self.settings.rule == "appearance":
             return self._weights_by_appearance(self.positives)
         missing = np.flatnonzero(~self._seen)
@@ -120,7 +138,7 @@ class Rarity:
         if self._codes is None and len(mine) == len(self.positives):
             whole = codes  # one process, nothing harvested: no second copy
         else:
-            whole = _store(len(self.positives), codes.shape[1]) if self._codes is None else self._codes
+            whole = vector_store(len(self.positives), codes.shape[1]) if self._codes is None else self._codes
             whole[mine] = codes
             if self.fabric.world_size > 1:
                 self._share(whole, mine)
@@ -129,8 +147,21 @@ class Rarity:
             everything[mine] = errors
             errors = self._sum(everything)
         self._codes, self._seen = None, np.zeros(len(self.positives), bool)
+        return self._weights_of_codes(whole, errors)
+
+    def negative_weights(self) -> NDArray[np.float64] | None:
+        """Weights over the negatives, sum 1, by how rare each is among them; None if they are drawn uniformly."""
+        if self.settings.classes != "both":
+            return None
+        if self.vectors is not None:
+            return self._weights_of_codes(self.vectors[len(self.positives) :])
+        return self._weights_by_appearance(self.table.negatives)
+
+    def _weights_of_codes(
+        self, codes: NDArray[np.float32], errors: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float64]:
         settings = self.settings
-        rule: Any = settings.rule
+        rule: Any = rule_of(settings, embedded=self.vectors is not None)
         if errors is not None:
             rule = partial(
                 capsa_rule,
@@ -139,17 +170,15 @@ class Rarity:
                 queue=settings.queue or len(errors),
             )
         return sampling_weights(
-            whole,
+            codes if self.vectors is None else normalised(codes, settings.normalisation),
             rule=rule,
             bins=settings.bins,
             smoothing=settings.smoothing,
+            clusters=settings.clusters,
+            seed=self.seed,
             ess=settings.ess,
             max_weight=settings.max_weight,
         )
-
-    def negative_weights(self) -> NDArray[np.float64] | None:
-        """Weights over the negatives, sum 1, by how rare each is among them; None if they are drawn uniformly."""
-        return self._weights_by_appearance(self.table.negatives) if self.settings.classes == "both" else None
 
     def _weights_by_appearance(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         starts = range(0, len(rows), CHUNK)

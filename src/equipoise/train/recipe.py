@@ -49,11 +49,16 @@ class Optimisation:
 
 @dataclass(frozen=True)
 class Resampling:
-    """How sampling weights come from latent codes.
+    """How sampling weights come from latent codes, or from an embedding that the user brings.
+
+    With an embedding, `fit(embedding=...)`, every rule on codes works on its vectors, once, before training; and
+    "appearance" gives way to "neighbours". "capsa" cannot: it needs a reconstruction.
 
     Args:
-        rule: "max" (the lab's), "product" (the paper's), "capsa" (the 2023 lab's), "equipoise" (ours, on latent
-            codes) or "appearance" (ours, on the pictures themselves, before training).
+        rule: On codes: "max" (the lab's), "product" (the paper's), "capsa" (the 2023 lab's), "equipoise" (ours: one
+            over the density by neighbours at the scale of groups), "neighbours" (the same at fine scale), "histogram"
+            (over active units), "mixture" (one over the density of Gaussian clusters) or "clusters" (one over the
+            size of the cluster). On the pictures themselves, before training: "appearance" (ours).
         bins: Bins of the histogram of each latent dimension.
         smoothing: α of the rules; larger is nearer to uniform.
         ess: Target effective sample size in (0, 1]; None leaves the weights as the rule gives them.
@@ -63,11 +68,24 @@ class Resampling:
         warmup: Epochs of uniform sampling before the first weights.
         harvest: Take codes from the training batches and encode only images that were not drawn.
         classes: "both" draws the negatives by their rarity among negatives too, tempered on its own to the same
-            `ess` and `max_weight`. For rule "appearance": a DB-VAE learns to rebuild positives alone, so its latent
-            codes say nothing of how rare a negative is.
+            `ess` and `max_weight`. For rule "appearance" and for embeddings: a DB-VAE learns to rebuild positives
+            alone, so its latent codes say nothing of how rare a negative is.
+        clusters: Clusters of a class, for the rules "mixture" and "clusters".
+        normalisation: Of an embedding's vectors, see `density.normalised`: "cosine" (direction alone), "standardised"
+            (each dimension by its standard deviation) or "none".
     """
 
-    rule: Literal["max", "product", "capsa", "equipoise", "appearance"] = "equipoise"
+    rule: Literal[
+        "max",
+        "product",
+        "capsa",
+        "equipoise",
+        "neighbours",
+        "histogram",
+        "mixture",
+        "clusters",
+        "appearance",
+    ] = "equipoise"
     bins: int = 10
     smoothing: float = 0.001
     ess: float | None = None
@@ -77,6 +95,8 @@ class Resampling:
     warmup: int = 0
     harvest: bool = False
     classes: Literal["positives", "both"] = "positives"
+    clusters: int = 16
+    normalisation: Literal["cosine", "standardised", "none"] = "cosine"
 
 
 @dataclass(frozen=True)
@@ -170,9 +190,10 @@ _POSITIVE = {
     "norm_momentum",
     "clip",
     "queue",
+    "clusters",
 }
 _NOT_NEGATIVE = {"weight_decay", "smoothing", "warmup", "kl_weight"}
-_WHOLE = {"batch_size", "epochs", "bins", "width", "depth", "latent", "queue", "warmup"}
+_WHOLE = {"batch_size", "epochs", "bins", "width", "depth", "latent", "queue", "warmup", "clusters"}
 
 
 def _check(setting: Any, where: str) -> None:

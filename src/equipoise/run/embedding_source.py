@@ -1,0 +1,76 @@
+"""The embedding that a run was given: a network, `package.module:callable` that gives one, or a column of vectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from equipoise.errors import InputError
+from equipoise.run.folder import Setting
+from equipoise.run.named_object import is_named, named_object
+from equipoise.train import Embedding, Resampling
+from equipoise.train.rarity import rule_of
+
+__all__ = ["EmbeddingSource", "embedding_source"]
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddingSource:
+    """An embedding and what the user called it.
+
+    Args:
+        embedding: What `fit` takes; None = the user brought none.
+        named: "package.module:callable", or the class of a network that was given as it is.
+        column: The column of vectors.
+    """
+
+    embedding: Embedding | None = None
+    named: str | None = None
+    column: str | None = None
+
+    def settings(self) -> dict[str, Setting]:
+        """What a run's settings say about it."""
+        return {"embedding": self.named, "embedding_column": self.column}
+
+    def representation(self, settings: Resampling) -> str:
+        """In what rarity was measured, in words."""
+        if self.embedding is None:
+            return "the pictures themselves" if settings.rule == "appearance" else "the model's latent codes"
+        what = f"column {self.column}" if self.column is not None else f"embedding {self.named}"
+        how = "as they are" if settings.normalisation == "none" else settings.normalisation
+        return f"{what} ({how})"
+
+    def rule(self, settings: Resampling) -> str:
+        """The rule that was used."""
+        return rule_of(settings, embedded=self.embedding is not None)
+
+
+def embedding_source(embedding: nn.Module | str | None, column: str | None) -> EmbeddingSource:
+    """Load what the user named.
+
+    Raises:
+        InputError: if both are given, or the name does not lead to a network.
+        MissingExtraError: if the module is not installed.
+    """
+    if embedding is not None and column is not None:
+        raise InputError(
+            "Expected one embedding; got --embedding and --embedding-column. Give the network or the column."
+        )
+    if embedding is None:
+        return EmbeddingSource(column, None, column)
+    if isinstance(embedding, nn.Module):
+        return EmbeddingSource(embedding, type(embedding).__name__)
+    if not is_named(embedding):
+        raise InputError(
+            f"Expected --embedding package.module:callable that gives an nn.Module; got {embedding!r}. "
+            "Write for example mypackage.models:backbone; for vectors in a table, --embedding-column."
+        )
+    found = named_object(embedding)
+    made = found if isinstance(found, nn.Module) else found() if callable(found) else found
+    if not isinstance(made, nn.Module):
+        raise InputError(
+            f"Expected {embedding} to give a torch nn.Module; got {type(made).__name__}. Name a class or function "
+            "that makes one without arguments."
+        )
+    return EmbeddingSource(made, embedding)

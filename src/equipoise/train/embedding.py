@@ -1,0 +1,139 @@
+"""An embedding that the user brings, as vectors of images: from a network, an array or a column."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from equipoise.data import ImageTable
+from equipoise.density import embed
+from equipoise.errors import InputError
+from equipoise.train.device import device_of
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+__all__ = ["Embedding", "check_embedding", "column_vectors", "embedding_identity", "embedding_vectors"]
+
+Embedding: TypeAlias = "nn.Module | ArrayLike | Tensor | str"
+"""A network from images (batch, channels, height, width) in [0, 1] to vectors (batch, d); or vectors, one row an image
+of the table; or the name of a column of the table that holds them."""
+
+
+def embedding_vectors(
+    embedding: Embedding, table: ImageTable, rows: NDArray[np.int64], *, device: str = "auto"
+) -> NDArray[np.float32]:
+    """Vectors of some images, shape (len(rows), d).
+
+    A network works on `device`, and is put back where it was.
+
+    Raises:
+        InputError: if the network or the vectors are not as `Embedding` says, or a vector is not finite.
+    """
+    if not isinstance(embedding, nn.Module):
+        return _vectors(embedding, table)[rows]
+    home = next(iter([*embedding.parameters(), *embedding.buffers()]), None)
+    try:
+        return embed(embedding.to(device_of(device)), table, rows=rows)
+    finally:
+        if home is not None:
+            embedding.to(home.device)
+
+
+def check_embedding(embedding: Embedding, table: ImageTable) -> None:
+    """Whether it gives vectors of the table's images: what can be known before training.
+
+    Raises:
+        InputError: if it does not.
+    """
+    if isinstance(embedding, nn.Module):
+        embed(embedding, table, rows=np.arange(min(2, len(table))))
+    else:
+        _vectors(embedding, table)
+
+
+def embedding_identity(embedding: Embedding) -> str:
+    """What tells this embedding from another: a name, and a digest of its weights or vectors."""
+    if isinstance(embedding, str):
+        return f"column {embedding}"
+    digest = hashlib.blake2b(digest_size=8)
+    if isinstance(embedding, nn.Module):
+        for name, value in embedding.state_dict().items():
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(value.detach().cpu().double().numpy()).data)
+        return f"{type(embedding).__name__} {digest.hexdigest()}"
+    digest.update(np.ascontiguousarray(_array(embedding), np.float32).data)
+    return f"vectors {digest.hexdigest()}"
+
+
+def column_vectors(table: ImageTable, name: str) -> NDArray[np.float32]:
+    """The vectors in a column of lists of numbers, shape (n, d).
+
+    Raises:
+        InputError: if there is no such column, it holds something else, a row has none, or lengths differ.
+    """
+    known = table.attributes.column_names
+    if name not in known:
+        raise InputError(
+            f"Expected a column {name!r} of vectors; the table has {', '.join(known) or 'none'}. "
+            "Choose one of these, or give a network."
+        )
+    column = table.attributes.column(name)
+    kind = column.type
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    if not is_list or not (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)):
+        raise InputError(
+            f"Expected lists of numbers in column {name!r}, one vector an image; got {kind}. "
+            "Write them to Parquet as a column of lists of floats."
+        )
+    lengths = np.asarray(pc.fill_null(pc.list_value_length(column), -1))
+    wrong = np.flatnonzero(lengths != lengths[0]) if len(lengths) else np.zeros(0, np.int64)
+    if not len(lengths) or lengths[0] <= 0 or wrong.size:
+        row = int(wrong[0]) if wrong.size else 0
+        got = "no rows" if not len(lengths) else _length(int(lengths[row]))
+        raise InputError(
+            f"Expected vectors of one length in column {name!r}, one in every row; got {got} in row {row}"
+            f"{f' and {_length(int(lengths[0]))} in row 0' if wrong.size else ''}. Embed all images with one network."
+        )
+    flat = pa.chunked_array([chunk.flatten() for chunk in column.chunks], kind.value_type)
+    values = np.asarray(flat.to_numpy(), np.float32)  # a null in a vector becomes NaN, which is refused
+    return values.reshape(len(lengths), int(lengths[0]))
+
+
+def _vectors(embedding: Any, table: ImageTable) -> NDArray[np.float32]:
+    if isinstance(embedding, str):
+        values, where = column_vectors(table, embedding), f"column {embedding!r}"
+    else:
+        values, where = _array(embedding), "the embedding"
+    if values.ndim != 2 or len(values) != len(table) or not values.shape[1]:
+        raise InputError(
+            f"Expected one vector for each of {len(table)} images, shape ({len(table)}, d); got shape {values.shape}. "
+            "Embed the images of this table, in its order."
+        )
+    finite = np.isfinite(values).all(axis=1)
+    if not finite.all():
+        raise InputError(
+            f"Vectors must be finite; got NaN or infinity in {where} for image {int((~finite).argmax())}. "
+            "Look at that picture, or drop it."
+        )
+    return values.astype(np.float32, copy=False)
+
+
+def _array(embedding: Any) -> NDArray[Any]:
+    found = np.asarray(embedding.detach().cpu() if isinstance(embedding, Tensor) else embedding)
+    if found.dtype.kind not in "fiu":
+        raise InputError(
+            f"An embedding must be a torch nn.Module, vectors of numbers, or a column's name; got "
+            f"{type(embedding).__name__}. Put a function into a module's forward."
+        )
+    return found
+
+
+def _length(length: int) -> str:
+    return "none" if length < 0 else f"one of length {length}"
