@@ -1,6 +1,6 @@
 """B1: face detection with a skew in race.
 
-    python benchmarks/b1.py --data DATA --seeds 5 --labs-python .venv-labs/bin/python
+    python benchmarks/b1.py --data DATA --seeds 5
 
 Training positives: adults of FairFace, per race a fixed number, within a race women drawn with weight 0.7 and
 men with 0.3; as many negatives from Tiny ImageNet; one draw (seed 0) for all methods and training seeds. Test:
@@ -42,7 +42,7 @@ from equipoise.fairness import evaluate
 from equipoise.groups import Groups
 from equipoise.seeds import child_seed
 from equipoise.train import Recipe, recipe
-from labs import lab_run
+from labs import PYTHON, lab_run
 from lines import Lines, cost, over_seeds, shown
 from peers import HOW, METHODS, Part, Task, steps_of
 
@@ -139,6 +139,7 @@ class Scene:
         quick: Tiny sizes.
         labs_python: Python that has TensorFlow.
         extra: Further flags of `equipoise debias`.
+        labs_work: Where the labs' runs are kept, for other cases too.
     """
 
     data: Path
@@ -148,6 +149,7 @@ class Scene:
     quick: bool = False
     labs_python: Path | None = None
     extra: tuple[str, ...] = ()
+    labs_work: Path = Path("runs/labs")
 
     @cached_property
     def setting(self) -> dict[str, Any]:
@@ -337,7 +339,7 @@ def by_lab(scene: Scene, kind: str, framework: str, seed: int) -> dict[str, Any]
         test_positives=test_positives,
         test_negatives=test_negatives,
         seed=seed,
-        work=scene.work / "labs",
+        work=scene.labs_work,
         **({"python": scene.labs_python} if scene.labs_python is not None else {}),
     )
     numbers = scored(
@@ -521,7 +523,9 @@ def main() -> int:
     parser.add_argument("--methods", nargs="+", default=["*"], help="names or patterns such as 'lab *'")
     parser.add_argument("--work", type=Path, help="folder for the runs; runs/b1")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run?")
-    parser.add_argument("--labs-python", type=Path, help="Python that has TensorFlow")
+    parser.add_argument(
+        "--labs-python", type=Path, default=PYTHON, help="Python that has TensorFlow; left out if not there"
+    )
     parser.add_argument("--test-positives", type=Path, help="other test faces; column race if they have it")
     parser.add_argument("--test-negatives", type=Path)
     parser.add_argument("extra", nargs="*", help="further flags of `equipoise debias`, after --")
@@ -532,8 +536,9 @@ def main() -> int:
         options.draw,
         (options.test_positives, options.test_negatives),
         options.quick,
-        options.labs_python,
+        options.labs_python if options.labs_python.exists() else None,
         tuple(options.extra),
+        Path("runs/bench-quick/labs" if options.quick else "runs/labs"),
     )
     lines = Lines(options.lines, "b1", told_command(options))
     failed = False
@@ -553,7 +558,6 @@ def told_command(options: argparse.Namespace) -> str:
     """What a person types; data, other pictures and environments under general names."""
     found = f"python benchmarks/b1.py --data DATA --seeds {options.seeds}"
     found += f" --draw {options.draw}" if options.draw else ""
-    found += " --labs-python .venv-labs/bin/python" if options.labs_python else ""
     for flag in ("test_positives", "test_negatives"):
         if getattr(options, flag) is not None:
             found += f" --{flag.replace('_', '-')} {getattr(options, flag).name}"

@@ -113,7 +113,9 @@ def parsed(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, help="training seeds 0…n−1; 5, quick 1")
     parser.add_argument("--lines", type=Path, help="folder of the results; benchmarks/results")
     parser.add_argument("--page", type=Path, help="page to write; docs/benchmarks.md")
-    parser.add_argument("--labs-python", type=Path, help="Python that has TensorFlow, for the labs' programs")
+    parser.add_argument(
+        "--labs-python", type=Path, default=ROOT / ".venv-labs/bin/python", help="Python that has TensorFlow"
+    )
     parser.add_argument("--test-positives", type=Path, help="other test pictures, in place of the protocol's")
     parser.add_argument("--test-negatives", type=Path)
     options = parser.parse_args(argv)

@@ -1,0 +1,571 @@
+"""The page of the bench, made from the lines alone: goals, then a section a case with its tables and figures.
+
+    python benchmarks/render.py                       # benchmarks/results → docs/benchmarks.md, docs/figures
+
+Every number comes from a line. What has no line is "not measured"; whether a goal is reached, and whose intervals do
+not overlap, is computed here and written by nobody.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import re
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))  # cases are imported by name, also when this file is loaded from elsewhere
+
+
+from lines import Lines, over_seeds, shown  # noqa: E402
+
+Line = dict[str, Any]
+Numbers = dict[str, Any]
+"""What `over_seeds` gives: mean, low, high, values …"""
+
+TITLES = {
+    "b1": "B1: face detection, races unequally many in training",
+    "b2": "B2: the gender annotation, races unequally many in training",
+    "b3": "B3: old or young, where gender goes with it",
+    "b4": "B4: hidden groups of the embedded set",
+    "enrichment": "Does rarity find the rare? Representations",
+    "speed": "Speed",
+}
+ELSEWHERE = ("draw", "test", "test_positives", "test_negatives", "hidden", "images", "group_column")
+"""Settings that lines of the protocol do not have."""
+MISSING = "not measured"
+
+
+# --- numbers out of lines ---
+
+
+@dataclass(frozen=True)
+class Results:
+    """Lines of all cases."""
+
+    cases: dict[str, list[Line]]
+
+    @classmethod
+    def of(cls, folder: Path) -> Results:
+        """Read a folder of `CASE.jsonl`; a case without a file has no lines."""
+        return cls({case: Lines(folder / f"{case}.jsonl", case, "").read() for case in TITLES})
+
+    def runs(self, case: str, method: str, **where: Any) -> list[Line]:
+        """Lines of the protocol of a method, with some settings, by seed; of several settings the newest."""
+        found = [
+            line
+            for line in self.protocol(case)
+            if line["method"] == method and where.items() <= line["setting"].items()
+        ]
+        return sorted(
+            (line for line in found if line["setting"] == found[-1]["setting"]), key=lambda r: r["seed"]
+        )
+
+    def protocol(self, case: str) -> list[Line]:
+        """Lines measured as the protocol says: no other draw, no other test files."""
+        return [line for line in self.cases.get(case, []) if not line["setting"].keys() & set(ELSEWHERE)]
+
+    def methods(self, case: str, **where: Any) -> list[str]:
+        """Methods with lines, in their order."""
+        found = (m for m in self.protocol(case) if where.items() <= m["setting"].items())
+        return list(dict.fromkeys(line["method"] for line in found))
+
+    def over(self, case: str, method: str, value: Value, **where: Any) -> Numbers | None:
+        """A value over the seeds of a method; None if it was not measured or is undefined in some run."""
+        values = [value(line) for line in self.runs(case, method, **where)]
+        return (
+            over_seeds([float(v) for v in values if v is not None]) if values and None not in values else None
+        )
+
+
+Value = Callable[[Line], float | None]
+
+
+def spread(numbers: Numbers | None) -> Numbers | None:
+    """Median and range in place of mean and interval: one disturbed run spoils a mean of seconds."""
+    return numbers and numbers | {"mean": numbers["median"], "low": numbers["min"], "high": numbers["max"]}
+
+
+def key(*path: str, times: float = 1) -> Value:
+    """A number of a line by its path of keys; None where it is not there."""
+
+    def value(line: Line) -> float | None:
+        found: Any = line["numbers"]
+        for name in path:
+            found = found.get(name) if isinstance(found, dict) else None
+        return times * found if isinstance(found, int | float) else None
+
+    return value
+
+
+WORST_CELL = key("at_half", "worst_cell_accuracy", "value", times=100)
+ACCURACY = key("at_half", "average_accuracy", "value", times=100)
+
+
+def least_enriched(line: Line) -> float | None:
+    """Enrichment of the hidden group that a rule enriches least."""
+    found = line["numbers"].get("enrichment")
+    return min(found.values()) if found and None not in found.values() else None
+
+
+# --- goals ---
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is to be reached.
+
+    Args:
+        what: In words.
+        lab: What it is compared with, and its numbers.
+        ours: Our method, and its numbers.
+        goal: In words.
+        met: Whether a value of ours reaches it, given the lab's; None if the lab's is needed and missing.
+        digits: Shown after the point.
+    """
+
+    what: str
+    lab: tuple[str, Numbers | None]
+    ours: tuple[str, Numbers | None]
+    goal: str
+    met: Callable[[float, float | None], bool | None]
+    digits: int = 2
+
+    @property
+    def reached(self) -> str:
+        """ "yes" or "no" by our mean, and whether the whole interval agrees."""
+        ours, lab = self.ours[1], self.lab[1]
+        if ours is None or (answer := self.met(ours["mean"], lab and lab["mean"])) is None:
+            return MISSING
+        ends = [self.met(ours[end], lab and lab["mean"]) for end in ("low", "high") if ours[end] is not None]
+        told = "yes" if answer else "no"
+        return (
+            f"{told}, by the mean; not all of the interval agrees" if any(e != answer for e in ends) else told
+        )
+
+    def row(self) -> str:
+        cells = [
+            f"{name}: {shown(numbers, self.digits)}" if numbers else f"{name}: {MISSING}" if name else "–"
+            for name, numbers in (self.lab, self.ours)
+        ]
+        reached = self.reached
+        reached = f"**{reached}**" if reached.startswith("yes") else reached
+        return f"| {self.what} | {cells[0]} | {cells[1]} | {self.goal} | {reached} |"
+
+
+def at_most(limit: float) -> Callable[[float, float | None], bool]:
+    return lambda ours, lab: ours <= limit
+
+
+def at_least(limit: float) -> Callable[[float, float | None], bool]:
+    return lambda ours, lab: ours >= limit
+
+
+def times_lab(factor: float, *, at_least: bool) -> Callable[[float, float | None], bool | None]:
+    """Ours against a multiple of the lab's."""
+
+    def met(ours: float, lab: float | None) -> bool | None:
+        if lab is None:
+            return None
+        return ours >= factor * lab if at_least else ours <= factor * lab
+
+    return met
+
+
+LAB = "lab dbvae (tensorflow)"
+NONE: tuple[str, None] = ("", None)
+
+
+def goals(results: Results) -> list[Goal]:
+    """The goals of the bench, with what was measured."""
+    return [*_b1_goals(results), *_cell_goals(results), *_b4_goals(results), *_speed_goals(results)]
+
+
+def _b1_goals(results: Results) -> list[Goal]:
+    def pair(value: Value) -> dict[str, Any]:
+        return {
+            "lab": ("DB-VAE, TensorFlow", results.over("b1", LAB, value)),
+            "ours": ("`equipoise`", results.over("b1", "equipoise", value)),
+        }
+
+    rarest = key("enrichment", "Black")
+    published = ("`mit-2021`, as published", results.over("b1", "mit-2021", rarest))
+    found = [
+        Goal(
+            "B1: worst race missed at 1 % FPR, %", **pair(key("worst_miss")), goal="≤ 1.0", met=at_most(1.0)
+        ),
+        Goal(
+            "B1: wall-clock of training, s, median [range]",
+            **{side: (name, spread(n)) for side, (name, n) in pair(key("seconds")).items()},
+            goal="≤ 1/3 of the lab's",
+            met=times_lab(1 / 3, at_least=False),
+            digits=0,
+        ),
+        Goal(
+            "B1: variance over races, %²",
+            **pair(key("variance")),
+            goal="≤ 1/4 of the lab's",
+            met=times_lab(1 / 4, at_least=False),
+        ),
+        Goal(
+            "B1: enrichment of the rarest race at ESS 0.5, default recipe",
+            published,
+            ("`equipoise`", results.over("b1", "equipoise", rarest)),
+            "≥ 2",
+            at_least(2),
+        ),
+    ]
+    name, numbers = best(results, "enrichment", rarest, benchmark="b1", labels=False)
+    if name is not None:
+        what = "B1: the same, best representation without labels, picked by these figures"
+        found.append(Goal(what, published, (name, numbers), "≥ 2", at_least(2)))
+    return found
+
+
+def _cell_goals(results: Results) -> list[Goal]:
+    found = []
+    cases: list[tuple[str, str, dict[str, Any], float]] = [("B2", "b2", {}, 80)]
+    cases += [("B3, c = 1 %", "b3", {"c": 0.01}, 60), ("B3, c = 5 %", "b3", {"c": 0.05}, 70)]
+    for title, case, where, limit in cases:
+        plain = ("plain", results.over(case, "plain", WORST_CELL, **where))
+        default = ("`equipoise`", results.over(case, "equipoise", WORST_CELL, **where))
+        name, numbers = best(results, case, WORST_CELL, **where)
+        chosen = (f"best without group labels, picked by these figures: {name or '–'}", numbers)
+        oracle = ("GroupDRO †", results.over(case, "GroupDRO", WORST_CELL, **where))
+        told = f"≥ {limit:.0f}"
+        for ours in (default, chosen):
+            found.append(Goal(f"{title}: worst cell, %", plain, ours, told, at_least(limit), 1))
+            if case == "b3":
+                ratio = times_lab(0.9, at_least=True)
+                found.append(Goal(f"{title}: the same", oracle, ours, "≥ 0.9 × GroupDRO", ratio, 1))
+            elif ours[1] is not None:
+                method = "equipoise" if ours is default else name
+                overall = (f"`{method}`", results.over(case, str(method), ACCURACY, **where))
+                base = ("plain", results.over(case, "plain", ACCURACY, **where))
+                found.append(
+                    Goal(f"{title}: accuracy of that method, %", base, overall, "≥ 86", at_least(86), 1)
+                )
+    return found
+
+
+def _b4_goals(results: Results) -> list[Goal]:
+    lab = ("max rule, tempered", results.over("b4", "max, ESS 0.5", least_enriched))
+    default = "equipoise: appearance, ESS 0.5"
+    ours = ("default rule", results.over("b4", default, least_enriched))
+    what = "B4: enrichment of the least enriched hidden group of 5 %, ESS 0.5"
+    return [Goal(what, lab, ours, "≥ 3", at_least(3))]
+
+
+def _speed_goals(results: Results) -> list[Goal]:
+    def newest(method: str, **where: Any) -> list[Line]:
+        found = [
+            line
+            for line in results.protocol("speed")
+            if line["method"] == method and where.items() <= line["setting"].items()
+        ]
+        return [line for line in found if line["seed"] == max(other["seed"] for other in found)]
+
+    def ratio(lines: Iterable[Line], name: str) -> Numbers | None:
+        found = [line["numbers"][name] for line in lines if name in line["numbers"]]
+        top = max(found, key=lambda r: r["median"], default=None)
+        return top and {"mean": top["median"], "low": top["low"], "high": top["high"]}
+
+    vae: dict[str, Any] = {"kind": "steps", "model": "dbvae"}
+    weights = {m: newest(m, kind="weights") for m in ("TensorFlow lab", "equipoise")}
+    lab, ours = ((found[0]["numbers"] if found else {}) for found in weights.values())
+
+    def quotient(above: float | None, below: float | None) -> Numbers | None:
+        return None if above is None or below is None else {"mean": above / below, "low": None, "high": None}
+
+    whole = lab["encoder"] + lab["rule"] if "rule" in lab else None
+    timed = {m: results.protocol("speed") for m in weights}
+    seconds = {
+        method: {
+            line["seed"]: line["numbers"]["seconds"]
+            for line in lines
+            if line["method"] == method and line["setting"].get("kind") == "b1 timed"
+        }
+        for method, lines in timed.items()
+    }
+    times = [
+        seconds["equipoise"][seed] / of_lab
+        for seed, of_lab in seconds["TensorFlow lab"].items()
+        if seed in seconds["equipoise"]
+    ]
+    rows = [
+        (
+            "Speed: DB-VAE, steps/s at batch 32, × lab",
+            ratio(newest("equipoise", **vae, batch=32), "to_lab_32"),
+            3,
+        ),
+        (
+            "Speed: DB-VAE, images/s at best batch, × lab's best",
+            ratio(newest("equipoise", **vae), "to_lab_best"),
+            5,
+        ),
+        (
+            "Speed: weights, our `max` rule against the lab's, both without encoder, ×",
+            quotient(lab.get("rule"), ours.get("max")),
+            50,
+        ),
+        (
+            "Speed: weights, our default rule (needs no encoder) against the lab's whole recomputation, ×",
+            quotient(whole, ours.get("appearance")),
+            50,
+        ),
+    ]
+    found = [
+        Goal(what, NONE, ("`equipoise`", n), f"≥ {least}", at_least(least), 1) for what, n, least in rows
+    ]
+    final = ("`equipoise`, shortest schedule that is as good", over_seeds(times) if times else None)
+    what = "Speed: time to the lab DB-VAE's final B1, share of the lab's"
+    return [*found, Goal(what, NONE, final, "≤ 1/10", at_most(0.1))]
+
+
+def best(
+    results: Results, case: str, value: Value, *, labels: bool = False, **where: Any
+) -> tuple[str | None, Numbers | None]:
+    """The method with the largest mean among those that see no groups; nothing if none has lines."""
+    found: dict[str, Numbers] = {}
+    for method in results.methods(case, **where):
+        numbers = results.over(case, method, value, **where)
+        if numbers is not None and (labels or not sees_groups(case, results.runs(case, method, **where))):
+            found[method] = numbers
+    name = max(found, key=lambda m: found[m]["mean"], default=None)
+    return name, found.get(name) if name is not None else None
+
+
+def sees_groups(case: str, runs: list[Line]) -> bool:
+    """Whether a method uses group annotations: its lines say so, or its case does."""
+    said = runs[-1]["numbers"].get("sees_groups")
+    module = case_module(case)
+    if said is None and hasattr(module, "sees_groups"):
+        said = module.sees_groups(runs[-1]["method"])
+    return bool(said) or runs[-1]["method"].endswith("†")
+
+
+# --- whose intervals do not overlap ---
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The number that a case compares methods by."""
+
+    title: str
+    value: Value
+    larger_is_better: bool
+    where: dict[str, Any]
+
+
+HEADLINES: dict[str, list[Headline]] = {
+    "b1": [Headline("worst race missed at 1 % FPR, %", key("worst_miss"), False, {})],
+    "b2": [Headline("accuracy of the worst cell, %", WORST_CELL, True, {})],
+    "b3": [
+        Headline(f"accuracy of the worst cell at c = {c:.0%}, %", WORST_CELL, True, {"c": c})
+        for c in (0.01, 0.05)
+    ],
+    "b4": [Headline("enrichment of the least enriched hidden group", least_enriched, True, {})],
+}
+
+
+def ranked(results: Results, case: str, headline: Headline) -> list[tuple[str, Numbers]]:
+    """Methods and their numbers, best first."""
+    found = []
+    for method in results.methods(case, **headline.where):
+        numbers = results.over(case, method, headline.value, **headline.where)
+        if numbers is not None:
+            found.append((method, numbers))
+    return sorted(found, key=lambda item: item[1]["mean"], reverse=headline.larger_is_better)
+
+
+def worse(ranks: list[tuple[str, Numbers]], *, larger_is_better: bool) -> list[list[int]]:
+    """For each method the places of those whose interval lies wholly on the worse side of its own."""
+
+    def apart(mine: Numbers, other: Numbers) -> bool:
+        if None in (mine["low"], other["low"]):
+            return False
+        return mine["low"] > other["high"] if larger_is_better else mine["high"] < other["low"]
+
+    return [[j for j, (_, other) in enumerate(ranks) if apart(mine, other)] for _, mine in ranks]
+
+
+def apart_table(ranks: list[tuple[str, Numbers]], headline: Headline) -> str:
+    """Methods by rank, with those they are better than beyond their intervals."""
+    rows = [
+        f"| # | method | {headline.title} | seeds | intervals apart: better than # |",
+        "|---|---|---|---|---|",
+    ]
+    below = worse(ranks, larger_is_better=headline.larger_is_better)
+    for place, ((method, numbers), beaten) in enumerate(zip(ranks, below, strict=True), 1):
+        told = spans([j + 1 for j in beaten]) or "–"
+        rows.append(f"| {place} | {method} | {shown(numbers)} | {len(numbers['values'])} | {told} |")
+    return "\n".join(rows)
+
+
+def spans(places: list[int]) -> str:
+    """Whole numbers as text: 3, 5–8."""
+    groups: list[list[int]] = []
+    for place in places:
+        if groups and place == groups[-1][-1] + 1:
+            groups[-1].append(place)
+        else:
+            groups.append([place])
+    return ", ".join(str(g[0]) if len(g) == 1 else f"{g[0]}–{g[-1]}" for g in groups)
+
+
+def dots(ranks: list[tuple[str, Numbers]], headline: Headline, file: Path) -> Path:
+    """A dot and an interval a method, best on top, as SVG."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    with pyplot.rc_context({"svg.hashsalt": "equipoise", "svg.fonttype": "none"}):
+        figure, axes = pyplot.subplots(figsize=(8, 0.8 + 0.26 * len(ranks)), layout="constrained")
+        for place, (_, numbers) in enumerate(ranks):
+            axes.plot(numbers["values"], [place] * len(numbers["values"]), ".", color="#9aa5b1", markersize=4)
+            if numbers["low"] is not None:
+                axes.plot([numbers["low"], numbers["high"]], [place, place], "-", color="#1f5f8b")
+            axes.plot(numbers["mean"], place, "o", color="#1f5f8b", markersize=5)
+        axes.set_yticks(range(len(ranks)), [method for method, _ in ranks], fontsize=8)
+        axes.invert_yaxis()
+        axes.set_xlabel(f"{headline.title}: mean, 95 % interval over seeds, single seeds")
+        axes.grid(axis="x", color="#e4e7eb")
+        axes.spines[["top", "right"]].set_visible(False)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(file, metadata={"Date": None})
+        pyplot.close(figure)
+    return file
+
+
+# --- the page ---
+
+
+def case_module(case: str) -> Any:
+    """A case's file as a module; None where there is none or it cannot be loaded here."""
+    try:
+        return importlib.import_module(case)
+    except ImportError:
+        return None
+
+
+def section(results: Results, case: str, figures: Path, page: Path) -> str:
+    """A case: its table, who is better than whom, figures, and how it was measured."""
+    lines = results.cases[case]
+    parts = [f"## {TITLES[case]}"]
+    if not lines:
+        return "\n\n".join([*parts, f"{MISSING.capitalize()}."])
+    module = case_module(case)
+    drawn = []
+    parts.append(
+        module.table(lines).strip() if hasattr(module, "table") else f"{MISSING.capitalize()} as a table."
+    )
+    for number, headline in enumerate(HEADLINES.get(case, ()), 1):
+        ranks = ranked(results, case, headline)
+        if ranks:
+            suffix = f"-{number}" if number > 1 else ""
+            drawn.append(dots(ranks, headline, figures / f"bench-{case}{suffix}.svg"))
+            parts.append(apart_table(ranks, headline))
+    if hasattr(module, "figures"):
+        drawn += module.figures(lines, figures)
+    # A figure of a case may be called anything; all of ours lie side by side.
+    parts += [f"![{TITLES[case]}]({Path(figure).relative_to(page.parent)})" for figure in drawn]
+    return "\n\n".join([*parts, provenance(lines)])
+
+
+def provenance(lines: list[Line]) -> str:
+    """Commands, machines, versions and days of lines."""
+    commands = dict.fromkeys(f"`{line['command']}`" for line in lines)
+    machines = dict.fromkeys(machine_told(line["machine"]) for line in lines)
+    newest: dict[str, set[str]] = {}
+    for line in lines:
+        for name, version in line["versions"].items():
+            newest.setdefault(name, set()).add(version)
+    versions = ", ".join(f"{name} {'/'.join(sorted(found))}" for name, found in newest.items())
+    days = sorted({line["date"] for line in lines})
+    when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    return (
+        f"Measured {when} on {'; '.join(machines)}; {versions}. {len(lines)} lines; made by "
+        + "; ".join(commands)
+        + "."
+    )
+
+
+def machine_told(machine: dict[str, Any]) -> str:
+    """A machine in words."""
+    told = f"{machine['processor']}, {machine['cores']} cores ({machine['threads']} threads)"
+    told += f", {machine['memory_gib']} GiB" if machine.get("memory_gib") else ""
+    return told + (f", {machine['gpu']}" if machine.get("gpu") else "")
+
+
+def caution(readme: Path) -> str:
+    """What makes our figures optimistic, as `benchmarks/README.md` says it."""
+    found = re.search(
+        r"^## What makes our figures optimistic\n(.*?)(?=^## |\Z)", readme.read_text(), re.M | re.S
+    )
+    return found.group(1).strip() if found else ""
+
+
+def goal_table(results: Results) -> str:
+    """The goals as Markdown."""
+    rows = [
+        "| | compared with, measured here | ours, measured here | goal | reached |",
+        "|---|---|---|---|---|",
+    ]
+    return "\n".join(rows + [goal.row() for goal in goals(results)])
+
+
+def page_text(results: Results, figures: Path, page: Path) -> str:
+    """The whole page."""
+    quick = any(line["setting"].get("quick") for lines in results.cases.values() for line in lines)
+    opening = [
+        "# Benchmarks",
+        "Rendered by `benchmarks/render.py` from the lines in `benchmarks/results/`; `make bench` measures what is "
+        "missing and renders again. Protocols: [benchmarks/README.md](../benchmarks/README.md). Numbers are means "
+        "with 95 % t-intervals over training seeds unless they say otherwise.",
+        "Race, gender and age are what annotators saw in a picture. They serve to measure unequal error; no method "
+        "sees them in training except those marked †. Equal error on a test set does not prove that a system is fair, "
+        "and no number here does.",
+    ]
+    if quick:
+        opening.insert(
+            1, "**A quick run: sizes are tiny. It shows that every case runs; its numbers say nothing else.**"
+        )
+    cautious = caution(HERE / "README.md")
+    parts = [*opening, "## Goals", goal_table(results), REACHED]
+    parts += ["## What makes our figures optimistic", cautious] if cautious else []
+    parts += [section(results, case, figures, page) for case in TITLES]
+    return "\n\n".join(parts) + "\n"
+
+
+REACHED = (
+    "Reached is computed: by the mean, and it says so where an end of the interval disagrees. Where a method was "
+    "picked by the figures shown, its figure is optimistic. † sees group annotations."
+)
+
+
+def write(folder: Path, page: Path) -> None:
+    """Render a folder of lines into a page, with figures beside it."""
+    figures = page.parent / "figures"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    text = page_text(Results.of(folder), figures, page)
+    page.write_text(text)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--lines", type=Path, default=HERE / "results", help="folder of CASE.jsonl")
+    parser.add_argument("--page", type=Path, default=HERE.parent / "docs" / "benchmarks.md")
+    options = parser.parse_args()
+    write(options.lines, options.page)
+    print(options.page)
+
+
+if __name__ == "__main__":
+    main()
