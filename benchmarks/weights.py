@@ -22,6 +22,7 @@ import torch
 
 from equipoise.files import write_json
 from equipoise.resample import AdaptiveSampler, effective_sample_size, equipoise_rule, sampling_weights
+from labs.lab import sampling_probabilities
 
 RESULTS = Path(__file__).parent / "results" / "weights.json"
 ROWS, DIMENSIONS = 11_000, 100  # the lab's number of faces and of latent units
@@ -33,20 +34,6 @@ RULES = {
     "equipoise, histogram": HISTOGRAM,
     "equipoise (default)": "equipoise",
 }
-
-
-def lab_weights(mu: np.ndarray, bins: int = 10, smoothing: float = 0.001) -> np.ndarray:
-    """A plain transcription of the lab's loop over dimensions, without the encoder."""
-    training_sample_p = np.zeros(mu.shape[0])
-    for i in range(mu.shape[1]):
-        density, edges = np.histogram(mu[:, i], density=True, bins=bins)
-        edges[0], edges[-1] = -float("inf"), float("inf")
-        row_bins = np.digitize(mu[:, i], edges)
-        smoothed = density + smoothing
-        smoothed = smoothed / np.sum(smoothed)
-        p = 1.0 / smoothed[row_bins - 1]
-        training_sample_p = np.maximum(p / np.sum(p), training_sample_p)
-    return training_sample_p / np.sum(training_sample_p)
 
 
 def seconds(work: Callable[[], object], repeats: int) -> dict[str, float]:
@@ -63,7 +50,7 @@ def seconds(work: Callable[[], object], repeats: int) -> dict[str, float]:
 
 def recomputing(repeats: int) -> dict[str, dict[str, float]]:
     codes = np.random.default_rng(0).normal(size=(ROWS, DIMENSIONS)).astype(np.float32)
-    found = {"lab's loop in NumPy": seconds(lambda: lab_weights(codes), repeats)}
+    found = {"lab's loop in NumPy": seconds(lambda: sampling_probabilities(codes), repeats)}
     for name, rule in RULES.items():
         found[name] = seconds(partial(sampling_weights, codes, rule=rule), repeats)
     return found
