@@ -12,9 +12,12 @@ from hypothesis.extra.numpy import arrays
 from equipoise.errors import InputError
 from equipoise.resample import (
     capsa_rule,
+    cluster_rule,
     effective_sample_size,
     equipoise_rule,
     max_rule,
+    mixture_rule,
+    neighbours_rule,
     product_rule,
     sampling_weights,
 )
@@ -288,3 +291,58 @@ def test_errors_say_what_to_do():
     for errors in (np.zeros(9), np.full(10, -1.0), np.full(10, np.nan)):
         with pytest.raises(InputError, match="reconstruction error"):
             capsa_rule(codes, errors)
+
+
+# Rules that compare rows or cluster them: for embeddings
+
+
+EMBEDDED = {
+    "neighbours": neighbours_rule,
+    "mixture": partial(mixture_rule, clusters=4),
+    "clusters": partial(cluster_rule, clusters=4),
+    "clusters, k-means": partial(cluster_rule, clusters=4, kind="k-means"),
+}
+
+
+@pytest.mark.parametrize("rule", EMBEDDED.values(), ids=EMBEDDED.keys())
+def test_rules_for_embeddings_find_a_group_that_stands_apart(rule):
+    chance = np.random.default_rng(2)
+    codes = chance.normal(size=(1000, 8)).astype(np.float32)
+    group = np.arange(1000) < 40
+    codes[group] += 6.0
+    log_weights = rule(codes)
+    assert log_weights.shape == (1000,)
+    assert np.exp(log_weights).sum() == pytest.approx(1.0)
+    parts = [codes[:300], codes[300:]]
+    np.testing.assert_allclose(rule(parts), log_weights, atol=1e-8)
+    assert enrichment(sampling_weights(codes, rule=rule), group) > 2.0
+
+
+def test_every_cluster_is_drawn_equally_often():
+    chance = np.random.default_rng(0)
+    which = np.repeat([0, 1, 2], [800, 150, 50])
+    codes = chance.normal(size=(1000, 3)) + 20.0 * np.eye(3)[which]
+    for kind in ("gaussian", "k-means"):
+        weights = np.exp(cluster_rule(codes, clusters=3, kind=kind))
+        np.testing.assert_allclose(np.bincount(which, weights), 1 / 3, atol=1e-6)
+        np.testing.assert_allclose(weights[which == 2] * 50, 1 / 3, atol=1e-6)
+
+
+def test_the_twentieth_of_all_rows_is_looked_for_in_a_sample_too():
+    codes = normal(3000, 4)
+    whole, sampled = (neighbours_rule(codes, reference=rows) for rows in (3000, 1000))
+    assert np.corrcoef(whole, sampled)[0, 1] > 0.95
+
+
+def test_rules_by_name_take_what_they_need():
+    codes = normal(600, 6)
+    for name, rule in (
+        ("neighbours", neighbours_rule),
+        ("histogram", partial(equipoise_rule, density="histogram", bins=7, smoothing=0.1)),
+        ("mixture", partial(mixture_rule, clusters=3, seed=5)),
+        ("clusters", partial(cluster_rule, clusters=3, seed=5)),
+    ):
+        given = {"bins": 7, "smoothing": 0.1, "clusters": 3, "seed": 5, "ess": 0.8}
+        np.testing.assert_array_equal(
+            sampling_weights(codes, rule=name, **given), sampling_weights(codes, rule=rule, ess=0.8)
+        )

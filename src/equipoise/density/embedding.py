@@ -149,8 +149,8 @@ def vector_store(rows: int, dimensions: int) -> NDArray[np.float32]:
     """Room for vectors, zeros: in memory, or where they are many in a temporary file that goes with it."""
     if rows * dimensions * 4 <= IN_MEMORY:
         return np.zeros((rows, dimensions), np.float32)
-    file = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as its memory map)
-    return np.memmap(file, np.float32, "w+", shape=(rows, dimensions))
+    with tempfile.TemporaryFile() as file:  # the map holds it open, and it goes with the map
+        return np.memmap(file, np.float32, "w+", shape=(rows, dimensions))
 
 
 def _count(pictures: Any, rows: ArrayLike | None) -> int | None:
