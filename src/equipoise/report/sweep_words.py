@@ -82,7 +82,7 @@ def _found(record: SweepRecord, attribute: str | None) -> list[str]:
         + (f" at {point_name(best)}." if record.vary else ".")
     ]
     if len(known) > 1:
-        most = max(known, key=lambda one: one[1].value)
+        most = max(reversed(known), key=lambda one: one[1].value)
         said[0] = f"{said[0][:-1]}; most: {_percent(most[1])} at {point_name(most[0])}."
         above = sum(rate.low > least.high for point, rate in known if point is not best)
         if not math.isnan(least.high):
@@ -143,45 +143,47 @@ def _run_name(values: dict[str, str], seed: int) -> str:
 
 
 def _table(record: SweepRecord, attribute: str | None) -> str:
-    fpr, rarest = words.asked(record.fpr), record.rarest.get(attribute or "")
+    """Two lines a row: means, and below them their intervals."""
+    rarest = record.rarest.get(attribute or "")
     heads = [*(record.vary or {"point": []})]
-    heads += [f"missed at {fpr} FPR: worst group"] if attribute else []
-    heads += [f"missed at {fpr} FPR: all positives"]
-    heads += ["variance: percent²"] if attribute else []
-    heads += ["accuracy: percent", "effective: sample size", "largest: weight"]
-    heads += [f"drawn, times: {short(rarest, 18)}"] if rarest else []
-    heads += ["runs"]
+    heads += [*(["worst group: missed, %"] if attribute else []), "all: missed, %"]
+    heads += [*(["variance: percent²"] if attribute else []), "accuracy: %"]
+    heads += ["effective: sample size", "largest: weight"]
+    heads += [*([f"{short(rarest, 18)}: drawn, ×"] if rarest else []), "runs"]
+    blank = [""] * (max(len(record.vary), 1) - 1)
 
-    def line(
-        names: Sequence[str], model: SweptModel | None, point: SweptPoint | None, runs: str
-    ) -> list[str]:
-        sampling = point.sampling if point else None
-        cells = [number(missed(model, attribute), 100, 1)] if attribute else []
-        cells += [number(missed(model, None), 100, 1)]
-        cells += [number(model.variance.get(attribute) if model else None, 1, 1)] if attribute else []
-        cells += [number(model.accuracy if model else None, 100, 1)]
-        if point is None:
-            cells += ["–", "–", *(["–"] if rarest else [])]
-        else:
-            cells += [number(sampling.ess if sampling else None, 1, 2)]
-            cells += [number(sampling.max_weight if sampling else None, 1, 1)]
-            if rarest and attribute:
-                drawn = sampling.enrichment.get(attribute, {}).get(rarest) if sampling else None
-                cells += [number(drawn, 1, 2)]
-        return [*names, *cells, runs]
+    def lines(
+        names: Sequence[str], model: SweptModel | None, sampled: Sequence[str], runs: str
+    ) -> list[list[str]]:
+        variance = model.variance.get(attribute) if model and attribute else None
+        cells = [
+            *([number(missed(model, attribute), 100, 1)] if attribute else []),
+            number(missed(model, None), 100, 1),
+            *([number(variance, 1, 1)] if attribute else []),
+            number(model.accuracy if model else None, 100, 1),
+            *sampled,
+        ]
+        parts = [cell.partition(" ") for cell in cells]
+        means, ends = [part[0] for part in parts], [part[2] for part in parts]
+        return [[*names, *means, runs], *([["", *blank, *ends, ""]] if any(ends) else [])]
 
-    rows = [
-        line(
+    rows, foot = [], []
+    for point in record.points:
+        found = point.sampling
+        drawn = found.enrichment.get(attribute or "", {}).get(rarest or "") if found else None
+        sampled = [
+            number(found.ess if found else None, 1, 2),
+            number(found.max_weight if found else None, 1, 1),
+        ]
+        done = len(point.seeds)
+        rows += lines(
             [short(value) for value in point.values.values()] or ["as it is"],
             point.models.get(LEAD),
-            point,
-            f"{len(point.seeds)} of {len(point.seeds) + point.failed}"
-            if point.failed
-            else str(len(point.seeds)),
+            [*sampled, *([number(drawn, 1, 2)] if rarest else [])],
+            f"{done} of {done + point.failed}" if point.failed else str(done),
         )
-        for point in record.points
-    ]
-    blank = [""] * (max(len(record.vary), 1) - 1)
-    foot = [line([short(title), *blank], model, None, "") for title, model in others(record)]
-    who = f" by {attribute}" if attribute else ""
-    return "\n".join([f"Means over seeds [95 % interval]{who}", *aligned(heads, rows, foot)])
+    for title, model in others(record):
+        foot += lines([short(title), *blank], model, ["–"] * (3 if rarest else 2), "")
+    who = f", groups by {attribute}" if attribute else ""
+    title = f"Means over seeds [95 % interval]; missed at {words.asked(record.fpr)} FPR{who}"
+    return "\n".join([title, *aligned(heads, rows, foot)])
