@@ -42,5 +42,17 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
-for command in (debias, sweep, train, evaluate, score, audit, augment, train_generator, report, recipes, data):
+for command in (
+    debias,
+    sweep,
+    train,
+    evaluate,
+    score,
+    audit,
+    augment,
+    train_generator,
+    report,
+    recipes,
+    data,
+):
     app.command(command)
