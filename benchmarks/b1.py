@@ -446,7 +446,7 @@ def table(lines: list[dict[str, Any]]) -> str:
         scenes.setdefault(json.dumps(scene), []).append(line)
     parts = []
     for scene, mine in scenes.items():
-        told = ", ".join(f"{k} {v}" for k, v in json.loads(scene).items())
+        told = ", ".join(f"{k} {v}" for k, v in json.loads(scene).items() if k != "quick")
         parts += [f"### {told}"] if told else []
         parts += [_table(newest(mine)), _notes(newest(mine))]
     return "\n\n".join(parts)
