@@ -46,6 +46,7 @@ def make(
         models = {
             "plain": model("plain", plain[i] if plain else 0.12, attributes, half),
             "debiased": model("debiased", misses[i], attributes, half),
+            "threshold-only": model("plain, threshold moved", 0.12, attributes, half + 0.01 * i),
         }
         lost = failed and i == 0
         points.append(
@@ -168,6 +169,7 @@ def test_the_headline_claims_what_the_intervals_allow():
     assert "lies below those of 1 of the other 1" in text
     assert "misses 24.0 % (22.0 to 26.0)" in text
     assert "does not show that the value matters" in " ".join(sweep_headline(make(half=0.06))[1])
+    assert "are the same everywhere: 20.0" in " ".join(sweep_headline(make(misses=(0.1, 0.1)))[1])
 
 
 def test_the_plain_network_stands_once_where_it_is_the_same():
@@ -175,6 +177,7 @@ def test_the_plain_network_stands_once_where_it_is_the_same():
     assert "plain, at 0.1" not in page
     assert page.count('data-sort="plain">plain<') == 1
     assert "plain, at 0.1" in sweep_html(make(plain=[0.1, 0.2]))
+    assert "threshold moved" not in page  # at the matched rate it is the plain network
 
 
 def test_a_failed_run_is_named(tmp_path):

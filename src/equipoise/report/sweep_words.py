@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 PLAIN, LEAD = "plain", "debiased"
+MOVED = "threshold-only"  # at the matched rate it is the plain network
 ABSENT = Rate.undefined("not recorded")
 CHOOSING = (
     "Values are compared on the test images. Whoever chooses one by these numbers has used the test images to choose, "
@@ -77,12 +78,19 @@ def _found(record: SweepRecord, attribute: str | None) -> list[str]:
     if not known:
         return [f"Nothing is known about misses {who}."]
     best, least = min(known, key=lambda one: one[1].value)
+    rate = missed(best.models.get(PLAIN), attribute)
+    plain = [f"The plain network, not resampled, misses {_percent(rate)}."] if rate.defined else []
     said = [
         f"Fewest misses {who} at {words.asked(record.fpr)} FPR: {_percent(least)}"
         + (f" at {point_name(best)}." if record.vary else ".")
     ]
     if len(known) > 1:
         most = max(reversed(known), key=lambda one: one[1].value)
+        if most[1].value == least.value:
+            return [
+                f"Misses {who} at {words.asked(record.fpr)} FPR are the same everywhere: {_percent(least)}.",
+                *plain,
+            ]
         said[0] = f"{said[0][:-1]}; most: {_percent(most[1])} at {point_name(most[0])}."
         above = sum(rate.low > least.high for point, rate in known if point is not best)
         if not math.isnan(least.high):
@@ -91,10 +99,7 @@ def _found(record: SweepRecord, attribute: str | None) -> list[str]:
                 if above
                 else "Its interval meets those of all others: this sweep does not show that the value matters."
             )
-    plain = missed(best.models.get(PLAIN), attribute)
-    if plain.defined:
-        said.append(f"The plain network, not resampled, misses {_percent(plain)}.")
-    return said
+    return [*said, *plain]
 
 
 def _percent(rate: Rate) -> str:
@@ -104,7 +109,9 @@ def _percent(rate: Rate) -> str:
 
 def others(record: SweepRecord) -> list[tuple[str, SweptModel]]:
     """The models that are not resampled, each once where it is the same at every point, else point by point."""
-    names = dict.fromkeys(name for point in record.points for name in point.models if name != LEAD)
+    names = dict.fromkeys(
+        name for point in record.points for name in point.models if name not in (LEAD, MOVED)
+    )
     found = []
     for name in names:
         models = [(point, point.models[name]) for point in record.points if name in point.models]
