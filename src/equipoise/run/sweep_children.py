@@ -19,7 +19,7 @@ __all__ = ["run_all"]
 MODULE = "equipoise.run.sweep_point"
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 LOG = "log.txt"
-PATIENCE_S = 20.0  # for a run to finish what it writes after Ctrl-C
+PATIENCE_S = 60.0  # for a run to stop after Ctrl-C; a second Ctrl-C does not wait
 
 
 def run_all(
