@@ -66,8 +66,12 @@ class Results:
         )
 
     def protocol(self, case: str) -> list[Line]:
-        """Lines measured as the protocol says: no other draw, no other test files."""
-        return [line for line in self.cases.get(case, []) if not line["setting"].keys() & set(ELSEWHERE)]
+        """Lines measured as the protocol says, no other draw, no other test files; of variants the chosen one."""
+        lines = self.cases.get(case, [])
+        if any("variant" in line["setting"] for line in lines):
+            scenes = case_module(case).scenes(lines).values()
+            lines = [line for runs in scenes for by_seed in runs.values() for line in by_seed.values()]
+        return [line for line in lines if not line["setting"].keys() & set(ELSEWHERE)]
 
     def methods(self, case: str, **where: Any) -> list[str]:
         """Methods with lines, in their order."""
@@ -219,7 +223,7 @@ def _b1_goals(results: Results) -> list[Goal]:
             at_least(2),
         ),
     ]
-    name, numbers = best(results, "enrichment", rarest, benchmark="b1", labels=False)
+    name, numbers = best(results, "enrichment", rarest, benchmark="b1")
     if name is not None:
         what = "B1: the same, best representation without labels, picked by these figures"
         found.append(Goal(what, published, (name, numbers), "≥ 2", at_least(2)))
@@ -234,7 +238,10 @@ def _cell_goals(results: Results) -> list[Goal]:
         plain = ("plain", results.over(case, "plain", WORST_CELL, **where))
         default = ("`equipoise`", results.over(case, "equipoise", WORST_CELL, **where))
         name, numbers = best(results, case, WORST_CELL, **where)
-        chosen = (f"best without group labels, picked by these figures: {name or '–'}", numbers)
+        chosen = (
+            "best without group labels" + (f", picked by these figures: {name}" if name else ""),
+            numbers,
+        )
         oracle = ("GroupDRO †", results.over(case, "GroupDRO", WORST_CELL, **where))
         told = f"≥ {limit:.0f}"
         for ours in (default, chosen):
@@ -326,14 +333,17 @@ def _speed_goals(results: Results) -> list[Goal]:
     return [*found, Goal(what, NONE, final, "≤ 1/10", at_most(0.1))]
 
 
-def best(
-    results: Results, case: str, value: Value, *, labels: bool = False, **where: Any
-) -> tuple[str | None, Numbers | None]:
-    """The method with the largest mean among those that see no groups; nothing if none has lines."""
+def best(results: Results, case: str, value: Value, **where: Any) -> tuple[str | None, Numbers | None]:
+    """The method with the largest mean among those that see no groups, controls left out; nothing if none has lines."""
     found: dict[str, Numbers] = {}
     for method in results.methods(case, **where):
         numbers = results.over(case, method, value, **where)
-        if numbers is not None and (labels or not sees_groups(case, results.runs(case, method, **where))):
+        left_out = method in getattr(case_module(case), "CONTROLS", ())
+        if (
+            numbers is not None
+            and not left_out
+            and not sees_groups(case, results.runs(case, method, **where))
+        ):
             found[method] = numbers
     name = max(found, key=lambda m: found[m]["mean"], default=None)
     return name, found.get(name) if name is not None else None
@@ -341,11 +351,10 @@ def best(
 
 def sees_groups(case: str, runs: list[Line]) -> bool:
     """Whether a method uses group annotations: its lines say so, or its case does."""
-    said = runs[-1]["numbers"].get("sees_groups")
     module = case_module(case)
-    if said is None and hasattr(module, "sees_groups"):
-        said = module.sees_groups(runs[-1]["method"])
-    return bool(said) or runs[-1]["method"].endswith("†")
+    says = getattr(module, "sees_groups", None) or getattr(module, "oracle", None)
+    said = runs[-1]["numbers"].get("sees_groups")
+    return bool(said if said is not None or says is None else says(runs[-1]["method"]))
 
 
 # --- whose intervals do not overlap ---
@@ -372,13 +381,18 @@ HEADLINES: dict[str, list[Headline]] = {
 }
 
 
+FEWEST = 3
+"""Seeds that both must have: two that happen to agree make an interval of no width."""
+
+
 def ranked(results: Results, case: str, headline: Headline) -> list[tuple[str, Numbers]]:
     """Methods and their numbers, best first."""
     found = []
     for method in results.methods(case, **headline.where):
         numbers = results.over(case, method, headline.value, **headline.where)
         if numbers is not None:
-            found.append((method, numbers))
+            mark = " †" if sees_groups(case, results.runs(case, method, **headline.where)) else ""
+            found.append((method + mark, numbers))
     return sorted(found, key=lambda item: item[1]["mean"], reverse=headline.larger_is_better)
 
 
@@ -386,7 +400,7 @@ def worse(ranks: list[tuple[str, Numbers]], *, larger_is_better: bool) -> list[l
     """For each method the places of those whose interval lies wholly on the worse side of its own."""
 
     def apart(mine: Numbers, other: Numbers) -> bool:
-        if None in (mine["low"], other["low"]):
+        if None in (mine["low"], other["low"]) or min(len(mine["values"]), len(other["values"])) < FEWEST:
             return False
         return mine["low"] > other["high"] if larger_is_better else mine["high"] < other["low"]
 
@@ -544,7 +558,9 @@ def page_text(results: Results, figures: Path, page: Path) -> str:
 
 REACHED = (
     "Reached is computed: by the mean, and it says so where an end of the interval disagrees. Where a method was "
-    "picked by the figures shown, its figure is optimistic. † sees group annotations."
+    "picked by the figures shown, its figure is optimistic. † sees group annotations. In the ranks of the cases, "
+    "intervals are apart if they do not overlap and both methods have three seeds or more; of many pairs some are "
+    "apart by chance."
 )
 
 
