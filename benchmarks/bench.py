@@ -51,7 +51,7 @@ CASES = (
     Case("b2"),
     Case("b3"),
     Case("b4", data=False),
-    Case("enrichment"),
+    Case("enrichment", data=False),
     Case("speed", data=False, labs=True, tests=False),
 )
 

@@ -112,8 +112,8 @@ ACCURACY = key("at_half", "average_accuracy", "value", times=100)
 
 def least_enriched(line: Line) -> float | None:
     """Enrichment of the hidden group that a rule enriches least."""
-    found = line["numbers"].get("enrichment")
-    return min(found.values()) if found and None not in found.values() else None
+    found = [v for name, v in line["numbers"].get("enrichment", {}).items() if name != "common"]
+    return None if not found or None in found else min(found)
 
 
 # --- goals ---
@@ -197,7 +197,10 @@ def _b1_goals(results: Results) -> list[Goal]:
         }
 
     rarest = key("enrichment", "Black")
-    published = ("`mit-2021`, as published", results.over("b1", "mit-2021", rarest))
+    latents = "DB-VAE latents: max rule"
+    published = (latents, results.over("enrichment", latents, rarest, benchmark="b1"))
+    if published[1] is None:
+        published = ("`mit-2021`, not tempered", results.over("b1", "mit-2021", rarest))
     found = [
         Goal(
             "B1: worst race missed at 1 % FPR, %", **pair(key("worst_miss")), goal="≤ 1.0", met=at_most(1.0)
@@ -260,11 +263,15 @@ def _cell_goals(results: Results) -> list[Goal]:
 
 
 def _b4_goals(results: Results) -> list[Goal]:
-    lab = ("max rule, tempered", results.over("b4", "max, ESS 0.5", least_enriched))
-    default = "equipoise: appearance, ESS 0.5"
-    ours = ("default rule", results.over("b4", default, least_enriched))
+    lab = ("max rule on latents", results.over("b4", "max, ESS 0.5", least_enriched))
+    default = results.over("b4", "equipoise: appearance, ESS 0.5", least_enriched)
     what = "B4: enrichment of the least enriched hidden group of 5 %, ESS 0.5"
-    return [Goal(what, lab, ours, "≥ 3", at_least(3))]
+    found = [Goal(f"{what}, default rule", lab, ("`equipoise`", default), "≥ 3", at_least(3))]
+    name, numbers = best(results, "enrichment", least_enriched, benchmark="b4")
+    if name is not None:
+        what += ", best representation, picked by these figures"
+        found.append(Goal(what, lab, (name, numbers), "≥ 3", at_least(3)))
+    return found
 
 
 def _speed_goals(results: Results) -> list[Goal]:

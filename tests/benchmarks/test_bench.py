@@ -147,10 +147,9 @@ def test_failed_lines_make_the_bench_fail(tmp_path, monkeypatch):
     lines = Lines(tmp_path / "b4.jsonl", "b4", "")
     lines.run("rule", 1, lambda: 1 / 0)
     fake_case(tmp_path, "b4", "")
+    case = next(case for case in bench.CASES if case.name == "b4")
     monkeypatch.setattr(bench, "HERE", tmp_path)
-    told, failed = bench.outcome(
-        bench.CASES[3], bench.parsed(["--lines", str(tmp_path), "--page", str(tmp_path / "x.md")])
-    )
+    told, failed = bench.outcome(case, bench.parsed(["--lines", str(tmp_path)]))
     assert failed
     assert "rule seed 1" in told
 
@@ -328,3 +327,9 @@ def test_a_rule_that_knows_the_rare_reaches_the_ceiling_and_its_rarest_tenth_is_
     assert found["rarest_tenth"]["recall"] == {"blue": 1.0}
     curve = [found["by_ess"][str(ess)]["blue"] for ess in b4.CURVE]
     assert curve == sorted(curve)
+
+
+def test_the_least_enriched_hidden_group_counts_and_the_common_one_does_not():
+    line = {"numbers": {"enrichment": {"backlit": 4.0, "darker skin": 0.9, "common": 0.5}}}
+    assert render.least_enriched(line) == 0.9
+    assert render.least_enriched({"numbers": {"recall": {}}}) is None
