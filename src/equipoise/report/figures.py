@@ -245,6 +245,7 @@ def trends(
     label: str,
     title: str,
     log: bool = False,
+    linked: bool = True,
 ) -> str:
     """Shares against a setting, panels side by side, each with an axis of its own from 0 on.
 
@@ -254,6 +255,7 @@ def trends(
         label: What the horizontal axis shows.
         title: What the picture shows, for readers who cannot see it.
         log: Whether the horizontal axis is logarithmic.
+        linked: Whether dots are joined; words have no order.
     """
     import matplotlib.figure
     from matplotlib.ticker import NullLocator
@@ -265,6 +267,7 @@ def trends(
         left = (i + 0.13) / len(panels)
         axes = figure.add_axes((left, 0.17, 0.83 / len(panels), 0.72))
         axes.set_xscale("log" if log else "linear")
+        axes.plot(list(places), [0.0] * len(places), linewidth=0)  # room for those without a number too
         moving = [line for line in lines if not line.reference]
         for line in lines:
             known = [(x, rate) for x, rate in zip(line.x, line.rates, strict=True) if rate.defined]
@@ -278,7 +281,8 @@ def trends(
                 moving.index(line) - (len(moving) - 1) / 2
             )  # points: intervals stand beside one another
             shift = axes.transData + ScaledTranslation(aside / 72, 0, figure.dpi_scale_trans)
-            axes.plot(x, y, "o-", color=line.colour, linewidth=1.6, markersize=4.2, transform=shift)
+            joint = "o-" if linked else "o"
+            axes.plot(x, y, joint, color=line.colour, linewidth=1.6, markersize=4.2, transform=shift)
             axes.vlines(x, low, high, color=line.colour, linewidth=1.6, alpha=0.75, transform=shift)
         some = any(rate.defined for line in lines for rate in line.rates)
         axes.set_title(name if some else f"{name}: undefined", loc="left", fontsize=8.5, color=INK, pad=5)

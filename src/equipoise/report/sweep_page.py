@@ -131,6 +131,7 @@ class _SweepPage:
             label=self.axis,
             title=f"Missed at {fpr} FPR against {self.axis}" + (f", by {attribute}" if attribute else ""),
             log=scale == "log",
+            linked=scale != "category",
         )
 
     def _trends(self, attribute: str | None, places: Mapping[str, float]) -> list[Trend]:
