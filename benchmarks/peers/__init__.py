@@ -1,4 +1,8 @@
-"""Other people's methods on one data set, one network and one budget; a file a family, `METHODS` lists them."""
+"""Other people's methods on one data set, one network and one budget; a file a family, `METHODS` lists them.
+
+Written here from the papers, each with what differs; what a library does by itself is called: k-means and silhouettes
+of scikit-learn, ThresholdOptimizer of fairlearn. `sources` says what could not be called.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +26,7 @@ __all__ = [
     "Task",
     "Trained",
     "cell_weights",
+    "sources",
     "steps_of",
     "trained",
 ]
@@ -67,3 +72,15 @@ METHODS: dict[str, Method] = {
     "mit-2021": Method(partial(fitted, name="mit-2021"), f"Amini et al. 2019; MIT 6.S191, lab 2; {OURS}"),
 }
 """Name → method. Those with `in_use` are to be left out where test pictures have no groups."""
+
+
+def sources() -> str:
+    """Where every method is from, and the library that could not be called, as Markdown."""
+    listed = "; ".join(f"{name}: {method.source}" for name, method in METHODS.items())
+    return (
+        f"Sources: {listed}. Not called: SpuCo 2.0.3, a library of such methods. Beside torch 2.13.0+cpu, `spuco` and "
+        "`spuco.utils` import; `spuco.group_inference`, `spuco.robust_train`, `spuco.last_layer_retrain`, "
+        "`spuco.models`, `spuco.evaluate` and `spuco.datasets` all import torchvision, and torchvision 0.28.0 from the "
+        "package index, which is built for CUDA, stops with 'RuntimeError: operator torchvision::nms does not exist'. "
+        "Tried in an environment of its own; GroupDRO, DFR, JTT and clusters are therefore written here."
+    )

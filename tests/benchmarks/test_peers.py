@@ -7,6 +7,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
+import b2
 import peers
 from peers import harness, last_layer, reweighting, sampling, thresholds
 
@@ -134,3 +135,27 @@ def test_thresholds_of_groups_move_each_group_by_itself(task):
     for group in (0, 1):
         mine = task.test.groups == group
         assert np.ptp((plain.test - moved.test)[mine]) < 1e-9
+
+
+def test_b2_draws_by_race_among_adults_and_holds_out_others():
+    rng = np.random.default_rng(0)
+    race = rng.permutation(np.repeat(list(b2.COUNTS), 900))
+    adult = rng.random(len(race)) < 0.9
+    training, held_out = b2.drawn(race, adult, scale=0.1)
+    for name, count in b2.COUNTS.items():
+        assert (race[training] == name).sum() == round(0.1 * count)
+        assert (race[held_out] == name).sum() == max(10, round(0.1 * count * 2000 / 9950))
+    both = np.concatenate([training, held_out])
+    assert len(np.unique(both)) == len(both)
+    assert adult[both].all()
+    again = b2.drawn(race, adult, scale=0.1)
+    np.testing.assert_array_equal(again[0], training)
+    assert sum(b2.COUNTS.values()) == 9950
+
+
+def test_b2_cells_are_label_and_race_also_of_races_that_training_has_not():
+    pictures = b2.Pictures(Path(), 1.0, None)
+    images = np.zeros((4, 1, 1, 3), np.uint8)
+    made = pictures.part(images, np.array([0, 1, 1, 0]), np.array(["Black", "White", "Martian", "White"]))
+    assert made.groups.tolist() == [0, 6, 7, 6]
+    assert made.cells.tolist() == [0, 106, 107, 6]
