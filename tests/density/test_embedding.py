@@ -73,12 +73,12 @@ def test_normalisation():
     standard = whole(normalised(vectors, "standardised"))
     np.testing.assert_allclose(standard.mean(0), 0, atol=1e-12)
     np.testing.assert_allclose(standard.std(0, correction=0), [1, 1, 1, 0], atol=1e-9)
-    np.testing.assert_array_equal(whole(normalised(vectors, "none")), vectors)
+    np.testing.assert_array_equal(whole(normalised(vectors, "raw")), vectors)
     parts = [vectors[:3], vectors[3:]]
     np.testing.assert_allclose(whole(normalised(parts, "standardised")), standard, atol=1e-12)
     assert not whole(normalised(np.zeros((3, 2)), "cosine")).any()
     assert not whole(normalised(np.zeros((3, 2)), "standardised")).any()
-    with pytest.raises(InputError, match="must be one of cosine, standardised, none; got 'l2'"):
+    with pytest.raises(InputError, match="must be one of cosine, standardised, raw; got 'l2'"):
         normalised(vectors, "l2")
 
 

@@ -96,6 +96,8 @@ def test_the_verdict_says_what_was_found_and_what_not():
     assert "about as often as it occurs, 1.02 times [0.90, 1.15]" in text
     assert "common" not in text
     assert "No group is rare" in fairness.verdict({"a": common, "b": common})
+    undefined = fairness.verdict({"a": Rate.undefined("all are equal", 9)}, attribute="race")
+    assert undefined == "Whether rarity found the rare is undefined (race): all are equal."
 
 
 def test_a_lucky_group_below_the_goal_is_only_part():

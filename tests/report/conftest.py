@@ -166,6 +166,11 @@ def make(models=5, attributes=None, *, resampling=True, compared=True, pictures=
             share=lift,
             enrichment={a: {g: rate_ratio(lift[a][g] / natural[a][g]) for g in natural[a]} for a in natural},
             verdict="Rarity did not find the rare: no rare group is drawn even twice as often.",
+            representation="the model's latent codes",
+            enrichment_at_half={
+                a: {g: rate_ratio(1.0 + 0.1 * i) for i, g in enumerate(s)} for a, s in lift.items()
+            },
+            verdict_at_half="Rarity found the rare only in part.",
         )
     return RunRecord(
         command="equipoise debias --positives faces/ --negatives scenes/ --groups race,gender",

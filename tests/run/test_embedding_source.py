@@ -23,7 +23,7 @@ def test_what_a_run_can_be_given_and_how_it_is_told(tmp_path, monkeypatch):
     assert isinstance(embedding_source("my_backbones:ready", None).embedding, nn.Flatten)
     column = embedding_source(None, "clip")
     assert column.embedding == "clip"
-    assert column.representation(Resampling(normalisation="none")) == "column clip (as they are)"
+    assert column.representation(Resampling(normalisation="raw")) == "column clip (as they are)"
     assert embedding_source(nn.Flatten(), None).representation(ours) == "embedding Flatten (cosine)"
     none = embedding_source(None, None)
     assert none.embedding is None

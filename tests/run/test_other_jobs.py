@@ -36,6 +36,7 @@ def test_train_leaves_a_model(models, capsys):
         "density.safetensors",
         "model.safetensors",
         "rejected.csv",
+        "resampling.json",
         "settings.toml",
     }
     assert names == wanted
@@ -48,7 +49,7 @@ def test_train_says_whom_the_weights_favour(pictures, tmp_path, capsys):
     assert main(["train", *sources, *SMALL, *flags]) == 0
     output = capsys.readouterr().out
     assert "12 steps" in output
-    assert "Effective sample size" in output
+    assert "effective sample size" in " ".join(output.split())
     assert "dark (12.5 % of the images)" in output
 
 

@@ -52,7 +52,7 @@ def train(
         groups: Columns of which it is said how often each value was drawn.
         out: Folder for the model, its checkpoints and its logs.
     """
-    from equipoise import run
+    from equipoise import report, run
     from equipoise.cli.conversion import engine_of, reading_of, recipe_of, teller
 
     trained = run.train(
@@ -72,10 +72,6 @@ def train(
     steps, seconds = trained.fit.steps, trained.fit.seconds
     print(f"{steps:,} steps in {seconds:.0f} s ({steps / max(seconds, 1e-9):.0f} steps/s)")
     if trained.resampling:
-        weights = trained.resampling
-        print(
-            f"Effective sample size {weights.ess:.2f}, largest weight {weights.max_weight:.1f} times the mean."
-        )
-        print(weights.verdict)
+        print(f"\n{report.resampling_text(trained.resampling)}\n")
     print(f"Model: {out / 'model.safetensors'}")
     return 0

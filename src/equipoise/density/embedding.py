@@ -24,8 +24,8 @@ from equipoise.errors import EquipoiseError, InputError
 
 __all__ = ["Normalisation", "PictureTable", "embed", "normalised", "vector_store"]
 
-Normalisation = Literal["cosine", "standardised", "none"]
-NORMALISATIONS = ("cosine", "standardised", "none")
+Normalisation = Literal["cosine", "standardised", "raw"]
+NORMALISATIONS = ("cosine", "standardised", "raw")
 CHUNK = 512  # images at a time
 IN_MEMORY = 1 << 28  # bytes of vectors; more go to a temporary file
 
@@ -117,7 +117,7 @@ def normalised(vectors: Latents, how: Normalisation) -> Latents:
         vectors: One row a picture.
         how: "cosine": each row to length 1, so that its direction counts alone (rows of 0 stay 0). "standardised":
             each dimension to mean 0 and standard deviation 1 over these rows, so that no unit counts more for its
-            size (dimensions that do not vary become 0). "none": as they are.
+            size (dimensions that do not vary become 0). "raw": as they are.
 
     Returns:
         Codes for any density, computed chunk by chunk as they are read.
@@ -129,7 +129,7 @@ def normalised(vectors: Latents, how: Normalisation) -> Latents:
         raise InputError(
             f"normalisation must be one of {', '.join(NORMALISATIONS)}; got {how!r}. Choose one of them."
         )
-    if how == "none":
+    if how == "raw":
         return vectors
     if how == "cosine":
         return lambda: (torch.nn.functional.normalize(chunk, dim=1) for chunk in chunks(vectors))

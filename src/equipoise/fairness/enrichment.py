@@ -102,6 +102,9 @@ def verdict(enrichments: Mapping[str, Rate], *, attribute: str = "", goal: float
     """
     rare = rare_groups(enrichments)
     about = f" ({attribute})" if attribute else ""
+    reasons = [rate.reason for rate in enrichments.values() if not rate.defined]
+    if reasons and len(reasons) == len(enrichments):
+        return f"Whether rarity found the rare is undefined{about}: {reasons[0]}."
     if not rare:
         return f"No group is rare{about}: each has at least half of an equal share of the images."
     total = sum(rate.n for rate in enrichments.values())

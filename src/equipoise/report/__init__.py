@@ -11,7 +11,7 @@ from equipoise.report.record import RunRecord, from_json, read, to_json, write
 from equipoise.report.sweep_page import sweep_html, write_sweep_report
 from equipoise.report.sweep_record import SweepRecord, read_sweep, write_sweep
 from equipoise.report.sweep_words import sweep_text
-from equipoise.report.terminal import text
+from equipoise.report.terminal import resampling_text, text
 
 __all__ = [
     "AuditRecord",
@@ -28,6 +28,7 @@ __all__ = [
     "read_audit",
     "read_augment",
     "read_sweep",
+    "resampling_text",
     "sweep_html",
     "sweep_text",
     "text",

@@ -16,7 +16,14 @@ from equipoise.files import write_text
 from equipoise.rate import Rate
 from equipoise.report import figures, tables, words
 from equipoise.report.figures import Curve, Series
-from equipoise.report.record import ComparisonRecord, GroupRecord, ModelRecord, RunRecord, read
+from equipoise.report.record import (
+    ComparisonRecord,
+    GroupRecord,
+    ModelRecord,
+    ResamplingRecord,
+    RunRecord,
+    read,
+)
 from equipoise.report.tables import ABSENT, Cell, Column, Panel, Table, Tabs
 
 if TYPE_CHECKING:
@@ -446,13 +453,14 @@ class _Page:
     def sampling(self) -> dict[str, Any] | None:
         """Shares before and after, with enrichment."""
         made = self.record.resampling
-        if made is None:
-            return None
+        return None if made is None else self._sampling(made, "positives")
+
+    def _sampling(self, made: ResamplingRecord, what: str) -> dict[str, Any]:
         panels: list[tuple[str, Panel | Tabs]] = []
-        labels, colours = ("Share of the positives", "Share of the draws"), figures.COLOURS[:2]
+        labels, colours = (f"Share of the {what}", "Share of the draws"), figures.COLOURS[:2]
         for attribute in dict.fromkeys([*made.natural_share, *made.share, *made.enrichment]):
             shares = [made.natural_share.get(attribute, {}), made.share.get(attribute, {})]
-            found = made.enrichment.get(attribute, {})
+            found, at_half = made.enrichment.get(attribute, {}), made.enrichment_at_half.get(attribute, {})
             named = dict.fromkeys([*shares[0], *shares[1], *found])
             groups = sorted(named, key=functools.partial(_natural, shares[0]))
             series = [
@@ -464,21 +472,31 @@ class _Page:
                     tables.name(group),
                     *(tables.share(one.rates[i], digits=2) for one in series),
                     tables.enrichment(found.get(group, ABSENT)),
+                    tables.enrichment(at_half.get(group, ABSENT)),
                 ]
                 for i, group in enumerate(groups)
             ]
-            heads = [Column(attribute, numeric=False), *map(Column, labels, colours), Column("Enrichment")]
+            heads = [
+                Column(attribute, numeric=False),
+                *map(Column, labels, colours),
+                Column("Enrichment"),
+                Column("Enrichment at ESS 0.5"),
+            ]
             chart = figures.bars(
                 groups,
                 series,
                 label="share (%)",
-                title=f"Sampling share by {attribute}, before and after",
+                title=f"Sampling share of {what} by {attribute}, before and after",
             )
-            table = Table(f"Sampling share by {attribute}", heads, rows)
+            table = Table(f"Sampling share of {what} by {attribute}", heads, rows)
             panels.append((attribute, Panel(attribute, table, chart)))
         return {
+            "what": what,
             "rule": made.rule,
+            "representation": made.representation,
             "verdict": made.verdict,
+            "verdict_at_half": made.verdict_at_half if panels and abs(made.ess - 0.5) >= 0.005 else "",
+            "negatives": None if made.negatives is None else self._sampling(made.negatives, "negatives"),
             "ess": words.decimal(made.ess, 3),
             "ess_percent": words.percent(made.ess, 0),
             "max_weight": words.decimal(made.max_weight, 2),

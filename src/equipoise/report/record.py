@@ -31,9 +31,10 @@ __all__ = [
     "read",
     "to_json",
     "write",
+    "write_resampling",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -112,15 +113,20 @@ class ComparisonRecord:
 
 @dataclass(frozen=True)
 class ResamplingRecord:
-    """How the sampling weights came out. `None` in the record when nothing was resampled."""
+    """How the sampling weights over one class came out. `None` in the record when nothing was resampled."""
 
     rule: str
     ess: float  # effective sample size over N, in (0, 1]
     max_weight: float  # largest weight times N: how many times its natural share an image is drawn
-    natural_share: dict[str, dict[str, float]]  # attribute → group → share of the positives
+    natural_share: dict[str, dict[str, float]]  # attribute → group → share of the images of the class
     share: dict[str, dict[str, float]]  # attribute → group → share of the draws
     enrichment: dict[str, dict[str, Rate]]  # attribute → group → share / natural share
     verdict: str  # in words: did rarity find the rare?
+    representation: str = ""  # in what rarity was measured, in words
+    # The same weights tempered to effective sample size 0.5, none above 10 times its share: there runs compare.
+    enrichment_at_half: dict[str, dict[str, Rate]] = field(default_factory=dict)
+    verdict_at_half: str = ""
+    negatives: ResamplingRecord | None = None  # of the negatives, if they were drawn by weights too
 
 
 @dataclass(frozen=True)
@@ -160,6 +166,17 @@ class RunRecord:
     timing: TimingRecord
     pictures: dict[str, str] = field(default_factory=dict)  # name → PNG file in the run's folder
     schema_version: int = SCHEMA_VERSION
+
+
+def write_resampling(record: ResamplingRecord, folder: str | os.PathLike[str]) -> Path:
+    """Write what a training without a test knows of its sampling to resampling.json of a folder. Returns the file.
+
+    Raises:
+        DataError: if the file cannot be written.
+    """
+    target = Path(folder) / "resampling.json"
+    write_json(target, {"schema_version": SCHEMA_VERSION, **encode(record)})
+    return target
 
 
 def to_json(record: RunRecord) -> dict[str, Any]:

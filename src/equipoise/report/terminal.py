@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from equipoise.rate import Rate
 from equipoise.report import words
-from equipoise.report.record import ModelRecord, RunRecord
+from equipoise.report.record import ModelRecord, ResamplingRecord, RunRecord
 
-__all__ = ["aligned", "number", "short", "text", "wrapped"]
+__all__ = ["aligned", "number", "resampling_text", "short", "text", "wrapped"]
 
 POINTS = {"at_fpr": "tpr_at_fpr", "at_0.5": "tpr"}
 NAME = 30  # longest name in full
@@ -29,7 +29,57 @@ def text(record: RunRecord) -> str:
     if record.models:
         blocks.append(_all(record, attributes[0] if attributes else None))
     if record.resampling:
-        blocks.append(wrapped("Sampling: " + record.resampling.verdict))
+        blocks.append(resampling_text(record.resampling))
+    return "\n\n".join(blocks).replace(words.SPACE, " ")
+
+
+def resampling_text(record: ResamplingRecord, what: str = "positives") -> str:
+    """Did rarity find the rare? How often each group was drawn, and the answer in words.
+
+    Args:
+        record: Of one class.
+        what: What its images are called.
+    """
+    same = abs(record.ess - 0.5) < 0.005
+    made = f"{record.rule}, on {record.representation}" if record.representation else record.rule
+    blocks = [
+        wrapped(
+            f"Sampling of the {what} by rarity: rule {made}; effective sample size {record.ess:.2f}, largest weight "
+            f"{record.max_weight:.1f} times the mean."
+        )
+    ]
+    for attribute, found in record.enrichment.items():
+        natural, drawn = record.natural_share.get(attribute, {}), record.share.get(attribute, {})
+        at_half = record.enrichment_at_half.get(attribute, {})
+        rows = [
+            [
+                short(group),
+                f"{found[group].n:,}",
+                words.decimal(100 * natural.get(group, float("nan")), 2),
+                words.decimal(100 * drawn.get(group, float("nan")), 2),
+                number(found[group], 1, 2),
+                *([] if same else [number(at_half.get(group), 1, 2)]),
+            ]
+            for group in sorted(found, key=lambda group: (natural.get(group, 0.0), group))
+        ]
+        heads = [
+            attribute,
+            "n",
+            f"% of {what}",
+            "% of draws",
+            "enrichment",
+            *([] if same else ["at ESS 0.5"]),
+        ]
+        title = f"Enrichment by {attribute}: share of the draws / share of the {what} [95 % interval]"
+        undefined = [
+            f"{group}: undefined, {rate.reason}." for group, rate in found.items() if not rate.defined
+        ]
+        blocks.append("\n".join([wrapped(title), *aligned(heads, rows, []), *map(wrapped, undefined)]))
+    blocks.append(wrapped(record.verdict))
+    if not same and record.enrichment:
+        blocks.append(wrapped(f"At effective sample size 0.5: {record.verdict_at_half}"))
+    if record.negatives is not None:
+        blocks.append(resampling_text(record.negatives, "negatives"))
     return "\n\n".join(blocks).replace(words.SPACE, " ")
 
 

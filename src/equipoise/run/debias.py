@@ -172,7 +172,12 @@ def debias(
             resampling = None
             if main.weights is not None:
                 resampling = resampling_record(
-                    main.weights, tables.train, groups, rule=chosen.resampling.rule
+                    main.weights,
+                    tables.train,
+                    groups,
+                    rule=brought.rule(chosen.resampling),
+                    representation=brought.representation(chosen.resampling),
+                    negative_weights=main.negative_weights,
                 )
             record = RunRecord(
                 command=command,
@@ -198,7 +203,8 @@ def methods_of(chosen: Recipe, *, controls: bool) -> list[str]:
     if not controls:
         return ["plain", "debiased"]
     same = chosen.plain == chosen.debiased
-    return ["plain", "debiased", *([] if same else ["plain-same-steps"]), "uniform"]
+    more = chosen.objective != "classifier"  # without further losses uniform sampling is plain training
+    return ["plain", "debiased", *([] if same else ["plain-same-steps"]), *(["uniform"] if more else [])]
 
 
 def earlier(folder: RunFolder, tables: Split, say: Tell) -> RunRecord:

@@ -38,7 +38,7 @@ class EmbeddingSource:
         if self.embedding is None:
             return "the pictures themselves" if settings.rule == "appearance" else "the model's latent codes"
         what = f"column {self.column}" if self.column is not None else f"embedding {self.named}"
-        how = "as they are" if settings.normalisation == "none" else settings.normalisation
+        how = "as they are" if settings.normalisation == "raw" else settings.normalisation
         return f"{what} ({how})"
 
     def rule(self, settings: Resampling) -> str:

@@ -27,6 +27,7 @@ OURS = (
     *(SETTINGS, RECORD, "report.html", "scores.parquet", "rejected.csv", "model.safetensors", "config.json"),
     *("density.safetensors", "models", "checkpoints", "pictures", "audit.json"),
     *("augment.json", "pairs", "generator", "hyperplanes.safetensors"),
+    "resampling.json",
     *("sweep.json", "sweep.csv", "points"),
 )
 # Settings that may differ between a run and its continuation: they do not change what is computed.

@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import nn
 
 from equipoise.data import write_rejected
-from equipoise.report.record import ResamplingRecord
+from equipoise.report.record import ResamplingRecord, write_resampling
 from equipoise.run.checks import check_models, check_numbers
 from equipoise.run.embedding_source import embedding_source
 from equipoise.run.engine import Engine
@@ -129,10 +129,16 @@ def train(
             seen = represent(fitted.model, table, bins=chosen.resampling.bins, device=engine.device)
             if seen:
                 save_representation(seen[0], folder.path)
+            resampling = None
+            if fitted.weights is not None:
+                resampling = resampling_record(
+                    fitted.weights,
+                    table,
+                    groups,
+                    rule=brought.rule(chosen.resampling),
+                    representation=brought.representation(chosen.resampling),
+                    negative_weights=fitted.negative_weights,
+                )
+                write_resampling(resampling, folder.path)
             save_model(fitted, folder.path, image_size=table.image_size, channels=table.channels)
-    resampling = (
-        None
-        if fitted.weights is None
-        else resampling_record(fitted.weights, table, groups, rule=chosen.resampling.rule)
-    )
     return Trained(fitted, resampling, folder.path)

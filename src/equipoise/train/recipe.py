@@ -72,7 +72,7 @@ class Resampling:
             alone, so its latent codes say nothing of how rare a negative is.
         clusters: Clusters of a class, for the rules "mixture" and "clusters".
         normalisation: Of an embedding's vectors, see `density.normalised`: "cosine" (direction alone), "standardised"
-            (each dimension by its standard deviation) or "none".
+            (each dimension by its standard deviation) or "raw".
     """
 
     rule: Literal[
@@ -96,7 +96,7 @@ class Resampling:
     harvest: bool = False
     classes: Literal["positives", "both"] = "positives"
     clusters: int = 16
-    normalisation: Literal["cosine", "standardised", "none"] = "cosine"
+    normalisation: Literal["cosine", "standardised", "raw"] = "cosine"
 
 
 @dataclass(frozen=True)
@@ -107,9 +107,13 @@ class Recipe:
         name: What it is called.
         summary: One sentence on where it is from.
         plain: Optimisation of the plain classifier.
-        debiased: Optimisation of the DB-VAE.
-        resampling: How positives are drawn while the DB-VAE trains.
-        width: Filters of the first convolution.
+        debiased: Optimisation of the debiased model.
+        resampling: How positives are drawn while it trains.
+        objective: What the debiased model learns besides the class: "db-vae" to rebuild the positives, or "classifier",
+            nothing; then rarity comes from pictures or an embedding, as there are no codes.
+        encoder: "standard", the labs' CNN, or "residual", `equipoise.nn.ResidualCNN`; of plain and debiased model.
+        mirror: Models in use average the logits of an image and its mirror image.
+        width: Filters of the first convolution, of the decoder too.
         depth: Convolutions, each halving the image.
         latent: Latent dimensions k.
         reconstruction: Mean absolute error, or the squared error summed over pixels and channels.
@@ -126,6 +130,9 @@ class Recipe:
     plain: Optimisation = field(default_factory=Optimisation)
     debiased: Optimisation = field(default_factory=Optimisation)
     resampling: Resampling = field(default_factory=Resampling)
+    objective: Literal["db-vae", "classifier"] = "db-vae"
+    encoder: Literal["standard", "residual"] = "standard"
+    mirror: bool = False
     width: int = 12
     depth: int = 4
     latent: int = 100
@@ -193,6 +200,7 @@ _POSITIVE = {
     "clusters",
 }
 _NOT_NEGATIVE = {"weight_decay", "smoothing", "warmup", "kl_weight"}
+_NUMBERS = _POSITIVE | _NOT_NEGATIVE | {"ess", "max_weight", "average"}
 _WHOLE = {"batch_size", "epochs", "bins", "width", "depth", "latent", "queue", "warmup", "clusters"}
 
 
@@ -212,6 +220,8 @@ def _check(setting: Any, where: str) -> None:
             raise InputError(
                 f"{where}.{entry.name} must be a whole number; got {value!r}. Give a whole number."
             )
+        if entry.name in _NUMBERS and (not isinstance(value, int | float) or isinstance(value, bool)):
+            raise InputError(f"{where}.{entry.name} must be a number; got {value!r}. Give a number.")
         if (entry.name in _POSITIVE and not value > 0) or (entry.name in _NOT_NEGATIVE and not value >= 0):
             bound = "larger than 0" if entry.name in _POSITIVE else "0 or larger"
             raise InputError(f"{where}.{entry.name} must be {bound}; got {value!r}. Give another value.")
