@@ -58,6 +58,7 @@ def test_unknown_key_names_the_nearest():
         (lambda: Resampling(ess=1.5), r"in \(0, 1\]; got 1.5"),
         (lambda: Resampling(max_weight=0.5), "max_weight must be 1 or larger"),
         (lambda: Optimisation(epochs=2.5), "must be a whole number"),
+        (lambda: Resampling(smoothing="much"), "smoothing must be a number; got 'much'"),
     ],
 )
 def test_values_out_of_range_are_refused(change, words):

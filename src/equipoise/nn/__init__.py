@@ -1,4 +1,4 @@
-"""Networks and their losses: the labs' standard CNN and decoder, the debiasing VAE, any classifier as a
+"""Networks and their losses: the labs' standard CNN and decoder, a residual CNN, the debiasing VAE, any classifier as a
 baseline.
 
 Modules take float images (batch, channels, height, width) in [0, 1]; `pixels` makes them from stored
@@ -17,6 +17,7 @@ from equipoise.nn.losses import (
 )
 from equipoise.nn.objective import Classifier, Losses, Objective
 from equipoise.nn.pixels import pixels
+from equipoise.nn.residual_cnn import ResidualCNN
 from equipoise.nn.standard_cnn import StandardCNN
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Encoding",
     "Losses",
     "Objective",
+    "ResidualCNN",
     "StandardCNN",
     "db_vae_loss",
     "kl_divergence",

@@ -21,7 +21,7 @@ from equipoise.nn.losses import (
     reconstruction_loss,
     reparameterise,
 )
-from equipoise.nn.objective import Losses
+from equipoise.nn.objective import Losses, both_ways
 from equipoise.nn.standard_cnn import StandardCNN, glorot_linear
 
 __all__ = ["DBVAE", "Encoding"]
@@ -57,6 +57,7 @@ class DBVAE(nn.Module):
         kl_weight: c in L_VAE = c·L_KL + L_x.
         norm_momentum: Of the standard encoder's batch norm, see `StandardCNN`.
         features: Length of `encoder`'s feature vectors; None finds it out by passing it one black image.
+        mirror: In evaluation mode the logit is the mean over the image and its mirror image; codes are not.
         generator: Drives the starting weights; None takes torch's own.
 
     Raises:
@@ -85,6 +86,7 @@ class DBVAE(nn.Module):
         kl_weight: float = 5e-4,
         norm_momentum: float = 0.01,
         features: int | None = None,
+        mirror: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -108,7 +110,7 @@ class DBVAE(nn.Module):
             features = encoder.hidden.out_features
         elif features is None:
             features = feature_count(encoder, channels, image_size)
-        self.latent, self.kl_weight = latent, kl_weight
+        self.latent, self.kl_weight, self.mirror = latent, kl_weight, mirror
         self.reconstruction: Reconstruction = reconstruction
         self.decoder = Decoder(
             latent,
@@ -127,6 +129,8 @@ class DBVAE(nn.Module):
 
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, " batch"]:
         """Logit of the positive class."""
+        if self.mirror and not self.training:
+            return both_ways(lambda seen: self.encode(seen).logit, images)
         return self.encode(images).logit
 
     def encode(self, images: Float[Tensor, "batch channels height width"]) -> Encoding:

@@ -3,6 +3,7 @@ is."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import torch
@@ -30,6 +31,13 @@ class Losses(NamedTuple):
     codes: Tensor | None = None
 
 
+def both_ways(
+    logits: Callable[[Tensor], Tensor], images: Float[Tensor, "batch channels height width"]
+) -> Float[Tensor, " batch"]:
+    """Mean of the logits of images and of their mirror images: a face is the same face either way."""
+    return (logits(images) + logits(images.flip(3))) / 2
+
+
 class Objective(Protocol):
     """A model that can be trained."""
 
@@ -51,14 +59,20 @@ class Classifier(nn.Module):
 
     Args:
         network: Maps images (batch, channels, height, width) to (batch, 1) or (batch,) logits.
+        mirror: In evaluation mode the logit is the mean over the image and its mirror image.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, *, mirror: bool = False) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.mirror = network, mirror
 
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, " batch"]:
         """Logit of the positive class."""
+        if self.mirror and not self.training:
+            return both_ways(self._logits, images)
+        return self._logits(images)
+
+    def _logits(self, images: Tensor) -> Tensor:
         logits: Tensor = self.network(images)
         return logits.reshape(logits.shape[0])
 

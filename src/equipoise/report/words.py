@@ -35,8 +35,8 @@ UNDEFINED = "undefined"
 EXPLAINED = {
     "plain": "Ordinary training: every image is drawn equally often, only the classification loss is used. "
     "The baseline of all differences.",
-    "debiased": "The classifier with its variational autoencoder; positives that the resampling rule "
-    "calls rare are drawn more often.",
+    "debiased": "The classifier, with a variational autoencoder beside it where the recipe has one; positives that the "
+    "resampling rule calls rare are drawn more often.",
     "plain-same-steps": "Ordinary training, as many steps as the debiased model. It shows how much of a gain "
     "is nothing but longer training.",
     "uniform": "The same network with the same extra losses, every image drawn equally often. It shows how "

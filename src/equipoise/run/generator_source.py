@@ -126,6 +126,6 @@ def _of_folder(folder: Path, table: ImageTable, device: str) -> GeneratorSource:
     if not isinstance(model, DBVAE):
         raise InputError(
             f"Expected a generator or a model with a decoder in {folder}; got {type(model).__name__}. Give the folder "
-            "of `equipoise train-generator`, or of a debiased model."
+            "of `equipoise train-generator`, or of a model whose recipe has objective db-vae."
         )
     return GeneratorSource(DBVAEGenerator.from_images(model.to(device).eval(), table), os.fspath(folder))

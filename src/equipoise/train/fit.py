@@ -18,7 +18,7 @@ from torch import nn
 
 from equipoise.data import ImageTable
 from equipoise.errors import EquipoiseError, InputError, TrainingError
-from equipoise.nn import DBVAE, Classifier, Objective, StandardCNN
+from equipoise.nn import DBVAE, Classifier, Objective, ResidualCNN, StandardCNN
 from equipoise.nn.dbvae import feature_count
 from equipoise.nn.standard_cnn import glorot_linear
 from equipoise.seeds import child_seed
@@ -36,10 +36,10 @@ __all__ = ["METHODS", "Fit", "fit"]
 
 Method = Literal["debiased", "plain", "plain-same-steps", "uniform"]
 METHODS: dict[str, str] = {
-    "debiased": "DB-VAE, positives drawn by rarity",
+    "debiased": "positives drawn by rarity",
     "plain": "plain CNN",
-    "plain-same-steps": "plain CNN, trained as long as the DB-VAE",
-    "uniform": "DB-VAE losses, uniform sampling",
+    "plain-same-steps": "plain CNN, trained as long as the debiased model",
+    "uniform": "losses of the debiased model, uniform sampling",
 }
 
 
@@ -104,9 +104,9 @@ def fit(
     Args:
         table: Images with labels 1 (positive) and 0 (negative).
         recipe: A recipe or its name.
-        method: "debiased" (DB-VAE, positives drawn by rarity), "uniform" (the same losses without resampling),
-            "plain" (the plain classifier of the recipe) or "plain-same-steps" (the plain network, trained as the
-            DB-VAE is).
+        method: "debiased" (the recipe's objective, positives drawn by rarity), "uniform" (the same losses without
+            resampling), "plain" (the plain classifier of the recipe) or "plain-same-steps" (the plain network,
+            trained as the debiased one is).
         encoder: A network from images (batch, channels, height, width) in [0, 1] to feature vectors (batch, n) that
             replaces the standard CNN; it is copied, not changed.
         model: A model of your own for "plain" and "plain-same-steps", trained whole: anything with `losses` and one
@@ -158,7 +158,7 @@ def fit(
     began = time.perf_counter()
     vectors = None
     if resampling is not None:
-        check_resampling(resampling, embedded=embedding is not None)
+        check_resampling(resampling, embedded=embedding is not None, codes=chosen.objective == "db-vae")
         if embedding is not None:
             weighted = [table.positives, *([table.negatives] if resampling.classes == "both" else [])]
             vectors = embedding_vectors(embedding, table, np.concatenate(weighted), device=device)
@@ -253,22 +253,27 @@ def build(
     """The untrained model of a method, its weights drawn from the seed."""
     shape = {"width": chosen.width, "depth": chosen.depth, "image_size": image_size, "channels": channels}
     generator = torch.Generator().manual_seed(child_seed(seed, "weights"))
-    if method in ("debiased", "uniform"):
+    network = copy.deepcopy(encoder)
+    if network is None and chosen.encoder == "residual":
+        network = ResidualCNN(None, norm_momentum=chosen.norm_momentum, generator=generator, **shape)
+    if method in ("debiased", "uniform") and chosen.objective == "db-vae":
         return DBVAE(
-            copy.deepcopy(encoder),
+            network,
             latent=chosen.latent,
             reconstruction=chosen.reconstruction,
             decoder_output=chosen.decoder_output,
             kl_weight=chosen.kl_weight,
             norm_momentum=chosen.norm_momentum,
+            mirror=chosen.mirror,
             generator=generator,
             **shape,
         )
-    if encoder is None:
-        return Classifier(StandardCNN(1, norm_momentum=chosen.norm_momentum, generator=generator, **shape))
-    network = copy.deepcopy(encoder)
-    head = glorot_linear(feature_count(network, channels, image_size), 1, generator)
-    return Classifier(nn.Sequential(network, head))
+    if network is None:
+        network = StandardCNN(1, norm_momentum=chosen.norm_momentum, generator=generator, **shape)
+    else:
+        head = glorot_linear(feature_count(network, channels, image_size), 1, generator)
+        network = nn.Sequential(network, head)
+    return Classifier(network, mirror=chosen.mirror)
 
 
 def precision_of(name: str, device: str = "auto") -> str:

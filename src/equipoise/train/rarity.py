@@ -30,12 +30,17 @@ def rule_of(settings: Resampling, *, embedded: bool) -> str:
     return "neighbours" if embedded and settings.rule == "appearance" else settings.rule
 
 
-def check_resampling(settings: Resampling, *, embedded: bool = False) -> None:
-    """Whether the settings fit one another, and an embedding if there is one.
+def check_resampling(settings: Resampling, *, embedded: bool = False, codes: bool = True) -> None:
+    """Whether the settings fit one another, an embedding if there is one, and a model with or without codes.
 
     Raises:
         InputError: if they do not.
     """
+    if not codes and not embedded and settings.rule != "appearance":
+        raise InputError(
+            f"Rule {settings.rule!r} weighs latent codes, and objective 'classifier' has none. Use objective 'db-vae' "
+            "(--tune objective=db-vae), rule 'appearance', or bring an embedding."
+        )
     if embedded and settings.rule == "capsa":
         raise InputError(
             "Expected a rule on vectors for an embedding; got 'capsa', which needs the errors of a reconstruction. "
