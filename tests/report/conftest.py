@@ -315,6 +315,7 @@ def audit(*, risks=5, attributes=None, errors=True, auroc=0.8, title="debiased (
                     percentile=dict.fromkeys(made, rate(0.5, 60)),
                     difference=dict.fromkeys(made, higher if group in ("Black", "tiny") else same),
                     kinds=dict.fromkeys(KINDS, rate(0.2, 60)),
+                    enrichment={"representation_neighbours": rate_ratio(1.5)} if risks > 1 else {},
                 )
                 for i, group in enumerate(names)
             }
@@ -336,6 +337,12 @@ def audit(*, risks=5, attributes=None, errors=True, auroc=0.8, title="debiased (
             f"{name}_{what}": f"pictures/{name}_{what}.png"
             for name in made
             for what in ("highest", "lowest", "highest_0", "highest_1", "deciles")
+        },
+        verdicts={
+            attribute: {"representation_neighbours": f"Rarity found the rare ({attribute})."}
+            if risks > 1
+            else {}
+            for attribute in attributes
         },
     )
 

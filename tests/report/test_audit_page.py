@@ -103,3 +103,18 @@ def test_a_risk_like_chance_is_called_so(make_audit):
 
 def test_an_undefined_number_says_why(make_audit):
     assert "no image is of this kind" in audit_html(make_audit())
+
+
+def test_enrichment_stands_with_the_representation_risk_only(make_audit):
+    record = make_audit()
+    page = " ".join("".join(Page(audit_html(record)).text).split())
+    assert page.count("Enrichment at ESS 0.5") == 1
+    assert page.count("Rarity found the rare (race).") == 1
+    shown = audit_text(record)
+    assert "Drawn by “far from its neighbours” at ESS 0.5: Rarity found the rare (race)." in shown
+    table = shown[shown.index("Enrichment by race at ESS 0.5") :].splitlines()
+    one = record.groups["race"]["Black"].enrichment["representation_neighbours"]
+    row = next(row for row in table if row.startswith("Black"))
+    assert f"{one.value:.2f} [{one.low:.2f}, {one.high:.2f}]" in row
+    assert table[3].startswith("tiny")  # the smallest group first
+    assert "Enrichment" not in audit_text(make_audit(attributes={}))

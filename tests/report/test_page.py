@@ -237,3 +237,17 @@ def test_in_a_browser_columns_sort_with_undefined_last(opened):
     head.locator("button").click()
     down = table.locator("tbody tr").evaluate_all(column)
     assert down == [*reversed(up[:-1]), None]
+
+
+def test_the_page_has_enrichment_at_both_strengths_and_of_negatives(record):
+    made = record.resampling
+    page = Page(html(record)).words
+    assert f"At effective sample size 0.5: {made.verdict_at_half}" in page
+    assert f"on {made.representation}" in page
+    assert page.count("Enrichment at ESS 0.5") == len(made.enrichment)
+    assert "The negatives" not in page
+    both = dataclasses.replace(made, negatives=dataclasses.replace(made, verdict="Negatives alike."))
+    page = Page(html(dataclasses.replace(record, resampling=both))).words
+    assert "The negatives" in page
+    assert "Negatives alike." in page
+    assert "Share of the negatives" in page

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from equipoise.data import ImageTable
-from equipoise.run.audit_numbers import group_records, kind_records, risk_record, share_of, together, within
+from equipoise.resample import temper
+from equipoise.run.audit_numbers import (
+    group_records,
+    kind_records,
+    rarity_verdicts,
+    risk_record,
+    share_of,
+    together,
+    within,
+)
 
 
 @pytest.fixture
@@ -34,6 +43,24 @@ def test_groups_are_compared_among_the_annotated(scene):
     assert one.kinds["rare"].value == pytest.approx((kinds[inside] == "rare").mean())
     assert one.difference["risk"].low > 0
     assert found["a"].difference["risk"].high < 0
+
+
+def test_what_would_be_drawn_by_a_representation_risk(scene):
+    table, ranks, wrong, kinds = scene
+    scores = {"risk": ranks, "flat": np.full(400, 0.5), "other": ranks}
+    found = group_records(table, "kind", wrong, scores, kinds, ["risk", "flat"])
+    column = np.array(table.column("kind"))
+    weights = temper(ranks[column != None], ess=0.5, max_weight=10.0)  # noqa: E711
+    inside = column[column != None] == "b"  # noqa: E711
+    one = found["b"].enrichment
+    assert set(one) == {"risk", "flat"}
+    assert one["risk"].value == pytest.approx(weights[inside].sum() / inside.mean())
+    assert one["risk"].n == inside.sum()
+    assert one["risk"].low > 1 > found["a"].enrichment["risk"].high
+    assert one["flat"].reason == "all images are equally rare"
+    words = rarity_verdicts(found, "kind")
+    assert words["risk"].startswith("No group is rare (kind)")
+    assert words["flat"].startswith("Whether rarity found the rare is undefined (kind)")
 
 
 def test_the_interval_of_a_difference_is_the_bootstraps(scene):

@@ -10,10 +10,10 @@ from typing import Any
 from equipoise.files import write_text
 from equipoise.report import figures, tables, words
 from equipoise.report.audit_record import AuditRecord, RiskRecord, read_audit
-from equipoise.report.audit_words import AUDIT_LIMITS, KIND_WORDS, audit_headline
+from equipoise.report.audit_words import AUDIT_LIMITS, ENRICHMENT, KIND_WORDS, audit_headline
 from equipoise.report.figures import Curve, Series
 from equipoise.report.page import Picture, picture, template
-from equipoise.report.tables import Cell, Column, Panel, Table, Tabs
+from equipoise.report.tables import ABSENT, Cell, Column, Panel, Table, Tabs
 
 __all__ = ["audit_html", "write_audit_report"]
 
@@ -122,12 +122,14 @@ class _AuditPage:
 
     def _groups(self, attribute: str, name: str) -> Panel:
         found, risk = self.record.groups[attribute], self.record.risks[name]
+        verdict = self.record.verdicts.get(attribute, {}).get(name)
         rows = [
             [
                 self._group(attribute, group),
                 tables.count(one.n),
                 tables.spread(one.percentile[name], 1, scale=100),
                 tables.change(one.difference[name]),
+                *([tables.enrichment(one.enrichment.get(name, ABSENT))] if verdict else []),
             ]
             for group, one in found.items()
         ]
@@ -136,6 +138,7 @@ class _AuditPage:
             Column("n"),
             Column("Mean percentile"),
             Column("Against the others, points"),
+            *([Column("Enrichment at ESS 0.5")] if verdict else []),
         ]
         label = f"{risk.title}, by {attribute}"
         chart = figures.differences(
@@ -144,8 +147,9 @@ class _AuditPage:
             label="mean percentile against the others, points (right = more at risk)",
             title=label,
         )
+        note = f"{risk.kind}: {KIND_WORDS.get(risk.kind, '')}."
         return Panel(
-            label, Table(label, heads, rows), chart, f"{risk.kind}: {KIND_WORDS.get(risk.kind, '')}."
+            label, Table(label, heads, rows), chart, f"{note} {ENRICHMENT} {verdict}" if verdict else note
         )
 
     def group_kinds(self) -> Tabs | None:

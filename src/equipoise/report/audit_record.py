@@ -23,7 +23,7 @@ __all__ = [
     "write_audit",
 ]
 
-AUDIT_SCHEMA_VERSION = 1
+AUDIT_SCHEMA_VERSION = 2
 FILE = "audit.json"
 
 
@@ -83,6 +83,9 @@ class AuditGroup:
     percentile: dict[str, Rate]  # risk → mean percentile among images of the same label
     difference: dict[str, Rate]  # risk → mean percentile − that of the other groups' images
     kinds: dict[str, Rate]  # kind → share of the group
+    enrichment: dict[str, Rate] = field(
+        default_factory=dict
+    )  # representation risk → share of draws / natural share
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,9 @@ class AuditRecord:
     suspected: Rate  # share of labels that confident learning takes for wrong
     timing: AuditTiming
     pictures: dict[str, str] = field(default_factory=dict)  # name → PNG file in the folder
+    verdicts: dict[str, dict[str, str]] = field(
+        default_factory=dict
+    )  # attribute → representation risk → words
     schema_version: int = AUDIT_SCHEMA_VERSION
 
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 
 from equipoise.report import words
 from equipoise.report.audit_record import AuditRecord, RiskRecord
+from equipoise.report.terminal import aligned, number, short
 
-__all__ = ["AUDIT_LIMITS", "KIND_WORDS", "audit_headline", "audit_text", "best_risk"]
+__all__ = ["AUDIT_LIMITS", "ENRICHMENT", "KIND_WORDS", "audit_headline", "audit_text", "best_risk"]
 
 KIND_WORDS = {
     "representation": "how rarely such an image occurs in what the methods learned from",
@@ -29,6 +30,10 @@ AUDIT_LIMITS = (
     "That a group without a mark is as well represented as others. Small groups show only large differences.",
     "That each marked difference is an effect. The intervals are not corrected for how many there are: of forty "
     "differences without any effect, about two look like one.",
+)
+ENRICHMENT = (
+    "Enrichment is how often a group would be drawn, against how often it occurs, if images were drawn by this risk "
+    "among images of the same label, at effective sample size 0.5."
 )
 NAMED = 5  # groups that a sentence names
 SURE = ("representation", "epistemic", "aleatoric")
@@ -97,8 +102,28 @@ def audit_text(record: AuditRecord) -> str:
     lines = [f"{title}.", *sentences]
     if record.groups:
         lines.append("Words such as race and gender are annotations, used to measure unequal risk.")
+    lines += [
+        f"Drawn by “{record.risks[name].title}” at ESS 0.5: {verdict}"
+        for verdicts in record.verdicts.values()
+        for name, verdict in verdicts.items()
+    ]
     wrapped = "\n".join(textwrap.fill(line, 96, subsequent_indent="  ") for line in lines)
-    return wrapped.replace(words.SPACE, " ")
+    blocks = [wrapped, *(_enrichment(record, attribute) for attribute in record.verdicts)]
+    return "\n\n".join(filter(None, blocks)).replace(words.SPACE, " ")
+
+
+def _enrichment(record: AuditRecord, attribute: str) -> str:
+    """How often each group would be drawn by each representation risk, as a table."""
+    names, found = list(record.verdicts[attribute]), record.groups[attribute]
+    if not names:
+        return ""
+    rows = [
+        [short(group), f"{one.n:,}", *(number(one.enrichment.get(name), 1, 2) for name in names)]
+        for group, one in sorted(found.items(), key=lambda item: item[1].n)
+    ]
+    heads = [attribute, "n", *(record.risks[name].title for name in names)]
+    title = f"Enrichment by {attribute} at ESS 0.5: share of the draws / natural share [95 % interval]"
+    return "\n".join([textwrap.fill(title, 96, subsequent_indent="  "), *aligned(heads, rows, [])])
 
 
 def _list(parts: Iterable[str]) -> str:

@@ -40,7 +40,15 @@ from equipoise.risk import (
     quality_score,
 )
 from equipoise.run.account import peak_rss_bytes, versions
-from equipoise.run.audit_numbers import group_records, kind_records, risk_record, share_of, together, within
+from equipoise.run.audit_numbers import (
+    group_records,
+    kind_records,
+    rarity_verdicts,
+    risk_record,
+    share_of,
+    together,
+    within,
+)
 from equipoise.run.audit_pictures import write_audit_pictures
 from equipoise.run.checks import check_numbers
 from equipoise.run.cross_fitting import Learning, Looked, cross_fitted_scores, looked
@@ -259,6 +267,8 @@ def audit(
             "bad picture": quality,
         }
         by_kind = kind_records(sorts, wrong, clearest)
+        rarities = [name for name, kind in scored.kinds.items() if kind == "representation"]
+        by_group = {a: group_records(table, a, wrong, among, sorts, rarities) for a in groups}
         means = {name: mean_images(deciles(values), _pictures(table)) for name, values in ranks.items()}
         record = AuditRecord(
             command=command,
@@ -271,7 +281,7 @@ def audit(
             data=_data({"audited": table, "reference": learned}, sources),
             risks=risks,
             correlations=correlations(ranks),
-            groups={attribute: group_records(table, attribute, wrong, among, sorts) for attribute in groups},
+            groups=by_group,
             unannotated={
                 a: sum(value is None or value != value for value in table.column(a)) for a in groups
             },
@@ -280,6 +290,7 @@ def audit(
             suspected=share_of(noise.suspected),
             timing=AuditTiming(scored.seconds, time.perf_counter() - began, peak_rss_bytes()),
             pictures=write_audit_pictures(folder.path, table, risks, by_kind, means),
+            verdicts={attribute: rarity_verdicts(found, attribute) for attribute, found in by_group.items()},
         )
         write_audit(record, folder.path)
         write_audit_report(folder.path)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from numpy.typing import NDArray
 
+from equipoise import fairness
 from equipoise.data import ImageTable
 from equipoise.fairness.intervals import logit_interval, wilson
 from equipoise.groups import MISSING
@@ -24,9 +25,18 @@ from equipoise.risk import (
     rejection,
     risk_coverage,
 )
+from equipoise.run.enrichment import enrichment_at_half
 from equipoise.seeds import child_seed
 
-__all__ = ["group_records", "kind_records", "risk_record", "share_of", "together", "within"]
+__all__ = [
+    "group_records",
+    "kind_records",
+    "rarity_verdicts",
+    "risk_record",
+    "share_of",
+    "together",
+    "within",
+]
 
 SHOWN = 20
 SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
@@ -124,6 +134,7 @@ def group_records(
     wrong: Bool[ndarray, " n"],
     ranks: Mapping[str, Float[ndarray, " n"]],
     kinds: NDArray[np.str_],
+    representation: Sequence[str] = (),
 ) -> dict[str, AuditGroup]:
     """Risks by group, among the images that have a value of the attribute.
 
@@ -133,12 +144,15 @@ def group_records(
         wrong: Whether each prediction is wrong.
         ranks: Score → percentiles among images of the same label.
         kinds: Kind of each image.
+        representation: Scores that say how rare an image is. For these, how often each group would be drawn by them:
+            weights that grow with the percentile among images of the same label, tempered to ESS 0.5.
 
     Intervals of means of percentiles are the closed form of the bootstrap over images. They take the percentiles as
     given, and are not corrected for how many groups there are.
     """
     groups = table.groups(attribute)
     known = np.array([MISSING not in name for name in groups.names], np.bool_)[groups.ids]
+    enriched = {risk: enrichment_at_half(ranks[risk][known], groups.take(known)) for risk in representation}
     found = {}
     for number, name in enumerate(groups.names):
         if MISSING in name:
@@ -152,8 +166,20 @@ def group_records(
             percentile={risk: _mean(values[inside]) for risk, values in ranks.items()},
             difference={risk: _difference(values[inside], values[others]) for risk, values in ranks.items()},
             kinds={kind: share_of(kinds[inside] == kind) for kind in IMAGE_KINDS},
+            enrichment={risk: rates[name] for risk, rates in enriched.items()},
         )
     return found
+
+
+def rarity_verdicts(groups: Mapping[str, AuditGroup], attribute: str) -> dict[str, str]:
+    """Representation risk → whether it finds the rare, in words."""
+    risks = dict.fromkeys(risk for one in groups.values() for risk in one.enrichment)
+    return {
+        risk: fairness.verdict(
+            {name: one.enrichment[risk] for name, one in groups.items()}, attribute=attribute
+        )
+        for risk in risks
+    }
 
 
 def _mean(values: Float[ndarray, " n"]) -> Rate:
