@@ -54,5 +54,6 @@ clean:
 # The labs' programs have an environment of their own: TensorFlow wants other versions.
 .venv-labs/installed: benchmarks/labs/requirements.txt
 	$(PYTHON) -m venv .venv-labs
-	.venv-labs/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	.venv-labs/bin/python -m pip install --quiet --disable-pip-version-check --requirement $< \
+		|| { rm -rf .venv-labs; exit 1; }
 	touch $@

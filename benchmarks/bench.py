@@ -145,9 +145,9 @@ def main(argv: list[str] | None = None) -> int:
             print(f"== {case.name}", flush=True)
             told[case.name], failed = outcome(case, options)
             broken |= failed
-    from render import write
+    import render  # loads the cases, and with them what they need
 
-    write(options.lines, options.page)
+    render.write(options.lines, options.page, render.README if options.page == render.PAGE else None)
     print(f"\n{time.perf_counter() - began:.0f} s in all")
     for name, text in told.items():
         print(f"  {name}: {text}")

@@ -38,6 +38,7 @@ TITLES = {
 ELSEWHERE = ("draw", "test", "test_positives", "test_negatives", "hidden", "images", "group_column")
 """Settings that lines of the protocol do not have."""
 MISSING = "not measured"
+PAGE, README = HERE.parent / "docs" / "benchmarks.md", HERE.parent / "README.md"
 
 
 # --- numbers out of lines ---
@@ -157,7 +158,7 @@ class Goal:
             for name, numbers in (self.lab, self.ours)
         ]
         reached = self.reached
-        reached = f"**{reached}**" if reached.startswith("yes") else reached
+        reached = f"**{reached}**" if reached == "yes" else reached
         return f"| {self.what} | {cells[0]} | {cells[1]} | {self.goal} | {reached} |"
 
 
@@ -341,7 +342,10 @@ def _speed_goals(results: Results) -> list[Goal]:
 
 
 def best(results: Results, case: str, value: Value, **where: Any) -> tuple[str | None, Numbers | None]:
-    """The method with the largest mean among those that see no groups, controls left out; nothing if none has lines."""
+    """The method with the largest mean among those that see no groups; nothing if none has lines.
+
+    Controls are left out, and methods with fewer than three seeds where others have them.
+    """
     found: dict[str, Numbers] = {}
     for method in results.methods(case, **where):
         numbers = results.over(case, method, value, **where)
@@ -352,7 +356,9 @@ def best(results: Results, case: str, value: Value, **where: Any) -> tuple[str |
             and not sees_groups(case, results.runs(case, method, **where))
         ):
             found[method] = numbers
-    name = max(found, key=lambda m: found[m]["mean"], default=None)
+    seeds = min(FEWEST, max((len(numbers["values"]) for numbers in found.values()), default=0))
+    enough = [method for method, numbers in found.items() if len(numbers["values"]) >= seeds]
+    name = max(enough, key=lambda m: found[m]["mean"], default=None)
     return name, found.get(name) if name is not None else None
 
 
@@ -531,13 +537,14 @@ def caution(readme: Path) -> str:
     return found.group(1).strip() if found else ""
 
 
-def goal_table(results: Results) -> str:
-    """The goals as Markdown."""
+def goal_table(results: Results, *, measured: bool = False) -> str:
+    """The goals as Markdown; all, or those that were measured."""
     rows = [
         "| | compared with, measured here | ours, measured here | goal | reached |",
         "|---|---|---|---|---|",
     ]
-    return "\n".join(rows + [goal.row() for goal in goals(results)])
+    shown_ = [goal for goal in goals(results) if not measured or goal.reached != MISSING]
+    return "\n".join(rows + [goal.row() for goal in shown_])
 
 
 def page_text(results: Results, figures: Path, page: Path) -> str:
@@ -571,12 +578,23 @@ REACHED = (
 )
 
 
-def write(folder: Path, page: Path) -> None:
-    """Render a folder of lines into a page, with figures beside it."""
+def in_readme(text: str, results: Results) -> str:
+    """A README with the goals that were measured between its two marks; without marks, as it was."""
+    table = goal_table(results, measured=True)
+    return re.sub(f"(?<={BEGIN}\n).*?(?={END})", lambda _: table + "\n", text, flags=re.S)
+
+
+BEGIN, END = "<!-- goals, written by benchmarks/render.py -->", "<!-- end of goals -->"
+
+
+def write(folder: Path, page: Path, readme: Path | None = None) -> None:
+    """Render a folder of lines into a page, with figures beside it, and into a README."""
     figures = page.parent / "figures"
     page.parent.mkdir(parents=True, exist_ok=True)
-    text = page_text(Results.of(folder), figures, page)
-    page.write_text(text)
+    results = Results.of(folder)
+    page.write_text(page_text(results, figures, page))
+    if readme is not None:
+        readme.write_text(in_readme(readme.read_text(), results))
 
 
 def main() -> None:
@@ -584,9 +602,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--lines", type=Path, default=HERE / "results", help="folder of CASE.jsonl")
-    parser.add_argument("--page", type=Path, default=HERE.parent / "docs" / "benchmarks.md")
+    parser.add_argument("--page", type=Path, default=PAGE)
     options = parser.parse_args()
-    write(options.lines, options.page)
+    write(options.lines, options.page, README if options.page == PAGE else None)
     print(options.page)
 
 

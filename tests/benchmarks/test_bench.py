@@ -118,7 +118,7 @@ def test_a_case_that_fails_does_not_stop_the_others_and_is_told(tmp_path, monkey
         (data / name).parent.mkdir(parents=True, exist_ok=True)
         (data / f"{name}.parquet").write_bytes(b"")
     monkeypatch.setattr(bench, "HERE", tmp_path)
-    monkeypatch.setattr(render, "write", lambda lines, page: None)
+    monkeypatch.setattr(render, "write", lambda lines, page, readme: None)
     (tmp_path / "lines").mkdir()
     page = tmp_path / "page.md"
     flags = ["--cases", "b1", "b2", "b4", "--lines", str(tmp_path / "lines"), "--page", str(page)]
@@ -131,7 +131,7 @@ def test_a_case_that_fails_does_not_stop_the_others_and_is_told(tmp_path, monkey
 
 def test_without_pictures_cases_that_need_them_are_left_out_and_named(tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("EQUIPOISE_DATA", raising=False)
-    monkeypatch.setattr(render, "write", lambda lines, page: None)
+    monkeypatch.setattr(render, "write", lambda lines, page, readme: None)
     assert bench.main(["--cases", "b1", "b2", "--quick", "--lines", str(tmp_path), "--page", "x.md"]) == 0
     told = capsys.readouterr().out
     assert told.count("left out: it needs pictures") == 2
@@ -273,6 +273,16 @@ def test_only_intervals_that_do_not_overlap_are_marked():
     assert render.spans([1, 2, 3, 5]) == "1–3, 5"
 
 
+def test_the_best_method_sees_no_groups_and_has_seeds_enough(results):
+    lines = [b1_line("steady", seed, 1.0) for seed in range(3)]
+    lines += [b1_line("oracle", seed, 9.0, sees_groups=True) for seed in range(3)]
+    lines += [b1_line("lucky", 0, 8.0)]
+    found, miss = results(*lines), render.key("worst_miss")
+    assert render.best(found, "b1", miss)[0] == "steady"
+    assert render.best(results(*lines[3:]), "b1", miss)[0] == "lucky"
+    assert render.best(results(), "b1", miss) == (None, None)
+
+
 def test_the_page_is_made_of_lines_alone(tmp_path, results):
     lines = [
         b1_line(method, seed, miss)
@@ -291,6 +301,18 @@ def test_the_page_is_made_of_lines_alone(tmp_path, results):
     render.write(tmp_path / "lines", page)
     assert page.read_text() == text
     assert (page.parent / "figures" / "bench-b1.svg").read_bytes() == before
+
+
+def test_the_readme_gets_the_measured_goals_between_its_marks(results):
+    found = results(*(b1_line("equipoise", seed, 0.5) for seed in range(3)))
+    text = f"before\n{render.BEGIN}\nold\n{render.END}\nafter\n"
+    filled = render.in_readme(text, found)
+    assert filled.startswith(f"before\n{render.BEGIN}\n| |")
+    assert filled.endswith(f"|\n{render.END}\nafter\n")
+    assert "old" not in filled
+    assert "not measured |" not in filled.replace("TensorFlow: not measured |", "")
+    assert render.in_readme(filled, found) == filled
+    assert render.in_readme("no marks", found) == "no marks"
 
 
 def test_what_makes_figures_optimistic_is_on_the_page():
