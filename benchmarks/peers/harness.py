@@ -1,7 +1,7 @@
 """What every peer shares: pictures with their cells, one way to train, and what a method is.
 
-All train the standard CNN (width 12) with Adam, one-cycle rate, batch and clipping of recipe "equipoise", its flips,
-shifts and light too. What a method trains besides the main run is counted in its steps and seconds.
+All train the standard CNN (width 12) with Adam, one-cycle rate, batch and clipping of recipe "equipoise-latent", its
+flips, shifts and light too. What a method trains besides the main run is counted in its steps and seconds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from equipoise.train.augmentation import augmented
 from equipoise.train.fit import precision_of
 from equipoise.train.loop import learning_rate
 
-HOW = recipe("equipoise").plain
+HOW = recipe("equipoise-latent").plain
 HALF = precision_of("auto", "cpu") == "bf16-mixed"
 RowLoss = Callable[[torch.Tensor, torch.Tensor, np.ndarray], torch.Tensor]
 """Loss of a batch from its logits, targets and rows."""

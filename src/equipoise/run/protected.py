@@ -17,6 +17,7 @@ from equipoise.run.hidden import hidden_features
 from equipoise.run.plain_training import Trainer
 from equipoise.run.sources import check_attributes
 from equipoise.train import predict
+from equipoise.train.recipe import epochs_of
 
 __all__ = ["DISCOVER", "Protected", "annotated", "discovered", "joint"]
 
@@ -115,7 +116,8 @@ def discovered(
         MissingExtraError: without scikit-learn.
     """
     how = trainer.recipe.plain
-    early = replace(trainer.recipe, plain=replace(how, epochs=max(1, how.epochs // 4)))
+    epochs = epochs_of(how, len(tables["train"]) // how.batch_size)
+    early = replace(trainer.recipe, plain=replace(how, epochs=max(1, epochs // 4)))
     model = (
         replace(trainer, recipe=early)
         .fit("early", "classifier for a quarter of the epochs, to find groups", tables["train"], seed=seed)

@@ -32,7 +32,7 @@ from equipoise.train.checkpoint import (
 )
 from equipoise.train.log import History, Progress, tensorboard_writer, write_history
 from equipoise.train.rarity import Rarity
-from equipoise.train.recipe import Optimisation, Resampling
+from equipoise.train.recipe import Optimisation, Resampling, epochs_of
 
 __all__ = ["Job", "Outcome", "train"]
 
@@ -144,7 +144,8 @@ def train(fabric: Fabric, job: Job) -> Outcome:
         replicas=replicas,
     )
     per_epoch = len(sampler)
-    steps = per_epoch * how.epochs
+    epochs = epochs_of(how, per_epoch)
+    steps = per_epoch * epochs
     body = _Step(model)
     body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if job.compiled:
@@ -179,7 +180,7 @@ def train(fabric: Fabric, job: Job) -> Outcome:
         torch.random.fork_rng(devices=devices),
         Progress(job.title, steps, done=outcome.steps, shown=job.progress and rank == 0) as progress,
     ):
-        for epoch in range(start, how.epochs):
+        for epoch in range(start, epochs):
             began = time.perf_counter()
             # A user's network may hold dropout, which draws from the global generators.
             torch.manual_seed(child_seed(job.seed, "global", epoch, rank))
@@ -218,7 +219,7 @@ def train(fabric: Fabric, job: Job) -> Outcome:
                         for name, value in means.items():
                             events.add_scalar(name, value, outcome.steps)
             watch.finite(model)
-            final = epoch == how.epochs - 1
+            final = epoch == epochs - 1
             if final and average is not None:
                 model.load_state_dict(average.module.state_dict())
             if rarity and not final and rarity.due(epoch + 1):

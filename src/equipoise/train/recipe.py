@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import typing
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from equipoise.errors import InputError
 
-__all__ = ["AUGMENTATIONS", "RECIPES", "Optimisation", "Recipe", "Resampling", "recipe"]
+__all__ = ["AUGMENTATIONS", "RECIPES", "Optimisation", "Recipe", "Resampling", "epochs_of", "recipe"]
 
 AUGMENTATIONS = ("flip", "shift", "zoom", "light", "colour", "erase")
 
@@ -30,7 +31,8 @@ class Optimisation:
         schedule: "one-cycle" rises for the first quarter and falls to zero by a cosine.
         weight_decay: Decoupled for "adamw", ignored by the labs' optimizers.
         batch_size: Images a step, half of them positives.
-        epochs: Passes; one pass is ⌊N / batch_size⌋ steps.
+        epochs: Passes; one pass is ⌊N / batch_size⌋ steps. "auto" makes as many as give 1,300 steps, 4 to 40: few
+            pictures are seen more often.
         augmentation: Names out of `AUGMENTATIONS`, applied to training batches.
         clip: Largest gradient norm; None leaves gradients alone.
         average: Decay a step of an exponential average of the weights that replaces them at the end; None = off.
@@ -41,10 +43,17 @@ class Optimisation:
     schedule: Literal["constant", "one-cycle"] = "constant"
     weight_decay: float = 0.0
     batch_size: int = 32
-    epochs: int = 6
+    epochs: int | Literal["auto"] = 6
     augmentation: tuple[str, ...] = ()
     clip: float | None = None
     average: float | None = None
+
+
+def epochs_of(optimisation: Optimisation, per_epoch: int) -> int:
+    """Passes, of so many steps each."""
+    if optimisation.epochs == "auto":
+        return min(40, max(4, math.ceil(1300 / max(1, per_epoch))))
+    return optimisation.epochs
 
 
 @dataclass(frozen=True)
@@ -214,7 +223,7 @@ def _check(setting: Any, where: str) -> None:
                 raise InputError(
                     f"{where}.{entry.name} must be one of {', '.join(allowed)}; got {value!r}. Choose one of them."
                 )
-        if value is None:
+        if value is None or (entry.name == "epochs" and value == "auto"):
             continue
         if entry.name in _WHOLE and (not isinstance(value, int) or isinstance(value, bool)):
             raise InputError(
@@ -246,6 +255,16 @@ def _check(setting: Any, where: str) -> None:
 
 
 _OURS = Optimisation(
+    optimizer="adamw",
+    learning_rate=2e-3,
+    schedule="one-cycle",
+    weight_decay=0.02,
+    batch_size=64,
+    epochs="auto",
+    augmentation=AUGMENTATIONS,
+    clip=1.0,
+)
+_LATENT = Optimisation(
     learning_rate=2e-3,
     schedule="one-cycle",
     batch_size=64,
@@ -259,18 +278,21 @@ RECIPES: dict[str, Recipe] = {
     for entry in (
         Recipe(
             "equipoise",
-            "Our default: one-cycle schedule, augmentation, positives drawn by how rare they look.",
+            "Our default: a residual network, strong augmentation, positives drawn by how rare they look.",
             plain=_OURS,
             debiased=_OURS,
-            resampling=Resampling(rule="appearance", ess=0.5, max_weight=10.0, renew="once"),
-            decoder_output="linear",
+            resampling=Resampling(rule="appearance", ess=0.7, max_weight=10.0, renew="once"),
+            objective="classifier",
+            encoder="residual",
+            mirror=True,
+            width=16,
             norm_momentum=0.1,
         ),
         Recipe(
             "equipoise-latent",
-            "As our default, with positives drawn by how rare their latent codes are, taken while training.",
-            plain=_OURS,
-            debiased=_OURS,
+            "A DB-VAE with a better schedule; positives drawn by how rare their codes are, taken while training.",
+            plain=_LATENT,
+            debiased=_LATENT,
             resampling=Resampling(rule="equipoise", ess=0.5, max_weight=10.0, warmup=1, harvest=True),
             decoder_output="linear",
             norm_momentum=0.1,
