@@ -135,10 +135,24 @@ def test_columns_of_vectors(scene, kind):
     if pa.types.is_floating(kind.value_type):
         values = [[np.float16(x) for x in row] for row in values]
     table = with_column(scene(40), pa.chunked_array([pa.array(values[:7], kind), pa.array(values[7:], kind)]))
-    np.testing.assert_array_equal(column_vectors(table, "vector"), np.array(values, np.float32))
+    np.testing.assert_array_equal(
+        column_vectors(table, "vector", np.arange(40)), np.array(values, np.float32)
+    )
     part = table.take([5, 3])
-    np.testing.assert_array_equal(column_vectors(part, "vector"), [[5, 10], [3, 6]])
+    np.testing.assert_array_equal(column_vectors(part, "vector", np.arange(2)), [[5, 10], [3, 6]])
     np.testing.assert_array_equal(embedding_vectors("vector", table, np.array([39, 0])), [[39, 78], [0, 0]])
+
+
+def test_only_what_is_weighted_needs_a_vector(scene):
+    table = scene()
+    vectors = embed(MeanColour(), table)
+    values = [vector.tolist() if label else None for vector, label in zip(vectors, table.labels, strict=True)]
+    column = with_column(table, pa.array(values))
+    np.testing.assert_array_equal(
+        fit(column, TINY, embedding="vector").weights, fit(table, TINY, embedding=vectors).weights
+    )
+    with pytest.raises(InputError, match="one for every image that is weighted; got none in row 0"):
+        fit(column, with_rule(classes="both"), embedding="vector")
 
 
 @pytest.mark.parametrize(
@@ -166,7 +180,7 @@ def test_columns_that_hold_no_vectors(scene, values, message):
     [
         (np.zeros((239, 3)), TINY, r"each of 240 images, shape \(240, d\); got shape \(239, 3\)"),
         (np.zeros(240), TINY, r"got shape \(240,\)"),
-        (np.full((240, 2), np.inf), TINY, "finite; got NaN or infinity in the embedding for image 0"),
+        (np.full((240, 2), np.inf), TINY, "finite; got NaN or infinity in the embedding for image 1"),
         (lambda images: images, TINY, "must be a torch nn.Module, vectors of numbers, or a column's name"),
         ("vectors", TINY, "Expected a column 'vectors' of vectors; the table has colour"),
         (nn.Flatten(0), TINY, "one vector an image"),

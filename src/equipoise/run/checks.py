@@ -11,7 +11,7 @@ from equipoise.fairness.scored import fraction, replicate_count
 from equipoise.run.engine import Engine
 from equipoise.seeds import child_seed
 from equipoise.train import Embedding, Recipe, check_trainable
-from equipoise.train.embedding import check_embedding
+from equipoise.train.embedding import check_embedding, weighted_rows
 from equipoise.train.fit import build, optimisation_of
 from equipoise.train.rarity import check_resampling
 
@@ -48,4 +48,5 @@ def check_models(
         if method == "debiased":
             check_resampling(chosen.resampling, embedded=embedding is not None)
             if embedding is not None:
-                check_embedding(embedding, table)
+                both = chosen.resampling.classes == "both"
+                check_embedding(embedding, table, weighted_rows(table, both=both))

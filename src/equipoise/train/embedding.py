@@ -19,7 +19,14 @@ from equipoise.train.device import device_of
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["Embedding", "check_embedding", "column_vectors", "embedding_identity", "embedding_vectors"]
+__all__ = [
+    "Embedding",
+    "check_embedding",
+    "column_vectors",
+    "embedding_identity",
+    "embedding_vectors",
+    "weighted_rows",
+]
 
 Embedding: TypeAlias = "nn.Module | ArrayLike | Tensor | str"
 """A network from images (batch, channels, height, width) in [0, 1] to vectors (batch, d); or vectors, one row an image
@@ -37,7 +44,7 @@ def embedding_vectors(
         InputError: if the network or the vectors are not as `Embedding` says, or a vector is not finite.
     """
     if not isinstance(embedding, nn.Module):
-        return _vectors(embedding, table)[rows]
+        return _vectors(embedding, table, rows)
     home = next(iter([*embedding.parameters(), *embedding.buffers()]), None)
     try:
         return embed(embedding.to(device_of(device)), table, rows=rows)
@@ -46,16 +53,16 @@ def embedding_vectors(
             embedding.to(home.device)
 
 
-def check_embedding(embedding: Embedding, table: ImageTable) -> None:
-    """Whether it gives vectors of the table's images: what can be known before training.
+def check_embedding(embedding: Embedding, table: ImageTable, rows: NDArray[np.int64]) -> None:
+    """Whether it gives vectors of some images: what can be known before training.
 
     Raises:
         InputError: if it does not.
     """
     if isinstance(embedding, nn.Module):
-        embed(embedding, table, rows=np.arange(min(2, len(table))))
+        embed(embedding, table, rows=rows[:2])
     else:
-        _vectors(embedding, table)
+        _vectors(embedding, table, rows)
 
 
 def embedding_identity(embedding: Embedding) -> str:
@@ -72,8 +79,13 @@ def embedding_identity(embedding: Embedding) -> str:
     return f"vectors {digest.hexdigest()}"
 
 
-def column_vectors(table: ImageTable, name: str) -> NDArray[np.float32]:
-    """The vectors in a column of lists of numbers, shape (n, d).
+def weighted_rows(table: ImageTable, *, both: bool) -> NDArray[np.int64]:
+    """Which images are weighted: the positives, and after them the negatives if `both` classes are."""
+    return np.concatenate([table.positives, table.negatives]) if both else table.positives
+
+
+def column_vectors(table: ImageTable, name: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The vectors of some images in a column of lists of numbers, shape (len(rows), d); others may have none.
 
     Raises:
         InputError: if there is no such column, it holds something else, a row has none, or lengths differ.
@@ -84,7 +96,7 @@ def column_vectors(table: ImageTable, name: str) -> NDArray[np.float32]:
             f"Expected a column {name!r} of vectors; the table has {', '.join(known) or 'none'}. "
             "Choose one of these, or give a network."
         )
-    column = table.attributes.column(name)
+    column = table.attributes.column(name).take(pa.array(rows))
     kind = column.type
     is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     if not is_list or not (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)):
@@ -96,30 +108,32 @@ def column_vectors(table: ImageTable, name: str) -> NDArray[np.float32]:
     wrong = np.flatnonzero(lengths != lengths[0]) if len(lengths) else np.zeros(0, np.int64)
     if not len(lengths) or lengths[0] <= 0 or wrong.size:
         row = int(wrong[0]) if wrong.size else 0
-        got = "no rows" if not len(lengths) else _length(int(lengths[row]))
+        got = "no rows" if not len(lengths) else f"{_length(int(lengths[row]))} in row {rows[row]}"
+        other = f" and {_length(int(lengths[0]))} in row {rows[0]}" if wrong.size else ""
         raise InputError(
-            f"Expected vectors of one length in column {name!r}, one in every row; got {got} in row {row}"
-            f"{f' and {_length(int(lengths[0]))} in row 0' if wrong.size else ''}. Embed all images with one network."
+            f"Expected vectors of one length in column {name!r}, one for every image that is weighted; got "
+            f"{got}{other}. Embed all of these images with one network."
         )
     flat = pa.chunked_array([chunk.flatten() for chunk in column.chunks], kind.value_type)
     values = np.asarray(flat.to_numpy(), np.float32)  # a null in a vector becomes NaN, which is refused
     return values.reshape(len(lengths), int(lengths[0]))
 
 
-def _vectors(embedding: Any, table: ImageTable) -> NDArray[np.float32]:
+def _vectors(embedding: Any, table: ImageTable, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     if isinstance(embedding, str):
-        values, where = column_vectors(table, embedding), f"column {embedding!r}"
+        values, where = column_vectors(table, embedding, rows), f"column {embedding!r}"
     else:
-        values, where = _array(embedding), "the embedding"
-    if values.ndim != 2 or len(values) != len(table) or not values.shape[1]:
-        raise InputError(
-            f"Expected one vector for each of {len(table)} images, shape ({len(table)}, d); got shape {values.shape}. "
-            "Embed the images of this table, in its order."
-        )
+        given, where = _array(embedding), "the embedding"
+        if given.ndim != 2 or len(given) != len(table) or not given.shape[1]:
+            raise InputError(
+                f"Expected one vector for each of {len(table)} images, shape ({len(table)}, d); got shape "
+                f"{given.shape}. Embed the images of this table, in its order."
+            )
+        values = given[rows]
     finite = np.isfinite(values).all(axis=1)
     if not finite.all():
         raise InputError(
-            f"Vectors must be finite; got NaN or infinity in {where} for image {int((~finite).argmax())}. "
+            f"Vectors must be finite; got NaN or infinity in {where} for image {rows[int((~finite).argmax())]}. "
             "Look at that picture, or drop it."
         )
     return values.astype(np.float32, copy=False)

@@ -24,7 +24,7 @@ from equipoise.nn.standard_cnn import glorot_linear
 from equipoise.seeds import child_seed
 from equipoise.train.checkpoint import latest_checkpoint, read_checkpoint
 from equipoise.train.device import device_of
-from equipoise.train.embedding import Embedding, embedding_identity, embedding_vectors
+from equipoise.train.embedding import Embedding, embedding_identity, embedding_vectors, weighted_rows
 from equipoise.train.given import prepared
 from equipoise.train.log import History
 from equipoise.train.loop import Job, Outcome, train
@@ -160,8 +160,8 @@ def fit(
     if resampling is not None:
         check_resampling(resampling, embedded=embedding is not None, codes=chosen.objective == "db-vae")
         if embedding is not None:
-            weighted = [table.positives, *([table.negatives] if resampling.classes == "both" else [])]
-            vectors = embedding_vectors(embedding, table, np.concatenate(weighted), device=device)
+            weighted = weighted_rows(table, both=resampling.classes == "both")
+            vectors = embedding_vectors(embedding, table, weighted, device=device)
     seconds = time.perf_counter() - began
     if model is None:
         network = build(chosen, method, table.image_size, table.channels, encoder=encoder, seed=seed)
