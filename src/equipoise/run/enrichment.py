@@ -18,9 +18,7 @@ __all__ = ["HALF", "MAX_WEIGHT", "enrichment_at_half", "resampling_record"]
 
 HALF = 0.5  # effective sample size at which runs compare
 MAX_WEIGHT = 10.0  # there, no image is drawn more often than this many times its natural share
-NO_COLUMNS = (
-    "The training data have none of the group columns, so nothing is known about whom the weights favour."
-)
+NO_COLUMNS = "These images have none of the group columns, so nothing is known about whom the weights favour."
 
 
 def resampling_record(
