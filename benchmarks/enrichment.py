@@ -504,6 +504,24 @@ METHODS: dict[str, Rule] = {
     "structure + reflectance": lambda s: added(
         neighbours_rule(s.structure, components=20), neighbours_rule(s.reflectance, k=100)
     ),
+    "structure + light + reflectance": lambda s: added(
+        neighbours_rule(s.structure, components=20), near(s.light, 0.0045), near(s.reflectance, 0.1)
+    ),
+    "structure + light + reflectance at two scales": lambda s: added(
+        neighbours_rule(s.structure, components=20),
+        near(s.light, 0.0045),
+        near(s.reflectance, 0.01),
+        near(s.reflectance, 0.1),
+    ),
+    "structure by mixture + reflectance": lambda s: added(
+        mixture_rule(s.structure, clusters=32), near(s.reflectance, 0.01)
+    ),
+    "structure by neighbours and mixture + light + reflectance": lambda s: added(
+        neighbours_rule(s.structure, components=20),
+        mixture_rule(s.structure, clusters=8, components=20),
+        near(s.light, 0.0045),
+        near(s.reflectance, 0.1),
+    ),
     "structure + light, two scales": lambda s: scales((s.structure, 20), (s.light, None)),
     "structure + reflectance, two scales": lambda s: scales((s.structure, 20), (s.reflectance, None)),
     "structure + light + reflectance, two scales": lambda s: scales(
