@@ -689,7 +689,8 @@ def table(lines: Sequence[dict[str, Any]]) -> str:
     seconds = by_seconds(lines)
     text = [
         "Share of the draws over natural share at ESS 0.5, no picture more than 10 times as often as it occurs; mean "
-        "(smallest–largest) over the draws that were run, not the same number in each row; 1.0 is no help. B2 and B3: rarity within each class, "
+        "(smallest–largest) over the draws that were run, not the same number in each row; "
+        "1.0 is no help. B2 and B3: rarity within each class, "
         "mean of both classes. Race, gender and age are what annotators saw in a picture; they serve to measure. "
         "† sees groups, ‡ other pictures without labels. 70+: a handful of pictures a draw. Seconds: weights of a draw "
         "of B1 without training, median.",
