@@ -25,7 +25,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from fnmatch import fnmatch
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -278,8 +278,17 @@ def scored(positive: np.ndarray, negative: np.ndarray, races: list[str | None] |
 
 def recipe_mark(name: str, extra: tuple[str, ...]) -> str:
     """Digest of a recipe's settings and further flags: a recipe that changes gets lines of its own."""
-    kept = {k: v for k, v in recipe(name).to_dict().items() if k != "summary"}
-    return mark_of([kept, extra])
+    return mark_of([chosen_settings(replace(recipe(name), summary="")), extra])
+
+
+def chosen_settings(part: Any) -> dict[str, Any]:
+    """Settings that differ from the default of their kind, so that a new setting that changes nothing has no mark."""
+    found = {field.name: (getattr(part, field.name), field.default) for field in fields(part)}
+    return {
+        name: chosen_settings(value) if is_dataclass(value) else value
+        for name, (value, default) in found.items()
+        if value != default
+    }
 
 
 def is_recipe(recorded: dict[str, Any], name: str) -> bool:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -226,6 +227,23 @@ def test_other_test_files_are_told_by_content_and_never_mixed_with_the_protocol(
     mixed = results(b1_line("equipoise", 0, 0.5), b1_line("equipoise", 1, 9.0, setting=scene.setting))
     assert [line["seed"] for line in mixed.runs("b1", "equipoise")] == [0]
     assert "mine.parquet" in b1.table(mixed.cases["b1"])
+
+
+def test_a_recipe_s_mark_follows_what_was_chosen_and_not_defaults():
+    @dataclasses.dataclass(frozen=True)
+    class Part:
+        rate: float = 0.1
+        new: str | None = None
+
+    @dataclasses.dataclass(frozen=True)
+    class Whole:
+        name: str
+        part: Part = dataclasses.field(default_factory=Part)
+        new: int = 3
+
+    assert b1.chosen_settings(Whole("a", Part(0.2))) == {"name": "a", "part": {"rate": 0.2}}
+    assert b1.recipe_mark("equipoise", ()) != b1.recipe_mark("mit-2021", ())
+    assert b1.recipe_mark("equipoise", ()) != b1.recipe_mark("equipoise", ("--ess", "0.6"))
 
 
 # --- the page ---
