@@ -412,6 +412,8 @@ def methods(scene: Scene) -> dict[str, tuple[Measure, dict[str, Any]]]:
         for model, title in MODELS.items():
             if "--no-controls" in flags and model in ("uniform", "threshold-only"):
                 continue
+            if model == "uniform" and recipe(name).objective == "classifier":  # that is "plain"
+                continue
             found[name + title] = partial(by_recipe, scene, name, model), own
     for framework in ("tensorflow", "torch"):
         if framework == "tensorflow" and scene.labs_python is None:
