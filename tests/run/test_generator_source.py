@@ -19,7 +19,7 @@ def table():
 
 
 def model(table, folder, method):
-    chosen = recipe("equipoise")
+    chosen = recipe("equipoise-latent")
     how = {"epochs": 1, "batch_size": 8}
     chosen = dataclasses.replace(
         chosen,

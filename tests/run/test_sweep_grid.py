@@ -70,7 +70,7 @@ def test_what_cannot_be_read_is_refused(texts, words):
         ({"resampling": ["a"]}, "Expected a setting of a recipe"),
         ({"latent": []}, "Expected values of latent; got none"),
         ({"latent": ["many"]}, "must be a whole number"),
-        ({"resampling.smoothing": ["much"]}, "Expected values of the settings' kind"),
+        ({"resampling.smoothing": ["much"]}, "smoothing must be a number; got 'much'"),
         ({"resampling.rule": ["max", "maximum"]}, "resampling.rule=maximum"),
         ({"recipe": ["mit-2020"]}, "Did you mean 'mit-2021'"),
         ({"seed": ["one"]}, "whole numbers as seeds"),

@@ -30,7 +30,7 @@ def test_a_classifier_is_resampled_without_codes(tmp_path):
     how = chosen(objective="classifier", encoder="residual", mirror=True)
     fitted = fit(table(), how, seed=3, device="cpu", progress=False)
     assert isinstance(fitted.model, Classifier)
-    assert isinstance(fitted.model.network[0], ResidualCNN)
+    assert isinstance(fitted.model.network, ResidualCNN)
     assert fitted.weights is not None
     assert fitted.weights.max() > 1.5 * fitted.weights.min()
     save_model(fitted, tmp_path, image_size=32, channels=3)
@@ -46,7 +46,7 @@ def test_the_residual_network_is_an_encoder_of_the_dbvae_and_of_the_plain_model(
     assert isinstance(model, DBVAE)
     assert isinstance(model.encoder, ResidualCNN)
     plain = fit(table(), how, method="plain", device="cpu", progress=False).model
-    assert isinstance(plain.network[0], ResidualCNN)
+    assert isinstance(plain.network, ResidualCNN)
 
 
 def test_uniform_is_plain_where_there_are_no_further_losses():

@@ -8,21 +8,30 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 from numpy import ndarray
+from torch import nn
 
 from equipoise.data import ImageTable
 from equipoise.nn import pixels
 from equipoise.train.device import device_of
 from equipoise.train.gan import Features
 
-__all__ = ["hidden_features", "hidden_layer"]
+__all__ = ["has_hidden_layer", "hidden_features", "hidden_layer"]
 
 BATCH = 512
 
 
 def hidden_layer(model: Any) -> Features:
-    """The hidden layer of a trained model's standard CNN, as a function of images in [0, 1]."""
-    features: Features = (model.encoder if hasattr(model, "encoder") else model.network).features
+    """What the last layer of a trained model sees, as a function of images in [0, 1]."""
+    network = model.encoder if hasattr(model, "encoder") else model.network
+    # A user's encoder stands first in a sequence, the logit's layer behind it.
+    features: Features = network[0] if isinstance(network, nn.Sequential) else network.features
     return features
+
+
+def has_hidden_layer(model: Any) -> bool:
+    """Whether `fit` built the model, so that its last layer is known."""
+    network = getattr(model, "encoder", getattr(model, "network", None))
+    return isinstance(network, nn.Sequential) or hasattr(network, "features")
 
 
 def hidden_features(model: Any, table: ImageTable, *, device: str) -> Float32[ndarray, "n features"]:

@@ -1,4 +1,7 @@
-"""How common an image is among the training positives, as the debiased model sees them: its log-density."""
+"""How common an image is among the training positives, as the debiased model sees them: its log-density.
+
+A DB-VAE sees them as latent codes, any other model by what its last layer sees.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,10 @@ from torch import Tensor
 
 from equipoise.data import ImageTable
 from equipoise.density import Histogram, active_units
+from equipoise.density.embedding import vector_store
 from equipoise.errors import DataError
 from equipoise.files import write_tensors
+from equipoise.run.hidden import has_hidden_layer, hidden_features
 from equipoise.train.device import device_of
 from equipoise.train.rarity import latent_codes
 
@@ -29,11 +34,11 @@ SMOOTHING = 1e-3  # an empty bin is rare, not impossible
 
 @dataclass(frozen=True, eq=False)
 class Representation:
-    """Histogram density over a model's active latent units, learned from the training positives.
+    """Histogram density over a model's active units, learned from the training positives.
 
     Args:
         model: Encodes images.
-        active: Which latent units vary, shape (k,).
+        active: Which units vary, shape (k,).
         histogram: Density of the active ones.
         device: Where to encode.
     """
@@ -52,7 +57,7 @@ class Representation:
         return found
 
     def of_codes(self, codes: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Log-density of latent means with shape (n, k), shape (n,)."""
+        """Log-density of codes with shape (n, k), shape (n,)."""
         found = np.empty(len(codes))
         for start in range(0, len(codes), CHUNK):
             part = torch.from_numpy(np.asarray(codes[start : start + CHUNK]))
@@ -65,9 +70,9 @@ def represent(
 ) -> tuple[Representation, NDArray[np.float64]] | None:
     """Learn the density of a table's positives, and give theirs, in row order.
 
-    None for a model without a latent space, or with a dead one.
+    None for a model that does not show what its last layer sees, or shows the same for all.
     """
-    if not hasattr(model, "encode"):
+    if not hasattr(model, "encode") and not has_hidden_layer(model):
         return None
     codes = _codes(model, table, table.positives, device)
     active = active_units(torch.from_numpy(np.asarray(codes[:: max(1, len(codes) // CHUNK)])))
@@ -81,7 +86,14 @@ def represent(
 
 
 def _codes(model: Any, table: ImageTable, rows: NDArray[np.int64], device: str) -> NDArray[np.float32]:
-    """Latent means, shape (n, k); more than memory should hold lie in a temporary file."""
+    """Latent means or hidden features, shape (n, k); more than memory should hold lie in a temporary file."""
+    if not hasattr(model, "encode"):
+        codes: NDArray[np.float32] | None = None
+        for start in range(0, len(rows), CHUNK):
+            found = hidden_features(model, table.take(rows[start : start + CHUNK]), device=device)
+            codes = vector_store(len(rows), found.shape[1]) if codes is None else codes
+            codes[start : start + CHUNK] = found
+        return np.zeros((0, 1), np.float32) if codes is None else codes
     target = device_of(device)
     home = next(model.parameters()).device
     try:

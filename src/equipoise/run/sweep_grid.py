@@ -156,11 +156,6 @@ def _recipe(base: Recipe, values: Mapping[str, str]) -> Recipe:
         raise InputError(
             f"--vary cannot be met at {', '.join(f'{k}={v}' for k, v in values.items())}. {error}"
         ) from error
-    except TypeError as error:  # a word where the recipe compares numbers
-        raise InputError(
-            f"Expected values of the settings' kind; got {', '.join(changes)} ({error}). "
-            f"`equipoise recipes {base.name}` shows what they look like."
-        ) from error
 
 
 def _seed(text: str) -> int:

@@ -253,10 +253,10 @@ def build(
     """The untrained model of a method, its weights drawn from the seed."""
     shape = {"width": chosen.width, "depth": chosen.depth, "image_size": image_size, "channels": channels}
     generator = torch.Generator().manual_seed(child_seed(seed, "weights"))
-    network = copy.deepcopy(encoder)
-    if network is None and chosen.encoder == "residual":
-        network = ResidualCNN(None, norm_momentum=chosen.norm_momentum, generator=generator, **shape)
+    network: Any = copy.deepcopy(encoder)
     if method in ("debiased", "uniform") and chosen.objective == "db-vae":
+        if network is None and chosen.encoder == "residual":
+            network = ResidualCNN(None, norm_momentum=chosen.norm_momentum, generator=generator, **shape)
         return DBVAE(
             network,
             latent=chosen.latent,
@@ -268,8 +268,9 @@ def build(
             generator=generator,
             **shape,
         )
-    if network is None:
-        network = StandardCNN(1, norm_momentum=chosen.norm_momentum, generator=generator, **shape)
+    if encoder is None:
+        kind = ResidualCNN if chosen.encoder == "residual" else StandardCNN
+        network = kind(1, norm_momentum=chosen.norm_momentum, generator=generator, **shape)
     else:
         head = glorot_linear(feature_count(network, channels, image_size), 1, generator)
         network = nn.Sequential(network, head)
