@@ -251,3 +251,18 @@ def test_the_page_has_enrichment_at_both_strengths_and_of_negatives(record):
     assert "The negatives" in page
     assert "Negatives alike." in page
     assert "Share of the negatives" in page
+
+
+def test_a_model_without_an_autoencoder_misses_no_reconstructions(make_record):
+    record = make_record(**SIZES["bare"])
+    one = dataclasses.replace(record, recipe={"objective": "classifier"})
+    assert "What the autoencoder keeps" in Page(html(record)).words
+    assert "What the autoencoder keeps" not in Page(html(one)).words
+
+
+def test_an_evaluation_does_not_say_that_nothing_was_resampled(make_record):
+    record = make_record(**SIZES["bare"])
+    models = {name: dataclasses.replace(model, steps=None) for name, model in record.models.items()}
+    words = Page(html(dataclasses.replace(record, models=models))).words
+    assert "Nothing was trained in this run" in words
+    assert "Nothing was resampled" not in words

@@ -76,10 +76,11 @@ def html(record: RunRecord, folder: str | os.PathLike[str] | None = None) -> str
         comparisons=page.comparisons(),
         controls=page.controls(),
         losses=page.losses(),
-        reconstructions=[_picture(record, folder, "reconstructions")],
+        reconstructions=[_picture(record, folder, "reconstructions")] if _rebuilds(record) else [],
         extremes=[_picture(record, folder, name) for name in ("least_represented", "most_represented")],
         more_pictures=[_picture(record, folder, name) for name in record.pictures if name not in PICTURES],
         sampling=page.sampling(),
+        trained_here=any(model.steps for model in record.models.values()),
         timing=page.timing(),
         settings=[
             tables.pairs("Recipe", record.recipe),
@@ -589,6 +590,11 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def _rebuilds(record: RunRecord) -> bool:
+    """Whether the debiased model has an autoencoder, whose pictures should be there."""
+    return record.recipe.get("objective") != "classifier"
 
 
 def _picture(record: RunRecord, folder: str | os.PathLike[str] | None, name: str) -> Picture:
