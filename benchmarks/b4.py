@@ -4,7 +4,7 @@
 
 For each seed the embedded set is drawn anew, with two hidden groups of 5 % of the faces that no method is told about.
 
-* Does rarity find them? A DB-VAE is trained with uniform sampling (recipe `equipoise`), and each rule weighs the latent
+* Does rarity find them? A DB-VAE is trained with uniform sampling (recipe `equipoise-latent`), and each rule weighs the latent
   means of the training faces, or their pictures. *Enrichment* is a group's share of the draws over its natural share;
   1.0 is no help, 5.4 the most that ESS 0.5 allows for 5 %. The rarest tenth of the faces, as many as the hidden ones
   are, shows what a person would be shown: recall of each group, and false discoveries.
@@ -137,8 +137,8 @@ class Scene:
         return looks(self.faces)
 
     def recipe(self, plain_epochs: int | None = None) -> Any:
-        """Recipe "equipoise", or of its plain classifier fewer epochs."""
-        chosen = recipe("equipoise")
+        """Recipe "equipoise-latent", or of its plain classifier fewer epochs."""
+        chosen = recipe("equipoise-latent")
         if self.options.quick:
             chosen = replace(chosen, debiased=replace(chosen.debiased, epochs=1))
         if plain_epochs is not None:

@@ -382,7 +382,7 @@ class Scene:
         began = time.perf_counter()
         images = np.concatenate([self.images, self.part.rest])
         table = ImageTable.from_arrays(images, np.arange(len(images)) < len(self.images))
-        how = recipe("equipoise")
+        how = recipe("equipoise-latent")
         short = dataclasses.replace(how.debiased, epochs=1 if self.quick else 2)
         fitted = fit(
             table, dataclasses.replace(how, debiased=short), method="uniform", seed=self.seed, progress=False
