@@ -4,10 +4,10 @@
 
 For each seed the embedded set is drawn anew, with two hidden groups of 5 % of the faces that no method is told about.
 
-* Does rarity find them? A DB-VAE is trained with uniform sampling (recipe `equipoise-latent`), and each rule weighs the latent
-  means of the training faces, or their pictures. *Enrichment* is a group's share of the draws over its natural share;
-  1.0 is no help, 5.4 the most that ESS 0.5 allows for 5 %. The rarest tenth of the faces, as many as the hidden ones
-  are, shows what a person would be shown: recall of each group, and false discoveries.
+* Does rarity find them? A DB-VAE is trained with uniform sampling (recipe `equipoise-latent`), and each rule weighs the
+  latent means of the training faces, or their pictures. *Enrichment* is a group's share of the draws over its natural
+  share; 1.0 is no help, 5.4 the most that ESS 0.5 allows for 5 %. The rarest tenth of the faces, as many as the hidden
+  ones are, shows what a person would be shown: recall of each group, and false discoveries.
 * Are they discovered? `latent.discover` clusters the features of a plain classifier, trained for one epoch, and takes
   the cluster of faces that it gets wrong most often on held-out pictures.
 * Is rare told from mislabelled? 5 % of the labels are flipped; `risk.label_noise` and the rarity of the pictures judge
