@@ -1,7 +1,9 @@
-"""A realistic run record to render, in any size."""
+"""Realistic records to render, in any size, and a strict reader of pages."""
 
 import io
+import re
 import shutil
+from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -39,6 +41,55 @@ from equipoise.report.record import (
     TimingRecord,
     WorstGroup,
 )
+
+VOID = {"meta", "link", "img", "br"}
+
+
+class Page(HTMLParser):
+    """A page read strictly: every tag closed, with what a test wants to know about it."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.open, self.problems, self.attributes, self.text, self.ids = [], [], [], [], []
+        self.charts, self.tables = [], 0
+        self.feed(text)
+        self.close()
+        self.problems += [f"<{tag}> is never closed" for tag in self.open]
+
+    def handle_starttag(self, tag, attrs):
+        self.attributes += [(tag, *pair) for pair in attrs]
+        self.ids += [value for name, value in attrs if name == "id"]
+        self.tables += tag == "table"
+        if tag == "figure" and "chart" in dict(attrs).get("class", ""):
+            self.charts.append([0, 0])
+        if self.charts and "figure" in self.open:
+            self.charts[-1][0] += tag == "svg"
+            self.charts[-1][1] += tag == "table"
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        self.handle_endtag(tag)
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.problems.append(f"</{tag}> closes nothing")
+
+    def handle_data(self, data):
+        if not {"style", "script"} & set(self.open):
+            self.text.append(data)
+
+    @property
+    def words(self):
+        return re.sub(r"\s+", " ", " ".join(self.text))
+
+
+@pytest.fixture
+def read_page():
+    """The class that reads a page: tests cannot import it."""
+    return Page
+
 
 RACES = ("White", "Latino_Hispanic", "Middle Eastern", "East Asian", "Southeast Asian", "Indian", "Black")
 MODELS = {

@@ -1,40 +1,11 @@
 import re
-from html.parser import HTMLParser
 
 import pytest
 
 from equipoise.report import audit_html, audit_text, write_audit, write_audit_report
 from equipoise.report.audit_words import AUDIT_LIMITS, audit_headline, best_risk
 
-VOID = {"meta", "link", "img", "br"}
 HOSTILE = "<script>window.hacked = true</script>\"'&"
-
-
-class Page(HTMLParser):
-    """A page read strictly: every tag closed."""
-
-    def __init__(self, text):
-        super().__init__(convert_charrefs=True)
-        self.open, self.problems, self.attributes, self.text = [], [], [], []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.attributes += [(tag, *pair) for pair in attrs]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.handle_starttag(tag, attrs)
-        self.handle_endtag(tag)
-
-    def handle_endtag(self, tag):
-        if not self.open or self.open.pop() != tag:
-            self.problems.append(f"</{tag}> closes nothing")
-
-    def handle_data(self, data):
-        if not {"style", "script"} & set(self.open):
-            self.text.append(data)
 
 
 SIZES = {
@@ -47,9 +18,9 @@ SIZES = {
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_page_is_whole(make_audit, size):
+def test_the_page_is_whole(make_audit, size, read_page):
     text = audit_html(make_audit(**SIZES[size]))
-    page = Page(text)
+    page = read_page(text)
     assert page.problems == []
     assert page.open == []
     assert "http://" not in text
@@ -105,9 +76,9 @@ def test_an_undefined_number_says_why(make_audit):
     assert "no image is of this kind" in audit_html(make_audit())
 
 
-def test_enrichment_stands_with_the_representation_risk_only(make_audit):
+def test_enrichment_stands_with_the_representation_risk_only(make_audit, read_page):
     record = make_audit()
-    page = " ".join("".join(Page(audit_html(record)).text).split())
+    page = " ".join("".join(read_page(audit_html(record)).text).split())
     assert page.count("Enrichment at ESS 0.5") == 1
     assert page.count("Rarity found the rare (race).") == 1
     shown = audit_text(record)

@@ -1,6 +1,5 @@
 import dataclasses
 import re
-from html.parser import HTMLParser
 
 import pytest
 
@@ -9,39 +8,10 @@ from equipoise.rate import Rate
 from equipoise.report import augment_html, augment_text, words, write_augment, write_augment_report
 from equipoise.report.augment_words import AUGMENT_LIMITS, EDITS_HIDDEN, MEASURES, augment_headline, outcome
 
-VOID = {"meta", "link", "img", "br"}
 HOSTILE = "<script>window.hacked = true</script>\"'&"
 PLAIN = ("plain", "plain", "", (0.9, 0.6, 0.3, 0.9))
 BETTER = ("balanced pairs", "augmented", "in training", (0.85, 0.65, 0.45, 0.85))
 GENDER = {"gender": ("Female", "Male")}
-
-
-class Page(HTMLParser):
-    """A page read strictly: every tag closed."""
-
-    def __init__(self, text):
-        super().__init__(convert_charrefs=True)
-        self.open, self.problems, self.attributes, self.text = [], [], [], []
-        self.feed(text)
-        self.close()
-        self.words = re.sub(r"\s+", " ", " ".join(self.text))
-
-    def handle_starttag(self, tag, attrs):
-        self.attributes += [(tag, *pair) for pair in attrs]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.handle_starttag(tag, attrs)
-        self.handle_endtag(tag)
-
-    def handle_endtag(self, tag):
-        if not self.open or self.open.pop() != tag:
-            self.problems.append(f"</{tag}> closes nothing")
-
-    def handle_data(self, data):
-        if not {"style", "script"} & set(self.open):
-            self.text.append(data)
 
 
 SIZES = {
@@ -58,10 +28,10 @@ SIZES = {
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_page_is_whole(make_augment, size):
+def test_the_page_is_whole(make_augment, size, read_page):
     record = make_augment(**SIZES[size])
     text = augment_html(record)
-    page = Page(text)
+    page = read_page(text)
     assert page.problems == []
     assert page.open == []
     assert "http://" not in text
@@ -84,9 +54,9 @@ def by_gender(make_augment):
     return record, augment_html(record)
 
 
-def test_every_model_and_every_number_is_there(by_gender):
+def test_every_model_and_every_number_is_there(by_gender, read_page):
     record, page = by_gender
-    text = Page(page).words
+    text = read_page(page).words
     for model in record.models.values():
         assert model.title in text
         for found in (model.numbers["gender"], model.changes.get("gender")):
@@ -225,7 +195,7 @@ def test_a_difference_without_an_interval_claims_nothing():
     }
 
 
-def test_edited_pictures_are_shown_only_if_they_were_asked_for(make_augment, tmp_path, png):
+def test_edited_pictures_are_shown_only_if_they_were_asked_for(make_augment, tmp_path, png, read_page):
     (tmp_path / "pictures").mkdir()
     for name in ("samples", "edits"):
         (tmp_path / "pictures" / f"{name}.png").write_bytes(png)
@@ -233,7 +203,7 @@ def test_edited_pictures_are_shown_only_if_they_were_asked_for(make_augment, tmp
         write_augment(make_augment(models={}, edits=edits), tmp_path)
         text = write_augment_report(tmp_path).read_text()
         assert text.count("data:image/png;base64,") == 1 + edits
-        assert (EDITS_HIDDEN in Page(text).words) == (not edits)
+        assert (EDITS_HIDDEN in read_page(text).words) == (not edits)
         assert ("Edited images." in text) == edits
 
 

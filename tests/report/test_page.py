@@ -1,6 +1,5 @@
 import dataclasses
 import re
-from html.parser import HTMLParser
 
 import pytest
 
@@ -9,47 +8,6 @@ from equipoise.report import html, write, write_report
 from equipoise.report.words import DOES_NOT_PROVE
 
 HOSTILE = "<script>window.hacked = true</script>\"'&"
-VOID = {"meta", "link", "img", "br"}
-
-
-class Page(HTMLParser):
-    """A page read strictly: every tag closed, with what a test wants to know about it."""
-
-    def __init__(self, text):
-        super().__init__(convert_charrefs=True)
-        self.open, self.problems, self.attributes, self.text, self.ids = [], [], [], [], []
-        self.charts, self.tables = [], 0
-        self.feed(text)
-        self.close()
-        self.problems += [f"<{tag}> is never closed" for tag in self.open]
-
-    def handle_starttag(self, tag, attrs):
-        self.attributes += [(tag, *pair) for pair in attrs]
-        self.ids += [value for name, value in attrs if name == "id"]
-        self.tables += tag == "table"
-        if tag == "figure" and "chart" in dict(attrs).get("class", ""):
-            self.charts.append([0, 0])
-        if self.charts and "figure" in self.open:
-            self.charts[-1][0] += tag == "svg"
-            self.charts[-1][1] += tag == "table"
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.handle_starttag(tag, attrs)
-        self.handle_endtag(tag)
-
-    def handle_endtag(self, tag):
-        if not self.open or self.open.pop() != tag:
-            self.problems.append(f"</{tag}> closes nothing")
-
-    def handle_data(self, data):
-        if not {"style", "script"} & set(self.open):
-            self.text.append(data)
-
-    @property
-    def words(self):
-        return re.sub(r"\s+", " ", " ".join(self.text))
 
 
 SIZES = {
@@ -68,9 +26,9 @@ SIZES = {
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_page_is_whole_for_every_size(make_record, size):
+def test_the_page_is_whole_for_every_size(make_record, size, read_page):
     text = html(make_record(**SIZES[size]))
-    page = Page(text)
+    page = read_page(text)
     assert page.problems == []
     assert len(page.ids) == len(set(page.ids))
     assert "http://" not in text
@@ -86,14 +44,14 @@ def test_the_page_is_whole_for_every_size(make_record, size):
 
 
 @pytest.mark.parametrize("size", ["usual", "no attributes"])
-def test_every_chart_has_its_numbers_in_a_table(make_record, size):
-    page = Page(html(make_record(**SIZES[size])))
+def test_every_chart_has_its_numbers_in_a_table(make_record, size, read_page):
+    page = read_page(html(make_record(**SIZES[size])))
     assert page.charts
     assert all(svgs == 1 and tables == 1 for svgs, tables in page.charts)
 
 
-def test_sections_stand_in_the_order_of_the_questions(record):
-    page = Page(html(record))
+def test_sections_stand_in_the_order_of_the_questions(record, read_page):
+    page = read_page(html(record))
     asked = [
         "result",
         "data",
@@ -109,7 +67,7 @@ def test_sections_stand_in_the_order_of_the_questions(record):
     assert places == sorted(places)
 
 
-def test_hostile_names_stay_text(make_record):
+def test_hostile_names_stay_text(make_record, read_page):
     record = make_record(**SIZES["hostile"])
     model = dataclasses.replace(record.models["plain"], title=HOSTILE)
     record = dataclasses.replace(
@@ -120,19 +78,19 @@ def test_hostile_names_stay_text(make_record):
         pictures={HOSTILE: HOSTILE, "reconstructions": HOSTILE},
     )
     text = html(record, ".")
-    page = Page(text)
+    page = read_page(text)
     assert page.problems == []
     assert text.count("<script") == 1
     assert page.words.count(HOSTILE.split('"')[0]) > 10
 
 
-def test_undefined_says_so_and_why(record):
-    page = Page(html(record))
+def test_undefined_says_so_and_why(record, read_page):
+    page = read_page(html(record))
     assert "undefined no positives in this group" in page.words
 
 
-def test_numbers_of_a_group_are_on_the_page(record):
-    page = Page(html(record))
+def test_numbers_of_a_group_are_on_the_page(record, read_page):
+    page = read_page(html(record))
     rate = record.models["debiased"].groups["race"]["Indian"].tpr_at_fpr.complement
     shown = f"{100 * rate.value:.1f}\u202f%", f"{100 * rate.low:.1f} to {100 * rate.high:.1f}"
     assert re.search(r"\s*".join(map(re.escape, shown)), " ".join(page.text))
@@ -152,22 +110,22 @@ def test_the_same_record_gives_the_same_page(record):
     assert html(record) == html(record)
 
 
-def test_what_is_not_there_is_said_to_be_missing(make_record):
-    words = Page(html(make_record(**SIZES["bare"]))).words
+def test_what_is_not_there_is_said_to_be_missing(make_record, read_page):
+    words = read_page(html(make_record(**SIZES["bare"]))).words
     assert "This run made no such picture." in words
     assert "Nothing was resampled in this run" in words
     assert "No group columns were given" in words
     assert "says nothing about differences" in words
 
 
-def test_pictures_are_embedded_or_said_to_be_missing(record, tmp_path, png):
+def test_pictures_are_embedded_or_said_to_be_missing(record, tmp_path, png, read_page):
     write(record, tmp_path)
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures" / "reconstructions.png").write_bytes(png)
     (tmp_path / "pictures" / "least_represented.png").write_bytes(b"<svg onload=alert(1)>")
     file = write_report(tmp_path)
     assert file == tmp_path / "report.html"
-    page = Page(file.read_text())
+    page = read_page(file.read_text())
     images = [value for tag, name, value in page.attributes if (tag, name) == ("img", "src")]
     assert len(images) == 1
     assert images[0].startswith("data:image/png;base64,")
@@ -239,30 +197,30 @@ def test_in_a_browser_columns_sort_with_undefined_last(opened):
     assert down == [*reversed(up[:-1]), None]
 
 
-def test_the_page_has_enrichment_at_both_strengths_and_of_negatives(record):
+def test_the_page_has_enrichment_at_both_strengths_and_of_negatives(record, read_page):
     made = record.resampling
-    page = Page(html(record)).words
+    page = read_page(html(record)).words
     assert f"At effective sample size 0.5: {made.verdict_at_half}" in page
     assert f"on {made.representation}" in page
     assert page.count("Enrichment at ESS 0.5") == len(made.enrichment)
     assert "The negatives" not in page
     both = dataclasses.replace(made, negatives=dataclasses.replace(made, verdict="Negatives alike."))
-    page = Page(html(dataclasses.replace(record, resampling=both))).words
+    page = read_page(html(dataclasses.replace(record, resampling=both))).words
     assert "The negatives" in page
     assert "Negatives alike." in page
     assert "Share of the negatives" in page
 
 
-def test_a_model_without_an_autoencoder_misses_no_reconstructions(make_record):
+def test_a_model_without_an_autoencoder_misses_no_reconstructions(make_record, read_page):
     record = make_record(**SIZES["bare"])
     one = dataclasses.replace(record, recipe={"objective": "classifier"})
-    assert "What the autoencoder keeps" in Page(html(record)).words
-    assert "What the autoencoder keeps" not in Page(html(one)).words
+    assert "What the autoencoder keeps" in read_page(html(record)).words
+    assert "What the autoencoder keeps" not in read_page(html(one)).words
 
 
-def test_an_evaluation_does_not_say_that_nothing_was_resampled(make_record):
+def test_an_evaluation_does_not_say_that_nothing_was_resampled(make_record, read_page):
     record = make_record(**SIZES["bare"])
     models = {name: dataclasses.replace(model, steps=None) for name, model in record.models.items()}
-    words = Page(html(dataclasses.replace(record, models=models))).words
+    words = read_page(html(dataclasses.replace(record, models=models))).words
     assert "Nothing was trained in this run" in words
     assert "Nothing was resampled" not in words

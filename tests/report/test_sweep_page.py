@@ -1,6 +1,5 @@
 import math
 import re
-from html.parser import HTMLParser
 
 import pytest
 
@@ -11,7 +10,6 @@ from equipoise.report.sweep_page import axis_of
 from equipoise.report.sweep_record import SweepRecord, SweptModel, SweptPoint, SweptRun, SweptSampling
 from equipoise.report.sweep_words import SWEEP_LIMITS, sweep_headline
 
-VOID = {"meta", "link", "img", "br"}
 HOSTILE = "<script>window.hacked = true</script>\"'&"
 
 
@@ -82,33 +80,6 @@ def make(
     )
 
 
-class Page(HTMLParser):
-    """A page read strictly: every tag closed."""
-
-    def __init__(self, text):
-        super().__init__(convert_charrefs=True)
-        self.open, self.problems, self.attributes, self.text = [], [], [], []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.attributes += [(tag, *pair) for pair in attrs]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.handle_starttag(tag, attrs)
-        self.handle_endtag(tag)
-
-    def handle_endtag(self, tag):
-        if not self.open or self.open.pop() != tag:
-            self.problems.append(f"</{tag}> closes nothing")
-
-    def handle_data(self, data):
-        if not {"style", "script"} & set(self.open):
-            self.text.append(data)
-
-
 SIZES = {
     "usual": {},
     "two settings": {"vary": {"latent": ["10", "20"], "resampling.rule": ["max", "product"]}},
@@ -123,10 +94,10 @@ SIZES = {
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_page_is_whole(size):
+def test_the_page_is_whole(size, read_page):
     record = make(**SIZES[size])
     text = sweep_html(record)
-    page = Page(text)
+    page = read_page(text)
     assert page.problems == []
     assert page.open == []
     assert "http://" not in text
