@@ -109,7 +109,7 @@ class Lines:
                 return old
         began = time.perf_counter()
         try:
-            numbers = measure()
+            numbers = json.loads(json.dumps(_finite(measure())))
         except Exception as error:  # one run that fails must not lose the others
             line["error"] = f"{type(error).__name__}: {error}"
             print(f"{self.case} {method} seed {seed} {setting or ''} failed: {line['error']}", flush=True)
@@ -123,7 +123,7 @@ class Lines:
             "versions": versions(),
         }
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(_finite(line))
+        text = json.dumps(line)
         with self.path.open("a") as file:
             file.write(text + "\n")
         return None if "error" in line else line

@@ -164,7 +164,7 @@ def trained(table: ImageTable, held_out: ImageTable, seed: int, options) -> dict
             options.members, seed=seed, make=partial(StandardCNN, 2, width=options.width, norm_momentum=0.1)
         ),
     )
-    how = recipe("equipoise")
+    how = recipe("equipoise-latent")
     how = dataclasses.replace(how, plain=dataclasses.replace(how.plain, epochs=options.epochs))
     fitted = fit(
         table,

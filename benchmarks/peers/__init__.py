@@ -82,5 +82,5 @@ def sources() -> str:
         "`spuco.utils` import; `spuco.group_inference`, `spuco.robust_train`, `spuco.last_layer_retrain`, "
         "`spuco.models`, `spuco.evaluate` and `spuco.datasets` all import torchvision, and torchvision 0.28.0 from the "
         "package index, which is built for CUDA, stops with 'RuntimeError: operator torchvision::nms does not exist'. "
-        "Tried in an environment of its own; GroupDRO, DFR, JTT and clusters are therefore written here."
+        "Tried with torchvision in a folder of its own; GroupDRO, DFR, JTT and clusters are therefore written here."
     )

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from equipoise.errors import InputError
-from equipoise.nn.standard_cnn import checked_grid, glorot_linear
+from equipoise.nn.standard_cnn import check_images, checked_grid, glorot_linear
 
 __all__ = ["ResidualCNN"]
 
@@ -87,15 +87,7 @@ class ResidualCNN(nn.Module):
 
     def features(self, images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch n"]:
         """What the dense layer sees: the mean of the last maps over places, n = width · 2^(depth − 1)."""
-        if (
-            images.shape[1:] != (self.channels, self.image_size, self.image_size)
-            or not images.is_floating_point()
-        ):
-            raise InputError(
-                f"Images must be float in [0, 1] of shape (batch, {self.channels}, {self.image_size}, "
-                f"{self.image_size}); got {images.dtype} {tuple(images.shape)}. "
-                "Resize them, or make uint8 pictures ready with equipoise.nn.pixels."
-            )
+        check_images(images, self.channels, self.image_size)
         maps: Tensor = self.blocks(self.stem(images.contiguous(memory_format=torch.channels_last)))
         return maps.mean((2, 3))
 

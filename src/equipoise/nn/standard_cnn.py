@@ -48,6 +48,19 @@ def checked_grid(*, width: int, depth: int, image_size: int, channels: int) -> i
     return image_size >> depth
 
 
+def check_images(images: Tensor, channels: int, image_size: int) -> None:
+    """Whether a network of that size takes a batch.
+
+    Raises:
+        InputError: if not.
+    """
+    if images.shape[1:] != (channels, image_size, image_size) or not images.is_floating_point():
+        raise InputError(
+            f"Images must be float in [0, 1] of shape (batch, {channels}, {image_size}, {image_size}); got "
+            f"{images.dtype} {tuple(images.shape)}. Resize them, or make uint8 pictures ready with equipoise.nn.pixels."
+        )
+
+
 class StandardCNN(nn.Module):
     """The classifier of MIT 6.S191, lab 2, and the encoder of its DB-VAE.
 
@@ -107,15 +120,7 @@ class StandardCNN(nn.Module):
 
     def features(self, images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch hidden"]:
         """The hidden layer, after its ReLU."""
-        if (
-            images.shape[1:] != (self.channels, self.image_size, self.image_size)
-            or not images.is_floating_point()
-        ):
-            raise InputError(
-                f"Images must be float in [0, 1] of shape (batch, {self.channels}, {self.image_size}, "
-                f"{self.image_size}); got {images.dtype} {tuple(images.shape)}. "
-                "Resize them, or make uint8 pictures ready with equipoise.nn.pixels."
-            )
+        check_images(images, self.channels, self.image_size)
         maps: Tensor = self.stages(turn(images))
         return torch.relu(self.hidden(turn(maps).permute(0, 2, 3, 1).flatten(1)))
 
