@@ -333,6 +333,8 @@ def by_recipe(scene: Scene, name: str, model: str, seed: int) -> dict[str, Any]:
     if model == "debiased":
         rates = found["resampling"]["enrichment"].get("race", {})
         numbers["enrichment"] = {group: rate["value"] for group, rate in rates.items()}
+        half = found["resampling"].get("enrichment_at_half", {}).get("race", {})  # older runs lack it
+        numbers["enrichment_at_half"] = {group: rate["value"] for group, rate in half.items()}
         numbers["ess"] = found["resampling"]["ess"]
     return numbers
 

@@ -90,11 +90,6 @@ class Results:
 Value = Callable[[Line], float | None]
 
 
-def spread(numbers: Numbers | None) -> Numbers | None:
-    """Median and range in place of mean and interval: one disturbed run spoils a mean of seconds."""
-    return numbers and numbers | {"mean": numbers["median"], "low": numbers["min"], "high": numbers["max"]}
-
-
 def key(*path: str, times: float = 1) -> Value:
     """A number of a line by its path of keys; None where it is not there."""
 
@@ -207,13 +202,6 @@ def _b1_goals(results: Results) -> list[Goal]:
             "B1: worst race missed at 1 % FPR, %", **pair(key("worst_miss")), goal="≤ 1.0", met=at_most(1.0)
         ),
         Goal(
-            "B1: wall-clock of training, s, median [range]",
-            **{side: (name, spread(n)) for side, (name, n) in pair(key("seconds")).items()},
-            goal="≤ 1/3 of the lab's",
-            met=times_lab(1 / 3, at_least=False),
-            digits=0,
-        ),
-        Goal(
             "B1: variance over races, %²",
             **pair(key("variance")),
             goal="≤ 1/4 of the lab's",
@@ -222,7 +210,7 @@ def _b1_goals(results: Results) -> list[Goal]:
         Goal(
             "B1: enrichment of the rarest race at ESS 0.5, default recipe",
             published,
-            ("`equipoise`", results.over("b1", "equipoise", rarest)),
+            ("`equipoise`", results.over("b1", "equipoise", key("enrichment_at_half", "Black"))),
             "≥ 2",
             at_least(2),
         ),
@@ -297,20 +285,23 @@ def _speed_goals(results: Results) -> list[Goal]:
         return None if above is None or below is None else {"mean": above / below, "low": None, "high": None}
 
     whole = lab["encoder"] + lab["rule"] if "rule" in lab else None
-    timed = {m: results.protocol("speed") for m in weights}
-    seconds = {
-        method: {
-            line["seed"]: line["numbers"]["seconds"]
-            for line in lines
-            if line["method"] == method and line["setting"].get("kind") == "b1 timed"
+    timed = [line for line in results.protocol("speed") if line["setting"].get("kind") == "b1 timed"]
+    passes = [line["setting"]["epochs"] for line in timed if line["method"] == "equipoise"]
+
+    def shares(epochs: int) -> Numbers | None:
+        """Our seconds with so many passes over the lab's, timed in turn."""
+        seconds = {
+            (line["method"], line["seed"]): line["numbers"]["seconds"]
+            for line in timed
+            if line["method"] != "equipoise" or line["setting"]["epochs"] == epochs
         }
-        for method, lines in timed.items()
-    }
-    times = [
-        seconds["equipoise"][seed] / of_lab
-        for seed, of_lab in seconds["TensorFlow lab"].items()
-        if seed in seconds["equipoise"]
-    ]
+        found = [
+            seconds["equipoise", seed] / of_lab
+            for (method, seed), of_lab in seconds.items()
+            if method == "TensorFlow lab" and ("equipoise", seed) in seconds
+        ]
+        return over_seeds(found) if found else None
+
     rows = [
         (
             "Speed: DB-VAE, steps/s at batch 32, × lab",
@@ -336,9 +327,19 @@ def _speed_goals(results: Results) -> list[Goal]:
     found = [
         Goal(what, NONE, ("`equipoise`", n), f"≥ {least}", at_least(least), 1) for what, n, least in rows
     ]
-    final = ("`equipoise`, shortest schedule that is as good", over_seeds(times) if times else None)
-    what = "Speed: time to the lab DB-VAE's final B1, share of the lab's"
-    return [*found, Goal(what, NONE, final, "≤ 1/10", at_most(0.1))]
+    whole_run = ("`equipoise`, its own schedule", shares(max(passes)) if passes else None)
+    final = ("`equipoise`, shortest schedule that is as good", shares(min(passes)) if passes else None)
+    return [
+        *found,
+        Goal("B1: training time, share of the lab DB-VAE's", NONE, whole_run, "≤ 1/3", at_most(1 / 3)),
+        Goal(
+            "Speed: time to the lab DB-VAE's final B1, share of the lab's",
+            NONE,
+            final,
+            "≤ 1/10",
+            at_most(0.1),
+        ),
+    ]
 
 
 def best(results: Results, case: str, value: Value, **where: Any) -> tuple[str | None, Numbers | None]:
