@@ -53,6 +53,9 @@ def test_a_gain_that_a_control_shares_is_not_put_down_to_resampling(record):
     )
     alone = dataclasses.replace(record, models={n: record.models[n] for n in ("plain", "debiased")})
     assert "resampling" not in " ".join(words.headline(alone).sentences)
+    # At the matched rate the moved threshold is plain itself, however near.
+    moved = {**alone.models, "threshold-only": dataclasses.replace(record.models["debiased"], role="control")}
+    assert "resampling" not in " ".join(words.headline(dataclasses.replace(record, models=moved)).sentences)
 
 
 @pytest.mark.parametrize(

@@ -290,8 +290,10 @@ def _controls(record: RunRecord, debiased: str, attribute: str | None) -> list[s
     limit = ours.value if math.isnan(ours.high) else ours.high
     rivals = [
         f"{model.title} ({percent(_tpr(model, attribute).complement.value)})"
-        for model in (record.models[name] for name in ordered_models(record))
+        for name, model in ((name, record.models[name]) for name in ordered_models(record))
+        # At the matched rate the moved threshold is the plain model, which the difference is taken from.
         if model.role == "control"
+        and name != "threshold-only"
         and _tpr(model, attribute).defined
         and _tpr(model, attribute).complement.value <= limit
     ]
