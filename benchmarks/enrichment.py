@@ -579,16 +579,22 @@ def unit(table: np.ndarray) -> np.ndarray:
 # --- measuring ---
 
 
+def tempered(rarity: np.ndarray) -> np.ndarray:
+    """Weights at ESS 0.5; where so few are rare that ten times as often leaves more, at the smallest ESS there is."""
+    for ess in np.arange(ESS, 1, 0.01):
+        try:
+            return temper(rarity, ess=float(ess), max_weight=MAX_WEIGHT)
+        except DegenerateWeightsError as error:
+            last = error
+    raise ValueError(f"no weights: {last}") from last
+
+
 def measured(rule: Rule, scenes: Sequence[Scene]) -> dict[str, Any]:
     """Enrichment of each group of each attribute, ESS, largest weight; over classes, the mean weighted by size."""
     began, found = time.perf_counter(), []
     before = [dict(scene.train_seconds) for scene in scenes]
     for scene in scenes:
-        try:
-            weights = temper(rule(scene), ess=ESS, max_weight=MAX_WEIGHT)
-        except DegenerateWeightsError as error:
-            raise ValueError(f"no weights at ESS {ESS}: {error}") from error
-        found.append(weights)
+        found.append(tempered(rule(scene)))
     seconds = time.perf_counter() - began
     trained = sum(
         scene.train_seconds[name] - old.get(name, 0)
@@ -688,7 +694,8 @@ def table(lines: Sequence[dict[str, Any]]) -> str:
     names = [m for m in METHODS if m in seen] + [m for m in seen if m not in METHODS]
     seconds = by_seconds(lines)
     text = [
-        "Share of the draws over natural share at ESS 0.5, no picture more than 10 times as often as it occurs; mean "
+        "Share of the draws over natural share at ESS 0.5 (or the smallest that is possible where too few pictures are "
+        "rare: groups equally often in B3), no picture more than 10 times as often as it occurs; mean "
         "(smallest–largest) over the draws that were run, not the same number in each row; "
         "1.0 is no help. B2 and B3: rarity within each class, "
         "mean of both classes. Race, gender and age are what annotators saw in a picture; they serve to measure. "

@@ -136,3 +136,14 @@ def test_what_has_a_line_is_not_measured_again_and_brought_pictures_go_in(tmp_pa
     assert found[0]["setting"]["test_positives"] == "p"
     with pytest.raises(SystemExit):
         enrichment.main(["--test-positives", str(tmp_path / "p")])
+
+
+def test_where_few_are_rare_the_smallest_possible_ess_is_taken():
+    rare = np.arange(1000) < 10
+    weights = enrichment.tempered(-np.log(np.where(rare, 10.0, 990.0)))
+    ess = 1 / (len(weights) * np.square(weights / weights.sum()).sum())
+    assert 0.54 < ess < 0.57  # ten times as often leaves 0.55
+    assert weights[rare].sum() / weights.sum() > 9 * 0.01
+    many = np.arange(1000) < 100
+    weights = enrichment.tempered(-np.log(np.where(many, 100.0, 900.0)))
+    assert 1 / (len(weights) * np.square(weights / weights.sum()).sum()) == pytest.approx(0.5, abs=0.01)
