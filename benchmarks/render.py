@@ -462,12 +462,14 @@ def dots(ranks: list[tuple[str, Numbers]], headline: Headline, file: Path) -> Pa
         figure, axes = pyplot.subplots(figsize=(8, 0.8 + 0.26 * len(ranks)), layout="constrained")
         for place, (_, numbers) in enumerate(ranks):
             axes.plot(numbers["values"], [place] * len(numbers["values"]), ".", color="#9aa5b1", markersize=4)
-            if numbers["low"] is not None:
-                axes.plot([numbers["low"], numbers["high"]], [place, place], "-", color="#1f5f8b")
+            if (
+                len(numbers["values"]) >= FEWEST
+            ):  # that of two seeds would squeeze all others; none is below 0
+                axes.plot([max(0, numbers["low"]), numbers["high"]], [place, place], "-", color="#1f5f8b")
             axes.plot(numbers["mean"], place, "o", color="#1f5f8b", markersize=5)
         axes.set_yticks(range(len(ranks)), [method for method, _ in ranks], fontsize=8)
         axes.invert_yaxis()
-        axes.set_xlabel(f"{headline.title}: mean, 95 % interval over seeds, single seeds")
+        axes.set_xlabel(f"{headline.title}: seeds, mean, 95 % interval of three or more")
         axes.grid(axis="x", color="#e4e7eb")
         axes.spines[["top", "right"]].set_visible(False)
         file.parent.mkdir(parents=True, exist_ok=True)
