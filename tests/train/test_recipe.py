@@ -4,6 +4,7 @@ import pytest
 
 from equipoise.errors import InputError
 from equipoise.train import RECIPES, Optimisation, Recipe, Resampling, recipe
+from equipoise.train.recipe import epochs_of
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -71,3 +72,14 @@ def test_values_out_of_range_are_refused(change, words):
 def test_recipes_do_not_change():
     with pytest.raises(dataclasses.FrozenInstanceError):
         recipe("equipoise").latent = 3
+
+
+@pytest.mark.parametrize(("per_epoch", "passes"), [(7, 40), (155, 9), (342, 4), (100_000, 4)])
+def test_few_pictures_are_seen_more_often(per_epoch, passes):
+    assert epochs_of(Optimisation(epochs="auto"), per_epoch) == passes
+    assert epochs_of(Optimisation(epochs=3), per_epoch) == 3
+
+
+def test_epochs_is_a_number_or_auto():
+    with pytest.raises(InputError, match="epochs must be a whole number; got 'many'"):
+        Optimisation(epochs="many")
