@@ -82,4 +82,5 @@ def test_few_pictures_are_seen_more_often(per_epoch, passes):
 
 def test_epochs_is_a_number_or_auto():
     with pytest.raises(InputError, match="epochs must be a whole number; got 'many'"):
-        Optimisation(epochs="many")
+        Recipe("mine", plain=Optimisation(epochs="many"))
+    assert Recipe("mine", plain=Optimisation(epochs="auto")).plain.epochs == "auto"
