@@ -74,7 +74,7 @@ def test_recipes_do_not_change():
         recipe("equipoise").latent = 3
 
 
-@pytest.mark.parametrize(("per_epoch", "passes"), [(7, 40), (155, 9), (342, 4), (100_000, 4)])
+@pytest.mark.parametrize(("per_epoch", "passes"), [(7, 40), (155, 13), (342, 6), (100_000, 4)])
 def test_few_pictures_are_seen_more_often(per_epoch, passes):
     assert epochs_of(Optimisation(epochs="auto"), per_epoch) == passes
     assert epochs_of(Optimisation(epochs=3), per_epoch) == 3
