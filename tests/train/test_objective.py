@@ -1,4 +1,4 @@
-"""What a recipe's objective, encoder and mirror change in what `fit` builds and saves."""
+"""What a recipe's objective and mirror change in what `fit` builds and saves."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ import torch
 
 from equipoise.data import ImageTable
 from equipoise.errors import InputError
-from equipoise.nn import DBVAE, Classifier, ResidualCNN
+from equipoise.nn import Classifier, StandardCNN
 from equipoise.train import Optimisation, Resampling, fit, load_model, predict, recipe, save_model
 
 SHORT = Optimisation(learning_rate=1e-3, batch_size=16, epochs=1)
@@ -27,10 +27,10 @@ def table():
 
 
 def test_a_classifier_is_resampled_without_codes(tmp_path):
-    how = chosen(objective="classifier", encoder="residual", mirror=True)
+    how = chosen(objective="classifier", mirror=True)
     fitted = fit(table(), how, seed=3, device="cpu", progress=False)
     assert isinstance(fitted.model, Classifier)
-    assert isinstance(fitted.model.network, ResidualCNN)
+    assert isinstance(fitted.model.network, StandardCNN)
     assert fitted.weights is not None
     assert fitted.weights.max() > 1.5 * fitted.weights.min()
     save_model(fitted, tmp_path, image_size=32, channels=3)
@@ -38,15 +38,6 @@ def test_a_classifier_is_resampled_without_codes(tmp_path):
     np.testing.assert_array_equal(
         predict(again, table(), device="cpu"), predict(fitted.model, table(), device="cpu")
     )
-
-
-def test_the_residual_network_is_an_encoder_of_the_dbvae_and_of_the_plain_model():
-    how = chosen(objective="db-vae", encoder="residual")
-    model = fit(table(), how, method="uniform", device="cpu", progress=False).model
-    assert isinstance(model, DBVAE)
-    assert isinstance(model.encoder, ResidualCNN)
-    plain = fit(table(), how, method="plain", device="cpu", progress=False).model
-    assert isinstance(plain.network, ResidualCNN)
 
 
 def test_uniform_is_plain_where_there_are_no_further_losses():

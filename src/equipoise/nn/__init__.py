@@ -1,5 +1,4 @@
-"""Networks and their losses: the labs' standard CNN and decoder, a residual CNN, the debiasing VAE, any classifier as a
-baseline.
+"""Networks and their losses: the labs' standard CNN and decoder, the debiasing VAE, any classifier as a baseline.
 
 Modules take float images (batch, channels, height, width) in [0, 1]; `pixels` makes them from stored
 pictures.
@@ -17,7 +16,6 @@ from equipoise.nn.losses import (
 )
 from equipoise.nn.objective import Classifier, Losses, Objective
 from equipoise.nn.pixels import pixels
-from equipoise.nn.residual_cnn import ResidualCNN
 from equipoise.nn.standard_cnn import StandardCNN
 
 __all__ = [
@@ -27,7 +25,6 @@ __all__ = [
     "Encoding",
     "Losses",
     "Objective",
-    "ResidualCNN",
     "StandardCNN",
     "db_vae_loss",
     "kl_divergence",

@@ -18,7 +18,7 @@ from torch import nn
 
 from equipoise.data import ImageTable
 from equipoise.errors import EquipoiseError, InputError, TrainingError
-from equipoise.nn import DBVAE, Classifier, Objective, ResidualCNN, StandardCNN
+from equipoise.nn import DBVAE, Classifier, Objective, StandardCNN
 from equipoise.nn.dbvae import feature_count
 from equipoise.nn.standard_cnn import glorot_linear
 from equipoise.seeds import child_seed
@@ -255,8 +255,6 @@ def build(
     generator = torch.Generator().manual_seed(child_seed(seed, "weights"))
     network: Any = copy.deepcopy(encoder)
     if method in ("debiased", "uniform") and chosen.objective == "db-vae":
-        if network is None and chosen.encoder == "residual":
-            network = ResidualCNN(None, norm_momentum=chosen.norm_momentum, generator=generator, **shape)
         return DBVAE(
             network,
             latent=chosen.latent,
@@ -269,8 +267,7 @@ def build(
             **shape,
         )
     if encoder is None:
-        kind = ResidualCNN if chosen.encoder == "residual" else StandardCNN
-        network = kind(1, norm_momentum=chosen.norm_momentum, generator=generator, **shape)
+        network = StandardCNN(1, norm_momentum=chosen.norm_momentum, generator=generator, **shape)
     else:
         head = glorot_linear(feature_count(network, channels, image_size), 1, generator)
         network = nn.Sequential(network, head)

@@ -120,7 +120,6 @@ class Recipe:
         resampling: How positives are drawn while it trains.
         objective: What the debiased model learns besides the class: "db-vae" to rebuild the positives, or "classifier",
             nothing; then rarity comes from pictures or an embedding, as there are no codes.
-        encoder: "standard", the labs' CNN, or "residual", `equipoise.nn.ResidualCNN`; of plain and debiased model.
         mirror: Models in use average the logits of an image and its mirror image.
         width: Filters of the first convolution, of the decoder too.
         depth: Convolutions, each halving the image.
@@ -140,7 +139,6 @@ class Recipe:
     debiased: Optimisation = field(default_factory=Optimisation)
     resampling: Resampling = field(default_factory=Resampling)
     objective: Literal["db-vae", "classifier"] = "db-vae"
-    encoder: Literal["standard", "residual"] = "standard"
     mirror: bool = False
     width: int = 12
     depth: int = 4
@@ -272,7 +270,7 @@ RECIPES: dict[str, Recipe] = {
             "Our default: the labs' CNN with a better schedule; positives drawn by how rare they look.",
             plain=_OURS,
             debiased=_OURS,
-            resampling=Resampling(rule="appearance", ess=0.7, max_weight=10.0, renew="once"),
+            resampling=Resampling(rule="appearance", ess=0.7, max_weight=10.0, renew="once", classes="both"),
             objective="classifier",
             mirror=True,
             norm_momentum=0.1,
