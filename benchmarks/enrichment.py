@@ -357,6 +357,19 @@ def self_supervised(images: np.ndarray, *, seed: int, epochs: float = 12, batch:
     return torch.cat(found).double().numpy()
 
 
+Learned = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Latent means, features and logits of each picture."""
+
+
+def evened(images: np.ndarray) -> np.ndarray:
+    """Pictures of one mean and one contrast: luminance of mean 0.5 and standard deviation 0.2 in each, uint8."""
+    floats = images.astype(np.float32) / 255
+    grey = floats.mean(3, keepdims=True)
+    middle, spread = grey.mean((1, 2), keepdims=True), grey.std((1, 2), keepdims=True)
+    flat = (floats - middle) / np.maximum(spread, 0.02) * 0.2 + 0.5
+    return (255 * flat.clip(0, 1)).astype(np.uint8)
+
+
 @dataclasses.dataclass
 class Scene:
     """A class, and what is learnt from it once for all rules.
@@ -377,24 +390,43 @@ class Scene:
         return self.part.images
 
     @cached_property
-    def network(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Latent means, features and logits of the class, of a DB-VAE trained with uniform sampling."""
+    def network(self) -> Learned:
+        """What a DB-VAE trained with uniform sampling says of the class."""
+        return self.learned(self.seed)
+
+    @cached_property
+    def seeds(self) -> list[Learned]:
+        """The same of three seeds."""
+        return [self.network, *(self.learned(self.seed + more) for more in (1000, 2000))]
+
+    @cached_property
+    def evened(self) -> Learned:
+        """The same where every picture has the same mean and contrast."""
+        return self.learned(self.seed, evened)
+
+    def learned(self, seed: int, look: Callable[[np.ndarray], np.ndarray] | None = None) -> Learned:
+        """Train a DB-VAE, on pictures as they are or through a look at them."""
         began = time.perf_counter()
         images = np.concatenate([self.images, self.part.rest])
-        table = ImageTable.from_arrays(images, np.arange(len(images)) < len(self.images))
+        if look is not None:
+            images = np.concatenate([look(images[s : s + CHUNK]) for s in range(0, len(images), CHUNK)])
+        count = len(self.images)
+        table = ImageTable.from_arrays(images, np.arange(len(images)) < count)
         how = recipe("equipoise-latent")
         short = dataclasses.replace(how.debiased, epochs=1 if self.quick else 2)
         fitted = fit(
-            table, dataclasses.replace(how, debiased=short), method="uniform", seed=self.seed, progress=False
+            table, dataclasses.replace(how, debiased=short), method="uniform", seed=seed, progress=False
         )
         codes, _ = latent_codes(fitted.model, table, table.positives, device=torch.device("cpu"))
         features, logits = [], []
         with torch.inference_mode():
-            for start in range(0, len(self.images), CHUNK):
-                part = torch.from_numpy(self.images[start : start + CHUNK]).permute(0, 3, 1, 2).float() / 255
+            for start in range(0, count, CHUNK):
+                part = torch.from_numpy(images[start : min(start + CHUNK, count)])
+                part = part.permute(0, 3, 1, 2).float() / 255
                 features.append(fitted.model.encoder(part))
                 logits.append(fitted.model(part))
-        self.train_seconds["DB-VAE"] = time.perf_counter() - began
+        spent = time.perf_counter() - began
+        self.train_seconds["DB-VAE"] = self.train_seconds.get("DB-VAE", 0.0) + spent
         return codes, torch.cat(features).double().numpy(), torch.cat(logits).double().numpy()
 
     @cached_property
@@ -551,6 +583,11 @@ METHODS: dict[str, Rule] = {
     "DB-VAE latents: 20th neighbour": lambda s: neighbours_rule(s.network[0]),
     "DB-VAE latents: mixture of 32": lambda s: mixture_rule(s.network[0], clusters=32),
     "DB-VAE latents: 32 clusters balanced": lambda s: cluster_rule(s.network[0], clusters=32),
+    "DB-VAE latents: 20th neighbour, three seeds' agreement": lambda s: agreement(
+        *(neighbours_rule(codes) for codes, *_ in s.seeds)
+    ).numpy(),
+    "DB-VAE latents of evened pictures: 20th neighbour": lambda s: neighbours_rule(s.evened[0]),
+    "DB-VAE latents of evened pictures: mixture of 32": lambda s: mixture_rule(s.evened[0], clusters=32),
     "DB-VAE penultimate features: 20th neighbour": lambda s: neighbours_rule(s.network[1]),
     "DB-VAE logit: low": lambda s: normal(-s.network[2]),
     "SimCLR: cosine, 20th neighbour": lambda s: neighbours_rule(unit(s.views)),
