@@ -37,6 +37,8 @@ TITLES = {
 }
 ELSEWHERE = ("draw", "test", "test_positives", "test_negatives", "hidden", "images", "group_column")
 """Settings that lines of the protocol do not have."""
+B2_PASSES = 13
+"""Of B2's protocol; lines of other lengths stand apart."""
 MISSING = "not measured"
 PAGE, README = HERE.parent / "docs" / "benchmarks.md", HERE.parent / "README.md"
 
@@ -224,7 +226,9 @@ def _b1_goals(results: Results) -> list[Goal]:
 
 def _cell_goals(results: Results) -> list[Goal]:
     found = []
-    cases: list[tuple[str, str, dict[str, Any], float]] = [("B2", "b2", {}, 80)]
+    longer = sorted({line["setting"]["epochs"] for line in results.protocol("b2")} - {B2_PASSES})
+    cases: list[tuple[str, str, dict[str, Any], float]] = [("B2", "b2", {"epochs": B2_PASSES}, 80)]
+    cases += [(f"B2, {epochs} passes", "b2", {"epochs": epochs}, 80) for epochs in longer]
     cases += [("B3, c = 1 %", "b3", {"c": 0.01}, 60), ("B3, c = 5 %", "b3", {"c": 0.05}, 70)]
     for title, case, where, limit in cases:
         plain = ("plain", results.over(case, "plain", WORST_CELL, **where))
@@ -237,6 +241,8 @@ def _cell_goals(results: Results) -> list[Goal]:
         oracle = ("GroupDRO †", results.over(case, "GroupDRO", WORST_CELL, **where))
         told = f"≥ {limit:.0f}"
         for ours in (default, chosen):
+            if ours is default and where.get("epochs") in longer and default[1] is None:
+                continue  # the protocol's length is what the default recipe is measured at
             found.append(Goal(f"{title}: worst cell, %", plain, ours, told, at_least(limit), 1))
             if case == "b3":
                 ratio = times_lab(0.9, at_least=True)
@@ -392,7 +398,7 @@ class Headline:
 
 HEADLINES: dict[str, list[Headline]] = {
     "b1": [Headline("worst race missed at 1 % FPR, %", key("worst_miss"), False, {})],
-    "b2": [Headline("accuracy of the worst cell, %", WORST_CELL, True, {})],
+    "b2": [Headline("accuracy of the worst cell, %", WORST_CELL, True, {"epochs": B2_PASSES})],
     "b3": [
         Headline(f"accuracy of the worst cell at c = {c:.0%}, %", WORST_CELL, True, {"c": c})
         for c in (0.01, 0.05)
