@@ -8,7 +8,7 @@ from torch import nn
 
 from equipoise.errors import InputError
 from equipoise.run.folder import Setting
-from equipoise.run.named_object import is_named, named_object
+from equipoise.run.named_object import is_named, named_network
 from equipoise.train import Embedding, Resampling
 from equipoise.train.rarity import rule_of
 
@@ -66,11 +66,4 @@ def embedding_source(embedding: nn.Module | str | None, column: str | None) -> E
             f"Expected --embedding package.module:callable that gives an nn.Module; got {embedding!r}. "
             "Write for example mypackage.models:backbone; for vectors in a table, --embedding-column."
         )
-    found = named_object(embedding)
-    made = found if isinstance(found, nn.Module) else found() if callable(found) else found
-    if not isinstance(made, nn.Module):
-        raise InputError(
-            f"Expected {embedding} to give a torch nn.Module; got {type(made).__name__}. Name a class or function "
-            "that makes one without arguments."
-        )
-    return EmbeddingSource(made, embedding)
+    return EmbeddingSource(named_network(embedding), embedding)

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from equipoise.errors import DataError, InputError
-from equipoise.run.named_object import is_named, named_object
+from equipoise.run.named_object import is_named, named_network
 from equipoise.run.saved import load
 
 __all__ = ["ModelSource", "Normalised", "model_source"]
@@ -126,14 +126,7 @@ def _called(name: str) -> nn.Module:
             f"Expected the folder of a run, or package.module:callable that gives an nn.Module; got {name!r}. "
             "Check the path, or write for example mypackage.models:network."
         )
-    found = named_object(name)
-    made = found if isinstance(found, nn.Module) else found() if callable(found) else found
-    if not isinstance(made, nn.Module):
-        raise InputError(
-            f"Expected {name} to give a torch nn.Module; got {type(made).__name__}. Name a class or function that "
-            "makes one without arguments."
-        )
-    return made
+    return named_network(name)
 
 
 def _fill(network: nn.Module, path: Path) -> None:

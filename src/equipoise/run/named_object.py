@@ -8,9 +8,11 @@ import re
 import sys
 from typing import Any
 
+from torch import nn
+
 from equipoise.errors import InputError, MissingExtraError
 
-__all__ = ["is_named", "named_object"]
+__all__ = ["is_named", "named_network", "named_object"]
 
 NAMED = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
@@ -46,3 +48,20 @@ def named_object(text: str) -> Any:
             raise InputError(f"{module} has no {attribute!r}. Check what stands behind the colon.")
         found = getattr(found, part)
     return found
+
+
+def named_network(text: str) -> nn.Module:
+    """The network that a name stands for, or that what it stands for makes without arguments.
+
+    Raises:
+        InputError: if it gives none.
+        MissingExtraError: if there is no such module.
+    """
+    found = named_object(text)
+    made = found if isinstance(found, nn.Module) else found() if callable(found) else found
+    if not isinstance(made, nn.Module):
+        raise InputError(
+            f"Expected {text} to give a torch nn.Module; got {type(made).__name__}. Name a class or function that "
+            "makes one without arguments."
+        )
+    return made
