@@ -270,7 +270,7 @@ RECIPES: dict[str, Recipe] = {
             "Our default: the labs' CNN with a better schedule; positives drawn by how rare they look.",
             plain=_OURS,
             debiased=_OURS,
-            resampling=Resampling(rule="appearance", ess=0.7, max_weight=10.0, renew="once"),
+            resampling=Resampling(rule="appearance", ess=0.85, max_weight=10.0, renew="once"),
             objective="classifier",
             mirror=True,
             norm_momentum=0.1,
