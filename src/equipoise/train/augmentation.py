@@ -73,7 +73,8 @@ def _source(side: int, zoom: Tensor, shift: Tensor) -> Tensor:
 
 
 def _relit(images: Tensor, names: Sequence[str], generator: torch.Generator) -> Tensor:
-    count, _, _, channels = images.shape
+    count = len(images)
+    channels = images.shape[3] if "colour" in names else 1  # one table for all channels is faster to look up
     curve = (torch.arange(256, dtype=torch.float32) / 255).expand(count, channels, 256)
     if "light" in names:
         gamma = torch.exp2(torch.randn(count, 1, 1, generator=generator) * LIGHT_GAMMA)
