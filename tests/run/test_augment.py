@@ -281,7 +281,7 @@ def test_discovered_sides_need_no_annotation(tables, small, tmp_path):
     brief = replace(
         small, plain=replace(chosen.plain, epochs=2, batch_size=small.plain.batch_size, learning_rate=1e-3)
     )
-    brief = replace(brief, encoder="standard", mirror=False)
+    brief = replace(brief, mirror=False)
     record = augment(
         drawn(600, 0.15, 3),
         "bright",
