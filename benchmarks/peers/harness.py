@@ -23,8 +23,8 @@ from equipoise.nn import StandardCNN, pixels
 from equipoise.seeds import child_seed
 from equipoise.train.augmentation import augmented
 from equipoise.train.fit import precision_of
-from equipoise.train.loop import learning_rate
 from equipoise.train.recipe import Optimisation
+from equipoise.train.steps import learning_rate
 
 HOW = Optimisation(
     learning_rate=2e-3, schedule="one-cycle", batch_size=64, augmentation=("flip", "shift", "light"), clip=1.0

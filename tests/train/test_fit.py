@@ -14,8 +14,8 @@ from equipoise.resample import effective_sample_size
 from equipoise.risk import Histogram
 from equipoise.train import METHODS, Optimisation, Recipe, Resampling, fit, load_model, predict, save_model
 from equipoise.train import loop as loop_module
-from equipoise.train.loop import learning_rate
 from equipoise.train.rarity import latent_codes
+from equipoise.train.steps import learning_rate
 
 SMALL = Optimisation(learning_rate=2e-3, batch_size=16, epochs=2)
 TINY = Recipe(

@@ -195,7 +195,7 @@ class Machine:
     processes: int = 1
     """Training processes; each takes its share of every batch."""
     compile: Annotated[bool, Parameter(negative=(), show_default=False)] = False
-    """Compile the training step; pays off in long runs."""
+    """Compile the networks; pays off in long runs. On a CUDA device classifiers are recorded as a graph instead."""
     tensorboard: Annotated[bool, Parameter(negative=(), show_default=False)] = False
     """Write TensorBoard events beside the checkpoints."""
 

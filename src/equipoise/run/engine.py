@@ -24,7 +24,7 @@ class Engine:
         device: "auto", "cpu", "cuda", "mps".
         precision: "auto", "32-true", "bf16-mixed", "16-mixed", "64-true".
         processes: Training processes; each takes its share of every batch.
-        compile: Compile the training step.
+        compile: Compile the networks, or record the steps: see `fit`.
         tensorboard: Write TensorBoard events beside the checkpoints.
         progress: Show bars when standard error is a terminal.
     """

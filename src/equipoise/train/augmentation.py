@@ -1,12 +1,13 @@
 """Augmentation of uint8 batches as two look-ups: where each pixel comes from, and what its value becomes.
 
 Both work on uint8 in the layout of the cache, so a batch is augmented, scaled to [0, 1] and brought to
-channels-last floats in one go. All chance comes from one CPU generator, so a device does not change it.
+channels-last floats in one go. All chance comes from one CPU generator, so a device does not change it; drawing is
+apart from changing, so that a device can change batches that were drawn for ahead of time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float, UInt8
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from equipoise.nn import pixels
 
-__all__ = ["augmented"]
+__all__ = ["augmented", "changed", "drawn_changes"]
 
 SHIFT = 0.08  # of the side, either way
 ZOOM = 0.12  # of the scale, either way
@@ -36,20 +37,50 @@ def augmented(
             in half of the images).
         generator: A CPU generator, the only source of chance.
     """
-    if not names:
-        return pixels(images)
+    return changed(images, drawn_changes(images.shape, names, generator=generator))
+
+
+def drawn_changes(
+    shape: Sequence[int], names: Sequence[str], *, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """What `changed` needs to augment a batch of shape (batch, height, width, channels), on the CPU.
+
+    Returns:
+        Tensors whose shapes depend on `shape` and `names` alone: "rows" and "columns" that pixels come from
+        (batch, side), "light" (batch, 1 or channels, 256), the value of each stored one, and "erased rows" and
+        "erased columns" (batch, side).
+    """
+    count, height, width, channels = shape
+    found: dict[str, Tensor] = {}
     if {"flip", "shift", "zoom"} & set(names):
-        images = _moved(images, names, generator)
-    out = _relit(images, names, generator) if {"light", "colour"} & set(names) else pixels(images)
-    return _erased(out, generator) if "erase" in names else out
+        found["rows"], found["columns"] = _places(count, height, width, names, generator)
+    if {"light", "colour"} & set(names):
+        found["light"] = _light(count, channels, names, generator)
+    if "erase" in names:
+        found["erased rows"], found["erased columns"] = _square(count, height, width, generator)
+    return found
+
+
+def changed(
+    images: UInt8[Tensor, "batch height width channels"], changes: Mapping[str, Tensor]
+) -> Float[Tensor, "batch channels height width"]:
+    """A batch on any device, changed as was drawn on the same device; nothing is read back from it."""
+    if "rows" in changes:
+        images = _moved(images, changes["rows"], changes["columns"])
+    out = _relit(images, changes["light"]) if "light" in changes else pixels(images)
+    if "erased rows" not in changes:
+        return out
+    inside = (changes["erased rows"][:, :, None] & changes["erased columns"][:, None, :])[:, None]
+    return out.masked_fill_(inside, 0.5)
 
 
 def _uniform(count: int, spread: float, generator: torch.Generator) -> Tensor:
     return (torch.rand(count, generator=generator) * 2 - 1) * spread
 
 
-def _moved(images: Tensor, names: Sequence[str], generator: torch.Generator) -> Tensor:
-    count, height, width, _ = images.shape
+def _places(
+    count: int, height: int, width: int, names: Sequence[str], generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
     zoom = torch.exp2(_uniform(count, ZOOM, generator)) if "zoom" in names else torch.ones(count)
     spread = SHIFT if "shift" in names else 0.0
     down, right = (_uniform(count, spread, generator) if spread else torch.zeros(count) for _ in range(2))
@@ -58,12 +89,8 @@ def _moved(images: Tensor, names: Sequence[str], generator: torch.Generator) -> 
         if "flip" in names
         else torch.zeros(count, dtype=torch.bool)
     )
-    rows = _source(height, zoom, down)
     columns = _source(width, zoom, right)
-    columns = torch.where(mirrored[:, None], columns.flip(1), columns)
-    first = torch.arange(count)[:, None, None] * (height * width)
-    source = (first + rows[:, :, None] * width + columns[:, None, :]).reshape(-1).to(images.device)
-    return images.reshape(-1, images.shape[3]).index_select(0, source).reshape(images.shape)
+    return _source(height, zoom, down), torch.where(mirrored[:, None], columns.flip(1), columns)
 
 
 def _source(side: int, zoom: Tensor, shift: Tensor) -> Tensor:
@@ -72,9 +99,16 @@ def _source(side: int, zoom: Tensor, shift: Tensor) -> Tensor:
     return places.round().long().clamp_(0, side - 1)
 
 
-def _relit(images: Tensor, names: Sequence[str], generator: torch.Generator) -> Tensor:
-    count = len(images)
-    channels = images.shape[3] if "colour" in names else 1  # one table for all channels is faster to look up
+def _moved(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    count, height, width, channels = images.shape
+    first = torch.arange(count, device=images.device)[:, None, None] * (height * width)
+    source = (first + rows[:, :, None] * width + columns[:, None, :]).reshape(-1)
+    return images.reshape(-1, channels).index_select(0, source).reshape(images.shape)
+
+
+def _light(count: int, channels: int, names: Sequence[str], generator: torch.Generator) -> Tensor:
+    if "colour" not in names:
+        channels = 1  # one table for all channels is faster to look up
     curve = (torch.arange(256, dtype=torch.float32) / 255).expand(count, channels, 256)
     if "light" in names:
         gamma = torch.exp2(torch.randn(count, 1, 1, generator=generator) * LIGHT_GAMMA)
@@ -82,18 +116,19 @@ def _relit(images: Tensor, names: Sequence[str], generator: torch.Generator) -> 
         curve = curve.pow(gamma) * gain
     if "colour" in names:
         curve = curve * torch.exp2(torch.randn(count, channels, 1, generator=generator) * COLOUR_GAIN)
-    table = curve.clamp(0, 1).contiguous().reshape(-1).to(images.device)
-    offsets = (torch.arange(count * channels, dtype=torch.int32) * 256).reshape(count, 1, 1, channels)
-    places = images.to(torch.int32).add_(offsets.to(images.device)).reshape(-1)
-    return table.index_select(0, places).reshape(images.shape).permute(0, 3, 1, 2)
+    return curve.clamp(0, 1)
 
 
-def _erased(images: Tensor, generator: torch.Generator) -> Tensor:
-    count, _, height, width = images.shape
+def _relit(images: Tensor, light: Tensor) -> Tensor:
+    count, tables = light.shape[:2]
+    first = torch.arange(count * tables, dtype=torch.int32, device=images.device) * 256
+    places = images.to(torch.int32).add_(first.reshape(count, 1, 1, tables)).reshape(-1)
+    return light.reshape(-1).index_select(0, places).reshape(images.shape).permute(0, 3, 1, 2)
+
+
+def _square(count: int, height: int, width: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     side = (torch.rand(count, generator=generator) * ERASE) * (torch.rand(count, generator=generator) < 0.5)
     top, left = torch.rand(count, generator=generator), torch.rand(count, generator=generator)
     rows, columns = torch.arange(height) / height, torch.arange(width) / width
     inside_rows = (rows >= top[:, None]) & (rows < (top + side)[:, None])
-    inside_columns = (columns >= left[:, None]) & (columns < (left + side)[:, None])
-    inside = (inside_rows[:, :, None] & inside_columns[:, None, :])[:, None].to(images.device)
-    return torch.where(inside, 0.5, images)
+    return inside_rows, (columns >= left[:, None]) & (columns < (left + side)[:, None])

@@ -13,14 +13,13 @@ import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from equipoise.data import ImageTable
 from equipoise.errors import TrainingError
-from equipoise.nn import Losses, pixels
+from equipoise.nn import pixels
 from equipoise.resample import AdaptiveSampler
 from equipoise.seeds import child_seed
-from equipoise.train.augmentation import augmented
 from equipoise.train.checkpoint import (
     Checkpoint,
     flat_optimizer,
@@ -33,6 +32,7 @@ from equipoise.train.checkpoint import (
 from equipoise.train.log import History, Progress, tensorboard_writer, write_history
 from equipoise.train.rarity import Rarity
 from equipoise.train.recipe import Optimisation, Resampling, epochs_of
+from equipoise.train.steps import RecordedSteps, Steps, recordable
 
 __all__ = ["Job", "Outcome", "train"]
 
@@ -54,7 +54,8 @@ class Job:
         folder: Where checkpoints and logs go; None keeps none.
         resume: Continue from the newest checkpoint, if there is one.
         settings: What a checkpoint must agree with.
-        compiled: Compile the step.
+        compiled: Compile the step, or record it where that can be done.
+        recordable: The model is one that `RecordedSteps` can record.
         tensorboard: Write TensorBoard events too.
         progress: Show a bar on a terminal.
         vectors: An embedding of what is weighted, as `Rarity` takes it.
@@ -72,6 +73,7 @@ class Job:
     resume: bool = False
     settings: dict[str, Any] = field(default_factory=dict)
     compiled: bool = False
+    recordable: bool = False
     tensorboard: bool = False
     progress: bool = True
     vectors: NDArray[np.float32] | None = None
@@ -90,18 +92,6 @@ class Outcome:
     negative_weights: NDArray[np.float64] | None = None
 
 
-class _Step(nn.Module):
-    """Gives a model's `losses` the name `forward`, which engines and compilers wrap."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Losses:
-        losses: Losses = self.model.losses(images, labels, generator=generator)
-        return losses
-
-
 def optimizer_of(optimisation: Optimisation, model: nn.Module) -> torch.optim.Optimizer:
     """The optimizer, with Keras' defaults where they differ from PyTorch's."""
     rate, parameters = optimisation.learning_rate, model.parameters()
@@ -114,17 +104,6 @@ def optimizer_of(optimisation: Optimisation, model: nn.Module) -> torch.optim.Op
             parameters, rate, eps=1e-7, weight_decay=optimisation.weight_decay, fused=True
         )
     return torch.optim.Adam(parameters, rate, eps=1e-7, fused=True)
-
-
-def learning_rate(optimisation: Optimisation, step: int, steps: int) -> float:
-    """Rate at a step (0 = the first): constant, or a rise over the first quarter and a cosine to zero."""
-    peak = optimisation.learning_rate
-    if optimisation.schedule == "constant":
-        return peak
-    rise = max(1, steps // 4)
-    if step < rise:
-        return peak * (0.04 + 0.96 * (1 - math.cos(math.pi * step / rise)) / 2)
-    return peak * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise))) / 2
 
 
 def train(fabric: Fabric, job: Job) -> Outcome:
@@ -146,18 +125,13 @@ def train(fabric: Fabric, job: Job) -> Outcome:
     per_epoch = len(sampler)
     epochs = epochs_of(how, per_epoch)
     steps = per_epoch * epochs
-    body = _Step(model)
-    body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if job.compiled:
+    optimizer = optimizer_of(how, model)
+    record = job.compiled and job.recordable and recordable(fabric, how, table)
+    if job.compiled and not record:
         for network in model.children():  # not the whole step: how many positives a batch has depends on it
             network.compile()
-    optimizer = optimizer_of(how, model)
-    step_module, wrapped = fabric.setup(body, optimizer)
-    average = (
-        AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(how.average), use_buffers=True)  # type: ignore[no-untyped-call]
-        if how.average
-        else None
-    )
+    taking = (RecordedSteps if record else Steps)(fabric, model, optimizer, table, how, steps)
+    average = taking.average
     rarity = None
     if job.resampling:
         seed = child_seed(job.seed, "rarity")
@@ -188,30 +162,16 @@ def train(fabric: Fabric, job: Job) -> Outcome:
             noise = torch.Generator(fabric.device).manual_seed(child_seed(job.seed, "noise", epoch, rank))
             watch = _Watch(job.title, epoch, fabric.device.type == "cpu", job.folder)
             model.train()
-            for batch in sampler:
-                rows = np.asarray(batch)
-                images = torch.from_numpy(table.batch(rows)).to(fabric.device, non_blocking=True)
-                labels = torch.from_numpy(table.labels[rows]).to(fabric.device, non_blocking=True)
-                rate = learning_rate(how, outcome.steps, steps)
-                for group in wrapped.param_groups:
-                    group["lr"] = rate
-                losses = step_module(augmented(images, how.augmentation, generator=chance), labels, noise)
-                watch.see(outcome.steps, losses)
-                fabric.backward(losses.total)
-                if how.clip is not None:
-                    torch.nn.utils.clip_grad_norm_(model.parameters(), how.clip, error_if_nonfinite=False)
-                wrapped.step()
-                wrapped.zero_grad()
-                if average is not None:
-                    average.update_parameters(model)
+            for taken in taking.taken(sampler, outcome.steps, chance=chance, noise=noise):
+                watch.see(outcome.steps, taken.parts)
                 if rarity:
-                    rarity.observe(rows, losses.codes)
+                    rarity.observe(taken.rows, taken.codes)
                 outcome.steps += 1
                 if outcome.steps % LOG_EVERY == 0 or outcome.steps % per_epoch == 0:
                     means = watch.flush()
                     _append(
                         outcome.history,
-                        {"step": outcome.steps, "epoch": epoch, "learning_rate": rate} | means,
+                        {"step": outcome.steps, "epoch": epoch, "learning_rate": taken.rate} | means,
                     )
                     speed = watch.steps / (time.perf_counter() - began)
                     progress.step(outcome.steps, means["total"], speed)
@@ -253,9 +213,9 @@ class _Watch:
         self.steps = 0
         self._seen: list[tuple[int, dict[str, Tensor]]] = []
 
-    def see(self, step: int, losses: Losses) -> None:
+    def see(self, step: int, parts: dict[str, Tensor]) -> None:
         self.steps += 1
-        self._seen.append((step, {"total": losses.total.detach(), **losses.parts}))
+        self._seen.append((step, parts))
         if self.at_once:  # elsewhere, asking every step would make the device wait
             self._check(*self._seen[-1])
 
