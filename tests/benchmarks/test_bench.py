@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -343,6 +344,18 @@ def test_the_readme_gets_the_measured_goals_between_its_marks(results):
     assert "not measured |" not in filled.replace("TensorFlow: not measured |", "")
     assert render.in_readme(filled, found) == filled
     assert render.in_readme("no marks", found) == "no marks"
+
+
+@pytest.mark.parametrize("case", ["B1", "B2", "B3"])
+def test_intervals_in_the_readme_stand_in_the_same_case_of_the_page(case):
+    readme, page = (
+        (Path(render.HERE).parent / name).read_text() for name in ("README.md", "docs/benchmarks.md")
+    )
+    block = readme.split(f"\n**{case}, ")[1].split("\n**B")[0]
+    section = page.split(f"\n## {case}: ")[1].split("\n## ")[0]
+    told = re.findall(r"\d+\.\d+ \[[^\]]+\]", block)
+    assert len(told) > 3
+    assert [one for one in told if one not in section] == []
 
 
 def test_what_makes_figures_optimistic_is_on_the_page():
