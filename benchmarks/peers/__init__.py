@@ -11,7 +11,7 @@ from importlib.metadata import version
 
 from .harness import HALF, HOW, Method, Outcome, Part, Task, Trained, cell_weights, steps_of, trained
 from .last_layer import afr, class_balanced, dfr, self_disagreement
-from .product import fitted
+from .product import fitted, wide
 from .reweighting import group_dro
 from .sampling import balanced, cluster_balanced, jtt, rarity, uniform, unseen_errors
 from .thresholds import class_threshold, group_threshold, logit_adjustment, logit_scaling, threshold_optimizer
@@ -69,6 +69,7 @@ METHODS: dict[str, Method] = {
     "rarity sampling with the plain CNN, both classes": Method(partial(rarity, classes=(0, 1)), OURS),
     "equipoise": Method(partial(fitted, name="equipoise"), OURS),
     "equipoise, uniform (control)": Method(partial(fitted, name="equipoise", method="uniform"), OURS),
+    "equipoise, uniform, wide, ten views": Method(wide, OURS),
     "mit-2021": Method(partial(fitted, name="mit-2021"), f"Amini et al. 2019; MIT 6.S191, lab 2; {OURS}"),
 }
 """Name → method. Those with `in_use` are to be left out where test pictures have no groups."""
