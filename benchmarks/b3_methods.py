@@ -457,6 +457,7 @@ METHODS = {  # name → sees gender?, variants to choose from on the held-out pa
             "rarity sampling with the plain CNN, both classes",
             "equipoise",
             "equipoise, uniform (control)",
+            "equipoise, uniform, wide, ten views",
             "mit-2021",
         )
     },
