@@ -35,8 +35,10 @@ class Views(nn.Module):
 
 
 def wide(task: Task) -> Outcome:
-    """The default recipe drawn uniformly, on a network of twice the width, with all augmentations and weight decay, and
-    judged over ten views: shifted, and each mirrored. A step costs 2.4 times as much, judging an image about 12 times."""
+    """The default recipe drawn uniformly, on a network of twice the width, with all augmentations and weight decay.
+
+    It is judged over ten views: shifted, and each mirrored. A step costs 2.4 times as much, judging about 12 times.
+    """
     chosen = replace(recipe("equipoise"), width=24)
     done = fit(
         task.training.table,
