@@ -477,7 +477,7 @@ def dots(ranks: list[tuple[str, Numbers]], headline: Headline, file: Path) -> Pa
             axes.plot(numbers["mean"], place, "o", color="#1f5f8b", markersize=5)
         axes.set_yticks(range(len(ranks)), [method for method, _ in ranks], fontsize=8)
         axes.invert_yaxis()
-        axes.set_xlabel(f"{headline.title}: seeds, mean, 95 % interval of three or more")
+        axes.set_xlabel(f"{headline.title}\nseeds, mean, 95 % interval of three or more", fontsize=9)
         axes.grid(axis="x", color="#e4e7eb")
         axes.spines[["top", "right"]].set_visible(False)
         file.parent.mkdir(parents=True, exist_ok=True)
