@@ -12,7 +12,7 @@ from equipoise.data import ImageTable
 from equipoise.density import embed, normalised
 from equipoise.errors import InputError
 from equipoise.resample import effective_sample_size, sampling_weights
-from equipoise.train import Optimisation, Recipe, Resampling, fit
+from equipoise.train import Optimisation, Recipe, Resampling, fit, steps
 from equipoise.train import loop as loop_module
 from equipoise.train.embedding import column_vectors, embedding_vectors
 
@@ -106,7 +106,7 @@ def test_weights_are_made_once_and_what_draws_uniformly_does_not_look(scene, mon
 def test_resume_with_an_embedding(scene, tmp_path, monkeypatch):
     recipe = with_rule(classes="both", rule="clusters", clusters=4)
     whole = fit(scene(), recipe, embedding=MeanColour(), folder=tmp_path / "whole")
-    real, calls = loop_module.augmented, []
+    real, calls = steps.augmented, []
 
     def interrupted(*args, **kwargs):
         calls.append(1)
@@ -114,10 +114,10 @@ def test_resume_with_an_embedding(scene, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(loop_module, "augmented", interrupted)
+    monkeypatch.setattr(steps, "augmented", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fit(scene(), recipe, embedding=MeanColour(), folder=tmp_path / "part")
-    monkeypatch.setattr(loop_module, "augmented", real)
+    monkeypatch.setattr(steps, "augmented", real)
     with pytest.raises(InputError, match="embedding differ"):
         fit(scene(), recipe, embedding=MeanColour(2.0), folder=tmp_path / "part", resume=True)
     resumed = fit(scene(), recipe, embedding=MeanColour(), folder=tmp_path / "part", resume=True)

@@ -12,8 +12,17 @@ from equipoise.errors import InputError, TrainingError
 from equipoise.nn import Classifier, pixels
 from equipoise.resample import effective_sample_size
 from equipoise.risk import Histogram
-from equipoise.train import METHODS, Optimisation, Recipe, Resampling, fit, load_model, predict, save_model
-from equipoise.train import loop as loop_module
+from equipoise.train import (
+    METHODS,
+    Optimisation,
+    Recipe,
+    Resampling,
+    fit,
+    load_model,
+    predict,
+    save_model,
+    steps,
+)
 from equipoise.train.rarity import latent_codes
 from equipoise.train.steps import learning_rate
 
@@ -94,7 +103,7 @@ def test_resume_ends_with_the_numbers_of_an_uninterrupted_run(scene, tmp_path, m
     )
     table, validation = scene(), scene(40, seed=2)
     whole = fit(table, recipe, validation=validation, folder=tmp_path / "whole")
-    real, calls = loop_module.augmented, []
+    real, calls = steps.augmented, []
 
     def interrupted(*args, **kwargs):
         calls.append(1)
@@ -102,10 +111,10 @@ def test_resume_ends_with_the_numbers_of_an_uninterrupted_run(scene, tmp_path, m
             raise KeyboardInterrupt
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(loop_module, "augmented", interrupted)
+    monkeypatch.setattr(steps, "augmented", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fit(table, recipe, validation=validation, folder=tmp_path / "part")
-    monkeypatch.setattr(loop_module, "augmented", real)
+    monkeypatch.setattr(steps, "augmented", real)
     resumed = fit(table, recipe, validation=validation, folder=tmp_path / "part", resume=True)
     assert torch.equal(weights_of(whole), weights_of(resumed))
     assert whole.history == resumed.history
@@ -140,7 +149,7 @@ def test_negatives_are_drawn_by_rarity_too_if_asked(scene):
 
 def test_resume_with_negatives_by_rarity(scene, tmp_path, monkeypatch):
     whole = fit(scene(), BOTH, folder=tmp_path / "whole")
-    real, calls = loop_module.augmented, []
+    real, calls = steps.augmented, []
 
     def interrupted(*args, **kwargs):
         calls.append(1)
@@ -148,10 +157,10 @@ def test_resume_with_negatives_by_rarity(scene, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(loop_module, "augmented", interrupted)
+    monkeypatch.setattr(steps, "augmented", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fit(scene(), BOTH, folder=tmp_path / "part")
-    monkeypatch.setattr(loop_module, "augmented", real)
+    monkeypatch.setattr(steps, "augmented", real)
     resumed = fit(scene(), BOTH, folder=tmp_path / "part", resume=True)
     assert torch.equal(weights_of(whole), weights_of(resumed))
     np.testing.assert_array_equal(whole.negative_weights, resumed.negative_weights)
@@ -171,13 +180,13 @@ def test_resume_with_other_data_is_refused(scene, tmp_path):
 
 
 def test_a_nan_stops_with_the_step_the_checkpoint_and_what_to_try(scene, tmp_path, monkeypatch):
-    real, calls = loop_module.augmented, []
+    real, calls = steps.augmented, []
 
     def poisoned(*args, **kwargs):
         calls.append(1)
         return real(*args, **kwargs) * (float("nan") if len(calls) == 20 else 1)
 
-    monkeypatch.setattr(loop_module, "augmented", poisoned)
+    monkeypatch.setattr(steps, "augmented", poisoned)
     with pytest.raises(TrainingError) as caught:
         fit(scene(), TINY, folder=tmp_path)
     message = str(caught.value)
@@ -344,7 +353,7 @@ def test_a_given_model_gives_the_same_with_the_same_seed(scene):
 def test_a_given_model_resumes_and_is_saved_and_loaded(scene, tmp_path, monkeypatch):
     given = Histogram(queue=100)(Classifier(small_network()))
     whole = fit(scene(), TINY, method="plain", model=given, folder=tmp_path / "whole")
-    real, calls = loop_module.augmented, []
+    real, calls = steps.augmented, []
 
     def interrupted(*args, **kwargs):
         calls.append(1)
@@ -352,7 +361,7 @@ def test_a_given_model_resumes_and_is_saved_and_loaded(scene, tmp_path, monkeypa
             raise KeyboardInterrupt
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(loop_module, "augmented", interrupted)
+    monkeypatch.setattr(steps, "augmented", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fit(scene(), TINY, method="plain", model=given, folder=tmp_path / "part")
     resumed = fit(scene(), TINY, method="plain", model=given, folder=tmp_path / "part", resume=True)
