@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +24,7 @@ class Views(nn.Module):
         model: From images (batch, channels, side, side) to logits (batch,).
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
         self.model = model
 

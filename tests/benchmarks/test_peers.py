@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import b2
 import peers
-from peers import harness, last_layer, reweighting, sampling, thresholds
+from peers import harness, last_layer, product, reweighting, sampling, thresholds
 
 
 def part(count, rare, seed, side=16):
@@ -159,3 +159,14 @@ def test_b2_cells_are_label_and_race_also_of_races_that_training_has_not():
     made = pictures.part(images, np.array([0, 1, 1, 0]), np.array(["Black", "White", "Martian", "White"]))
     assert made.groups.tolist() == [0, 6, 7, 6]
     assert made.cells.tolist() == [0, 106, 107, 6]
+
+
+def test_views_are_the_picture_and_four_shifted_with_edges_repeated():
+    ramp = torch.arange(8.0).expand(1, 1, 8, 8)  # the value is the column
+
+    def corner_and_middle(images):
+        return images[:, 0, 4, 0] + 10 * images[:, 0, 4, 4]
+
+    found = product.Views(corner_and_middle)(ramp)
+    # columns 0, 0, 0, edge 0 and 3; columns 4, 4, 4, 1 and 7
+    assert found.item() == pytest.approx(3 / 5 + 10 * 20 / 5)

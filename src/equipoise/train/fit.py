@@ -125,7 +125,7 @@ def fit(
         compile: Compile the networks; pays off in long runs, needs a C++ compiler on a CPU. On a CUDA device with
             room for the pictures, a classifier by Adam in one process is recorded whole as a CUDA graph instead,
             and epochs run without the host (written without such a device at hand: tested on a CPU, where the
-            recorded step gives the same weights to the bit).
+            recorded step, whose learning rates are single precision, gives the weights of such steps to the bit).
         tensorboard: Write TensorBoard events into `folder` too.
         folder: Where checkpoints and the history go, one an epoch; None keeps none.
         resume: Continue from the newest checkpoint in `folder`; ends with the same numbers as one uninterrupted run.
