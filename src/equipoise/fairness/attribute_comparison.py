@@ -9,23 +9,29 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from equipoise.errors import InputError
-from equipoise.fairness import intervals
+from equipoise.fairness.attribute_divergence import divergence_rates
 from equipoise.fairness.attribute_statistics import (
-    KL,
     Called,
     Cell,
-    Statistic,
+    amplification,
+    balanced_accuracy,
     cell_numbers,
-    largest,
-    no_divergence,
+    no_gap,
     resampled,
-    statistics,
     told_signs,
 )
 from equipoise.fairness.cells import Cells, score_vector
 from equipoise.fairness.score_divergence import positive_smoothing
 from equipoise.fairness.scored import finite, generator, replicate_count
 from equipoise.groups import Groups
+from equipoise.intervals import (
+    Pairs,
+    Proportions,
+    combination,
+    gap_difference,
+    held,
+    worst_difference,
+)
 from equipoise.rate import Rate
 
 __all__ = ["AttributeDifference", "compare_attributes"]
@@ -92,7 +98,7 @@ def compare_attributes(
         )
     cells = Cells.checked(targets, protected)
     smoothing, replicates = positive_smoothing(smoothing), replicate_count(replicates)
-    made_of = statistics(cells, told_signs(signs, training_targets, training_protected))
+    told = told_signs(signs, training_targets, training_protected)
     models = {
         name: Called.of(
             score_vector(values, len(cells.ids), f"Scores of {name!r}"),
@@ -104,7 +110,7 @@ def compare_attributes(
     }
     base = models.pop(baseline)
     return {
-        name: _difference(model, base, cells, made_of, smoothing, replicates, seed)
+        name: _difference(model, base, cells, told, smoothing, replicates, seed)
         for name, model in models.items()
     }
 
@@ -113,53 +119,56 @@ def _difference(
     model: Called,
     base: Called,
     cells: Cells,
-    made_of: Mapping[str, Statistic],
+    signs: Mapping[str, int] | None,
     smoothing: float,
     replicates: int,
     seed: int,
 ) -> AttributeDifference:
-    n, total, lacking = cells.counts.reshape(-1), len(cells.ids), cells.empty()
-    chance = generator(seed, cells.protected.attribute, "pair")
-    both = np.bincount(cells.ids[model.right & base.right], minlength=len(n))
-    hits, base_hits = model.hits.reshape(-1), base.hits.reshape(-1)
-    shape = (replicates, len(n))
-    first, second = intervals.resampled_pairs(
-        np.broadcast_to(both, shape),
-        np.broadcast_to(hits, shape),
-        np.broadcast_to(base_hits, shape),
-        n,
-        chance,
-    )
-    mine, theirs = (drawn.reshape(replicates, 2, -1) for drawn in (first, second))
-    rates: dict[str, Rate] = {}
-    for name, statistic in made_of.items():
-        if statistic.reason is not None:
-            rates[name] = Rate.undefined(statistic.reason, statistic.n)
-            continue
-        value = float(statistic.of(model.shares) - statistic.of(base.shares))
-        interval = intervals.bias_corrected if statistic.biased else intervals.between
-        rates[name] = interval(statistic.of(mine) - statistic.of(theirs), value, statistic.n)
-
+    rates, accuracies = _of_counts(model, base, cells, signs)
+    lacking, total = cells.empty(), len(cells.ids)
     ours, bases = resampled((model, base), cells, smoothing, replicates, seed)
-    moved = ours.ap - bases.ap
     rates["ap"] = (
         Rate.undefined(lacking, total)
         if lacking is not None
-        else intervals.between(moved[1:], float(moved[0]), total)
+        else held(ours.ap - bases.ap, ours.ap_low - bases.ap_high, ours.ap_high - bases.ap_low, total)
     )
-    for name, targets in KL.items():
-        rows = int(cells.counts[list(targets)].sum())
-        if (reason := no_divergence(cells, targets)) is not None:
-            rates[name] = Rate.undefined(reason, rows)
-            continue
-        moved = largest(ours.divergences, targets) - largest(bases.divergences, targets)
-        rates[name] = intervals.bias_corrected(moved[1:], float(moved[0]), rows)
-
-    changes = (model.shares - base.shares).reshape(-1)
-    accuracies = [
-        intervals.between(first[:, i] - second[:, i], float(changes[i]), int(n[i]))
-        if n[i]
-        else Rate.undefined(f"no {cells.name(*divmod(i, cells.groups))}")
-        for i in range(len(n))
+    apart = [
+        divergence_rates(
+            called, cells, drawn, smoothing, generator(seed, cells.protected.attribute, "divergences")
+        )
+        for called, drawn in ((model, ours), (base, bases))
     ]
+    for name, rate in apart[0].items():
+        rates[name] = combination([1.0, -1.0], [rate, apart[1][name]], rate.n) if rate.defined else rate
     return AttributeDifference(**rates, cells=cell_numbers(cells, accuracies))
+
+
+def _of_counts(
+    model: Called, base: Called, cells: Cells, signs: Mapping[str, int] | None
+) -> tuple[dict[str, Rate], list[Rate]]:
+    """Differences of numbers that rest on counts of right calls, and of the accuracy of each cell."""
+    n, lacking = cells.counts.reshape(-1), cells.empty()
+    won, lost = (
+        np.bincount(cells.ids[one.right & ~other.right], minlength=len(n))
+        for one, other in ((model, base), (base, model))
+    )
+    pairs = Pairs.of(won, lost, n)
+    accuracies = [
+        rate if rate.defined else Rate.undefined(f"no {cells.name(*divmod(i, cells.groups))}")
+        for i, rate in enumerate(pairs.rates("no rows"))
+    ]
+    first, second = Proportions(model.hits, n), Proportions(base.hits, n)
+    everyone = Pairs.of(*(np.array([counts.sum()]) for counts in (won, lost, n)))
+    positives = np.arange(cells.groups, len(n))
+    rates = {
+        "average_accuracy": everyone.rates("no rows")[0],
+        "balanced_accuracy": balanced_accuracy(cells).rate(accuracies, difference=True),
+        "ba": amplification(cells, signs).rate(accuracies, difference=True),
+        "worst_cell_accuracy": worst_difference(first, second, pairs)
+        if lacking is None
+        else Rate.undefined(lacking, len(cells.ids)),
+        "deo": gap_difference(first.take(positives), second.take(positives), pairs.take(positives))
+        if (reason := no_gap(cells)) is None
+        else Rate.undefined(reason, int(cells.counts[1].sum())),
+    }
+    return rates, accuracies

@@ -2,40 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from equipoise.errors import InputError
-from equipoise.fairness import intervals
 from equipoise.fairness.average_precision import Ranking
 from equipoise.fairness.cells import Cells, training_signs
 from equipoise.fairness.evaluation import SMALL
 from equipoise.fairness.score_divergence import Histograms, bin_edges, pairwise
 from equipoise.fairness.scored import generator
 from equipoise.groups import Groups
+from equipoise.intervals import combination
 from equipoise.rate import Rate
 
 __all__ = [
-    "KL",
+    "ONE_GROUP",
     "Called",
     "Cell",
     "Resampled",
-    "Statistic",
+    "Sum",
+    "amplification",
+    "balanced_accuracy",
     "cell_numbers",
-    "largest",
-    "no_divergence",
+    "no_gap",
     "resampled",
-    "statistics",
     "told_signs",
 ]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-BLOCK = 400_000  # row weights held in memory at once; a few MB stay in the cache
+BLOCK = 400_000  # row weights that are drawn at once
+UNSEEN = 0.03
+"""Weight of a row that was not drawn, in rows: what AP's interval lacks otherwise; calibrated by simulation."""
 ONE_GROUP = "fewer than two groups"
 NO_TRAINING = "no training labels were given"
 
@@ -68,7 +70,7 @@ class Called:
         threshold: Scores at or above it are called positive.
         edges: Edges of the bins of KL.
         right: Whether each row is called right.
-        hits: Rows called right in each cell, (2, k); `shares` of the cell's rows, 0 where it has none.
+        hits: Rows called right in each cell, (2k,).
     """
 
     scores: Floats
@@ -76,75 +78,64 @@ class Called:
     edges: Floats
     right: NDArray[np.bool_]
     hits: Ints
-    shares: Floats
 
     @classmethod
     def of(cls, scores: Floats, cells: Cells, threshold: float, bins: int | ArrayLike) -> Called:
         """Call the rows."""
         right = (scores >= threshold) == cells.targets
-        hits = np.bincount(cells.ids[right], minlength=2 * cells.groups).reshape(2, -1)
-        shares = hits / np.maximum(cells.counts, 1)
-        return cls(scores, threshold, bin_edges(scores, bins), right, hits.astype(np.int64), shares)
+        hits = np.bincount(cells.ids[right], minlength=2 * cells.groups).astype(np.int64)
+        return cls(scores, threshold, bin_edges(scores, bins), right, hits)
 
 
-# --- numbers made of the cells' accuracies, shape (…, 2, k); row 0 are the negatives, row 1 the positives ---
+# --- numbers made of the cells' accuracies; cells lie in the order target·k + group ---
 
 
-def _deo(right: Floats) -> Floats:
-    return intervals.SPREADS["gap"](right[..., 1, :])
-
-
-def _worst(right: Floats) -> Floats:
-    return np.asarray(right.min(axis=(-1, -2)))
-
-
-def _balanced(right: Floats) -> Floats:
-    return np.asarray(right.mean(axis=(-1, -2)))
-
-
-def _average(right: Floats, counts: Ints) -> Floats:
-    return np.asarray((np.nan_to_num(right) * counts).sum(axis=(-1, -2)) / counts.sum())
-
-
-def _amplification(right: Floats, counts: Ints, directions: Ints) -> Floats:
-    """Mean of ±(P(t̂ = 1|g) − P(t = 1|g)) over the groups that have a direction."""
-    right = np.nan_to_num(right)
-    wrong = (1 - right) * counts
-    more = (wrong[..., 0, :] - wrong[..., 1, :]) / counts.sum(axis=0)
-    told = directions != 0
-    return np.asarray((more * directions)[..., told].mean(axis=-1))
-
-
-@dataclass(frozen=True)
-class Statistic:
-    """A number made of the cells' accuracies.
+@dataclass(frozen=True, eq=False)
+class Sum:
+    """A number that is a constant and a weighted sum of the cells' accuracies.
 
     Args:
-        of: From shares called right, (…, 2, k), to the number, (…).
+        coefficients: Shape (2k,).
+        constant: Falls out of a difference.
         n: Rows it rests on.
         reason: Why it is undefined for these cells.
-        biased: Whether noise alone moves it, as with gaps and minima.
     """
 
-    of: Callable[[Floats], Floats]
+    coefficients: Floats
+    constant: float
     n: int
     reason: str | None = None
-    biased: bool = False
+
+    def rate(self, accuracies: list[Rate], *, difference: bool = False) -> Rate:
+        """The number from the accuracies, or its difference from the differences of the accuracies."""
+        if self.reason is not None:
+            return Rate.undefined(self.reason, self.n)
+        used = np.flatnonzero(self.coefficients)
+        found = combination(self.coefficients[used], [accuracies[i] for i in used], self.n)
+        constant = 0.0 if difference else self.constant
+        return Rate(found.value + constant, found.low + constant, found.high + constant, found.n)
 
 
-def statistics(cells: Cells, signs: Mapping[str, int] | None) -> dict[str, Statistic]:
-    """The numbers that rest on counts."""
-    counts, total, lacking = cells.counts, len(cells.ids), cells.empty()
-    directions, no_direction = _directions(signs, cells)
-    return {
-        "average_accuracy": Statistic(lambda right: _average(right, counts), total),
-        "balanced_accuracy": Statistic(_balanced, total, lacking),
-        "worst_cell_accuracy": Statistic(_worst, total, lacking, biased=True),
-        "ba": Statistic(lambda right: _amplification(right, counts, directions), total, no_direction),
-        "deo": Statistic(
-            _deo, int(counts[1].sum()), ONE_GROUP if cells.groups < 2 else cells.empty((1,)), biased=True
-        ),
-    }
+def balanced_accuracy(cells: Cells) -> Sum:
+    """Mean accuracy of the cells."""
+    size = cells.counts.size
+    return Sum(np.full(size, 1 / size), 0.0, len(cells.ids), cells.empty())
+
+
+def amplification(cells: Cells, signs: Mapping[str, int] | None) -> Sum:
+    """Mean of ±(P(t̂ = 1|g) − P(t = 1|g)) over the groups that have a direction."""
+    directions, reason = _directions(signs, cells)
+    told = max(1, int(np.count_nonzero(directions)))
+    # Negatives called wrong less positives called wrong, as a share of the group.
+    shares = (
+        directions * np.array([[1], [-1]]) * cells.counts / np.maximum(1, cells.counts.sum(axis=0)) / told
+    )
+    return Sum(-shares.reshape(-1), float(shares.sum()), len(cells.ids), reason)
+
+
+def no_gap(cells: Cells) -> str | None:
+    """Why there is no difference in equal opportunity."""
+    return ONE_GROUP if cells.groups < 2 else cells.empty((1,))
 
 
 def told_signs(
@@ -201,42 +192,41 @@ def cell_numbers(cells: Cells, accuracies: list[Rate]) -> tuple[Cell, ...]:
 
 # --- numbers made of scores ---
 
-KL: dict[str, tuple[int, ...]] = {"kl": (1, 0), "kl_positives": (1,), "kl_negatives": (0,)}
-"""Field → the targets whose divergences are averaged."""
 
+def _row_weights(
+    sizes: Ints, replicates: int, chance: np.random.Generator
+) -> Iterator[tuple[Floats, Floats]]:
+    """Weights of rows that lie cell by cell and, after them, of one unseen row a cell; in blocks of (sets, n + cells).
 
-def no_divergence(cells: Cells, targets: tuple[int, ...]) -> str | None:
-    return ONE_GROUP if cells.groups < 2 else cells.empty(targets)
-
-
-def largest(divergences: Floats, targets: tuple[int, ...]) -> Floats:
-    """The pair of groups that is farthest apart, from (…, 2, pairs)."""
-    return np.asarray(divergences[..., list(targets), :].mean(axis=-2).max(axis=-1))
-
-
-def _row_weights(sizes: Ints, replicates: int, chance: np.random.Generator) -> Iterator[Floats]:
-    """Weights of rows that lie cell by cell, each cell summing to 1, in blocks of (sets, n)."""
+    First with, then without the unseen rows each cell sums to 1.
+    """
     rows, starts = int(sizes.sum()), np.cumsum(sizes) - sizes
     block = max(1, BLOCK // rows)
     for start in range(0, replicates, block):
-        weights = chance.standard_exponential((min(block, replicates - start), rows))
-        weights *= np.repeat(1 / np.add.reduceat(weights, starts, axis=1), sizes, axis=1)
-        yield weights
+        drawn = min(block, replicates - start)
+        weights = chance.standard_exponential((drawn, rows))
+        unseen = chance.standard_gamma(UNSEEN, (drawn, len(sizes)))
+        seen = np.add.reduceat(weights, starts, axis=1)
+        whole = 1 / (seen + unseen)
+        extended = np.concatenate([weights * np.repeat(whole, sizes, axis=1), unseen * whole], axis=1)
+        weights *= np.repeat(1 / seen, sizes, axis=1)
+        yield extended, weights
 
 
 @dataclass(frozen=True, eq=False)
 class Resampled:
-    """AP and divergences of one model: the plain value and the replicates.
+    """AP and divergences of one model.
 
     Args:
-        ap: Shape (1 + replicates,), the plain value first.
+        ap: The plain value; `ap_low` and `ap_high` are its replicates, shape (replicates,), with the unseen row of each
+            cell ranked as badly, or as well, as it may be.
         divergences: Of each pair of groups, shape (1 + replicates, 2, pairs), the plain value first.
-        smoothed: The same with at least half a row a bin added: what is left if empty bins are chance.
     """
 
-    ap: Floats
+    ap: float
+    ap_low: Floats
+    ap_high: Floats
     divergences: Floats
-    smoothed: Floats
 
 
 def resampled(
@@ -249,24 +239,59 @@ def resampled(
     rows = np.lexsort((*(model.scores for model in reversed(models)), cells.ids))
     ids, targets = cells.ids[rows], cells.targets[rows]
     sizes = cells.counts.reshape(-1)
+    positive = np.flatnonzero(sizes) >= cells.groups
     sizes = sizes[sizes > 0]
-    rankings = [Ranking.of(model.scores[rows], targets) for model in models]
-    histograms = [Histograms.of(model.scores[rows], ids, model.edges, cells.groups) for model in models]
-    aps: list[list[Floats]] = [[] for _ in models]
-    divergences: list[list[Floats]] = [[] for _ in models]
-    smoothed: list[list[Floats]] = [[] for _ in models]
+    plain = np.repeat(1 / sizes, sizes)[None]
+    of_models = [_Ranked.of(model, rows, cells, targets, ids, positive) for model in models]
+    for model in of_models:
+        model.add(plain, None, cells, smoothing)
+    for extended, weights in _row_weights(
+        sizes, replicates, generator(seed, cells.protected.attribute, "rows")
+    ):
+        for model in of_models:
+            model.add(weights, extended, cells, smoothing)
+    return [model.resampled(plain) for model in of_models]
 
-    def add(weights: Floats) -> None:
-        for i in range(len(models)):
-            aps[i].append(rankings[i].average_precision(weights))
-            shares = histograms[i].weighed(weights)
-            divergences[i].append(pairwise(shares, cells.counts, smoothing))
-            smoothed[i].append(pairwise(shares, cells.counts, max(smoothing, shares.shape[-1] / 2)))
 
-    add(np.repeat(1 / sizes, sizes)[None])
-    for weights in _row_weights(sizes, replicates, generator(seed, cells.protected.attribute, "rows")):
-        add(weights)
-    return [
-        Resampled(*(np.concatenate(blocks) for blocks in of_model))
-        for of_model in zip(aps, divergences, smoothed, strict=True)
-    ]
+@dataclass(frozen=True, eq=False)
+class _Ranked:
+    """One model's rankings and histograms, and what their resamples gave so far."""
+
+    ranking: Ranking
+    unseen: tuple[Ranking, Ranking]
+    histograms: Histograms
+    aps: tuple[list[Floats], list[Floats]]
+    divergences: list[Floats]
+
+    @classmethod
+    def of(
+        cls,
+        model: Called,
+        rows: Ints,
+        cells: Cells,
+        targets: NDArray[np.bool_],
+        ids: Ints,
+        positive: NDArray[np.bool_],
+    ) -> _Ranked:
+        """`positive` tells for each cell that has rows whether they are."""
+        scores = model.scores[rows]
+        both = np.concatenate([targets, positive])
+        low, high = (
+            Ranking.of(np.concatenate([scores, np.where(below, -np.inf, np.inf)]), both)
+            for below in (positive, ~positive)
+        )
+        histograms = Histograms.of(scores, ids, model.edges, cells.groups)
+        return cls(Ranking.of(scores, targets), (low, high), histograms, ([], []), [])
+
+    def add(self, weights: Floats, extended: Floats | None, cells: Cells, smoothing: float) -> None:
+        """One block of weights; `extended` has the unseen rows."""
+        self.divergences.append(pairwise(self.histograms.weighed(weights), cells.counts, smoothing))
+        if extended is not None:
+            for aps, ranking in zip(self.aps, self.unseen, strict=True):
+                aps.append(ranking.average_precision(extended))
+
+    def resampled(self, plain: Floats) -> Resampled:
+        """All blocks together."""
+        ap = float(self.ranking.average_precision(plain)[0])
+        low, high = (np.concatenate(aps) for aps in self.aps)
+        return Resampled(ap, low, high, np.concatenate(self.divergences))

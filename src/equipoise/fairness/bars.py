@@ -38,8 +38,6 @@ def bars(
     groups: Groups,
     *,
     threshold: float = 0.5,
-    replicates: int = 2000,
-    seed: int = 0,
 ) -> list[Bar]:
     """Bars of all groups that have positives or a name, group by group and model by model.
 
@@ -55,9 +53,7 @@ def bars(
     for model, values in scores.items():
         scored = Scored.checked(values, labels, groups)
         means = mean_probability(values, labels, groups)
-        rates = true_positive_rate(
-            values, labels, groups, threshold=threshold, replicates=replicates, seed=seed
-        )
+        rates = true_positive_rate(values, labels, groups, threshold=threshold)
         found.append(
             [
                 Bar(groups.names[i], model, means[groups.names[i]], rates[groups.names[i]])

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from equipoise.errors import InputError
-from equipoise.fairness.intervals import wilson
 from equipoise.groups import Groups
+from equipoise.intervals import proportion
 from equipoise.rate import Rate
 
 __all__ = ["enrichment", "rare_groups", "shares", "verdict"]
@@ -61,7 +61,7 @@ def enrichment(weights: ArrayLike, groups: Groups) -> dict[str, Rate]:
             continue
         value = float(means[i] / mean)
         if value == 0:
-            most = wilson(0, int(n[i]))[1] * float(drawn.max()) / mean
+            most = proportion(0, int(n[i])).high * float(drawn.max()) / mean
             found[name] = Rate(0.0, 0.0, most, int(n[i]))
             continue
         own = (1 / means[i] - natural[i] / mean) ** 2 * spread[i] / n[i]

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from equipoise.errors import InputError, UndefinedRateWarning
-from equipoise.fairness import intervals
-from equipoise.fairness.operating import AT_FPR, AT_THRESHOLD, Point, fixed, hits_by_group, matched
+from equipoise.fairness.operating import AT_FPR, AT_THRESHOLD, Point, fixed, matched, shares_found
 from equipoise.fairness.rates import (
     NO_IMAGES,
     NO_NEGATIVES,
@@ -24,6 +23,7 @@ from equipoise.fairness.rates import (
 )
 from equipoise.fairness.scored import Scored, finite, fraction, generator, replicate_count
 from equipoise.groups import Groups
+from equipoise.intervals import Proportions, gap, proportion, variance, worst
 from equipoise.rate import Rate
 
 __all__ = ["SMALL", "Evaluation", "GroupNumbers", "WorstGroup", "evaluate", "threshold_only"]
@@ -87,7 +87,7 @@ class Evaluation:
         fpr_asked: False-positive rate asked for at the second operating point, "at_fpr" in the keys.
         threshold_at_fpr: Its threshold, from the negatives given; NaN without negatives.
         fpr_achieved: False-positive rate reached there on those negatives: ≤ `fpr_asked`, and less when
-            negatives are few or tied.
+            negatives are few or tied; the interval is about the rate on all negatives that there may be.
         fpr: False-positive rate at `threshold`.
         tpr: True positive rate at `threshold`, all positives.
         tpr_at_fpr: The same at the matched false-positive rate.
@@ -143,7 +143,7 @@ def evaluate(
     replicates: int = 2000,
     seed: int = 0,
 ) -> Evaluation:
-    """All numbers about one model's scores, with 95 % intervals over images (`fairness.intervals` says how).
+    """All numbers about one model's scores, with 95 % intervals over images (`equipoise.intervals` says how).
 
     Args:
         scores: Probabilities in [0, 1] of "positive", one an image.
@@ -154,8 +154,8 @@ def evaluate(
         threshold: The other operating point.
         intersections: With several attributes, also report each pair of them ("race × gender").
         negatives: What the positives of a group are compared with in its AUROC: see `auroc`.
-        replicates: Resamples behind the intervals.
-        seed: Seed of the resampling; equal seeds give equal numbers, whatever else is evaluated.
+        replicates: Draws behind the interval of the variance over groups.
+        seed: Seed of these draws; equal seeds give equal numbers, whatever else is evaluated.
 
     Raises:
         InputError: if a score is not a probability, a label not 0 or 1, lengths differ, an attribute stands
@@ -181,7 +181,7 @@ def evaluate(
     scored = Scored.checked(scores, labels, groups, intersections=intersections)
     points = {
         AT_THRESHOLD: fixed(threshold),
-        AT_FPR: matched(scored, fpr, replicates, generator(seed, "threshold")),
+        AT_FPR: matched(scored, fpr),
     }
     tables = {g.attribute: _by_group(scored, g, points, negatives, replicates, seed) for g in scored.groups}
     everyone = Groups(np.zeros(len(scored.scores), np.int64), ("all",), attribute="")
@@ -290,65 +290,55 @@ def _by_group(
     ids = groups.ids[scored.labels]
     shown, compared = scored.shown(groups), np.flatnonzero(n)
     left_out = tuple(groups.names[i] for i in shown if not n[i])
-    variance: dict[str, Rate] = {}
-    worst: dict[str, WorstGroup] = {}
-    gap: dict[str, Rate] = {}
+    variances: dict[str, Rate] = {}
+    lowest: dict[str, WorstGroup] = {}
+    gaps: dict[str, Rate] = {}
     rates: dict[str, list[Rate]] = {}
-    drawn: dict[str, NDArray[np.float64]] = {}
-    found: dict[str, NDArray[np.int64]] = {}
     for key, point in points.items():
-        chance = generator(seed, name, "tpr" if key == AT_THRESHOLD else "tpr_at_fpr")
-        found[key], resampled = hits_by_group(scored.positives, ids, k, point)
-        drawn[key] = intervals.resampled_rates(resampled, n, replicates=replicates, generator=chance)
         reason = point.reason or (None if len(compared) else NO_POSITIVES)
-        rates[key] = [
-            Rate.undefined(point.reason)
-            if point.reason
-            else intervals.rate(found[key][i], int(n[i]), drawn[key][:, i], NO_POSITIVES)
-            for i in range(k)
-        ]
         if reason:
-            variance[key] = gap[key] = Rate.undefined(reason)
-            worst[key] = {"group": None, "tpr": Rate.undefined(reason)}
+            rates[key] = [Rate.undefined(reason)] * k
+            variances[key] = gaps[key] = Rate.undefined(reason)
+            lowest[key] = {"group": None, "tpr": Rate.undefined(reason)}
             continue
-        compare = found[key][compared], n[compared], drawn[key][:, compared]
-        equal = intervals.resampled_as_equal(*compare[:2], replicates, generator(seed, name, key, "equal"))
-        variance[key] = intervals.variance(*compare, equal)
-        gap[key] = intervals.gap(*compare, equal)
-        position, lowest = intervals.worst(*compare, equal)
-        worst[key] = {"group": groups.names[compared[position]], "tpr": lowest}
-    threshold = points[AT_THRESHOLD].threshold
-    alarms = np.bincount(groups.ids[~scored.labels][scored.negatives >= threshold], minlength=k)
-    chance = generator(seed, name, "fpr")
-    wrong = intervals.resampled_rates(alarms, m, replicates=replicates, generator=chance)
-    calls = np.nan_to_num(drawn[AT_THRESHOLD]) * n + (1 - np.nan_to_num(wrong)) * m
-    areas = group_areas(scored, groups, negatives=negatives)
-    means = group_means(scored.positives, ids, k)
+        shares = shares_found(scored.positives, ids, k, point)
+        rates[key] = shares.rates(NO_POSITIVES)
+        some = shares.take(compared)
+        chance = generator(seed, name, key, "variance")
+        variances[key] = variance(some, replicates=replicates, generator=chance)
+        gaps[key] = gap(some)
+        position, rate = worst(some)
+        lowest[key] = {"group": groups.names[compared[position]], "tpr": rate}
+    others = _other_numbers(scored, groups, points[AT_THRESHOLD].threshold, negatives)
     numbers = {
         groups.names[i]: GroupNumbers(
             n=int(n[i] + m[i]),
             small=bool(n[i] < SMALL),
             tpr=rates[AT_THRESHOLD][i],
             tpr_at_fpr=rates[AT_FPR][i],
-            auroc=areas[i],
-            mean_probability=means[i],
-            fpr=intervals.rate(alarms[i], int(m[i]), wrong[:, i], NO_NEGATIVES),
-            accuracy=intervals.rate(
-                found[AT_THRESHOLD][i] + m[i] - alarms[i],
-                int(n[i] + m[i]),
-                calls[:, i] / max(1, n[i] + m[i]),
-                NO_IMAGES,
-            ),
+            **{field: of_groups[i] for field, of_groups in others.items()},
         )
         for i in shown
     }
-    return _Table(numbers, variance, worst, gap, left_out)
+    return _Table(numbers, variances, lowest, gaps, left_out)
+
+
+def _other_numbers(
+    scored: Scored, groups: Groups, threshold: float, negatives: Literal["all", "group"]
+) -> dict[str, list[Rate]]:
+    """Field of `GroupNumbers` → the rate of each group, in the order of the names."""
+    k = len(groups.names)
+    n, m = scored.counts(groups)
+    found = np.bincount(groups.ids[scored.labels][scored.positives >= threshold], minlength=k)
+    alarms = np.bincount(groups.ids[~scored.labels][scored.negatives >= threshold], minlength=k)
+    return {
+        "auroc": group_areas(scored, groups, negatives=negatives),
+        "mean_probability": group_means(scored.positives, groups.ids[scored.labels], k),
+        "fpr": Proportions(alarms, m).rates(NO_NEGATIVES),
+        "accuracy": Proportions(found + m - alarms, n + m).rates(NO_IMAGES),
+    }
 
 
 def _achieved(negatives: NDArray[np.float64], threshold: float) -> Rate:
-    """False-positive rate at the matched threshold, with Wilson's interval."""
-    m = len(negatives)
-    if not m:
-        return Rate.undefined(NO_NEGATIVES)
-    alarms = int((negatives >= threshold).sum())
-    return Rate(alarms / m, *intervals.wilson(alarms, m), m)
+    """False-positive rate at the matched threshold."""
+    return proportion(int((negatives >= threshold).sum()), len(negatives), NO_NEGATIVES)

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from equipoise.errors import InputError
-from equipoise.fairness.intervals import logit_interval, rate, resampled_rates, wilson
-from equipoise.fairness.scored import Scored, fraction, generator, probability_vector, replicate_count
+from equipoise.fairness.scored import Scored, fraction, probability_vector
 from equipoise.groups import Groups
+from equipoise.intervals import Proportions, area, mean
 from equipoise.rate import Rate
 
 __all__ = [
@@ -24,7 +24,6 @@ __all__ = [
     "NO_POSITIVES",
     "accuracy",
     "allowed_false_positives",
-    "area",
     "auroc",
     "check_negatives",
     "false_negative_rate",
@@ -47,8 +46,6 @@ def true_positive_rate(
     groups: Groups,
     *,
     threshold: float = 0.5,
-    replicates: int = 2000,
-    seed: int = 0,
 ) -> dict[str, Rate]:
     """Share of each group's positives that score at or above the threshold, in [0, 1].
 
@@ -57,8 +54,6 @@ def true_positive_rate(
         labels: 1 = positive, 0 = negative.
         groups: Group of each image.
         threshold: Scores at or above it are called positive.
-        replicates: Resamples behind the 95 % interval.
-        seed: Seed of the resampling.
 
     Raises:
         InputError: if a score is not a probability, a label not 0 or 1, or lengths differ.
@@ -72,7 +67,7 @@ def true_positive_rate(
         (0.5, undefined: no positives (n=0))
     """
     scored = Scored.checked(scores, labels, groups)
-    return _rates(scored, groups, scored.labels, True, threshold, replicates, seed, "tpr", NO_POSITIVES)
+    return _rates(scored, groups, scored.labels, True, threshold, NO_POSITIVES)
 
 
 def false_negative_rate(
@@ -81,11 +76,9 @@ def false_negative_rate(
     groups: Groups,
     *,
     threshold: float = 0.5,
-    replicates: int = 2000,
-    seed: int = 0,
 ) -> dict[str, Rate]:
     """Share of each group's positives that are missed: 1 − `true_positive_rate`, with the ends swapped."""
-    found = true_positive_rate(scores, labels, groups, threshold=threshold, replicates=replicates, seed=seed)
+    found = true_positive_rate(scores, labels, groups, threshold=threshold)
     return {name: found[name].complement for name in found}
 
 
@@ -95,12 +88,10 @@ def false_positive_rate(
     groups: Groups,
     *,
     threshold: float = 0.5,
-    replicates: int = 2000,
-    seed: int = 0,
 ) -> dict[str, Rate]:
     """Share of each group's negatives that score at or above the threshold; arguments as above."""
     scored = Scored.checked(scores, labels, groups)
-    return _rates(scored, groups, ~scored.labels, True, threshold, replicates, seed, "fpr", NO_NEGATIVES)
+    return _rates(scored, groups, ~scored.labels, True, threshold, NO_NEGATIVES)
 
 
 def accuracy(
@@ -109,8 +100,6 @@ def accuracy(
     groups: Groups,
     *,
     threshold: float = 0.5,
-    replicates: int = 2000,
-    seed: int = 0,
 ) -> dict[str, Rate]:
     """Share of each group's images that are called right; arguments as above.
 
@@ -118,7 +107,7 @@ def accuracy(
     """
     scored = Scored.checked(scores, labels, groups)
     everyone = np.ones(len(scored.labels), dtype=bool)
-    return _rates(scored, groups, everyone, scored.labels, threshold, replicates, seed, "accuracy", NO_IMAGES)
+    return _rates(scored, groups, everyone, scored.labels, threshold, NO_IMAGES)
 
 
 def mean_probability(scores: ArrayLike, labels: ArrayLike, groups: Groups) -> dict[str, Rate]:
@@ -153,8 +142,7 @@ def auroc(
 
     Undefined: for a group without positives, or without negatives to compare with.
 
-    Source: DeLong, DeLong, Clarke-Pearson 1988, for the variance. Differs from it in: the interval is
-    normal on the logit scale, and Wilson's on the smaller class where the two classes are fully separate.
+    Source: `intervals.area` says how the interval is made.
     """
     check_negatives(negatives)
     scored = Scored.checked(scores, labels, groups)
@@ -207,28 +195,6 @@ def allowed_false_positives(negatives: int, fpr: float) -> int:
     return k - 1 if k / negatives > fpr else k
 
 
-def area(positives: NDArray[np.floating[Any]], negatives: NDArray[np.floating[Any]]) -> Rate:
-    """AUROC of positives against negatives, ties ½, with DeLong's interval on the logit scale."""
-    n, m = len(positives), len(negatives)
-    if not n or not m:
-        return Rate.undefined(NO_POSITIVES if not n else NO_NEGATIVES, n)
-    above = placements(positives, negatives)
-    below = placements(negatives, positives)
-    value = float(above.mean())
-    variance = (above.var(ddof=1) / n if n > 1 else np.nan) + (below.var(ddof=1) / m if m > 1 else np.nan)
-    if 0 < value < 1 and variance > 0:
-        return logit_interval(value, float(variance), n)
-    low, high = wilson(value * min(n, m), min(n, m))
-    return Rate(value, min(low, value), max(high, value), n)
-
-
-def placements(values: NDArray[np.floating[Any]], others: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """For each value the share of the others below it, ties ½."""
-    ordered = np.sort(others)
-    below = np.searchsorted(ordered, values, side="left") + np.searchsorted(ordered, values, side="right")
-    return np.asarray(below / (2 * len(others)), dtype=np.float64)
-
-
 def group_areas(scored: Scored, groups: Groups, *, negatives: Literal["all", "group"]) -> list[Rate]:
     """AUROC of each group, in the order of the names."""
     found = []
@@ -243,16 +209,9 @@ def group_means(
     values: NDArray[np.floating[Any]], ids: NDArray[np.int64], groups: int, reason: str = NO_POSITIVES
 ) -> list[Rate]:
     """Mean of values in [0, 1] for each group id, with intervals."""
-    n = np.bincount(ids, minlength=groups)
-    means = np.bincount(ids, weights=values, minlength=groups) / np.maximum(n, 1)
-    spread = np.bincount(ids, weights=(values - means[ids]) ** 2, minlength=groups)
-    variances = np.where(n > 1, spread / np.maximum(n - 1, 1) / np.maximum(n, 1), np.nan)
-    return [
-        logit_interval(float(np.clip(mean, 0, 1)), float(variance), int(count))
-        if count
-        else Rate.undefined(reason)
-        for mean, variance, count in zip(means, variances, n, strict=True)
-    ]
+    ordered = values[np.argsort(ids, kind="stable")]
+    ends = np.cumsum(np.bincount(ids, minlength=groups))[:-1]
+    return [mean(part, reason) for part in np.split(ordered, ends)]
 
 
 def _rates(
@@ -261,15 +220,10 @@ def _rates(
     rows: NDArray[np.bool_],
     wanted: bool | NDArray[np.bool_],
     threshold: float,
-    replicates: int,
-    seed: int,
-    name: str,
     reason: str,
 ) -> dict[str, Rate]:
     """Share of the rows whose call equals the wanted one, by group."""
     right = (scored.scores >= threshold) == wanted
     n = np.bincount(groups.ids[rows], minlength=len(groups.names))
     hits = np.bincount(groups.ids[rows & right], minlength=len(groups.names))
-    chance = generator(seed, groups.attribute, name)
-    drawn = resampled_rates(hits, n, replicates=replicate_count(replicates), generator=chance)
-    return {name: rate(hits[i], int(n[i]), drawn[:, i], reason) for i, name in enumerate(groups.names)}
+    return dict(zip(groups.names, Proportions(hits, n).rates(reason), strict=True))

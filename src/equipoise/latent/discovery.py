@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from equipoise.errors import InputError, MissingExtraError
+from equipoise.intervals import proportion
 from equipoise.latent.codes import array64
-from equipoise.latent.hyperplane import wilson
 from equipoise.rate import Rate
 from equipoise.seeds import child_seed
 
@@ -41,7 +41,7 @@ class Discovered:
     Args:
         clusters: By label, the number of clusters that was chosen.
         conflict: By label, the cluster whose held-out images are called wrong most often.
-        accuracy: By label and cluster, the share of held-out images that the classifier calls right, with Wilson's
+        accuracy: By label and cluster, the share of held-out images that the classifier calls right, with its
             interval. Overlapping intervals say that the choice rests on chance.
         silhouette: By label and number of clusters, on held-out features, −1 to 1, larger is better apart; NaN where
             it does not exist (all held-out images in one cluster, or each in its own).
@@ -223,10 +223,7 @@ def _conflict(accuracy: list[Rate], label: int) -> int:
 
 
 def _rate(right: NDArray[np.bool_]) -> Rate:
-    if not right.size:
-        return Rate.undefined("no held-out images")
-    hits = int(right.sum())
-    return Rate(hits / right.size, *wilson(hits, right.size), right.size)
+    return proportion(int(right.sum()), right.size, "no held-out images")
 
 
 def _features(values: Any, what: str, width: int | None = None) -> NDArray[np.float64]:

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float64
 from numpy import ndarray
-from numpy.typing import NDArray
 from torch import Tensor
 
 from equipoise.errors import InputError, MissingExtraError
+from equipoise.intervals import area, proportion
 from equipoise.latent.codes import Codes, array64, blank, blocks, check, distances64, put, same_place
 from equipoise.rate import Rate
 from equipoise.seeds import child_seed
 
-__all__ = ["LOWEST_AUROC", "Hyperplane", "fit_hyperplane", "wilson"]
+__all__ = ["LOWEST_AUROC", "Hyperplane", "fit_hyperplane"]
 
 LOWEST_AUROC = 0.55
 """A hyperplane whose validation AUROC may be below this, by its 95 % interval, does not separate."""
-
-_Z = NormalDist().inv_cdf(0.975)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,8 +131,8 @@ def fit_hyperplane(
     fitted = Hyperplane(weight, bias, name)
     distances = distances64(held, fitted.weight[None], np.array([fitted.bias]))[:, 0]
     right = int(((distances > 0) == held_has).sum())
-    accuracy = Rate(right / len(held), *wilson(right, len(held)), len(held))
-    auroc = _auroc(distances[held_has], distances[~held_has])
+    accuracy = proportion(right, len(held))
+    auroc = area(distances[held_has], distances[~held_has])
     if lowest_auroc is not None and auroc.low < lowest_auroc:
         raise InputError(
             f"The hyperplane of {name!r} must separate: the lower end of its validation AUROC must be at least "
@@ -214,29 +211,3 @@ def _labels(labels: Any, rows: int, what: str) -> Bool[ndarray, " n"]:
             "Sample more latents, or choose another threshold of the classifier's score."
         )
     return values.astype(bool)
-
-
-def _auroc(with_: Float64[ndarray, " p"], without: Float64[ndarray, " q"]) -> Rate:
-    """AUROC with DeLong's interval on the logit scale; Wilson's of the smaller class where it has no spread."""
-
-    def below(values: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-        others = np.sort(others)
-        sides = np.searchsorted(others, values, "left") + np.searchsorted(others, values, "right")
-        return np.asarray(sides / (2 * len(others)))
-
-    shares = below(with_, without), 1 - below(without, with_)
-    value, smaller = float(shares[0].mean()), min(len(with_), len(without))
-    variance = sum(float(part.var(ddof=1)) / len(part) for part in shares if len(part) > 1)
-    if smaller < 2 or not variance > 0 or not 0 < value < 1:
-        return Rate(value, *wilson(value * smaller, smaller), smaller)
-    half = _Z * math.sqrt(variance) / (value * (1 - value))
-    centre = math.log(value / (1 - value))
-    low, high = (0.5 * (1 + math.tanh((centre + side * half) / 2)) for side in (-1, 1))
-    return Rate(value, low, high, smaller)
-
-
-def wilson(hits: float, n: int) -> tuple[float, float]:
-    """The 95 % interval of a share."""
-    centre = (hits + _Z**2 / 2) / (n + _Z**2)
-    half = _Z / (n + _Z**2) * math.sqrt(hits * (n - hits) / n + _Z**2 / 4)
-    return max(0.0, min(centre - half, hits / n)), min(1.0, max(centre + half, hits / n))

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 from numpy import ndarray
 
+from equipoise import intervals
 from equipoise.errors import InputError
 from equipoise.rate import Rate
 
@@ -36,6 +37,8 @@ __all__ = [
 ]
 
 Z = NormalDist().inv_cdf(0.975)
+UNSEEN = 0.1
+"""Weight of an image that was not drawn, in images: what intervals of areas lack otherwise; by simulation."""
 
 
 def percentile_ranks(
@@ -81,7 +84,7 @@ def deciles(risk: Float[ndarray, " n"], parts: int = 10) -> Int[ndarray, " n"]:
 def accuracy_by_decile(
     risk: Float[ndarray, " n"], correct: Bool[ndarray, " n"], parts: int = 10
 ) -> tuple[Rate, ...]:
-    """Share of right predictions in each tenth of a risk, least at risk first, with Wilson's intervals.
+    """Share of right predictions in each tenth of a risk, least at risk first, with its exact intervals.
 
     If the risk means something, accuracy falls from the first to the last.
 
@@ -91,7 +94,9 @@ def accuracy_by_decile(
     right = _yes(correct, len(ids), "correct")
     n = np.bincount(ids, minlength=parts)
     hits = np.bincount(ids, weights=right, minlength=parts)
-    return tuple(_share(int(h), int(k), "no image has such a risk") for h, k in zip(hits, n, strict=True))
+    return tuple(
+        intervals.proportion(int(h), int(k), "no image has such a risk") for h, k in zip(hits, n, strict=True)
+    )
 
 
 def mean_images(
@@ -204,7 +209,8 @@ def risk_coverage(
     Source: Y. Geifman, R. El-Yaniv, Selective classification for deep neural networks, NeurIPS 2017; E-AURC:
     Y. Geifman, G. Uziel, R. El-Yaniv, Bias-reduced uncertainty estimation for deep neural classifiers, ICLR 2019.
     Differs from it in: the ideal area is that of these very losses, not its approximation r + (1 − r) ln(1 − r),
-    and ties do not depend on the order of rows. Intervals: Bayesian bootstrap over images.
+    and ties do not depend on the order of rows. Intervals: Bayesian bootstrap over images and a bit of one more, that
+    has the least risk and is right, or wrong.
     """
     values, loss = _checked(risk), _checked(losses, "losses")
     if len(values) != len(loss):
@@ -220,28 +226,21 @@ def risk_coverage(
     area, random = float(curve.mean()), float(loss.mean())
     by_loss = np.sort(loss)
     ideal = min(float((np.cumsum(by_loss) / k).mean()), area)  # equal up to rounding
-    kinds = {"area": area, "excess": area - ideal, "gain": _gain(area, ideal, random)}
-    chance = generator or np.random.default_rng(0)
-    drawn: dict[str, list[float]] = {name: [] for name in kinds}
-    loss_order = np.argsort(loss, kind="stable")
-    for _ in range(replicates):
-        weights = chance.standard_exponential(n)
-        mean = np.bincount(level, weights=weights * loss) / np.bincount(level, weights=weights)
-        one = _area(mean[level][order], weights[order])
-        best = _area(by_loss, weights[loss_order])
-        drawn["area"].append(one)
-        drawn["excess"].append(one - best)
-        drawn["gain"].append(_gain(one, best, float((weights * loss).sum() / weights.sum())))
+    gained = _gain(area, ideal, random)
+    lows, highs = (
+        _resampled(values, loss, end, replicates, generator or np.random.default_rng(0))
+        for end in (float(loss.min()), float(loss.max()))
+    )
     return RiskCoverage(
         k / n,
         curve,
-        _bootstrapped(area, drawn["area"], n),
+        _held(area, lows[0], highs[0], n),
         ideal,
         random,
-        _bootstrapped(area - ideal, drawn["excess"], n),
+        _held(area - ideal, lows[1], highs[1], n),
         Rate.undefined("all images have the same loss", n)
-        if math.isnan(kinds["gain"])
-        else _bootstrapped(kinds["gain"], drawn["gain"], n),
+        if math.isnan(gained)
+        else _held(gained, highs[2], lows[2], n),
     )
 
 
@@ -258,7 +257,7 @@ def rejection(
         shares: In [0, 1]. The number put aside is rounded.
 
     Returns:
-        Share put aside → accuracy of the rest, with Wilson's interval.
+        Share put aside → accuracy of the rest, with its exact interval.
 
     Undefined: where nothing is kept.
     """
@@ -269,7 +268,7 @@ def rejection(
         if not 0 <= share <= 1:
             raise InputError(f"A share must be in [0, 1]; got {share}. 0.1 puts one in ten aside.")
         kept = len(values) - round(share * len(values))
-        found[share] = _share(int(right[:kept].sum()), kept, "nothing is kept")
+        found[share] = intervals.proportion(int(right[:kept].sum()), kept, "nothing is kept")
     return found
 
 
@@ -314,29 +313,18 @@ def auroc(risk: Float[ndarray, " n"], sought: Bool[ndarray, " n"]) -> Rate:
     .. math:: \mathrm{AUROC} = \frac{\sum_{i \in S} r_i - |S|(|S| + 1)/2}{|S|\,(n - |S|)}
 
     with mean ranks r, so that ties count half. 0.5 = like chance, 1 = always. n of the result is |S|, the rarer
-    side in most uses. Interval: DeLong's variance, on the logit scale.
+    side in most uses.
 
     Undefined: if all or none are sought.
 
-    Source: E. R. DeLong, D. M. DeLong, D. L. Clarke-Pearson, Biometrics 1988.
+    Source: the interval is that of `intervals.area`.
     """
     values = _checked(risk)
     yes = _yes(sought, len(values), "sought")
     m, rest = int(yes.sum()), int((~yes).sum())
     if not m or not rest:
         return Rate.undefined("nothing is sought" if not m else "everything is sought", m)
-    above, below = (
-        percentile_ranks(values[yes], values[~yes]),
-        1 - percentile_ranks(values[~yes], values[yes]),
-    )
-    value = float(above.mean())
-    variance = sum(float(part.var(ddof=1)) / len(part) for part in (above, below) if len(part) > 1)
-    if not variance > 0 or not 0 < value < 1:
-        return Rate(value, math.nan, math.nan, m)
-    half = Z * math.sqrt(variance) / (value * (1 - value))
-    centre = math.log(value / (1 - value))
-    low, high = (0.5 * (1 + math.tanh((centre + side * half) / 2)) for side in (-1, 1))
-    return Rate(value, low, high, m)
+    return intervals.area(values[yes], values[~yes])
 
 
 def precision_at_recall(risk: Float[ndarray, " n"], sought: Bool[ndarray, " n"], recall: float = 0.5) -> Rate:
@@ -355,7 +343,7 @@ def precision_at_recall(risk: Float[ndarray, " n"], sought: Bool[ndarray, " n"],
     found = np.sort(values[yes])[::-1]
     line = found[math.ceil(recall * len(found) - 1e-9) - 1]
     taken = values >= line
-    return _share(int(yes[taken].sum()), int(taken.sum()), "")
+    return intervals.proportion(int(yes[taken].sum()), int(taken.sum()), "")
 
 
 def _area(losses: Float[ndarray, " n"], weights: Float[ndarray, " n"]) -> float:
@@ -367,22 +355,32 @@ def _gain(area: float, ideal: float, random: float) -> float:
     return (random - area) / (random - ideal) if random - ideal > 1e-12 else math.nan
 
 
-def _bootstrapped(value: float, replicates: list[float], n: int) -> Rate:
-    finite = [one for one in replicates if not math.isnan(one)]
-    if not finite:
+def _resampled(
+    risk: Float[ndarray, " n"],
+    losses: Float[ndarray, " n"],
+    unseen: float,
+    replicates: int,
+    chance: np.random.Generator,
+) -> Float[ndarray, "3 replicates"]:
+    """Replicates of area, excess and gain, a bit of an image more has the least risk and loss `unseen`."""
+    values, loss = np.append(risk, -np.inf), np.append(losses, unseen)
+    order, loss_order = np.argsort(values, kind="stable"), np.argsort(loss, kind="stable")
+    level, by_loss = np.unique(values, return_inverse=True)[1].reshape(-1), np.sort(loss)
+    drawn = np.empty((3, replicates))
+    for i in range(replicates):
+        weights = np.append(chance.standard_exponential(len(risk)), chance.standard_gamma(UNSEEN) + 1e-300)
+        mean = np.bincount(level, weights=weights * loss) / np.bincount(level, weights=weights)
+        area = _area(mean[level][order], weights[order])
+        best = _area(by_loss, weights[loss_order])
+        drawn[:, i] = area, area - best, _gain(area, best, float((weights * loss).sum() / weights.sum()))
+    return drawn
+
+
+def _held(value: float, lows: Float[ndarray, " r"], highs: Float[ndarray, " r"], n: int) -> Rate:
+    lows, highs = lows[np.isfinite(lows)], highs[np.isfinite(highs)]
+    if not len(lows) or not len(highs):
         return Rate(value, math.nan, math.nan, n)
-    low, high = np.percentile(finite, [2.5, 97.5])
-    return Rate(value, min(float(low), value), max(float(high), value), n)
-
-
-def _share(hits: int, n: int, reason: str) -> Rate:
-    """A share with Wilson's interval."""
-    if not n:
-        return Rate.undefined(reason)
-    centre = (hits + Z * Z / 2) / (n + Z * Z)
-    half = Z / (n + Z * Z) * math.sqrt(hits * (n - hits) / n + Z * Z / 4)
-    value = hits / n
-    return Rate(value, min(value, max(0.0, centre - half)), max(value, min(1.0, centre + half)), n)
+    return intervals.held(value, lows, highs, n)
 
 
 def _checked(values: Any, name: str = "risk") -> Float[ndarray, " n"]:

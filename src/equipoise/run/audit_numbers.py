@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,8 +11,8 @@ from numpy.typing import NDArray
 
 from equipoise import fairness
 from equipoise.data import ImageTable
-from equipoise.fairness.intervals import logit_interval, wilson
 from equipoise.groups import MISSING
+from equipoise.intervals import combination, mean, proportion
 from equipoise.rate import Rate
 from equipoise.report.audit_record import AuditGroup, KindRecord, RiskRecord
 from equipoise.risk import (
@@ -42,16 +41,11 @@ SHOWN = 20
 SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
 POINTS = 201  # of a curve that is written down
 SMALL = 30
-Z = 1.959964
 
 
 def share_of(yes: Bool[ndarray, " n"], reason: str = "no images") -> Rate:
-    """A share with Wilson's interval."""
-    n, hits = len(yes), int(yes.sum())
-    if not n:
-        return Rate.undefined(reason)
-    low, high = wilson(hits, n)
-    return Rate(hits / n, min(low, hits / n), max(high, hits / n), n)
+    """A share with its interval."""
+    return proportion(int(yes.sum()), len(yes), reason)
 
 
 def together(ranks: list[Float[ndarray, " n"]]) -> Float[ndarray, " n"]:
@@ -163,7 +157,7 @@ def group_records(
             n=int(inside.sum()),
             small=int(inside.sum()) < SMALL,
             accuracy=share_of(~wrong[inside]),
-            percentile={risk: _mean(values[inside]) for risk, values in ranks.items()},
+            percentile={risk: mean(values[inside], "no images") for risk, values in ranks.items()},
             difference={risk: _difference(values[inside], values[others]) for risk, values in ranks.items()},
             kinds={kind: share_of(kinds[inside] == kind) for kind in IMAGE_KINDS},
             enrichment={risk: rates[name] for risk, rates in enriched.items()},
@@ -182,19 +176,11 @@ def rarity_verdicts(groups: Mapping[str, AuditGroup], attribute: str) -> dict[st
     }
 
 
-def _mean(values: Float[ndarray, " n"]) -> Rate:
-    n = len(values)
-    return logit_interval(float(values.mean()), float(values.var(ddof=1)) / n if n > 1 else math.nan, n)
-
-
 def _difference(inside: Float[ndarray, " n"], others: Float[ndarray, " m"]) -> Rate:
     if not len(others):
         return Rate.undefined("no other group to compare with", len(inside))
-    value = float(inside.mean() - others.mean())
-    if min(len(inside), len(others)) < 2:
-        return Rate(value, math.nan, math.nan, len(inside))
-    half = Z * math.sqrt(sum(float(part.var(ddof=1)) / len(part) for part in (inside, others)))
-    return Rate(value, value - half, value + half, len(inside))
+    means = [mean(part, "no images") for part in (inside, others)]
+    return combination([1.0, -1.0], means, len(inside))
 
 
 def kind_records(
