@@ -31,11 +31,11 @@ def mean(values: NDArray[Any], reason: str) -> Rate:
 
     Source: Gaffke 2005, Three test statistics for a nonparametric one-sided hypothesis on the mean of a nonnegative
         variable. Differs from it in: the quantile is that of the saddle-point approximation (Lugannani, Rice 1980),
-        and of many values 2,000 means of neighbours are taken.
+        and of many values those in the middle are taken together with their neighbours.
 
     Example:
         >>> mean(np.array([0.9, 0.8, 0.95, 0.9]), "no images")
-        0.887 [0.351, 0.953] (n=4)
+        0.888 [0.350, 0.961] (n=4)
     """
     n = len(values)
     if not n:
@@ -43,7 +43,9 @@ def mean(values: NDArray[Any], reason: str) -> Rate:
     ordered = np.sort(np.asarray(values, dtype=np.float64))
     counts = np.ones(n)
     if n > BLOCKS:
-        starts = np.linspace(0, n, BLOCKS, endpoint=False).astype(np.int64)
+        alone = np.arange(BLOCKS // 4)  # the ends decide
+        between = np.linspace(BLOCKS // 4, n - BLOCKS // 4, BLOCKS // 2, endpoint=False).astype(np.int64)
+        starts = np.concatenate([alone, between, n - BLOCKS // 4 + alone])
         counts = np.diff(np.append(starts, n)).astype(np.float64)
         ordered = np.add.reduceat(ordered, starts) / counts
     value = float(np.clip(np.mean(values, dtype=np.float64), 0, 1))
@@ -56,7 +58,7 @@ def _lower(values: Floats, counts: Floats) -> float:
     if values.max() <= 0:
         return 0.0
     low, high = 0.0, float(values @ counts / counts.sum())
-    for _ in range(34):
+    for _ in range(26):
         middle = (low + high) / 2
         if _chance_below(values - middle, counts) >= TAIL:
             high = middle
@@ -75,7 +77,7 @@ def _chance_below(values: Floats, counts: Floats) -> float:
             high = point
         else:
             low = point
-        if high - low < 1e-9 * -low:
+        if high - low < 1e-4 * -point:  # what the saddle point contributes hardly changes around it
             break
     rest = 1 - point * values
     root = -np.sqrt(max(0.0, 2 * float(counts @ np.log(rest))))
