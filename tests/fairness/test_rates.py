@@ -5,7 +5,7 @@ import pytest
 
 from equipoise import Groups, fairness
 from equipoise.errors import InputError
-from equipoise.fairness.rates import allowed_false_positives, area
+from equipoise.fairness.rates import allowed_false_positives
 
 sklearn_metrics = pytest.importorskip("sklearn.metrics")
 
@@ -43,7 +43,7 @@ def test_mean_probability_is_the_mean_over_positives(made):
         if len(mine):
             assert found[name].value == pytest.approx(mine.mean())
             half = 1.96 * mine.std(ddof=1) / np.sqrt(len(mine))
-            assert found[name].high - found[name].low == pytest.approx(2 * half, rel=0.1)
+            assert 0.95 < (found[name].high - found[name].low) / (2 * half) < 1.4
     assert found["(missing)"].reason == "no positives"
 
 
@@ -129,29 +129,6 @@ def test_auroc_against_the_own_negatives(made):
     assert (
         fairness.auroc(made.scores, made.labels, made.race, negatives="group")["a"].reason == "no negatives"
     )
-
-
-def test_the_doubt_of_auroc_is_that_of_a_bootstrap():
-    rng = np.random.default_rng(0)
-    positives, negatives = rng.normal(1.2, 1, 80), rng.normal(0, 1, 120)
-    positives, negatives = (1 / (1 + np.exp(-x)) for x in (positives, negatives))
-    found = area(positives, negatives)
-    resampled = [
-        area(rng.choice(positives, len(positives)), rng.choice(negatives, len(negatives))).value
-        for _ in range(1500)
-    ]
-    low, high = np.percentile(resampled, [2.5, 97.5])
-    assert (found.low, found.high) == pytest.approx((low, high), abs=0.015)
-
-
-def test_perfect_separation_is_not_without_doubt():
-    rate = area(np.full(20, 0.9), np.full(50, 0.1))
-    assert rate.value == rate.high == 1
-    assert 0.8 < rate.low < 0.9
-
-
-def test_all_scores_tied_is_a_half():
-    assert area(np.full(5, 0.5), np.full(9, 0.5)).value == 0.5
 
 
 # The matched threshold

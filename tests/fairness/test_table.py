@@ -55,7 +55,7 @@ def test_text_is_aligned(evaluations):
     lines = fairness.side_by_side(evaluations, "race").text().split("\n")
     rule = next(line for line in lines if set(line) == {"-"})
     assert max(len(line) for line in lines[lines.index(rule) + 1 :]) <= len(rule)
-    assert len({line.index("[") for line in lines if line[:2] in ("a ", "b ")}) == 1
+    assert len({line.index("]") for line in lines if line[:2] in ("a ", "b ")}) == 1
 
 
 def test_small_and_undefined_groups_are_marked():

@@ -3,7 +3,7 @@
 `evaluate` gives all numbers of one model, `compare` what changed between models, `threshold_only` the control
 that moves nothing but the threshold, `windows` the PPB protocol, `enrichment` whether resampling drew the rare
 groups more often; `attribute_metrics` and `compare_attributes` ask whether the classifier of one attribute leans
-on another. The other doors give one number each. How intervals are made: `intervals`.
+on another. The other doors give one number each. How intervals are made: `equipoise.intervals`.
 """
 
 from equipoise.fairness.attribute_comparison import AttributeDifference, compare_attributes
@@ -19,6 +19,7 @@ from equipoise.fairness.cells import balanced_weights, training_signs
 from equipoise.fairness.compare import Comparison, Difference, compare
 from equipoise.fairness.enrichment import enrichment, rare_groups, shares, verdict
 from equipoise.fairness.evaluation import Evaluation, GroupNumbers, WorstGroup, evaluate, threshold_only
+from equipoise.fairness.operating import negatives_needed
 from equipoise.fairness.rates import (
     accuracy,
     auroc,
@@ -57,6 +58,7 @@ __all__ = [
     "false_negative_rate",
     "false_positive_rate",
     "mean_probability",
+    "negatives_needed",
     "rare_groups",
     "score_divergence",
     "score_divergence_own_ranges",
