@@ -140,13 +140,22 @@ def rare_groups(enrichments: Mapping[str, Rate]) -> list[str]:
     return sorted((name for name in present if present[name] < limit), key=lambda name: (present[name], name))
 
 
-def verdict(enrichments: Mapping[str, Rate], *, attribute: str = "", goal: float = 2.0) -> str:
+def verdict(
+    enrichments: Mapping[str, Rate],
+    *,
+    attribute: str = "",
+    goal: float = 2.0,
+    asked: Mapping[str, Rate] | None = None,
+    why: str = "",
+) -> str:
     """Whether rarity found the rare, in words: what happened to groups under half of an equal share.
 
     Args:
         enrichments: What `enrichment` gave.
         attribute: What the groups are about, for the sentence.
         goal: Enrichment that counts as "found".
+        asked: Enrichments that the weights asked for, told where what was drawn differs.
+        why: Why it does, in words.
 
     Example:
         >>> print(verdict({"a": Rate(2.5, 2.2, 2.9, 50), "b": Rate(0.95, 0.94, 0.96, 950)}, attribute="skin"))
@@ -170,7 +179,17 @@ def verdict(enrichments: Mapping[str, Rate], *, attribute: str = "", goal: float
             f" ({attribute}; the goal is {goal:g} times)" if attribute else f" (the goal is {goal:g} times)"
         )
         opening = f"Rarity {found}{about}"
-    return f"{opening}: {'; '.join(_words(name, enrichments[name], total) for name in rare)}."
+    told = [
+        _words(name, enrichments[name], total) + _asked(enrichments[name], (asked or {}).get(name), why)
+        for name in rare
+    ]
+    return f"{opening}: {'; '.join(told)}."
+
+
+def _asked(rate: Rate, asked: Rate | None, why: str) -> str:
+    if asked is None or not asked.defined or abs(asked.value - rate.value) <= 0.02 * rate.value:
+        return ""
+    return f" ({asked.value:.2f} was asked{f'; {why}' if why else ''})"
 
 
 def _words(name: str, rate: Rate, total: int) -> str:

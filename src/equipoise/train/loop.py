@@ -18,7 +18,7 @@ from torch.optim.swa_utils import AveragedModel
 from equipoise.data import ImageTable
 from equipoise.errors import TrainingError
 from equipoise.nn import pixels
-from equipoise.resample import AdaptiveSampler
+from equipoise.resample import AdaptiveSampler, Draws
 from equipoise.seeds import child_seed
 from equipoise.train.checkpoint import (
     Checkpoint,
@@ -82,7 +82,8 @@ class Job:
 
 @dataclass
 class Outcome:
-    """What training leaves besides the model: history, last sampling weights of each class, steps and seconds."""
+    """What training leaves besides the model: history, last sampling weights of each class and what was drawn by
+    them and those before, steps and seconds."""
 
     history: History
     validation: History
@@ -90,6 +91,8 @@ class Outcome:
     steps: int
     seconds: float
     negative_weights: NDArray[np.float64] | None = None
+    draws: Draws | None = None
+    negative_draws: Draws | None = None
 
 
 def optimizer_of(optimisation: Optimisation, model: nn.Module) -> torch.optim.Optimizer:
@@ -115,13 +118,7 @@ def train(fabric: Fabric, job: Job) -> Outcome:
     how, table = job.optimisation, job.table
     rank, replicas = fabric.global_rank, fabric.world_size
     model: Any = job.model
-    sampler = AdaptiveSampler(
-        table.labels,
-        batch_size=how.batch_size,
-        seed=child_seed(job.seed, "sampler"),
-        rank=rank,
-        replicas=replicas,
-    )
+    sampler = sampler_of(job, rank=rank, replicas=replicas)
     per_epoch = len(sampler)
     epochs = epochs_of(how, per_epoch)
     steps = per_epoch * epochs
@@ -197,7 +194,26 @@ def train(fabric: Fabric, job: Job) -> Outcome:
                 fabric.barrier()
     if events:
         events.close()
+    outcome.draws = None if outcome.weights is None else sampler.draws
+    outcome.negative_draws = None if outcome.negative_weights is None else sampler.negative_draws
     return outcome
+
+
+def sampler_of(job: Job, *, rank: int = 0, replicas: int = 1) -> AdaptiveSampler:
+    """What draws the batches of a job, one process's part of them."""
+    return AdaptiveSampler(
+        job.table.labels,
+        batch_size=job.optimisation.batch_size,
+        seed=child_seed(job.seed, "sampler"),
+        rank=rank,
+        replicas=replicas,
+    )
+
+
+def sampler_state(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The sampler's state in a checkpoint."""
+    arrays = {key: value.numpy() for key, value in checkpoint.part("sampler").items()}
+    return {**checkpoint.state["sampler"], **arrays}
 
 
 def _renew(rarity: Rarity, model: nn.Module, sampler: AdaptiveSampler, outcome: Outcome) -> None:
@@ -337,8 +353,7 @@ def _restore(
     restore_optimizer(optimizer, checkpoint.part("optimizer"), state["optimizer"])
     if average is not None:
         average.load_state_dict(checkpoint.part("average"))
-    arrays = {key: value.numpy() for key, value in checkpoint.part("sampler").items()}
-    sampler.load_state_dict({**state["sampler"], **arrays})
+    sampler.load_state_dict(sampler_state(checkpoint))
     weights = {name: value.numpy() for name, value in checkpoint.part("sampling").items()}
     outcome.weights, outcome.negative_weights = weights.get("weights"), weights.get("negative_weights")
     outcome.history, outcome.validation = state["history"], state["validation"]
