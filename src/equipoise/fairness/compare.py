@@ -23,8 +23,8 @@ from equipoise.fairness.rates import (
     NO_NEGATIVES,
     NO_POSITIVES,
     allowed_false_positives,
+    cut_at_fpr,
     placements,
-    threshold_at_fpr,
 )
 from equipoise.fairness.scored import Scored, finite, fraction, generator, replicate_count
 from equipoise.groups import Groups
@@ -139,7 +139,7 @@ def _difference(
     model: Scored, baseline: Scored, fpr: float, threshold: float, replicates: int, seed: int
 ) -> Difference:
     points = {
-        AT_THRESHOLD: (fixed(threshold), fixed(threshold)),
+        AT_THRESHOLD: (fixed(model.cut(threshold)), fixed(baseline.cut(threshold))),
         AT_FPR: _matched_pair(model, baseline, fpr, replicates, generator(seed, "threshold")),
     }
     everyone = Groups(np.zeros(len(model.scores), np.int64), ("all",), attribute="")
@@ -176,9 +176,7 @@ def _matched_pair(
         nowhere = Point(np.nan, np.full(1, np.inf), NO_NEGATIVES)
         return nowhere, nowhere
     allowed = allowed_false_positives(m, fpr)
-    thresholds = [
-        threshold_at_fpr(scored.negatives.astype(scored.precision), fpr) for scored in (model, baseline)
-    ]
+    thresholds = [cut_at_fpr(scored.negatives.astype(scored.precision), fpr) for scored in (model, baseline)]
     if allowed == m:
         return fixed(thresholds[0]), fixed(thresholds[1])
     reach = min(m, allowed + 1 + int(np.ceil(8 * np.sqrt(allowed + 1))) + 16)
@@ -284,7 +282,7 @@ def _accuracy_difference(
     n = len(model.labels)
     if not n:
         return Rate.undefined(NO_IMAGES)
-    point = fixed(threshold), fixed(threshold)
+    point = fixed(model.cut(threshold)), fixed(baseline.cut(threshold))
     value, drawn = 0.0, np.zeros(replicates)
     for sign, scores, others in (
         (1, model.positives, baseline.positives),

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.fairness.intervals import resampled_ranks
-from equipoise.fairness.rates import NO_NEGATIVES, allowed_false_positives, threshold_at_fpr
+from equipoise.fairness.rates import NO_NEGATIVES, allowed_false_positives, cut_at_fpr
 from equipoise.fairness.scored import Scored
 
 __all__ = ["AT_FPR", "AT_THRESHOLD", "Point", "fixed", "hits_by_group", "matched"]
@@ -24,7 +24,8 @@ class Point:
     """An operating point.
 
     Args:
-        threshold: Scores at or above it are called positive; NaN when there is no such point.
+        threshold: Scores at or above it are called positive, on their own scale (`Scored.cut`); NaN when there is no
+            such point.
         limits: The same for each resample: scores *above* the limit are called positive. Shape (1,) where the
             threshold does not depend on the data, else (replicates,).
         reason: Why the point does not exist.
@@ -46,7 +47,7 @@ def matched(scored: Scored, fpr: float, replicates: int, generator: np.random.Ge
     if not m:
         return Point(np.nan, np.full(1, np.inf), NO_NEGATIVES)
     allowed = allowed_false_positives(m, fpr)
-    threshold = threshold_at_fpr(scored.negatives.astype(scored.precision), fpr)
+    threshold = cut_at_fpr(scored.negatives.astype(scored.precision), fpr)
     if allowed == m:
         return fixed(threshold)
     ranks = resampled_ranks(m, allowed, replicates=replicates, generator=generator)

@@ -71,6 +71,7 @@ def html(record: RunRecord, folder: str | os.PathLike[str] | None = None) -> str
         summary=page.summary(),
         legend=list(zip(page.titles, page.colours, strict=True)),
         overall=page.overall(),
+        saturated=words.saturated(record),
         trained=page.trained(),
         groups=page.groups(),
         comparisons=page.comparisons(),

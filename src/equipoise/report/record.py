@@ -82,6 +82,10 @@ class ModelRecord:
     history: dict[str, list[float]]  # loss curves: "step", "total", "classification", …
     seconds: float | None  # training wall-clock; None for a threshold-only control
     steps: int | None
+    logit_at_fpr: float | None = (
+        None  # `threshold_at_fpr` as a logit; None where only probabilities are known
+    )
+    saturated: int = 0  # scores tied at a probability of exactly 0 or 1; 0 where logits rank
 
 
 @dataclass(frozen=True)

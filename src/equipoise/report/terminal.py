@@ -29,6 +29,7 @@ def text(record: RunRecord) -> str:
     blocks += [_attribute(record, models, attribute) for attribute in attributes]
     if record.models:
         blocks.append(_all(record, attributes[0] if attributes else None))
+    blocks += map(wrapped, filter(None, [words.saturated(record)]))
     if record.resampling:
         blocks.append(resampling_text(record.resampling))
     return "\n\n".join(blocks).replace(words.SPACE, " ")

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from equipoise.data import ImageTable
-from equipoise.errors import TrainingError
+from equipoise.errors import InputError, TrainingError
 from equipoise.nn import pixels
 from equipoise.resample import AdaptiveSampler, Draws
 from equipoise.seeds import child_seed
@@ -283,7 +283,11 @@ def _validation(model: Any, table: ImageTable, device: torch.device) -> dict[str
 def model_logits(
     model: Any, table: ImageTable, *, device: torch.device, batch_size: int = 512
 ) -> NDArray[np.float64]:
-    """Logits of all images, shape (n,), in evaluation mode; the mode that the model had is restored."""
+    """Logits of all images, shape (n,), in evaluation mode; the mode that the model had is restored.
+
+    Raises:
+        InputError: if one is not finite; says which image's and why.
+    """
     training = model.training
     model.eval()
     out = np.empty(len(table), np.float64)
@@ -295,6 +299,24 @@ def model_logits(
                 out[rows] = model(images).double().reshape(len(rows)).cpu().numpy()
     finally:
         model.train(training)
+    if (wrong := np.flatnonzero(~np.isfinite(out))).size:
+        broken = [
+            n for n, v in model.state_dict().items() if v.is_floating_point() and not v.isfinite().all()
+        ]
+        why = (
+            f"the model's {broken[0]} holds numbers that are not finite: train it again, or take an earlier checkpoint"
+            if broken
+            else "the model's weights are finite, so numbers grow too large on the way: look at the picture, and at "
+            "layers that divide or take logarithms"
+        )
+        row = wrong[0]
+        where = f"row {row}"
+        if "path" in table.attributes.column_names:
+            where += f", {table.attributes.column('path')[int(row)].as_py()}"
+        raise InputError(
+            f"Expected a finite logit of every image; got {out[row]} for {where} ({wrong.size} of {len(out)} images). "
+            f"The cause: {why}."
+        )
     return out
 
 
