@@ -5,9 +5,9 @@ import pytest
 
 from equipoise.errors import DataError
 from equipoise.rate import Rate
-from equipoise.report import html, write, write_report
+from equipoise.report import html, text, write, write_report
 from equipoise.report.record import CountedDraws, MeantSampling
-from equipoise.report.words import DOES_NOT_PROVE
+from equipoise.report.words import DOES_NOT_PROVE, saturated
 
 HOSTILE = "<script>window.hacked = true</script>\"'&"
 
@@ -236,6 +236,19 @@ def test_the_page_says_what_could_not_be_drawn(record, read_page):
         few, meant=MeantSampling(made.ess, made.max_weight, made.share, made.enrichment)
     )
     assert "Not all" not in read_page(html(dataclasses.replace(record, resampling=alike))).words
+
+
+def test_scores_that_rounding_ties_are_said(record, read_page):
+    assert saturated(record) == ""
+    assert "cannot be ranked" not in read_page(html(record)).words
+    models = {name: dataclasses.replace(model, saturated=0) for name, model in record.models.items()}
+    models["plain"] = dataclasses.replace(models["plain"], saturated=1234)
+    tied = dataclasses.replace(record, models=models)
+    said = f"tied there: {models['plain'].title} (1,234). Which of them rank higher is not known"
+    assert said in " ".join(text(tied).split())
+    page = read_page(html(tied)).words
+    assert said in page
+    assert "Some scores cannot be ranked." in page
 
 
 def test_a_model_without_an_autoencoder_misses_no_reconstructions(make_record, read_page):

@@ -172,7 +172,8 @@ def saturated(record: RunRecord) -> str:
         return ""
     return (
         f"Scores rounded to a probability of exactly 0 or 1, and tied there: {', '.join(told)}. Which of them rank "
-        "higher is not known, so AUROC and all numbers at the matched rate may be too low or too high. Score with logits."
+        "higher is not known, so AUROC and all numbers at the matched rate may be too low or too high: score with "
+        "logits."
     )
 
 

@@ -22,6 +22,8 @@ def predict(model: Any, table: ImageTable, *, device: str = "auto", batch_size: 
     """
     target = device_of(device)
     home = next(model.parameters()).device
-    logits = model_logits(model.to(target), table, device=target, batch_size=batch_size)
-    model.to(home)
+    try:
+        logits = model_logits(model.to(target), table, device=target, batch_size=batch_size)
+    finally:
+        model.to(home)
     return from_logits(logits)
