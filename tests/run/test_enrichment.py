@@ -177,6 +177,11 @@ def test_train_weighs_by_a_column_of_vectors_and_says_so(with_vectors, tmp_path,
     assert record.counted.draws == 8 * record.counted.batches > 0
     assert record.counted.share["skin"]["dark"] == pytest.approx(record.share["skin"]["dark"], rel=0.5)
     assert 'embedding_column = "vector"' in (out / "settings.toml").read_text()
+    few = ["--batch-size=64", "--ess=0.3", "--embedding-column=vector", "--groups=skin", "--epochs=1"]
+    assert main(["train", *sources, *flags[2:], *few, f"--out={tmp_path / 'few'}"]) == 0
+    shown = capsys.readouterr()
+    assert "a batch of 64 holds 32 of 96 positives, each once at most" in shown.err
+    assert "was asked; batches of 32 of 96 positives cannot follow)" in " ".join(shown.out.split())
     again = ["train", *sources, *flags, *both, "--embedding-column=skin", "--groups=skin", f"--out={out}"]
     assert main([*again, "--overwrite"]) == 2
     assert "Expected lists of numbers in column 'skin'" in capsys.readouterr().err
