@@ -122,6 +122,9 @@ def test_scores_have_a_row_an_image(audited):
     names = table.column_names
     for name in ("path", "label", "probability", "half", "kind", "colour", "label_noise", "picture_quality"):
         assert name in names
+    logits, chances = (table.column(name).to_numpy() for name in ("logit", "probability"))
+    np.testing.assert_allclose(1 / (1 + np.exp(-logits)), chances, atol=1e-9)
+    assert ((logits > 0) == (table.column("predicted").to_numpy() == 1)).all()
     for name in read_audit(audited / "out").risks:
         ranks = table.column(f"{name}_percentile").to_numpy()
         assert ((ranks > 0) & (ranks < 1)).all()

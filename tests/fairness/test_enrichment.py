@@ -43,20 +43,66 @@ def test_uniform_weights_are_chance(drawn):
     assert all(rate.value == pytest.approx(1) for rate in found.values())
 
 
-def test_the_interval_is_that_of_a_bootstrap_within_groups(drawn):
-    weights, groups = drawn
+def test_of_many_images_the_interval_is_that_of_a_bootstrap_of_few_it_is_wider():
     rng = np.random.default_rng(2)
+    groups = Groups(np.repeat([0, 1, 2], [6000, 3000, 12]), ("common", "less", "few"), attribute="skin")
+    weights = rng.gamma(2, 1, 9012) * np.array([1.0, 0.6, 2.0])[groups.ids]
     found = fairness.enrichment(weights, groups)
-    rows = [np.flatnonzero(groups.ids == i) for i in range(3)]
-    replicates = {name: [] for name in groups.names}
-    for _ in range(1500):
-        chosen = np.concatenate([rng.choice(r, len(r)) for r in rows])
-        mean = weights[chosen].mean()
-        for i, name in enumerate(groups.names):
-            replicates[name].append(weights[chosen][groups.ids[chosen] == i].mean() / mean)
-    for name in groups.names:
-        low, high = np.percentile(replicates[name], [2.5, 97.5])
-        assert (found[name].low, found[name].high) == pytest.approx((low, high), rel=0.04)
+    means = [
+        rng.choice(weights[groups.ids == i], (1500, n)).mean(axis=1) for i, n in enumerate(groups.counts)
+    ]
+    overall = sum(n * mean for n, mean in zip(groups.counts, means, strict=True)) / len(weights)
+    for i, name in enumerate(groups.names):
+        low, high = np.percentile(means[i] / overall, [2.5, 97.5])
+        if name == "few":
+            assert found[name].low < low < high < found[name].high
+        else:
+            assert (found[name].low, found[name].high) == pytest.approx((low, high), rel=0.01)
+
+
+LAWS = {
+    "mild": lambda rng, n: rng.lognormal(0, 0.2, n),
+    "as the default draws": lambda rng, n: np.minimum(rng.lognormal(0, 0.9, n), 15.0),
+    "long": lambda rng, n: rng.pareto(2.5, n) + 1,
+    "heavy": lambda rng, n: rng.lognormal(0, 1.3, n),
+    "few count": lambda rng, n: np.where(rng.random(n) < 0.1, 5.0, 0.5),
+}
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize(
+    ("n", "share", "factor"), [(8, 0.02, 1.0), (8, 0.5, 2.5), (30, 0.05, 1.0), (500, 0.2, 1.5)]
+)
+def test_the_interval_holds_the_truth_as_often_as_it_says(law, n, share, factor):
+    """At least 93 of 100 times; a true enrichment of 1 is called more, or less, in at most 5."""
+    rng = np.random.default_rng(4)
+    total = round(n / share)
+    groups = Groups(np.repeat([0, 1], [n, total - n]), ("group", "others"), attribute="kind")
+    truth = factor / (share * factor + 1 - share)
+    found = []
+    for _ in range(120):
+        weights = LAWS[law](rng, total)
+        weights[:n] *= factor
+        found.append(fairness.enrichment(weights, groups)["group"])
+    assert np.mean([rate.low <= truth <= rate.high for rate in found]) >= 0.93
+
+
+def test_a_group_that_lacks_the_heavy_images_is_not_told_apart_by_that():
+    """Half of all groups of eight hold none of the one in ten that weighs ten times as much."""
+    groups = Groups(np.repeat([0, 1], [8, 400]), ("eight", "others"))
+    weights = np.full(408, 0.5)
+    weights[8:48] = 5.0
+    found = fairness.enrichment(weights, groups)["eight"]
+    assert found.value < 0.6
+    assert found.high > 1
+    more = fairness.enrichment(np.repeat(weights, 40), groups.take(np.repeat(np.arange(408), 40)))["eight"]
+    assert more.high < 0.75
+
+
+def test_a_whole_class_as_one_group_is_chance():
+    one = Groups(np.zeros(5, np.int64), ("all",))
+    rate = fairness.enrichment([0.1, 2.0, 3.0, 0.0, 9.0], one)["all"]
+    assert (rate.low, rate.value, rate.high) == (1.0, 1.0, 1.0)
 
 
 def test_empty_never_drawn_and_single_groups():

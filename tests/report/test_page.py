@@ -4,8 +4,10 @@ import re
 import pytest
 
 from equipoise.errors import DataError
-from equipoise.report import html, write, write_report
-from equipoise.report.words import DOES_NOT_PROVE
+from equipoise.rate import Rate
+from equipoise.report import html, text, write, write_report
+from equipoise.report.record import CountedDraws, MeantSampling
+from equipoise.report.words import DOES_NOT_PROVE, saturated
 
 HOSTILE = "<script>window.hacked = true</script>\"'&"
 
@@ -209,6 +211,44 @@ def test_the_page_has_enrichment_at_both_strengths_and_of_negatives(record, read
     assert "The negatives" in page
     assert "Negatives alike." in page
     assert "Share of the negatives" in page
+
+
+def test_the_page_says_what_could_not_be_drawn(record, read_page):
+    made = record.resampling
+    assert "Not all that was asked for" not in read_page(html(record)).words
+    asked = {
+        a: {g: Rate(2.5 * r.value, 1, 9, r.n) for g, r in of.items()} for a, of in made.enrichment.items()
+    }
+    few = dataclasses.replace(
+        made,
+        images=60,
+        batch=32,
+        meant=MeantSampling(0.31, 14.25, made.share, asked),
+        counted=CountedDraws(40, 1280, made.share),
+    )
+    page = read_page(html(dataclasses.replace(record, resampling=few))).words
+    assert "Not all that was asked for can be drawn." in page
+    assert "an effective sample size of 0.31 and a largest weight of 14.2 times the mean" in page
+    assert "A batch holds 32 of 60 positives, each once at most" in page
+    assert "Counted in training: 1,280 draws of positives by weights, in 40 batches." in page
+    assert f"{asked['race']['Black'].value:.2f} ×" in page
+    alike = dataclasses.replace(
+        few, meant=MeantSampling(made.ess, made.max_weight, made.share, made.enrichment)
+    )
+    assert "Not all" not in read_page(html(dataclasses.replace(record, resampling=alike))).words
+
+
+def test_scores_that_rounding_ties_are_said(record, read_page):
+    assert saturated(record) == ""
+    assert "cannot be ranked" not in read_page(html(record)).words
+    models = {name: dataclasses.replace(model, saturated=0) for name, model in record.models.items()}
+    models["plain"] = dataclasses.replace(models["plain"], saturated=1234)
+    tied = dataclasses.replace(record, models=models)
+    said = f"tied there: {models['plain'].title} (1,234). Which of them rank higher is not known"
+    assert said in " ".join(text(tied).split())
+    page = read_page(html(tied)).words
+    assert said in page
+    assert "Some scores cannot be ranked." in page
 
 
 def test_a_model_without_an_autoencoder_misses_no_reconstructions(make_record, read_page):

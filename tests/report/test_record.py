@@ -120,7 +120,7 @@ def changed(content, path, value):
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("schema_version", 7, "schema version 2; got version 7, written by equipoise 0.1.0"),
+        ("schema_version", 7, "schema version 3; got version 7, written by equipoise 0.1.0"),
         ("schema_version", None, "object with the key schema_version; got an object without it"),
         ("seed", "zero", "Expected a whole number at record.seed; got 'zero'"),
         ("seed", True, "Expected a whole number at record.seed; got True"),

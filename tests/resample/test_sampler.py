@@ -147,6 +147,46 @@ def test_resuming_counts_what_was_trained_when_workers_draw_ahead():
     assert next(iter(other)) == ahead[4]
 
 
+def test_what_is_drawn_by_weights_is_counted_over_ranks_renewals_and_resuming():
+    whole = AdaptiveSampler(LABELS, batch_size=24, seed=3)
+    rank = AdaptiveSampler(LABELS, batch_size=24, seed=3, rank=1, replicas=2)
+    expected = np.zeros(60, np.int64)
+    for sampler in (whole, rank):
+        list(sampler)  # uniform: not counted
+        assert sampler.draws.batches == 0
+    for seed in (0, 1):
+        for sampler in (whole, rank):
+            sampler.renew(weights(seed), None)
+        for batch, _ in zip(whole, rank, strict=True):
+            expected += np.isin(POSITIVES, batch)
+    assert (whole.draws.counts == expected).all()
+    assert (rank.draws.counts == expected).all()
+    assert (whole.draws.batch, whole.draws.batches) == (12, 8)
+    assert whole.negative_draws.batches == 0
+    again = AdaptiveSampler(LABELS, batch_size=24, seed=3)
+    again.load_state_dict(whole.state_dict())
+    for sampler in (again, whole):
+        list(sampler)
+    assert (again.draws.counts == whole.draws.counts).all()
+    assert again.draws.batches == 12
+
+
+def test_what_was_drawn_ahead_is_not_counted_and_earlier_states_count_from_zero():
+    sampler = AdaptiveSampler(LABELS, batch_size=10)
+    sampler.renew(weights(), np.ones(40))
+    ahead = list(itertools.islice(sampler, 6))
+    state = sampler.state_dict(step=4)
+    assert state["drawn_positives"].sum() == 4 * 5
+    assert (
+        state["drawn_positives"] == sum(np.isin(POSITIVES, batch).astype(int) for batch in ahead[:4])
+    ).all()
+    assert state["drawn_negatives"].sum() == 4 * 5
+    assert sampler.draws.batches == 6
+    del state["drawn_positives"], state["drawn_negatives"]
+    sampler.load_state_dict(state)
+    assert sampler.draws.batches == sampler.negative_draws.batches == 0
+
+
 def test_weights_renewed_later_change_no_other_chance():
     plain, renewed = (AdaptiveSampler(LABELS, batch_size=10) for _ in range(2))
     one, two = iter(plain), iter(renewed)

@@ -234,6 +234,9 @@ def test_the_record_says_what_was_made_and_trained_on(run):
     assert (labels[:, 0] == labels[:, 1]).all()
     scores = pq.read_table(out / "scores.parquet")
     assert {"probability_plain", "probability_augmented", "light", "shape"} <= set(scores.column_names)
+    logits, chances = (scores.column(f"{what}_plain").to_numpy() for what in ("logit", "probability"))
+    np.testing.assert_allclose(1 / (1 + np.exp(-logits)), chances)
+    assert 0 < record.models["plain"].threshold < 1
 
 
 def test_histograms_hold_every_image_once(run):

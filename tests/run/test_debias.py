@@ -8,6 +8,7 @@ import sys
 import time
 import tomllib
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -95,6 +96,15 @@ def test_a_row_an_image(run):
     probabilities = [name for name in table.column_names if name.startswith("probability_")]
     assert sorted(probabilities) == ["probability_debiased", "probability_plain"]
     assert {"path", "label", "log_density", "skin", "hat"} <= set(table.column_names)
+    record = read(run)
+    labels = table.column("label").to_numpy()
+    for name in ("plain", "debiased"):
+        logits, chances = (table.column(f"{what}_{name}").to_numpy() for what in ("logit", "probability"))
+        np.testing.assert_allclose(1 / (1 + np.exp(-logits)), chances)
+        model = record.models[name]
+        assert np.mean(logits[labels == 1] >= model.logit_at_fpr) == model.tpr_at_fpr.value
+        assert np.mean(chances[labels == 1] >= model.threshold_at_fpr) == model.tpr_at_fpr.value
+        assert model.saturated == 0
     assert table.column("log_density").null_count == 0
     assert sum(table.column("label").to_pylist()) == 48
 

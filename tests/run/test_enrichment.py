@@ -10,10 +10,12 @@ import pytest
 
 from equipoise import fairness
 from equipoise.cli import main
+from equipoise.report import resampling_text
 from equipoise.report.record import ResamplingRecord
 from equipoise.report.typed_json import decode
-from equipoise.resample import effective_sample_size, temper
-from equipoise.run.enrichment import enrichment_at_half, resampling_record
+from equipoise.resample import AdaptiveSampler, Draws, effective_sample_size, temper
+from equipoise.run.enrichment import enrichment_at_half, resampling_record, told_beforehand
+from equipoise.train import Resampling
 
 
 def rarity(table, seed=0):
@@ -75,6 +77,66 @@ def test_columns_that_say_nothing_are_left_out_and_negatives_have_their_own(scen
     assert resampling_record(weights, table, [], rule="x").negatives is None
 
 
+def sampled(table, weights, batch):
+    """The sampler's own counts of the positives."""
+    sampler = AdaptiveSampler(table.labels, batch_size=2 * batch, steps=1500)
+    sampler.renew(weights)
+    for _ in sampler:
+        pass
+    return sampler.draws
+
+
+@pytest.mark.parametrize(("images", "batch", "ess"), [(120, 32, 0.5), (200, 32, 0.3), (120, 8, 0.15)])
+def test_what_is_said_of_few_images_is_what_was_drawn(scene, images, batch, ess):
+    table = scene(images)
+    weights = temper(rarity(table), ess=ess)
+    draws = sampled(table, weights, batch)
+    made = resampling_record(weights, table, ["colour"], rule="x", draws=draws)
+    shares = fairness.shares(draws.counts, table.take(table.positives).groups("colour"))[1]
+    assert made.counted.share["colour"] == shares
+    assert made.share["colour"]["blue"] == pytest.approx(shares["blue"], rel=0.05)
+    assert made.ess == pytest.approx(effective_sample_size(draws.counts), rel=0.02)
+    assert made.max_weight == pytest.approx(draws.counts.max() / draws.counts.mean(), rel=0.05)
+    assert made.meant.ess == pytest.approx(ess, rel=1e-4)
+    assert made.ess > 1.1 * ess
+    asked, drawn = made.meant.enrichment["colour"]["blue"].value, made.enrichment["colour"]["blue"].value
+    assert asked > 1.05 * drawn
+    said = f"({asked:.2f} was asked; batches of {batch} of {images // 2} positives cannot follow)"
+    assert f"{drawn:.2f} times" in made.verdict
+    assert said in made.verdict
+    shown = " ".join(resampling_text(made).split())
+    assert said in shown
+    assert f"effective sample size {made.ess:.2f}" in shown
+    assert f"The weights ask for an effective sample size of {ess:.2f}" in shown
+    assert f"Counted in training: {1500 * batch:,} draws of positives by weights, in 1,500 batches." in shown
+
+
+def test_of_many_images_what_is_drawn_is_what_was_asked(scene):
+    table = scene(6000)
+    weights = temper(rarity(table), ess=0.6, max_weight=10)
+    draws = Draws(4, 0, np.zeros(3000, np.int64))
+    made = resampling_record(weights, table, ["colour"], rule="x", draws=draws)
+    assert made.ess == pytest.approx(made.meant.ess, rel=0.01)
+    for name, rate in made.enrichment["colour"].items():
+        assert rate.value == pytest.approx(made.meant.enrichment["colour"][name].value, rel=0.01)
+    assert "asked" not in made.verdict + resampling_text(made)
+    assert made.counted is None
+
+
+def test_what_no_batch_can_draw_is_said_beforehand(scene):
+    table = scene(120)
+    (note,) = told_beforehand(Resampling(ess=0.5), table, 64)
+    assert "Effective sample size 0.5 cannot be drawn: a batch of 64 holds 32 of 60 positives" in note
+    assert "0.53 or more" in note
+    assert told_beforehand(Resampling(ess=0.6), table, 64) == []
+    assert told_beforehand(Resampling(ess=0.5), table, 32) == []
+    both = told_beforehand(Resampling(rule="appearance", ess=0.2, classes="both"), table, 64)
+    assert ["60 positives" in both[0], "60 negatives" in both[1]] == [True, True]
+    (all_of_them,) = told_beforehand(Resampling(rule="max"), table, 120)
+    assert "holds all 60 positives" in all_of_them
+    assert told_beforehand(Resampling(rule="max"), table, 64) == []
+
+
 @pytest.fixture
 def with_vectors(pictures, tmp_path):
     """Manifests of positives and negatives with a column of vectors: dark faces stand apart."""
@@ -104,13 +166,22 @@ def test_train_weighs_by_a_column_of_vectors_and_says_so(with_vectors, tmp_path,
     assert "At effective sample size 0.5: Rarity" in shown
     assert "Sampling of the negatives by rarity" in shown
     content = json.loads((out / "resampling.json").read_text())
-    assert content.pop("schema_version") == 2
+    assert content.pop("schema_version") == 3
     record = decode(ResamplingRecord, content)
     assert record.rule == "neighbours"
     assert record.enrichment["skin"]["dark"].value > 1.5
     assert record.enrichment_at_half["skin"]["dark"].value > record.enrichment["skin"]["dark"].value
-    assert record.negatives.ess == pytest.approx(0.6, abs=0.01)
+    assert record.negatives.meant.ess == pytest.approx(0.6, abs=0.01)
+    assert record.negatives.ess > 0.6
+    assert record.batch == 8
+    assert record.counted.draws == 8 * record.counted.batches > 0
+    assert record.counted.share["skin"]["dark"] == pytest.approx(record.share["skin"]["dark"], rel=0.5)
     assert 'embedding_column = "vector"' in (out / "settings.toml").read_text()
+    few = ["--batch-size=64", "--ess=0.3", "--embedding-column=vector", "--groups=skin", "--epochs=1"]
+    assert main(["train", *sources, *flags[2:], *few, f"--out={tmp_path / 'few'}"]) == 0
+    shown = capsys.readouterr()
+    assert "a batch of 64 holds 32 of 96 positives, each once at most" in shown.err
+    assert "was asked; batches of 32 of 96 positives cannot follow)" in " ".join(shown.out.split())
     again = ["train", *sources, *flags, *both, "--embedding-column=skin", "--groups=skin", f"--out={out}"]
     assert main([*again, "--overwrite"]) == 2
     assert "Expected lists of numbers in column 'skin'" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -114,8 +115,10 @@ def test_score_without_and_with_labels(models, pictures, tmp_path, capsys):
     assert main(["score", str(models / "debiased"), pictures["test_positives"], f"--out={out}"]) == 0
     assert "48 images scored" in capsys.readouterr().out
     table = pq.read_table(out)
-    assert table.column_names == ["path", "label", "probability", "log_density", "skin", "hat"]
+    assert table.column_names == ["path", "label", "probability", "logit", "log_density", "skin", "hat"]
     assert table.column("label").null_count == 48
+    logits, probabilities = (table.column(name).to_numpy() for name in ("logit", "probability"))
+    np.testing.assert_allclose(1 / (1 + np.exp(-logits)), probabilities)
     assert (
         main(["score", str(models / "plain"), "--positives", pictures["test_positives"], f"--out={out}"]) == 0
     )

@@ -3,11 +3,14 @@
 import csv
 import io
 import math
+from dataclasses import replace
 
 import pytest
 
 from equipoise.rate import Rate
-from equipoise.report.sweep_record import SweepRecord, SweptModel, SweptRun, SweptSampling
+from equipoise.report import sweep_html, sweep_text
+from equipoise.report.sweep_record import SweepRecord, SweptModel, SweptRun, SweptSampling, SweptWeights
+from equipoise.report.sweep_words import not_followed
 from equipoise.run.sweep_numbers import over_seeds, rarest_groups, summary, sweep_csv, t_975
 
 
@@ -82,6 +85,29 @@ def test_runs_that_differ_in_the_seed_alone_are_one_point():
     assert first.sampling.ess.n == 2
     assert not second.models["debiased"].worst_miss["skin"].defined
     assert rarest_groups(runs) == {"skin": "dark"}
+
+
+def test_what_was_asked_stands_beside_what_was_drawn():
+    runs = []
+    for seed, (asked, larger) in enumerate(((0.2, 9.0), (0.3, 7.0))):
+        meant = SweptWeights(exact(asked), exact(larger), {"skin": {"dark": exact(2.0 + seed)}})
+        one = run(seed + 1, "0.1", seed)
+        runs.append(replace(one, sampling=replace(one.sampling, meant=meant)))
+    (point,) = summary(runs)
+    assert point.sampling.meant.ess.value == pytest.approx(0.25)
+    assert point.sampling.meant.max_weight.value == pytest.approx(8.0)
+    assert point.sampling.meant.enrichment["skin"]["dark"].value == pytest.approx(2.5)
+    assert point.sampling.ess.value == pytest.approx(0.4)
+    parts = ("equipoise sweep", {}, {}, {"resampling.smoothing": ["0.1"]}, [0, 1], 0.01, ["skin"])
+    record = SweepRecord(*parts, rarest={"skin": "dark"}, runs=runs, points=[point])
+    (first, _) = csv.DictReader(io.StringIO(sweep_csv(record)))
+    assert (first["ess"], first["ess asked"], first["largest weight asked"]) == ("0.4", "0.2", "9.0")
+    said = "resampling.smoothing=0.1: 0.40 (0.25 was asked)"
+    assert said in not_followed(record)
+    assert said in " ".join(sweep_text(record).split())
+    assert said in sweep_html(record)
+    follows = replace(point.sampling, meant=replace(point.sampling.meant, ess=exact(0.401)))
+    assert not_followed(replace(record, points=[replace(point, sampling=follows)])) == ""
 
 
 def test_a_point_whose_runs_all_failed_keeps_its_place():

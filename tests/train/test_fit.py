@@ -120,6 +120,8 @@ def test_resume_ends_with_the_numbers_of_an_uninterrupted_run(scene, tmp_path, m
     assert whole.history == resumed.history
     assert whole.validation == resumed.validation
     np.testing.assert_array_equal(whole.weights, resumed.weights)
+    np.testing.assert_array_equal(whole.draws.counts, resumed.draws.counts)
+    assert whole.draws.counts.sum() == whole.draws.batch * whole.draws.batches > 0
     again = fit(table, recipe, validation=validation, folder=tmp_path / "part", resume=True)
     assert torch.equal(weights_of(whole), weights_of(again))
 
@@ -164,6 +166,7 @@ def test_resume_with_negatives_by_rarity(scene, tmp_path, monkeypatch):
     resumed = fit(scene(), BOTH, folder=tmp_path / "part", resume=True)
     assert torch.equal(weights_of(whole), weights_of(resumed))
     np.testing.assert_array_equal(whole.negative_weights, resumed.negative_weights)
+    np.testing.assert_array_equal(whole.negative_draws.counts, resumed.negative_draws.counts)
     np.testing.assert_array_equal(whole.weights, resumed.weights)
 
 
@@ -285,6 +288,7 @@ def test_two_processes_stay_in_step(scene, tmp_path):
     assert fitted.steps == 2 * 15
     assert np.isfinite(fitted.history["total"]).all()
     assert abs(effective_sample_size(fitted.weights) - 0.7) < 0.02
+    assert fitted.draws.counts.sum() == fitted.draws.batch * fitted.draws.batches > 0  # of both processes
     again = fit(scene(), TINY, processes=2)
     torch.testing.assert_close(weights_of(fitted), weights_of(again), rtol=1e-4, atol=1e-5)
 

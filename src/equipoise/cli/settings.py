@@ -163,7 +163,8 @@ class Training:
     batch_size: int | None = None
     """Images a step, half of them positives."""
     ess: float | None = None
-    """Target effective sample size of the weights, in (0, 1]; smaller debiases more."""
+    """Target effective sample size of the weights, in (0, 1]; smaller debiases more. Batches that hold much of a class
+    draw nearer to uniform: the report says what was drawn."""
     max_weight: float | None = None
     """Most times its natural share that an image may be drawn."""
     tune: Annotated[tuple[str, ...], Parameter(negative=(), metavar="KEY=VALUE", show_default=False)] = ()

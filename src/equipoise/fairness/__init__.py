@@ -3,7 +3,8 @@
 `evaluate` gives all numbers of one model, `compare` what changed between models, `threshold_only` the control
 that moves nothing but the threshold, `windows` the PPB protocol, `enrichment` whether resampling drew the rare
 groups more often; `attribute_metrics` and `compare_attributes` ask whether the classifier of one attribute leans
-on another. The other doors give one number each. How intervals are made: `equipoise.intervals`.
+on another. Scores are probabilities; those of `from_logits` and `train.predict` keep their logits and are ranked by
+them. The other doors give one number each. How intervals are made: `equipoise.intervals`.
 """
 
 from equipoise.fairness.attribute_comparison import AttributeDifference, compare_attributes
@@ -32,6 +33,7 @@ from equipoise.fairness.rates import (
 from equipoise.fairness.score_divergence import score_divergence, score_divergence_own_ranges
 from equipoise.fairness.table import Table, all_measures, side_by_side
 from equipoise.fairness.windows import Windows, window_scores, windows
+from equipoise.probabilities import Probabilities, from_logits
 
 __all__ = [
     "AttributeDifference",
@@ -42,6 +44,7 @@ __all__ = [
     "Difference",
     "Evaluation",
     "GroupNumbers",
+    "Probabilities",
     "Table",
     "Windows",
     "WorstGroup",
@@ -57,6 +60,7 @@ __all__ = [
     "evaluate",
     "false_negative_rate",
     "false_positive_rate",
+    "from_logits",
     "mean_probability",
     "negatives_needed",
     "rare_groups",

@@ -142,7 +142,7 @@ def compare(
 def _difference(
     model: Scored, baseline: Scored, fpr: float, threshold: float, replicates: int, seed: int
 ) -> Difference:
-    at = fixed(threshold), fixed(threshold)
+    at = fixed(model.cut(threshold)), fixed(baseline.cut(threshold))
     points = {
         AT_THRESHOLD: at,
         AT_FPR: matched_pair(model, baseline, fpr, generator(seed, "threshold")),
@@ -154,7 +154,7 @@ def _difference(
     }
     total = tables.pop("").groups["all"]
     alarms = pairs_found(model.negatives, baseline.negatives, np.zeros(len(model.negatives), np.int64), 1, at)
-    right = [(scored.scores >= threshold) == scored.labels for scored in (model, baseline)]
+    right = [(scored.scores >= scored.cut(threshold)) == scored.labels for scored in (model, baseline)]
     won, lost = right[0] & ~right[1], right[1] & ~right[0]
     calls = Pairs.of(np.array([won.sum()]), np.array([lost.sum()]), np.array([len(won)]))
     return Difference(

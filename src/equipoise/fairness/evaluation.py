@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypedDict
 
 import numpy as np
@@ -17,9 +17,9 @@ from equipoise.fairness.rates import (
     NO_NEGATIVES,
     NO_POSITIVES,
     check_negatives,
+    cut_at_fpr,
     group_areas,
     group_means,
-    threshold_at_fpr,
 )
 from equipoise.fairness.scored import Scored, finite, fraction, generator, replicate_count
 from equipoise.groups import Groups
@@ -85,7 +85,7 @@ class Evaluation:
         n: Images; `positives` and `negatives` of them.
         threshold: First operating point, "at_0.5" in the keys.
         fpr_asked: False-positive rate asked for at the second operating point, "at_fpr" in the keys.
-        threshold_at_fpr: Its threshold, from the negatives given; NaN without negatives.
+        threshold_at_fpr: Its threshold, from the negatives given, as a probability; NaN without negatives.
         fpr_achieved: False-positive rate reached there on those negatives: ≤ `fpr_asked`, and less when
             negatives are few or tied; the interval is about the rate on all negatives that there may be.
         fpr: False-positive rate at `threshold`.
@@ -99,6 +99,9 @@ class Evaluation:
         worst_group: attribute → point → the worst group and its TPR.
         gap: attribute → point → largest minus smallest TPR.
         not_compared: attribute → groups without positives, left out of variance, worst group and gap.
+        logit_at_fpr: `threshold_at_fpr` as a logit; None where only probabilities are known, or there is no threshold.
+        saturated: Scores tied at a probability of exactly 0 or 1, so that rounding hides which ranks higher; 0 where
+            logits rank.
     """
 
     n: int
@@ -119,6 +122,8 @@ class Evaluation:
     worst_group: dict[str, dict[str, WorstGroup]]
     gap: dict[str, dict[str, Rate]]
     not_compared: dict[str, tuple[str, ...]]
+    logit_at_fpr: float | None = None
+    saturated: int = 0
 
     @property
     def fnr(self) -> Rate:
@@ -146,7 +151,8 @@ def evaluate(
     """All numbers about one model's scores, with 95 % intervals over images (`equipoise.intervals` says how).
 
     Args:
-        scores: Probabilities in [0, 1] of "positive", one an image.
+        scores: Probabilities in [0, 1] of "positive", one an image. Those of `train.predict` and `from_logits` keep
+            their logits, and are ranked by these: probabilities of large logits are rounded to 1 and tie.
         labels: 1 = positive, 0 = negative.
         groups: One `Groups` an attribute, over all images; negatives without the attribute are "(missing)".
         fpr: Matched false-positive rate: the threshold comes from the negatives given here, by the rule of
@@ -176,11 +182,24 @@ def evaluate(
         ('b', 0.75)
     """
     check_negatives(negatives)
-    fpr, threshold = fraction(fpr, "The false-positive rate"), finite(threshold, "The threshold")
-    replicates = replicate_count(replicates)
     scored = Scored.checked(scores, labels, groups, intersections=intersections)
+    threshold = finite(threshold, "The threshold")
+    found = _evaluated(scored, fpr, scored.cut(threshold), negatives, replicates, seed)
+    return replace(found, threshold=threshold)
+
+
+def _evaluated(
+    scored: Scored,
+    fpr: float,
+    cut: float,
+    negatives: Literal["all", "group"],
+    replicates: int,
+    seed: int,
+) -> Evaluation:
+    """`evaluate` with the threshold on the scale of the scores."""
+    fpr, replicates = fraction(fpr, "The false-positive rate"), replicate_count(replicates)
     points = {
-        AT_THRESHOLD: fixed(threshold),
+        AT_THRESHOLD: fixed(cut),
         AT_FPR: matched(scored, fpr),
     }
     tables = {g.attribute: _by_group(scored, g, points, negatives, replicates, seed) for g in scored.groups}
@@ -193,16 +212,19 @@ def evaluate(
             + (", ".join(undefined) if len(scored.positives) else "there is none at all")
             + ". These numbers are undefined, not 0, and stay out of gap, variance and worst group.",
             UndefinedRateWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
+    matched_at = points[AT_FPR].threshold
     return Evaluation(
         n=total.n,
         positives=len(scored.positives),
         negatives=len(scored.negatives),
-        threshold=threshold,
+        threshold=scored.probability_at(cut),
         fpr_asked=fpr,
-        threshold_at_fpr=points[AT_FPR].threshold,
-        fpr_achieved=_achieved(scored.negatives, points[AT_FPR].threshold),
+        threshold_at_fpr=scored.probability_at(matched_at),
+        logit_at_fpr=matched_at if scored.logits and points[AT_FPR].reason is None else None,
+        saturated=scored.saturated,
+        fpr_achieved=_achieved(scored.negatives, matched_at),
         fpr=total.fpr,
         tpr=total.tpr,
         tpr_at_fpr=total.tpr_at_fpr,
@@ -245,25 +267,19 @@ def threshold_only(
     Raises:
         InputError: as `evaluate`, or if there is no negative.
     """
-    theirs = Scored.checked(like, labels).negatives
-    mine = Scored.checked(scores, labels)
+    check_negatives(negatives)
+    theirs, mine = (
+        Scored.checked(like, labels),
+        Scored.checked(scores, labels, groups, intersections=intersections),
+    )
     if not len(mine.negatives):
         raise InputError(
             "Moving only the threshold needs negatives, on which the models' false positives are matched; "
             "got none. Add images with label 0."
         )
-    rate = float(np.mean(theirs >= threshold))
-    return evaluate(
-        scores,
-        labels,
-        groups,
-        fpr=fpr,
-        threshold=threshold_at_fpr(mine.negatives.astype(mine.precision), rate),
-        intersections=intersections,
-        negatives=negatives,
-        replicates=replicates,
-        seed=seed,
-    )
+    rate = float(np.mean(theirs.negatives >= theirs.cut(finite(threshold, "The threshold"))))
+    cut = cut_at_fpr(mine.negatives.astype(mine.precision), rate)
+    return _evaluated(mine, fpr, cut, negatives, replicates, seed)
 
 
 @dataclass(frozen=True)
@@ -333,7 +349,7 @@ def _other_numbers(
     alarms = np.bincount(groups.ids[~scored.labels][scored.negatives >= threshold], minlength=k)
     return {
         "auroc": group_areas(scored, groups, negatives=negatives),
-        "mean_probability": group_means(scored.positives, groups.ids[scored.labels], k),
+        "mean_probability": group_means(scored.probabilities[scored.labels], groups.ids[scored.labels], k),
         "fpr": Proportions(alarms, m).rates(NO_NEGATIVES),
         "accuracy": Proportions(found + m - alarms, n + m).rates(NO_IMAGES),
     }

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtrik
 
-from equipoise.fairness.rates import NO_NEGATIVES, allowed_false_positives, threshold_at_fpr
+from equipoise.fairness.rates import NO_NEGATIVES, allowed_false_positives, cut_at_fpr
 from equipoise.fairness.scored import Scored, fraction
 from equipoise.intervals import TAIL, Pairs, Proportions
 
@@ -39,7 +39,8 @@ class Point:
     """An operating point. Scores *above* a limit are called positive.
 
     Args:
-        threshold: Scores at or above it are called positive; NaN when there is no such point.
+        threshold: Scores at or above it are called positive, on their own scale (`Scored.cut`); NaN when there is no
+            such point.
         reason: Why the point does not exist.
         limits: Limits that the population's threshold may have, equally likely, shape (j,); None where the threshold
             does not depend on the data.
@@ -79,7 +80,7 @@ def matched(scored: Scored, fpr: float) -> Point:
     m = len(highest_first)
     if not m:
         return Point(np.nan, NO_NEGATIVES)
-    threshold = threshold_at_fpr(scored.negatives.astype(scored.precision), fpr)
+    threshold = cut_at_fpr(scored.negatives.astype(scored.precision), fpr)
     if allowed_false_positives(m, fpr) == m:
         return fixed(threshold)
     quantiles = (np.arange(THRESHOLDS) + 0.5) / THRESHOLDS

@@ -26,6 +26,7 @@ __all__ = [
     "allowed_false_positives",
     "auroc",
     "check_negatives",
+    "cut_at_fpr",
     "false_negative_rate",
     "false_positive_rate",
     "group_areas",
@@ -116,7 +117,7 @@ def mean_probability(scores: ArrayLike, labels: ArrayLike, groups: Groups) -> di
     Undefined: for a group without positives.
     """
     scored = Scored.checked(scores, labels, groups)
-    means = group_means(scored.positives, groups.ids[scored.labels], len(groups.names))
+    means = group_means(scored.probabilities[scored.labels], groups.ids[scored.labels], len(groups.names))
     return {name: means[i] for i, name in enumerate(groups.names)}
 
 
@@ -170,13 +171,16 @@ def threshold_at_fpr(negative_scores: ArrayLike, fpr: float) -> float:
         >>> bool(threshold > 0.94), float(np.mean(negatives >= threshold))
         (True, 0.05)
     """
-    fpr = fraction(fpr, "The false-positive rate")
-    scores = probability_vector(negative_scores)
+    return cut_at_fpr(probability_vector(negative_scores), fraction(fpr, "The false-positive rate"))
+
+
+def cut_at_fpr(scores: NDArray[np.floating[Any]], fpr: float) -> float:
+    """`threshold_at_fpr` of any finite scores of negatives, logits too."""
     allowed = allowed_false_positives(len(scores), fpr)
     if allowed == len(scores):
         return float(scores.min())
     limit = np.partition(scores, len(scores) - 1 - allowed)[len(scores) - 1 - allowed]
-    return float(np.nextafter(limit, scores.dtype.type(2)))
+    return float(np.nextafter(limit, scores.dtype.type(np.inf)))
 
 
 def check_negatives(negatives: str) -> None:
@@ -223,7 +227,7 @@ def _rates(
     reason: str,
 ) -> dict[str, Rate]:
     """Share of the rows whose call equals the wanted one, by group."""
-    right = (scored.scores >= threshold) == wanted
+    right = (scored.scores >= scored.cut(threshold)) == wanted
     n = np.bincount(groups.ids[rows], minlength=len(groups.names))
     hits = np.bincount(groups.ids[rows & right], minlength=len(groups.names))
     return dict(zip(groups.names, Proportions(hits, n).rates(reason), strict=True))

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from equipoise.errors import InputError
 from equipoise.groups import MISSING, Groups
+from equipoise.probabilities import Probabilities, sigmoid
 from equipoise.seeds import child_seed
 
 __all__ = ["Scored", "finite", "fraction", "generator", "probability_vector", "replicate_count"]
@@ -19,19 +20,21 @@ __all__ = ["Scored", "finite", "fraction", "generator", "probability_vector", "r
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """Probabilities of "positive" with labels and attributes; build it with `Scored.checked`.
+    """Scores of "positive" with labels and attributes; build it with `Scored.checked`.
 
     Args:
-        scores: Probabilities in [0, 1], shape (n,).
+        scores: What ranks the images, shape (n,): logits where they are known, else probabilities in [0, 1].
         labels: True = positive, shape (n,).
         groups: One `Groups` an attribute.
         precision: Float type that the scores came in; thresholds between scores are made in it.
+        logits: Whether scores are logits.
     """
 
     scores: NDArray[np.float64]
     labels: NDArray[np.bool_]
     groups: tuple[Groups, ...]
     precision: np.dtype[np.floating[Any]]
+    logits: bool = False
 
     @classmethod
     def checked(
@@ -49,6 +52,7 @@ class Scored:
                 attribute stands twice.
         """
         probabilities = probability_vector(scores)
+        logits = scores.logits if isinstance(scores, Probabilities) else None
         truth = _binary(labels)
         attributes = (groups,) if isinstance(groups, Groups) else tuple(groups)
         lengths = {"labels": len(truth), **{f"groups of {g.attribute!r}": len(g) for g in attributes}}
@@ -63,7 +67,8 @@ class Scored:
             raise InputError(f"Attributes must differ; got {names}. Give each Groups its own attribute name.")
         if intersections:
             attributes += tuple(a.cross(b) for i, a in enumerate(attributes) for b in attributes[i + 1 :])
-        return cls(probabilities.astype(np.float64), truth, attributes, probabilities.dtype)
+        values = probabilities if logits is None else logits
+        return cls(np.asarray(values, np.float64), truth, attributes, values.dtype, logits is not None)
 
     @cached_property
     def positives(self) -> NDArray[np.float64]:
@@ -74,6 +79,33 @@ class Scored:
     def negatives(self) -> NDArray[np.float64]:
         """Scores of the negatives."""
         return self.scores[~self.labels]
+
+    @cached_property
+    def probabilities(self) -> NDArray[np.float64]:
+        """Probabilities of all images."""
+        return sigmoid(self.scores) if self.logits else self.scores
+
+    @cached_property
+    def saturated(self) -> int:
+        """Scores that are tied at a probability of exactly 0 or 1, where rounding hides which ranks higher."""
+        counts = [int((self.scores == end).sum()) for end in (0.0, 1.0)]
+        return 0 if self.logits else sum(count for count in counts if count > 1)
+
+    def cut(self, threshold: float) -> float:
+        """A threshold on probabilities as one on the scores: ½ is logit 0."""
+        if not self.logits:
+            return threshold
+        if not 0 < threshold < 1:
+            return np.inf if threshold >= 1 else -np.inf
+        return float(np.log(threshold) - np.log1p(-threshold))
+
+    def probability_at(self, cut: float) -> float:
+        """The threshold on probabilities that calls the images which `cut` calls on the scores, where one can."""
+        if not self.logits or np.isnan(cut):
+            return cut
+        found = float(sigmoid(cut))
+        below = self.scores[self.scores < cut]
+        return max(found, float(np.nextafter(sigmoid(below.max()), 2))) if below.size else found
 
     def counts(self, groups: Groups) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Positives and negatives of each group, each with shape (k,)."""
@@ -103,8 +135,8 @@ def probability_vector(scores: ArrayLike) -> NDArray[np.floating[Any]]:
     if wrong.size:
         raise InputError(
             f"Scores must be probabilities in [0, 1]; got {vector[wrong[0]]} at row {wrong[0]} "
-            f"({wrong.size} such rows). Pass logits through a sigmoid; a NaN means that the model "
-            "or its input broke."
+            f"({wrong.size} such rows). Pass logits through fairness.from_logits, a sigmoid that "
+            "keeps them; a NaN means that the model or its input broke."
         )
     return vector
 

@@ -21,6 +21,7 @@ from equipoise.errors import InputError
 from equipoise.fairness.evaluation import Evaluation, evaluate
 from equipoise.fairness.scored import probability_vector
 from equipoise.groups import Groups
+from equipoise.probabilities import Probabilities, from_logits
 from equipoise.rate import Rate
 
 __all__ = ["Boxes", "Windows", "boxes", "resize_matrix", "window_images", "window_scores", "windows"]
@@ -161,7 +162,8 @@ def window_scores(
     smallest: float = 0.5,
     stride: float = 0.2,
 ) -> NDArray[np.float64]:
-    """Highest probability over the windows of each image, shape (n,): detected if at or above a threshold.
+    """Highest probability over the windows of each image, shape (n,): detected if at or above a threshold. With its
+    logits, if `score` gives these (`from_logits`).
 
     Args:
         images: uint8 images (height, width, channels); they may differ in size.
@@ -174,7 +176,8 @@ def window_scores(
         InputError: if an image is not uint8 with three axes, or `score` returns something else than a
             probability for each image.
     """
-    highest = np.zeros(len(images))
+    highest = np.full(len(images), -np.inf)
+    known: set[bool] = set()
     for rows in _by_shape(images):
         first = images[rows[0]]
         places = boxes(first.shape[0], first.shape[1], sizes=sizes, smallest=smallest, stride=stride)
@@ -185,11 +188,15 @@ def window_scores(
                 chosen = rows[start : start + block]
                 pictures = window_images(np.stack([images[i] for i in chosen]), of_side, image_size)
                 flat = pictures.reshape(-1, *pictures.shape[2:])
-                found = np.concatenate(
-                    [_scored(score, flat[i : i + batch_size]) for i in range(0, len(flat), batch_size)]
-                )
+                parts = [_scored(score, flat[i : i + batch_size]) for i in range(0, len(flat), batch_size)]
+                known |= {logits for _, logits in parts}
+                found = np.concatenate([values for values, _ in parts])
                 highest[chosen] = np.maximum(highest[chosen], found.reshape(len(chosen), each).max(axis=1))
-    return highest
+    if len(known) > 1:
+        raise InputError(
+            "`score` must give all probabilities with their logits or none; got both. Use from_logits for every batch."
+        )
+    return from_logits(highest) if known == {True} else highest
 
 
 def windows(
@@ -268,11 +275,14 @@ def _by_shape(images: Sequence[Images] | Images) -> list[list[int]]:
     return list(shapes.values())
 
 
-def _scored(score: Score, batch: Images) -> NDArray[np.float64]:
-    found = probability_vector(np.asarray(score(batch)))
+def _scored(score: Score, batch: Images) -> tuple[NDArray[np.float64], bool]:
+    """Logits where they are known, else probabilities, and which of the two."""
+    given = score(batch)
+    found = probability_vector(np.asarray(given))
     if len(found) != len(batch):
         raise InputError(
             f"`score` must return one probability an image; got {len(found)} for {len(batch)} images. "
             "Flatten its output to shape (batch,)."
         )
-    return found.astype(np.float64)
+    logits = given.logits if isinstance(given, Probabilities) else None
+    return (found.astype(np.float64), False) if logits is None else (logits, True)

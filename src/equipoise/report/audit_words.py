@@ -32,8 +32,9 @@ AUDIT_LIMITS = (
     "differences without any effect, about two look like one.",
 )
 ENRICHMENT = (
-    "Enrichment is how often a group would be drawn, against how often it occurs, if images were drawn by this risk "
-    "among images of the same label, at effective sample size 0.5."
+    "Enrichment is how often a group would be drawn, against how often it occurs, if images were drawn one at a time "
+    "by this risk among images of the same label, at effective sample size 0.5. Batches that hold much of a label draw "
+    "nearer to uniform."
 )
 NAMED = 5  # groups that a sentence names
 SURE = ("representation", "epistemic", "aleatoric")

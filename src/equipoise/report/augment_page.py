@@ -31,7 +31,7 @@ from equipoise.report.augment_words import (
     measured_of,
 )
 from equipoise.report.figures import Series, Steps
-from equipoise.report.page import Picture, duration, known, picture, template
+from equipoise.report.page import Picture, duration, picture, template
 from equipoise.report.tables import ABSENT, Cell, Column, Panel, Table, Tabs
 
 __all__ = ["augment_html", "write_augment_report"]
@@ -304,7 +304,7 @@ class _AugmentPage:
                     ),
                     tables.spread(plane.auroc, 3),
                     tables.share(plane.accuracy),
-                    tables.share(known(plane.share)),
+                    tables.share(tables.known(plane.share)),
                     Cell("–") if name == target else tables.number(cosine, 2),
                 ]
             )

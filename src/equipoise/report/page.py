@@ -20,16 +20,16 @@ from equipoise.report.record import (
     ComparisonRecord,
     GroupRecord,
     ModelRecord,
-    ResamplingRecord,
     RunRecord,
     read,
 )
+from equipoise.report.sampling_page import sampling_facts
 from equipoise.report.tables import ABSENT, Cell, Column, Panel, Table, Tabs
 
 if TYPE_CHECKING:
     import jinja2
 
-__all__ = ["Picture", "duration", "html", "known", "picture", "template", "write_report"]
+__all__ = ["Picture", "duration", "html", "picture", "template", "write_report"]
 
 RATES = {"at_fpr": "tpr_at_fpr", "at_0.5": "tpr"}
 PICTURES = {
@@ -71,6 +71,7 @@ def html(record: RunRecord, folder: str | os.PathLike[str] | None = None) -> str
         summary=page.summary(),
         legend=list(zip(page.titles, page.colours, strict=True)),
         overall=page.overall(),
+        saturated=words.saturated(record),
         trained=page.trained(),
         groups=page.groups(),
         comparisons=page.comparisons(),
@@ -454,56 +455,7 @@ class _Page:
     def sampling(self) -> dict[str, Any] | None:
         """Shares before and after, with enrichment."""
         made = self.record.resampling
-        return None if made is None else self._sampling(made, "positives")
-
-    def _sampling(self, made: ResamplingRecord, what: str) -> dict[str, Any]:
-        panels: list[tuple[str, Panel | Tabs]] = []
-        labels, colours = (f"Share of the {what}", "Share of the draws"), figures.COLOURS[:2]
-        for attribute in dict.fromkeys([*made.natural_share, *made.share, *made.enrichment]):
-            shares = [made.natural_share.get(attribute, {}), made.share.get(attribute, {})]
-            found, at_half = made.enrichment.get(attribute, {}), made.enrichment_at_half.get(attribute, {})
-            named = dict.fromkeys([*shares[0], *shares[1], *found])
-            groups = sorted(named, key=functools.partial(_natural, shares[0]))
-            series = [
-                Series(label, colour, [known(one.get(group)) for group in groups])
-                for label, colour, one in zip(labels, colours, shares, strict=True)
-            ]
-            rows = [
-                [
-                    tables.name(group),
-                    *(tables.share(one.rates[i], digits=2) for one in series),
-                    tables.enrichment(found.get(group, ABSENT)),
-                    tables.enrichment(at_half.get(group, ABSENT)),
-                ]
-                for i, group in enumerate(groups)
-            ]
-            heads = [
-                Column(attribute, numeric=False),
-                *map(Column, labels, colours),
-                Column("Enrichment"),
-                Column("Enrichment at ESS 0.5"),
-            ]
-            chart = figures.bars(
-                groups,
-                series,
-                label="share (%)",
-                title=f"Sampling share of {what} by {attribute}, before and after",
-            )
-            table = Table(f"Sampling share of {what} by {attribute}", heads, rows)
-            panels.append((attribute, Panel(attribute, table, chart)))
-        return {
-            "what": what,
-            "rule": made.rule,
-            "representation": made.representation,
-            "verdict": made.verdict,
-            "verdict_at_half": made.verdict_at_half if panels and abs(made.ess - 0.5) >= 0.005 else "",
-            "negatives": None if made.negatives is None else self._sampling(made.negatives, "negatives"),
-            "ess": words.decimal(made.ess, 3),
-            "ess_percent": words.percent(made.ess, 0),
-            "max_weight": words.decimal(made.max_weight, 2),
-            "legend": list(zip(labels, colours, strict=True)),
-            "tabs": Tabs("attribute", panels) if panels else None,
-        }
+        return None if made is None else sampling_facts(made, "positives")
 
     def timing(self) -> Table:
         """Cost of the run."""
@@ -570,17 +522,6 @@ class _Page:
 def _worst(model: ModelRecord, attribute: str, point: str) -> str | None:
     found = model.worst_group.get(attribute, {}).get(point)
     return found.group if found else None
-
-
-def known(value: float | None) -> Rate:
-    """A share that is known without doubt."""
-    if value is None or math.isnan(value):
-        return ABSENT
-    return Rate(value, math.nan, math.nan, 0)
-
-
-def _natural(shares: dict[str, float], group: str) -> float:
-    return shares.get(group, 0.0)
 
 
 def duration(seconds: float) -> str:

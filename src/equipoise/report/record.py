@@ -19,9 +19,11 @@ from equipoise.report.typed_json import decode, encode
 __all__ = [
     "SCHEMA_VERSION",
     "ComparisonRecord",
+    "CountedDraws",
     "DataRecord",
     "GroupDifference",
     "GroupRecord",
+    "MeantSampling",
     "ModelRecord",
     "ResamplingRecord",
     "RunRecord",
@@ -34,7 +36,7 @@ __all__ = [
     "write_resampling",
 ]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,10 @@ class ModelRecord:
     history: dict[str, list[float]]  # loss curves: "step", "total", "classification", …
     seconds: float | None  # training wall-clock; None for a threshold-only control
     steps: int | None
+    logit_at_fpr: float | None = (
+        None  # `threshold_at_fpr` as a logit; None where only probabilities are known
+    )
+    saturated: int = 0  # scores tied at a probability of exactly 0 or 1; 0 where logits rank
 
 
 @dataclass(frozen=True)
@@ -112,12 +118,35 @@ class ComparisonRecord:
 
 
 @dataclass(frozen=True)
+class MeantSampling:
+    """What the weights ask for: what would be drawn one image at a time. Keys as in `ResamplingRecord`."""
+
+    ess: float
+    max_weight: float
+    share: dict[str, dict[str, float]]
+    enrichment: dict[str, dict[str, Rate]]
+
+
+@dataclass(frozen=True)
+class CountedDraws:
+    """What was drawn in training, counted: all batches that were drawn by weights, by those of earlier epochs too."""
+
+    batches: int
+    draws: int
+    share: dict[str, dict[str, float]]  # attribute → group → share of these draws
+
+
+@dataclass(frozen=True)
 class ResamplingRecord:
-    """How the sampling weights over one class came out. `None` in the record when nothing was resampled."""
+    """How one class was drawn. `None` in the record when nothing was resampled.
+
+    A batch holds an image once at most, so it cannot follow weights that ask for more. `ess`, `max_weight`, `share`
+    and `enrichment` are of what batches draw by the last weights; `meant` has what these ask for.
+    """
 
     rule: str
     ess: float  # effective sample size over N, in (0, 1]
-    max_weight: float  # largest weight times N: how many times its natural share an image is drawn
+    max_weight: float  # how many times its natural share the image drawn most often is drawn
     natural_share: dict[str, dict[str, float]]  # attribute → group → share of the images of the class
     share: dict[str, dict[str, float]]  # attribute → group → share of the draws
     enrichment: dict[str, dict[str, Rate]]  # attribute → group → share / natural share
@@ -127,6 +156,10 @@ class ResamplingRecord:
     enrichment_at_half: dict[str, dict[str, Rate]] = field(default_factory=dict)
     verdict_at_half: str = ""
     negatives: ResamplingRecord | None = None  # of the negatives, if they were drawn by weights too
+    images: int | None = None  # N, the images of the class
+    batch: int | None = None  # of these, how many a batch holds; None: one image at a time
+    meant: MeantSampling | None = None
+    counted: CountedDraws | None = None  # None where nothing was trained
 
 
 @dataclass(frozen=True)

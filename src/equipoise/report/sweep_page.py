@@ -20,6 +20,7 @@ from equipoise.report.sweep_words import (
     PLAIN,
     SWEEP_LIMITS,
     missed,
+    not_followed,
     others,
     sweep_headline,
 )
@@ -44,6 +45,7 @@ def sweep_html(record: SweepRecord) -> str:
         legend=page.legend(),
         panels=page.panels(),
         enrichment=page.enrichment(),
+        not_followed=not_followed(record),
         runs=page.runs(),
         failed=[run for run in record.runs if run.error is not None],
         settings=[tables.pairs("Settings", record.settings), tables.pairs("Versions", record.versions)],

@@ -17,11 +17,12 @@ __all__ = [
     "SweptPoint",
     "SweptRun",
     "SweptSampling",
+    "SweptWeights",
     "read_sweep",
     "write_sweep",
 ]
 
-SWEEP_SCHEMA_VERSION = 1
+SWEEP_SCHEMA_VERSION = 2
 FILE = "sweep.json"
 
 
@@ -38,13 +39,23 @@ class SweptModel:
 
 
 @dataclass(frozen=True)
+class SweptWeights:
+    """What the weights ask for: what would be drawn one image at a time. Keys as in `SweptSampling`."""
+
+    ess: Rate
+    max_weight: Rate
+    enrichment: dict[str, dict[str, Rate]]
+
+
+@dataclass(frozen=True)
 class SweptSampling:
-    """How the sampling weights of the debiased model came out."""
+    """How positives were drawn for the debiased model: what batches draw by the weights that training ended with."""
 
     ess: Rate  # effective sample size over N, in (0, 1]
-    max_weight: Rate  # largest weight times N
+    max_weight: Rate  # how many times its natural share the image drawn most often is drawn
     natural_share: dict[str, dict[str, float]]  # attribute → group → share of the training positives
     enrichment: dict[str, dict[str, Rate]]  # attribute → group → share of the draws / natural share
+    meant: SweptWeights | None = None
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ __all__ = [
     "LEAD",
     "PLAIN",
     "SWEEP_LIMITS",
+    "not_followed",
     "others",
     "point_name",
     "sweep_headline",
@@ -138,7 +139,7 @@ def sweep_text(record: SweepRecord) -> str:
     if failed:
         lines = (f"{_run_name(run.values, run.seed)}: {run.error}" for run in failed)
         blocks.append("\n".join(["Failed; the same command tries again:", *map(wrapped, lines)]))
-    last = [CHOOSING]
+    last = [CHOOSING, *filter(None, [not_followed(record)])]
     if attribute is not None:
         last.append(f"Groups by {attribute} are annotations, used to measure unequal error.")
     blocks.append("\n".join(map(wrapped, last)))
@@ -147,6 +148,24 @@ def sweep_text(record: SweepRecord) -> str:
 
 def _run_name(values: dict[str, str], seed: int) -> str:
     return ", ".join(f"{key}={value}" for key, value in {**values, "seed": seed}.items())
+
+
+def not_followed(record: SweepRecord) -> str:
+    """Where batches draw something else than the weights ask for; empty if nowhere."""
+    told = []
+    for point in record.points:
+        made = point.sampling
+        if made is None or made.meant is None or not (made.ess.defined and made.meant.ess.defined):
+            continue
+        if abs(made.ess.value - made.meant.ess.value) > 0.02 * made.ess.value:
+            named = ", ".join(f"{key}={value}" for key, value in point.values.items()) or "as it is"
+            told.append(f"{named}: {made.ess.value:.2f} ({made.meant.ess.value:.2f} was asked)")
+    if not told:
+        return ""
+    return (
+        "A batch holds an image once at most, so it cannot follow all weights. Effective sample size drawn: "
+        f"{'; '.join(told)}. Smaller batches follow further."
+    )
 
 
 def _table(record: SweepRecord, attribute: str | None) -> str:

@@ -21,6 +21,7 @@ __all__ = [
     "change",
     "count",
     "enrichment",
+    "known",
     "name",
     "number",
     "pairs",
@@ -151,6 +152,13 @@ def enrichment(rate: Rate) -> Cell:
     if not rate.defined:
         return _undefined(rate)
     return Cell(f"{words.decimal(rate.value, 2)} ×", words.interval(rate, 1, 2), rate.value)
+
+
+def known(value: float | None) -> Rate:
+    """A share that is known without doubt."""
+    if value is None or math.isnan(value):
+        return ABSENT
+    return Rate(value, math.nan, math.nan, 0)
 
 
 def pairs(title: str, content: Mapping[str, Any]) -> Table:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from equipoise.rate import Rate
 from equipoise.report import words
 from equipoise.report.record import ModelRecord, ResamplingRecord, RunRecord
+from equipoise.report.sampling_words import asked_for, counted_draws, follows, strength
 
 __all__ = ["aligned", "number", "resampling_text", "short", "text", "wrapped"]
 
@@ -28,6 +29,7 @@ def text(record: RunRecord) -> str:
     blocks += [_attribute(record, models, attribute) for attribute in attributes]
     if record.models:
         blocks.append(_all(record, attributes[0] if attributes else None))
+    blocks += map(wrapped, filter(None, [words.saturated(record)]))
     if record.resampling:
         blocks.append(resampling_text(record.resampling))
     return "\n\n".join(blocks).replace(words.SPACE, " ")
@@ -40,17 +42,19 @@ def resampling_text(record: ResamplingRecord, what: str = "positives") -> str:
         record: Of one class.
         what: What its images are called.
     """
-    same = abs(record.ess - 0.5) < 0.005
+    same, followed = abs(strength(record) - 0.5) < 0.005, follows(record)
     made = f"{record.rule}, on {record.representation}" if record.representation else record.rule
     blocks = [
         wrapped(
             f"Sampling of the {what} by rarity: rule {made}; effective sample size {record.ess:.2f}, largest weight "
             f"{record.max_weight:.1f} times the mean."
-        )
+        ),
+        *map(wrapped, filter(None, [asked_for(record, what)])),
     ]
     for attribute, found in record.enrichment.items():
         natural, drawn = record.natural_share.get(attribute, {}), record.share.get(attribute, {})
         at_half = record.enrichment_at_half.get(attribute, {})
+        meant = {} if record.meant is None else record.meant.enrichment.get(attribute, {})
         rows = [
             [
                 short(group),
@@ -58,6 +62,7 @@ def resampling_text(record: ResamplingRecord, what: str = "positives") -> str:
                 words.decimal(100 * natural.get(group, float("nan")), 2),
                 words.decimal(100 * drawn.get(group, float("nan")), 2),
                 number(found[group], 1, 2),
+                *([] if followed else [words.decimal(meant[group].value, 2) if group in meant else "–"]),
                 *([] if same else [number(at_half.get(group), 1, 2)]),
             ]
             for group in sorted(found, key=lambda group: (natural.get(group, 0.0), group))
@@ -68,6 +73,7 @@ def resampling_text(record: ResamplingRecord, what: str = "positives") -> str:
             f"% of {what}",
             "% of draws",
             "enrichment",
+            *([] if followed else ["asked"]),
             *([] if same else ["at ESS 0.5"]),
         ]
         title = f"Enrichment by {attribute}: share of the draws / share of the {what} [95 % interval]"
@@ -77,7 +83,10 @@ def resampling_text(record: ResamplingRecord, what: str = "positives") -> str:
         blocks.append("\n".join([wrapped(title), *aligned(heads, rows, []), *map(wrapped, undefined)]))
     blocks.append(wrapped(record.verdict))
     if not same and record.enrichment:
-        blocks.append(wrapped(f"At effective sample size 0.5: {record.verdict_at_half}"))
+        singly = "" if followed else " (If images were drawn one at a time.)"
+        blocks.append(wrapped(f"At effective sample size 0.5: {record.verdict_at_half}{singly}"))
+    if not followed and record.counted is not None:
+        blocks.append(wrapped(counted_draws(record, what)))
     if record.negatives is not None:
         blocks.append(resampling_text(record.negatives, "negatives"))
     return "\n\n".join(blocks).replace(words.SPACE, " ")

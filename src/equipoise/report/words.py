@@ -23,6 +23,7 @@ __all__ = [
     "ordered_groups",
     "ordered_models",
     "percent",
+    "saturated",
     "signed",
     "verdict",
 ]
@@ -162,6 +163,18 @@ def ordered_groups(record: RunRecord, attribute: str) -> list[str]:
         return (False, found.tpr_at_fpr.value) if found and found.tpr_at_fpr.defined else (True, 0.0)
 
     return sorted(groups, key=rank)
+
+
+def saturated(record: RunRecord) -> str:
+    """Whose scores are rounded until they tie, which no interval covers; empty if nobody's."""
+    told = [f"{model.title} ({model.saturated:,})" for model in record.models.values() if model.saturated]
+    if not told:
+        return ""
+    return (
+        f"Scores rounded to a probability of exactly 0 or 1, and tied there: {', '.join(told)}. Which of them rank "
+        "higher is not known, so AUROC and all numbers at the matched rate may be too low or too high: score with "
+        "logits."
+    )
 
 
 def explain(name: str, model: ModelRecord) -> str:

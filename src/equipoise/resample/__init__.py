@@ -1,9 +1,10 @@
 """What is rare is drawn more often: latent codes → log weights (rules), or risks, → weights with a chosen effective
-sample size → batches.
+sample size → batches, and what these draw.
 """
 
 from equipoise.resample.alias import AliasTable
 from equipoise.resample.cells import cell_rows
+from equipoise.resample.inclusion import Draws, inclusion_probabilities
 from equipoise.resample.risk import risk_weights
 from equipoise.resample.rules import (
     capsa_rule,
@@ -21,11 +22,13 @@ __all__ = [
     "AdaptiveSampler",
     "AliasTable",
     "DegenerateWeightsError",
+    "Draws",
     "capsa_rule",
     "cell_rows",
     "cluster_rule",
     "effective_sample_size",
     "equipoise_rule",
+    "inclusion_probabilities",
     "max_rule",
     "mixture_rule",
     "neighbours_rule",

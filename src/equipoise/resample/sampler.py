@@ -12,6 +12,7 @@ from torch.utils.data import Sampler
 
 from equipoise.errors import InputError
 from equipoise.resample.alias import AliasTable
+from equipoise.resample.inclusion import Draws
 from equipoise.seeds import child_seed
 
 __all__ = ["AdaptiveSampler"]
@@ -28,6 +29,9 @@ class AdaptiveSampler(Sampler[list[int]]):
     A batch depends on the seed, its epoch, its step and the weights, and on nothing else. So every process of
     a distributed run draws the same batch and takes its own share of it, the shares together are the batch of
     a single process, and a restored sampler continues exactly. All processes must be given the same weights.
+
+    Draws without replacement cannot follow weights that ask for a row more than once a batch: `inclusion_probabilities`
+    says what weights come to, and `draws` what was drawn.
 
     One pass of `for` yields what is left of the epoch: all `steps` of it, or after `load_state_dict` or a
     `break` the rest.
@@ -100,6 +104,7 @@ class AdaptiveSampler(Sampler[list[int]]):
         self._key = child_seed(seed, "adaptive sampler")
         self._table: AliasTable | None = None
         self._negative_table: AliasTable | None = None
+        self._counted = {name: np.zeros(rows.size, np.int64) for name, rows in self._rows().items()}
 
     def __len__(self) -> int:
         """Batches of an epoch."""
@@ -123,6 +128,23 @@ class AdaptiveSampler(Sampler[list[int]]):
     def negative_weights(self) -> NDArray[np.float64] | None:
         """Weights of the negatives likewise."""
         return None if self._negative_table is None else self._negative_table.weights
+
+    @property
+    def draws(self) -> Draws:
+        """How often each positive was drawn, over all processes, in the batches that were drawn by weights."""
+        return self._draws("positives", self._halves[0])
+
+    @property
+    def negative_draws(self) -> Draws:
+        """The same of the negatives."""
+        return self._draws("negatives", self._halves[1])
+
+    def _draws(self, name: str, batch: int) -> Draws:
+        counts = self._counted[name].copy()
+        return Draws(batch, int(counts.sum()) // batch, counts)
+
+    def _rows(self) -> dict[str, NDArray[np.int64]]:
+        return {"positives": self.positives, "negatives": self.negatives}
 
     def renew(
         self, weights: ArrayLike | Tensor | None, negative_weights: ArrayLike | Tensor | None = None
@@ -152,6 +174,9 @@ class AdaptiveSampler(Sampler[list[int]]):
                 `DataLoader` draw ahead. None for all that were drawn.
         """
         weights, negative_weights = self.weights, self.negative_weights
+        counts = {name: counted.copy() for name, counted in self._counted.items()}
+        for ahead in range(self.step if step is None else step, self.step):
+            self._count(counts, *self._drawn(ahead), times=-1)
         return {
             "seed": self.seed,
             "batch_size": self.batch_size,
@@ -161,6 +186,7 @@ class AdaptiveSampler(Sampler[list[int]]):
             "step": self.step if step is None else step,
             "weights": None if weights is None else weights.copy(),
             "negative_weights": None if negative_weights is None else negative_weights.copy(),
+            **{f"drawn_{name}": counted for name, counted in counts.items()},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -170,7 +196,8 @@ class AdaptiveSampler(Sampler[list[int]]):
             InputError: if that sampler was set up otherwise, or its weights do not fit.
         """
         mine = self.state_dict()
-        missing = sorted(set(mine) - set(state) - {"negative_weights"})
+        counts = {f"drawn_{name}" for name in self._counted}  # earlier versions counted nothing
+        missing = sorted(set(mine) - set(state) - counts - {"negative_weights"})
         if missing:
             raise InputError(
                 f"Expected a sampler's state; got one without {missing}. Save it with state_dict."
@@ -183,9 +210,22 @@ class AdaptiveSampler(Sampler[list[int]]):
                 )
         self.renew(state["weights"], state.get("negative_weights"))
         self.epoch, self.step = int(state["epoch"]), int(state["step"])
+        for name, counted in self._counted.items():
+            counted[:] = state.get(f"drawn_{name}", 0)
 
     def _batch(self) -> list[int]:
-        counter = np.array([0, 0, self.step, self.epoch], np.uint64)
+        positives, negatives = self._drawn(self.step)
+        self._count(self._counted, positives, negatives)
+        mine = slice(self.rank, None, self.replicas)
+        rows: list[int] = [
+            *self.positives[positives[mine]].tolist(),
+            *self.negatives[negatives[mine]].tolist(),
+        ]
+        return rows
+
+    def _drawn(self, step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Positives and negatives of a batch of this epoch, over all processes, as places among their kind."""
+        counter = np.array([0, 0, step, self.epoch], np.uint64)
         generator = np.random.Generator(np.random.Philox(key=self._key, counter=counter))
         half, others = self._halves
         if self._table is None:
@@ -196,12 +236,20 @@ class AdaptiveSampler(Sampler[list[int]]):
             negatives = generator.choice(self.negatives.size, others, replace=False)
         else:
             negatives = self._negative_table.draw_distinct(others, generator)
-        mine = slice(self.rank, None, self.replicas)
-        rows: list[int] = [
-            *self.positives[positives[mine]].tolist(),
-            *self.negatives[negatives[mine]].tolist(),
-        ]
-        return rows
+        return positives, negatives
+
+    def _count(
+        self,
+        counts: Mapping[str, NDArray[np.int64]],
+        positives: NDArray[np.int64],
+        negatives: NDArray[np.int64],
+        times: int = 1,
+    ) -> None:
+        """Count a batch, without replacement, where it was drawn by weights."""
+        if self._table is not None:
+            counts["positives"][positives] += times
+        if self._negative_table is not None:
+            counts["negatives"][negatives] += times
 
 
 def _table(

@@ -215,7 +215,7 @@ def audit(
                 thresholds=lines,
             )
         )
-        wrong = seen.probabilities.argmax(axis=1) != table.labels
+        wrong = seen.logits.argmax(axis=1) != table.labels
         say(f"{len(table):,} images, {len(ranks)} scores; drawing the report")
         write_rejected(table, folder.path / "rejected.csv")
         write_scores(
@@ -355,9 +355,10 @@ def _pictures(table: ImageTable) -> Iterator[UInt8[ndarray, "batch height width 
 
 def _said(seen: Looked) -> dict[str, NDArray[Any]]:
     """Columns of what the model says: of the positive class, or of the class it says."""
-    predicted = seen.probabilities.argmax(axis=1)
-    if seen.probabilities.shape[1] == 2:
-        return {"probability": seen.probabilities[:, 1], "predicted": predicted}
+    predicted = seen.logits.argmax(axis=1)
+    if seen.logits.shape[1] == 2:
+        logits = seen.logits[:, 1] - seen.logits[:, 0]
+        return {"probability": seen.probabilities[:, 1], "logit": logits, "predicted": predicted}
     return {"probability": seen.probabilities.max(axis=1), "predicted": predicted}
 
 

@@ -221,7 +221,7 @@ def augment(
             write_scores(
                 folder.path / "scores.parquet",
                 tables.test,
-                {f"probability_{name}": one.judged.scores for name, one in judged.items()}
+                {f"probability_{name}": one.judged.probabilities for name, one in judged.items()}
                 | {f"side_{one.name}": one.ids["test"] for one in known if not one.annotated},
                 None,
                 split="test",
@@ -272,7 +272,7 @@ def augment(
                         title=one.title,
                         role=one.role,
                         sees=one.sees,
-                        threshold=one.judged.threshold,
+                        threshold=one.judged.threshold_probability,
                         steps=one.fit.steps,
                         seconds=one.fit.seconds,
                         numbers=numbers[name],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -13,12 +14,15 @@ from numpy.typing import NDArray
 from equipoise.errors import UndefinedRateWarning
 from equipoise.fairness import AttributeMetrics, Cell, attribute_metrics, compare_attributes
 from equipoise.groups import Groups
+from equipoise.probabilities import Probabilities, from_logits, sigmoid
 from equipoise.report.augment_record import AttributeChange, AttributeNumbers, CellRecord
 
 __all__ = ["EDGES", "Judged", "Measured", "numbers_and_changes"]
 
 EDGES = tuple(np.linspace(0, 1, 21).tolist())
 """Of the histograms of probabilities, on the page and behind KL: the same for all models."""
+LOGIT_EDGES = (-10.0, *(math.log(edge / (1 - edge)) for edge in EDGES[1:-1]), 10.0)
+"""The same as logits; the outer bins reach on to ±∞."""
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -41,10 +45,20 @@ class Measured:
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """A model's scores of the test images, and its threshold."""
+    """A model's scores of the test images and its threshold, as logits: these rank without false ties."""
 
     scores: Floats
     threshold: float
+
+    @property
+    def probabilities(self) -> Probabilities:
+        """What people read."""
+        return from_logits(self.scores)
+
+    @property
+    def threshold_probability(self) -> float:
+        """The threshold as a probability."""
+        return float(sigmoid(self.threshold))
 
 
 def numbers_and_changes(
@@ -77,7 +91,7 @@ def numbers_and_changes(
             mine = targets[measured.rows]
             scores = {name: one.scores[measured.rows] for name, one in models.items()}
             thresholds = {name: one.threshold for name, one in models.items()}
-            options: dict[str, Any] = {"bins": EDGES, "replicates": replicates, "seed": seed}
+            options: dict[str, Any] = {"bins": LOGIT_EDGES, "replicates": replicates, "seed": seed}
             if measured.training is not None:
                 groups, rows = measured.training
                 options |= {"training_targets": training_targets[rows], "training_protected": groups}
@@ -89,7 +103,7 @@ def numbers_and_changes(
                     threshold=thresholds[name],
                     **options,
                 )
-                numbers[name][attribute] = _numbers(found, scores[name], mine, measured.groups)
+                numbers[name][attribute] = _numbers(found, sigmoid(scores[name]), mine, measured.groups)
             if len(models) > 1:
                 compared = compare_attributes(
                     scores,
@@ -108,10 +122,12 @@ def numbers_and_changes(
     return numbers, changes
 
 
-def _numbers(found: AttributeMetrics, scores: Floats, targets: Ints, groups: Groups) -> AttributeNumbers:
+def _numbers(
+    found: AttributeMetrics, probabilities: Floats, targets: Ints, groups: Groups
+) -> AttributeNumbers:
     histograms = {
         title: {
-            name: np.histogram(scores[(targets == target) & (groups.ids == group)], EDGES)[0].tolist()
+            name: np.histogram(probabilities[(targets == target) & (groups.ids == group)], EDGES)[0].tolist()
             for group, name in enumerate(groups.names)
         }
         for title, target in (("positives", 1), ("negatives", 0))

@@ -89,12 +89,15 @@ class Looked:
 
     Args:
         task: "binary" or "multiclass".
-        probabilities: Of each class; two columns for a binary model.
+        logits: Of each class, finite; two columns for a binary model, the first of them 0. They say which class wins
+            where probabilities are rounded to 1.
+        probabilities: Of each class, likewise.
         features: Of the layer that methods work on.
         layer: Its name.
     """
 
     task: Task
+    logits: Float[ndarray, "n classes"]
     probabilities: Float[ndarray, "n classes"]
     features: Float[ndarray, "n d"]
     layer: str
@@ -141,7 +144,8 @@ def looked(source: ModelSource, table: ImageTable, learning: Learning) -> Looked
             "Give data with the classes that the model knows."
         )
     where = source.layer or (f"input of {wrapped.tap.layer}" if wrapped.tap else "")
-    return Looked(task, logits.softmax(1).numpy(), torch.cat(features).float().numpy(), where)
+    seen = torch.cat(features).float().numpy()
+    return Looked(task, logits.numpy(), logits.softmax(1).numpy(), seen, where)
 
 
 @dataclass(frozen=True, eq=False)

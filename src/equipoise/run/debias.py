@@ -22,7 +22,7 @@ from equipoise.run.account import data_record, timing_record, versions
 from equipoise.run.checks import check_models, check_numbers
 from equipoise.run.embedding_source import embedding_source
 from equipoise.run.engine import Engine
-from equipoise.run.enrichment import resampling_record
+from equipoise.run.enrichment import resampling_record, told_beforehand
 from equipoise.run.folder import RunFolder, Setting, open_folder
 from equipoise.run.keeping import naming_what_is_kept
 from equipoise.run.numbers import measure
@@ -149,6 +149,8 @@ def debias(
         if folder.finished:
             return earlier(folder, tables, say)
         folder.begin()
+        for note in told_beforehand(chosen.resampling, tables.train, chosen.debiased.batch_size):
+            say(note)
         with naming_what_is_kept(folder):
             fits = train_all(
                 methods,
@@ -178,6 +180,8 @@ def debias(
                     rule=brought.rule(chosen.resampling),
                     representation=brought.representation(chosen.resampling),
                     negative_weights=main.negative_weights,
+                    draws=main.draws,
+                    negative_draws=main.negative_draws,
                 )
             record = RunRecord(
                 command=command,

@@ -54,7 +54,7 @@ def measure(
     """Evaluate every model, compare it with the first one, and add the threshold-only control.
 
     Args:
-        probabilities: Model → probability of the positive class, one an image.
+        probabilities: Model → probability of the positive class, one an image, with its logits if they are known.
         table: The test images.
         attributes: Columns whose values are the groups; with several, each pair of them is looked at too.
         methods: Model → method, where the model's name is not its method.
@@ -132,6 +132,8 @@ def _model(found: Evaluation, method: str, name: str, fit: Fit | None) -> ModelR
         history={} if fit is None else {part: list(values) for part, values in fit.history.items()},
         seconds=None if fit is None else fit.seconds,
         steps=None if fit is None else fit.steps,
+        logit_at_fpr=found.logit_at_fpr,
+        saturated=found.saturated,
     )
 
 

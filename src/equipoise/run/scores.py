@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from equipoise.data import ImageTable
 from equipoise.files import replacing
+from equipoise.probabilities import Probabilities
 
 __all__ = ["write_scores"]
 
@@ -31,7 +32,8 @@ def write_scores(
     Args:
         path: A Parquet file, replaced atomically.
         table: The images, for their labels and attributes.
-        probabilities: Column name → probability of the positive class; any other column of scores will do.
+        probabilities: Column name → probability of the positive class; any other column of scores will do. Where a
+            probability knows its logit, a column with that stands beside it: "logit" in place of "probability".
         log_density: Nats, higher = more common; None leaves the column out.
         split: The side of the split that they belong to; None leaves the column out.
         labelled: False leaves the label column empty.
@@ -42,7 +44,10 @@ def write_scores(
     columns = {"path": attributes.pop("path", pa.nulls(n, pa.string())), "label": labels}
     if split is not None:
         columns["split"] = pa.repeat(split, n)
-    columns |= {name: pa.array(values) for name, values in probabilities.items()}
+    for name, values in probabilities.items():
+        columns[name] = pa.array(np.asarray(values))
+        if isinstance(values, Probabilities) and values.logits is not None:
+            columns[name.replace("probability", "logit", 1)] = pa.array(values.logits)
     if log_density is not None:
         columns["log_density"] = pa.array(log_density)
     for name, values in attributes.items():

@@ -12,7 +12,14 @@ from typing import Any
 
 from equipoise.rate import Rate
 from equipoise.report.record import ModelRecord, RunRecord
-from equipoise.report.sweep_record import SweepRecord, SweptModel, SweptPoint, SweptRun, SweptSampling
+from equipoise.report.sweep_record import (
+    SweepRecord,
+    SweptModel,
+    SweptPoint,
+    SweptRun,
+    SweptSampling,
+    SweptWeights,
+)
 from equipoise.run.sweep_grid import Point
 
 __all__ = ["over_seeds", "rarest_groups", "summary", "sweep_csv", "swept_run", "t_975"]
@@ -71,8 +78,12 @@ def swept_run(point: Point, folder: str, record: RunRecord | None, error: str | 
     sampling = None
     if record is not None and record.resampling is not None:
         found = record.resampling
+        meant = found.meant
         sampling = SweptSampling(
-            *(_known(found.ess), _known(found.max_weight), found.natural_share, found.enrichment)
+            *(_known(found.ess), _known(found.max_weight), found.natural_share, found.enrichment),
+            None
+            if meant is None
+            else SweptWeights(_known(meant.ess), _known(meant.max_weight), meant.enrichment),
         )
     return SweptRun(
         number=point.number,
@@ -143,7 +154,7 @@ def _mean_model(models: Sequence[SweptModel]) -> SweptModel:
 
 def _mean_sampling(found: Sequence[SweptSampling]) -> SweptSampling:
     shares = _by_group([one.natural_share for one in found])
-    enriched = _by_group([one.enrichment for one in found])
+    asked = [one.meant for one in found if one.meant is not None]
     return SweptSampling(
         ess=over_seeds([one.ess for one in found], most=1.0),
         max_weight=over_seeds([one.max_weight for one in found]),
@@ -154,14 +165,24 @@ def _mean_sampling(found: Sequence[SweptSampling]) -> SweptSampling:
             }
             for attribute, of in shares.items()
         },
-        enrichment={
-            attribute: {
-                group: over_seeds([_none() if v is None else v for v in values])
-                for group, values in of.items()
-            }
-            for attribute, of in enriched.items()
-        },
+        enrichment=_mean_enrichment([one.enrichment for one in found]),
+        meant=None
+        if len(asked) < len(found)
+        else SweptWeights(
+            over_seeds([one.ess for one in asked], most=1.0),
+            over_seeds([one.max_weight for one in asked]),
+            _mean_enrichment([one.enrichment for one in asked]),
+        ),
     )
+
+
+def _mean_enrichment(found: Sequence[Mapping[str, Mapping[str, Rate]]]) -> dict[str, dict[str, Rate]]:
+    return {
+        attribute: {
+            group: over_seeds([_none() if v is None else v for v in values]) for group, values in of.items()
+        }
+        for attribute, of in _by_group(found).items()
+    }
 
 
 def _by_group(found: Sequence[Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[str, list[Any]]]:
@@ -215,6 +236,9 @@ def _row(record: SweepRecord, run: SweptRun) -> dict[str, Any]:
                 row[f"{name}: variance by {attribute}"] = _cell(model.variance[attribute])
     if run.sampling is not None:
         row |= {"ess": run.sampling.ess.value, "largest weight": run.sampling.max_weight.value}
+        if run.sampling.meant is not None:
+            row |= {"ess asked": run.sampling.meant.ess.value}
+            row |= {"largest weight asked": run.sampling.meant.max_weight.value}
         for attribute, groups in run.sampling.enrichment.items():
             row |= {f"enrichment of {attribute}={group}": _cell(rate) for group, rate in groups.items()}
     return row

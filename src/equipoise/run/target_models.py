@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.data import Split
+from equipoise.data import ImageTable, Split
 from equipoise.fairness import threshold_at_equal_error, threshold_at_prevalence
 from equipoise.latent import mixed
 from equipoise.resample import cell_rows
@@ -113,10 +114,10 @@ def judged_models(
     attribute in use, but nothing has to be trained or generated.
     """
     validation = tables.validation
-    held_out = {name: predict(one.fit.model, validation, device=device) for name, one in models.items()}
+    held_out = {name: logits_of(one.fit.model, validation, device) for name, one in models.items()}
     found = {}
     for name, one in models.items():
-        scores = predict(one.fit.model, tables.test, device=device)
+        scores = logits_of(one.fit.model, tables.test, device)
         judged = Judged(scores, threshold_at_prevalence(held_out[name], validation.labels))
         found[name] = TargetModel(**vars(one), judged=judged)
     if not all(one.annotated for one in known):
@@ -135,17 +136,15 @@ def judged_models(
         limits[group] = threshold_at_equal_error(held_out["plain"][mine], validation.labels[mine])
     moved = found["plain"].judged.scores.copy()
     for group, limit in limits.items():
-        moved[test == group] = _moved(moved[test == group], limit)
-    moved[test < 0] = _moved(moved[test < 0], found["plain"].judged.threshold)
+        moved[test == group] -= limit
+    moved[test < 0] -= found["plain"].judged.threshold
     plain = models["plain"]
     found["thresholds"] = TargetModel(
-        "plain, threshold by group", "comparison", "in use", plain.fit, Judged(moved, 0.5)
+        "plain, threshold by group", "comparison", "in use", plain.fit, Judged(moved, 0.0)
     )
     return found, []
 
 
-def _moved(probabilities: Floats, limit: float) -> Floats:
-    """Probabilities on a scale where `limit` is 0.5."""
-    inside = [np.clip(values, 1e-9, 1 - 1e-9) for values in (probabilities, np.float64(limit))]
-    logits, zero = (np.log(values / (1 - values)) for values in inside)
-    return np.asarray(1 / (1 + np.exp(-(logits - zero))))
+def logits_of(model: Any, table: ImageTable, device: str) -> Floats:
+    """Logits of a trained classifier: they rank without false ties."""
+    return np.asarray(predict(model, table, device=device).logits)

@@ -14,7 +14,7 @@ from equipoise.report.record import ResamplingRecord, write_resampling
 from equipoise.run.checks import check_models, check_numbers
 from equipoise.run.embedding_source import embedding_source
 from equipoise.run.engine import Engine
-from equipoise.run.enrichment import resampling_record
+from equipoise.run.enrichment import resampling_record, told_beforehand
 from equipoise.run.folder import Setting, open_folder
 from equipoise.run.keeping import naming_what_is_kept
 from equipoise.run.representation import represent, save_representation
@@ -113,6 +113,9 @@ def train(
         told({"train": table}, say)
         check_models([method], table, chosen, engine, encoder, brought.embedding)
         folder.begin()
+        if method == "debiased":
+            for note in told_beforehand(chosen.resampling, table, chosen.debiased.batch_size):
+                say(note)
         write_rejected(table, folder.path / "rejected.csv")
         with naming_what_is_kept(folder):
             fitted = fit(
@@ -138,6 +141,8 @@ def train(
                     rule=brought.rule(chosen.resampling),
                     representation=brought.representation(chosen.resampling),
                     negative_weights=fitted.negative_weights,
+                    draws=fitted.draws,
+                    negative_draws=fitted.negative_draws,
                 )
                 write_resampling(resampling, folder.path)
             save_model(fitted, folder.path, image_size=table.image_size, channels=table.channels)

@@ -21,13 +21,14 @@ from equipoise.errors import EquipoiseError, InputError, TrainingError
 from equipoise.nn import DBVAE, Classifier, Objective, StandardCNN
 from equipoise.nn.dbvae import feature_count
 from equipoise.nn.standard_cnn import glorot_linear
+from equipoise.resample import Draws
 from equipoise.seeds import child_seed
 from equipoise.train.checkpoint import latest_checkpoint, read_checkpoint
 from equipoise.train.device import device_of
 from equipoise.train.embedding import Embedding, embedding_identity, embedding_vectors, weighted_rows
 from equipoise.train.given import prepared
 from equipoise.train.log import History
-from equipoise.train.loop import Job, Outcome, train
+from equipoise.train.loop import Job, Outcome, sampler_of, sampler_state, train
 from equipoise.train.rarity import check_resampling
 from equipoise.train.recipe import Optimisation, Recipe
 from equipoise.train.recipe import recipe as find_recipe
@@ -60,6 +61,8 @@ class Fit:
         seconds: Wall-clock of training, weights included, validation and checkpoints not.
         given: The model was the user's own, `fit(model=...)`.
         negative_weights: As `weights`, over the training negatives; None if these were drawn uniformly.
+        draws: How often each training positive was drawn by weights, those of all epochs; None as `weights` is.
+        negative_draws: The same of the negatives.
     """
 
     model: nn.Module
@@ -73,6 +76,8 @@ class Fit:
     seconds: float
     given: bool = False
     negative_weights: NDArray[np.float64] | None = None
+    draws: Draws | None = None
+    negative_draws: Draws | None = None
 
 
 def optimisation_of(chosen: Recipe, method: str) -> Optimisation:
@@ -212,6 +217,8 @@ def fit(
         outcome.seconds,
         model is not None,
         outcome.negative_weights,
+        outcome.draws,
+        outcome.negative_draws,
     )
 
 
@@ -332,6 +339,8 @@ def _run_in_processes(fabric: Fabric, job: Job) -> Outcome:
     job.model.load_state_dict(checkpoint.part("model"))
     weights = {name: value.numpy() for name, value in checkpoint.part("sampling").items()}
     state = checkpoint.state
+    sampler = sampler_of(job)
+    sampler.load_state_dict(sampler_state(checkpoint))
     return Outcome(
         state["history"],
         state["validation"],
@@ -339,6 +348,8 @@ def _run_in_processes(fabric: Fabric, job: Job) -> Outcome:
         state["steps"],
         state["seconds"],
         weights.get("negative_weights"),
+        None if sampler.weights is None else sampler.draws,
+        None if sampler.negative_weights is None else sampler.negative_draws,
     )
 
 

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from equipoise.data import ImageTable
-from equipoise.errors import TrainingError
+from equipoise.errors import InputError, TrainingError
 from equipoise.nn import pixels
-from equipoise.resample import AdaptiveSampler
+from equipoise.resample import AdaptiveSampler, Draws
 from equipoise.seeds import child_seed
 from equipoise.train.checkpoint import (
     Checkpoint,
@@ -82,7 +82,8 @@ class Job:
 
 @dataclass
 class Outcome:
-    """What training leaves besides the model: history, last sampling weights of each class, steps and seconds."""
+    """What training leaves besides the model: history, last sampling weights of each class and what was drawn by
+    them and those before, steps and seconds."""
 
     history: History
     validation: History
@@ -90,6 +91,8 @@ class Outcome:
     steps: int
     seconds: float
     negative_weights: NDArray[np.float64] | None = None
+    draws: Draws | None = None
+    negative_draws: Draws | None = None
 
 
 def optimizer_of(optimisation: Optimisation, model: nn.Module) -> torch.optim.Optimizer:
@@ -115,13 +118,7 @@ def train(fabric: Fabric, job: Job) -> Outcome:
     how, table = job.optimisation, job.table
     rank, replicas = fabric.global_rank, fabric.world_size
     model: Any = job.model
-    sampler = AdaptiveSampler(
-        table.labels,
-        batch_size=how.batch_size,
-        seed=child_seed(job.seed, "sampler"),
-        rank=rank,
-        replicas=replicas,
-    )
+    sampler = sampler_of(job, rank=rank, replicas=replicas)
     per_epoch = len(sampler)
     epochs = epochs_of(how, per_epoch)
     steps = per_epoch * epochs
@@ -197,7 +194,26 @@ def train(fabric: Fabric, job: Job) -> Outcome:
                 fabric.barrier()
     if events:
         events.close()
+    outcome.draws = None if outcome.weights is None else sampler.draws
+    outcome.negative_draws = None if outcome.negative_weights is None else sampler.negative_draws
     return outcome
+
+
+def sampler_of(job: Job, *, rank: int = 0, replicas: int = 1) -> AdaptiveSampler:
+    """What draws the batches of a job, one process's part of them."""
+    return AdaptiveSampler(
+        job.table.labels,
+        batch_size=job.optimisation.batch_size,
+        seed=child_seed(job.seed, "sampler"),
+        rank=rank,
+        replicas=replicas,
+    )
+
+
+def sampler_state(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The sampler's state in a checkpoint."""
+    arrays = {key: value.numpy() for key, value in checkpoint.part("sampler").items()}
+    return {**checkpoint.state["sampler"], **arrays}
 
 
 def _renew(rarity: Rarity, model: nn.Module, sampler: AdaptiveSampler, outcome: Outcome) -> None:
@@ -267,7 +283,11 @@ def _validation(model: Any, table: ImageTable, device: torch.device) -> dict[str
 def model_logits(
     model: Any, table: ImageTable, *, device: torch.device, batch_size: int = 512
 ) -> NDArray[np.float64]:
-    """Logits of all images, shape (n,), in evaluation mode; the mode that the model had is restored."""
+    """Logits of all images, shape (n,), in evaluation mode; the mode that the model had is restored.
+
+    Raises:
+        InputError: if one is not finite; says which image's and why.
+    """
     training = model.training
     model.eval()
     out = np.empty(len(table), np.float64)
@@ -279,6 +299,24 @@ def model_logits(
                 out[rows] = model(images).double().reshape(len(rows)).cpu().numpy()
     finally:
         model.train(training)
+    if (wrong := np.flatnonzero(~np.isfinite(out))).size:
+        broken = [
+            n for n, v in model.state_dict().items() if v.is_floating_point() and not v.isfinite().all()
+        ]
+        why = (
+            f"the model's {broken[0]} holds numbers that are not finite: train it again, or take an earlier checkpoint"
+            if broken
+            else "the model's weights are finite, so numbers grow too large on the way: look at the picture, and at "
+            "layers that divide or take logarithms"
+        )
+        row = wrong[0]
+        where = f"row {row}"
+        if "path" in table.attributes.column_names:
+            where += f", {table.attributes.column('path')[int(row)].as_py()}"
+        raise InputError(
+            f"Expected a finite logit of every image; got {out[row]} for {where} ({wrong.size} of {len(out)} images). "
+            f"The cause: {why}."
+        )
     return out
 
 
@@ -337,8 +375,7 @@ def _restore(
     restore_optimizer(optimizer, checkpoint.part("optimizer"), state["optimizer"])
     if average is not None:
         average.load_state_dict(checkpoint.part("average"))
-    arrays = {key: value.numpy() for key, value in checkpoint.part("sampler").items()}
-    sampler.load_state_dict({**state["sampler"], **arrays})
+    sampler.load_state_dict(sampler_state(checkpoint))
     weights = {name: value.numpy() for name, value in checkpoint.part("sampling").items()}
     outcome.weights, outcome.negative_weights = weights.get("weights"), weights.get("negative_weights")
     outcome.history, outcome.validation = state["history"], state["validation"]

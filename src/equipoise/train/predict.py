@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from equipoise.data import ImageTable
+from equipoise.probabilities import Probabilities, from_logits
 from equipoise.train.device import device_of
 from equipoise.train.loop import model_logits
 
 __all__ = ["predict"]
 
 
-def predict(
-    model: Any, table: ImageTable, *, device: str = "auto", batch_size: int = 512
-) -> NDArray[np.float64]:
-    """Probability of the positive class of each image, shape (n,), in [0, 1].
+def predict(model: Any, table: ImageTable, *, device: str = "auto", batch_size: int = 512) -> Probabilities:
+    """Probability of the positive class of each image, shape (n,), in [0, 1], with its logits.
+
+    Probabilities of large logits are rounded to 1 and tie; `fairness` ranks by `logits`, and so should you.
 
     Raises:
-        InputError: if there is no such device.
+        InputError: if there is no such device, or a logit is not finite; says which image's and why.
     """
     target = device_of(device)
     home = next(model.parameters()).device
-    logits = model_logits(model.to(target), table, device=target, batch_size=batch_size)
-    model.to(home)
-    return 1 / (1 + np.exp(-logits))
+    try:
+        logits = model_logits(model.to(target), table, device=target, batch_size=batch_size)
+    finally:
+        model.to(home)
+    return from_logits(logits)

@@ -70,8 +70,9 @@ class Resampling:
             size of the cluster). On the pictures themselves, before training: "appearance" (ours).
         bins: Bins of the histogram of each latent dimension.
         smoothing: α of the rules; larger is nearer to uniform.
-        ess: Target effective sample size in (0, 1]; None leaves the weights as the rule gives them.
-        max_weight: No image is drawn more often than this many times its natural share; None = no limit.
+        ess: Target effective sample size of the weights in (0, 1]; None leaves them as the rule gives them.
+        max_weight: No image weighs more than this many times its natural share; None = no limit. An image is in a batch
+            once at most, so where batches hold much of a class, what is drawn is nearer to uniform than the weights.
         queue: Codes of the last so many images that the density is built on; None = all.
         renew: Before every epoch, or once before training.
         warmup: Epochs of uniform sampling before the first weights.
