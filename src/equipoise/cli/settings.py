@@ -36,6 +36,7 @@ __all__ = [
     "Names",
     "Planted",
     "Reading",
+    "Splitting",
     "Test",
     "Training",
     "apply_config",
@@ -123,10 +124,23 @@ class Reading:
     """rgb or bgr, for HDF5 files that do not say."""
     max_rejected: float = 0.01
     """Largest share of pictures that may be unreadable; they are listed in rejected.csv and skipped."""
+    allow_outside: Annotated[bool, Parameter(negative=(), show_default=False)] = False
+    """Let paths in tables, and links, lead out of the folder that holds them."""
     cache: str | None = None
     """Folder for decoded images; the user's cache folder if not given."""
     workers: int | None = None
     """Threads that decode; one a processor if not given."""
+
+
+@Parameter(name="*", group=READING)
+@dataclass(frozen=True)
+class Splitting(Reading):
+    """How sources are read, and on which side of the split each image is."""
+
+    split_column: str | None = None
+    """Column with the official split: train, validation (or val, dev) and test, or 0, 1 and 2; no share is held out."""
+    together: str | None = None
+    """Column, such as a subject, whose equal values stay on one side of the split."""
 
 
 @Parameter(name="*", group=READING)

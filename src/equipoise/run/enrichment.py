@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from equipoise import fairness
 from equipoise.data import ImageTable
-from equipoise.groups import MISSING, Groups
+from equipoise.groups import Groups
 from equipoise.rate import Rate
 from equipoise.report.record import ResamplingRecord
 from equipoise.resample import DegenerateWeightsError, effective_sample_size, temper
@@ -90,7 +90,7 @@ def _record(
         if attribute not in images.attributes.column_names:
             continue
         groups = images.groups(attribute)
-        if groups.names == (MISSING,):
+        if len(groups) and not groups.known.any():
             continue
         natural[attribute], drawn[attribute] = fairness.shares(weights, groups)
         enriched[attribute] = fairness.enrichment(weights, groups)

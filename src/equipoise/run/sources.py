@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.data import FORMATS, ImageTable, Split, read, split
+from equipoise.data.side import SIDES
+from equipoise.data.split import check_together, official_split
 from equipoise.errors import InputError
 from equipoise.run.folder import Setting
 from equipoise.run.progress import decoding
@@ -25,6 +27,7 @@ __all__ = [
     "check_attributes",
     "describe",
     "embedded",
+    "one_side",
     "read_one",
     "read_source",
     "relabelled",
@@ -40,7 +43,15 @@ MAX_LEAK = 0.01  # largest share of test images that may stand in the training d
 
 @dataclass(frozen=True)
 class Reading:
-    """How sources are read; see `equipoise.data.read`. `positive_class` is its `positive`."""
+    """How sources are read, and how data are shared out; see `equipoise.data.read`.
+
+    Args:
+        positive_class: Its `positive`.
+        split_column: Column that says of each row on which side it is (`official_split`); jobs that hold out a share
+            take these sides instead, jobs that only train take the training side, jobs that only measure the test
+            side.
+        together: Column, for example a subject, whose equal values stay on one side.
+    """
 
     format: str | None = None
     image_size: int = 64
@@ -50,13 +61,19 @@ class Reading:
     path_column: str | None = None
     channel_order: str | None = None
     max_rejected: float = 0.01
+    allow_outside: bool = False
     cache: str | os.PathLike[str] | None = None
     workers: int | None = None
+    split_column: str | None = None
+    together: str | None = None
 
     def settings(self) -> dict[str, Setting]:
         """What a run's settings say about it."""
         cache = None if self.cache is None else os.fspath(self.cache)
         values: dict[str, Setting] = {**asdict(self), "cache": cache}
+        values["allow_outside"] = (
+            self.allow_outside or None
+        )  # not named where it is as it was before it was named
         return values
 
 
@@ -76,7 +93,9 @@ def read_one(source: Source, label: int | None, reading: Reading, *, progress: b
         raise InputError(
             f"--format must be one of {', '.join(FORMATS)}; got {reading.format!r}. Did you mean {near!r}?"
         )
-    options: dict[str, Any] = asdict(reading)
+    options: dict[str, Any] = {**asdict(reading), "allow_outside": bool(reading.allow_outside)}
+    for name in ("split_column", "together"):
+        options.pop(name)
     positive = options.pop("positive_class")
     column = options.pop("label_column")
     if label is None:
@@ -87,7 +106,7 @@ def read_one(source: Source, label: int | None, reading: Reading, *, progress: b
 
 def relabelled(table: ImageTable, label: int | NDArray[np.int64]) -> ImageTable:
     """The same images with other labels: one for all, or one an image."""
-    return replace(table, labels=np.full(len(table), label, np.int64))
+    return replace(table, labels=np.full(len(table), label, np.int64), classes={})
 
 
 def read_source(
@@ -216,24 +235,34 @@ class Sources:
                 "Expected training data beside the test data; got test data alone. Give --positives and --negatives."
             )
         train = embedded(self.images, reading, seed) if train is None else train
+        for name, flag in ((reading.split_column, "--split-column"), (reading.together, "--together")):
+            check_attributes(train, [name] if name is not None else [], what="data", flag=flag)
         shares = (1 - self.validation_share, self.validation_share, 0.0)
         columns = [name for name in stratify if name in train.attributes.column_names]
-        if test is not None:
-            _same_shape(train, test)
-            _no_leak(train, test)
-            if not self.validation_share:
-                return Split(train, train.take([]), test)
-            part = split(train, fractions=shares, seed=seed, stratify=columns)
-            return Split(part.train, part.validation, test)
+        how: dict[str, Any] = {"seed": seed, "stratify": columns, "together": reading.together}
+        if test is not None or reading.split_column is not None:
+            sides = _given_sides(train, test, reading)
+            if len(sides.validation) or not self.validation_share:
+                return sides
+            part = split(sides.train, fractions=shares, **how)
+            return Split(part.train, part.validation, sides.test)
         if not 0 < self.test_share < shares[0]:
             raise InputError(
                 "Without test data a share is held out: --test-share must be above 0 and leave images to train on; "
                 f"got {self.test_share} beside --validation-share {self.validation_share}. Try 0.2 and 0."
             )
         if first:
+            if reading.together is not None:
+                raise InputError(
+                    "Expected --together with a split by chance; the recipe takes the first images of each class to "
+                    "train on. Choose another recipe, or give a --split-column."
+                )
             return _first(train, self.test_share, self.validation_share)
         fractions = (shares[0] - self.test_share, self.validation_share, self.test_share)
-        return split(train, fractions=fractions, seed=seed, stratify=columns)
+        found = split(train, fractions=fractions, **how)
+        if reading.together is not None:
+            _both_classes(found, reading.together)
+        return found
 
     def _check_shares(self) -> None:
         for name in ("test_share", "validation_share"):
@@ -242,6 +271,57 @@ class Sources:
                 raise InputError(
                     f"--{name.replace('_', '-')} must be a share in [0, 1); got {share}. 0.2 holds out one in five."
                 )
+
+
+def one_side(table: ImageTable, reading: Reading, side: str) -> ImageTable:
+    """The "train", "validation" or "test" rows by the split column, or all rows where none is named.
+
+    Raises:
+        InputError: if there is no such column, it is no split, or it tears apart what shall stay together.
+    """
+    if reading.split_column is None:
+        if reading.together is not None:
+            raise InputError(
+                "Expected a split for --together to mind; got none: all images given are used. Add --split-column, or "
+                "leave --together out."
+            )
+        return table
+    check_attributes(table, [reading.split_column], what="data", flag="--split-column")
+    sides = official_split(table, reading.split_column)
+    if reading.together is not None:
+        check_attributes(table, [reading.together], what="data", flag="--together")
+        check_together(sides, reading.together)
+    return sides[SIDES.index(side)]
+
+
+def _given_sides(data: ImageTable, test: ImageTable | None, reading: Reading) -> Split:
+    """Sides that the user gave, by test data or by a column, once they are known to be sound."""
+    if test is None:
+        sides = official_split(data, reading.split_column or "")
+    elif reading.split_column is None:
+        sides = Split(data, data.take([]), test)
+    else:
+        raise InputError(
+            "Expected test data or a --split-column; got both. Leave one of them out: the column says which of the "
+            "data are for testing."
+        )
+    _same_shape(sides.train, sides.test)
+    _no_leak(sides.train, sides.test)
+    ImageTable.concat([sides.train.take([]), sides.test.take([])])  # classes mean the same
+    if reading.together is not None:
+        check_attributes(sides.test, [reading.together], flag="--together")
+        check_together(sides, reading.together)
+    return sides
+
+
+def _both_classes(sides: Split, together: str) -> None:
+    for name, side in (("training", sides.train), ("test", sides.test)):
+        if not len(side.positives) or not len(side.negatives):
+            raise InputError(
+                f"Expected images of both classes on every side of the split; got {len(side.positives)} positives and "
+                f"{len(side.negatives)} negatives on the {name} side, since rows of one {together!r} stay together. "
+                "Choose another share or seed, or another column."
+            )
 
 
 def _first(table: ImageTable, test_share: float, validation_share: float) -> Split:
