@@ -239,12 +239,31 @@ class General:
 
 
 def apply_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Give the arguments that no flag set the values of --config's file.
+    """Give the arguments that no flag set the values of --config's file, and refuse empty ones.
 
     Raises:
         DataError: if the file cannot be read.
-        InputError: if it is not TOML, or a key is not a setting of the command.
+        InputError: if it is not TOML, a key is not a setting of the command, or a value is empty.
     """
+    _refuse_empty(arguments)
+    _apply_file(commands, arguments)
+    _refuse_empty(arguments)
+
+
+def _refuse_empty(arguments: ArgumentCollection) -> None:
+    """An empty path would mean the current folder; lists of names may be empty."""
+    for argument in arguments:
+        empty = any(
+            not (token.value.strip() or isinstance(token.implicit_value, bool)) for token in argument.tokens
+        )
+        if empty and argument.parameter.converter is not _names:
+            raise InputError(
+                f"Expected a value for {argument.name}; got an empty one. Give one, or leave it out; the path of this "
+                'folder is ".".'
+            )
+
+
+def _apply_file(commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
     given = next((a.tokens[0].value for a in arguments if "--config" in a.names and a.tokens), None)
     if given is None or not commands:
         return

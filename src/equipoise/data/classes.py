@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from equipoise.errors import DataError, InputError
 from equipoise.groups import text_of
 
-__all__ = ["Classes", "class_ids"]
+__all__ = ["Classes", "class_ids", "no_label"]
 
 POSITIVE_NAMES = frozenset({"positive", "positives", "pos", "face", "faces", "true", "yes"})
 NEGATIVE_NAMES = frozenset({"negative", "negatives", "neg", "background", "false", "no"}) | frozenset(
@@ -90,6 +90,11 @@ def class_ids(
     return np.array([numbers[name] for name in names], np.int64), Classes(numbers, column)
 
 
+def no_label(name: str) -> bool:
+    """Whether a text is what tables write for "missing"."""
+    return name.strip().lower() in NO_LABELS or name.strip() == "None"
+
+
 def _names(values: Sequence[Any], column: str) -> list[str]:
     """Each value as text.
 
@@ -97,7 +102,7 @@ def _names(values: Sequence[Any], column: str) -> list[str]:
         DataError: if one says that there is no label.
     """
     names = [text_of(value) for value in values]
-    unlabelled = {name for name in set(names) if name is None or _is_missing(name)}
+    unlabelled = {name for name in set(names) if name is None or no_label(name)}
     if unlabelled:
         rows = [row for row, name in enumerate(names) if name in unlabelled]
         shown = "none" if names[rows[0]] is None else repr(names[rows[0]])
@@ -106,10 +111,6 @@ def _names(values: Sequence[Any], column: str) -> list[str]:
             "rows have no label). Fill it in or drop these rows; if it is the name of a class, write it otherwise."
         )
     return [name for name in names if name is not None]
-
-
-def _is_missing(name: str) -> bool:
-    return name.strip().lower() in NO_LABELS or name.strip() == "None"
 
 
 def _numbered(known: Sequence[str], column: str) -> dict[str, int]:

@@ -53,7 +53,7 @@ def image_folder(path: Path, *, allow_outside: bool = False) -> Source:
     found = [name for name in layout.classes if name is not None]
     label = "folder" if len(found) == len(pictures) and len(set(found)) > 1 else None
     source = Source.of_files("folder", pictures, pa.table(columns), label=label, notes=notes)
-    listings = folder_metadata.listings_below(path)
+    listings = folder_metadata.listings_below(path, allow_outside=allow_outside)
     return (
         folder_metadata.described(source, listings, path, allow_outside=allow_outside) if listings else source
     )

@@ -28,9 +28,9 @@ NAMES = frozenset({"metadata.csv", "metadata.jsonl", "metadata.parquet"})
 LABEL = "label"
 
 
-def listings_below(folder: Path) -> list[Path]:
-    """The metadata files below a folder."""
-    return files_below(folder, lambda name: name in NAMES)
+def listings_below(folder: Path, *, allow_outside: bool = False) -> list[Path]:
+    """The metadata files below a folder; see `files_below`."""
+    return files_below(folder, lambda name: name in NAMES, allow_outside=allow_outside)
 
 
 def described(source: Source, listings: Sequence[Path], folder: Path, *, allow_outside: bool) -> Source:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from equipoise.data import ImageTable, contact_sheet, write_rejected
+from equipoise.data.spelling import doubts
 from equipoise.errors import InputError
 from equipoise.files import write_bytes
 from equipoise.run.sources import Reading, Source, check_attributes, embedded, read_one
@@ -75,6 +76,7 @@ def described(table: ImageTable, groups: Sequence[str] = ()) -> Iterator[str]:
     if copies:
         yield f"  {copies:,} images are copies of others (equal pixels)"
     yield from table.notes
+    yield from doubts([table])
     for attribute in groups or [name for name in table.attributes.column_names if name != "path"]:
         found = table.groups(attribute)
         if not groups and len(found.names) > MANY:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from equipoise.data import FORMATS, ImageTable, Split, read, split
 from equipoise.data.side import SIDES
+from equipoise.data.spelling import doubts
 from equipoise.data.split import check_together, official_split
 from equipoise.errors import InputError
 from equipoise.run.folder import Setting
@@ -395,6 +396,8 @@ def told(tables: Mapping[str, ImageTable], say: Callable[[str], None]) -> None:
             say(f"{name}: {len(table.positives):,} positives, {len(table.negatives):,} negatives")
     for note in dict.fromkeys(note for table in tables.values() for note in table.notes):
         say(note)
+    for doubt in doubts(list(tables.values())):
+        say(doubt)
     rejected = {item for table in tables.values() for item in table.rejected}
     if rejected:
         say(f"{len(rejected)} pictures could not be read; rejected.csv lists them.")
