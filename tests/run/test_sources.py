@@ -8,7 +8,7 @@ import pytest
 from equipoise.cli import main
 from equipoise.data import ImageTable
 from equipoise.errors import InputError
-from equipoise.run.sources import Reading, Sources, check_attributes, one_side, told
+from equipoise.run.sources import Reading, Sources, check_attributes, check_unsplit, one_side, told
 
 
 def table(n, seed=0, **columns):
@@ -122,6 +122,22 @@ def test_one_side_for_jobs_that_do_not_split():
         one_side(whole, Reading(together="who"), "train")
     with pytest.raises(InputError, match="got 10 on two"):
         one_side(whole, Reading(split_column="part", together="who"), "train")
+
+
+@pytest.mark.parametrize("given", [{"split_column": "part"}, {"together": "who"}])
+def test_jobs_that_take_all_images_are_not_asked_for_some(given):
+    from equipoise.run import look
+
+    with pytest.raises(InputError, match="for look, which takes all images given"):
+        look(data=official(), reading=Reading(**given))
+    check_unsplit(Reading(), "look")
+
+
+def test_a_run_names_only_what_was_asked_for():
+    settings = Reading().settings()
+    assert {settings[name] for name in ("allow_outside", "split_column", "together")} == {None}
+    asked = Reading(allow_outside=True, split_column="part", together="who")
+    assert Reading(**asked.settings()) == asked  # as a point of a sweep gets them
 
 
 def test_a_class_that_means_something_else_in_the_test_data_is_refused(tmp_path):

@@ -26,6 +26,7 @@ __all__ = [
     "Source",
     "Sources",
     "check_attributes",
+    "check_unsplit",
     "describe",
     "embedded",
     "one_side",
@@ -293,6 +294,19 @@ def one_side(table: ImageTable, reading: Reading, side: str) -> ImageTable:
         check_attributes(table, [reading.together], what="data", flag="--together")
         check_together(sides, reading.together)
     return sides[SIDES.index(side)]
+
+
+def check_unsplit(reading: Reading, job: str) -> None:
+    """Make sure that a job that takes all images given was not asked for some of them.
+
+    Raises:
+        InputError: if it was.
+    """
+    if reading.split_column is not None or reading.together is not None:
+        raise InputError(
+            f"Expected no split_column and no together for {job}, which takes all images given; got "
+            f"{reading.split_column!r} and {reading.together!r}. Leave them out, or give it the images of one side."
+        )
 
 
 def _given_sides(data: ImageTable, test: ImageTable | None, reading: Reading) -> Split:
