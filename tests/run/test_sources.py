@@ -8,7 +8,7 @@ import pytest
 from equipoise.cli import main
 from equipoise.data import ImageTable
 from equipoise.errors import InputError
-from equipoise.run.sources import Reading, Sources, check_attributes, check_unsplit, one_side, told
+from equipoise.run.sources import Reading, Sources, check_attributes, told
 
 
 def table(n, seed=0, **columns):
@@ -115,13 +115,13 @@ def test_subjects_in_training_and_test_data_are_told():
 def test_one_side_for_jobs_that_do_not_split():
     whole = official()
     for side, part in (("train", "train"), ("test", "test")):
-        found = one_side(whole, Reading(split_column="part"), side)
+        found = Reading(split_column="part").side(whole, side)
         assert set(found.column("part")) == {part}
-    assert one_side(whole, Reading(), "test") is whole
+    assert Reading().side(whole, "test") is whole
     with pytest.raises(InputError, match="Add --split-column"):
-        one_side(whole, Reading(together="who"), "train")
+        Reading(together="who").side(whole, "train")
     with pytest.raises(InputError, match="got 10 on two"):
-        one_side(whole, Reading(split_column="part", together="who"), "train")
+        Reading(split_column="part", together="who").side(whole, "train")
 
 
 @pytest.mark.parametrize("given", [{"split_column": "part"}, {"together": "who"}])
@@ -130,7 +130,7 @@ def test_jobs_that_take_all_images_are_not_asked_for_some(given):
 
     with pytest.raises(InputError, match="for look, which takes all images given"):
         look(data=official(), reading=Reading(**given))
-    check_unsplit(Reading(), "look")
+    Reading().check_unsplit("look")
 
 
 def test_a_run_names_only_what_was_asked_for():

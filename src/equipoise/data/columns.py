@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,8 +22,11 @@ __all__ = [
     "joined",
     "named",
     "text_bytes",
+    "values_of",
     "without_dictionaries",
 ]
+
+MAX_COLUMNS = 20_000
 
 
 def named(names: Sequence[str], where: object) -> tuple[list[str], tuple[str, ...]]:
@@ -32,7 +36,12 @@ def named(names: Sequence[str], where: object) -> tuple[list[str], tuple[str, ..
         DataError: if a name stands twice.
     """
     plain = [name.strip().strip("\ufeff") for name in names]
-    twice = sorted({name for name in plain if name and plain.count(name) > 1})
+    twice = sorted(name for name, count in Counter(plain).items() if name and count > 1)
+    if len(plain) > MAX_COLUMNS:
+        raise DataError(
+            f"Expected at most {MAX_COLUMNS:,} columns in {where}; got {len(plain):,}. Check the separator, or give "
+            "the columns that are needed."
+        )
     if twice:
         raise DataError(
             f"Expected columns of different names in {where}; got {', '.join(map(repr, twice))} more than once. "
@@ -123,9 +132,27 @@ def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     kind = column.type
     if pa.types.is_string(kind):
         return column
+    if pa.types.is_temporal(kind):
+        return _dates(column)
     if pa.types.is_integer(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind):
         return pc.cast(column, pa.string())
     return pa.chunked_array([pa.array([_printed(value) for value in column.to_pylist()], pa.string())])
+
+
+def values_of(column: pa.ChunkedArray) -> list[Any]:
+    """Values of a column; dates and times as text, since Python cannot hold all of them."""
+    if pa.types.is_temporal(column.type):
+        column = _dates(column)
+    values: list[Any] = column.to_pylist()
+    return values
+
+
+def _dates(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """As 2020-01-31 or 2020-01-31 12:00:00, without a fraction that is zero."""
+    try:
+        return pc.replace_substring_regex(pc.cast(column, pa.string()), r"\.0+(Z?)$", r"\1")
+    except pa.ArrowException:  # spans of time
+        return pa.chunked_array([pa.array(map(_printed, column.to_pylist()), pa.string())])
 
 
 def _printed(value: object) -> str | None:

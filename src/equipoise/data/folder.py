@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from equipoise.data import folder_metadata
 from equipoise.data.side import side_folder
-from equipoise.data.source import Source, pictures_below, printable
+from equipoise.data.source import Source, files_below, is_picture, printable
 from equipoise.errors import DataError
 
 __all__ = ["image_folder"]
@@ -32,7 +32,11 @@ def image_folder(path: Path, *, allow_outside: bool = False) -> Source:
         DataError: if there is no picture, classes stand beside folders of a split, a link leads out of the
             folder, or a metadata file cannot be read.
     """
-    pictures = pictures_below(path, allow_outside=allow_outside)
+    found = files_below(
+        path, lambda name: is_picture(name) or name in folder_metadata.NAMES, allow_outside=allow_outside
+    )
+    listings = [file for file in found if file.name in folder_metadata.NAMES]
+    pictures = [file for file in found if file.name not in folder_metadata.NAMES]
     if not pictures:
         raise DataError(
             f"Expected pictures in {path}; got none (by their file endings). "
@@ -50,10 +54,9 @@ def image_folder(path: Path, *, allow_outside: bool = False) -> Source:
             f"Folders of a split are kept as the column split ({names}), not as classes; "
             "--split-column split keeps the sides apart",
         )
-    found = [name for name in layout.classes if name is not None]
-    label = "folder" if len(found) == len(pictures) and len(set(found)) > 1 else None
+    classes = None not in layout.classes and len(set(layout.classes)) > 1
+    label = "folder" if classes else None
     source = Source.of_files("folder", pictures, pa.table(columns), label=label, notes=notes)
-    listings = folder_metadata.listings_below(path, allow_outside=allow_outside)
     return (
         folder_metadata.described(source, listings, path, allow_outside=allow_outside) if listings else source
     )

@@ -18,19 +18,14 @@ import pyarrow as pa
 
 from equipoise.data.columns import as_text, joined
 from equipoise.data.listing import FILE_NAME, picture_paths, read_listing
-from equipoise.data.source import Source, files_below
+from equipoise.data.source import Source
 from equipoise.data.table import PATH, Rejected
 from equipoise.errors import DataError
 
-__all__ = ["NAMES", "described", "listings_below"]
+__all__ = ["NAMES", "described"]
 
 NAMES = frozenset({"metadata.csv", "metadata.jsonl", "metadata.parquet"})
 LABEL = "label"
-
-
-def listings_below(folder: Path, *, allow_outside: bool = False) -> list[Path]:
-    """The metadata files below a folder; see `files_below`."""
-    return files_below(folder, lambda name: name in NAMES, allow_outside=allow_outside)
 
 
 def described(source: Source, listings: Sequence[Path], folder: Path, *, allow_outside: bool) -> Source:

@@ -46,7 +46,7 @@ def manifest(path: Path, *, path_column: str | None = None, allow_outside: bool 
     chosen = path_column or next((name for name in PATH_NAMES if name in names), None)
     if chosen is None:
         raise DataError(
-            f"Expected a column of picture paths in {path} (such as path or file); got {', '.join(names)}. "
+            f"Expected a column of picture paths in {path} (such as path or file); got {', '.join(names) or 'none'}. "
             "Name it with path_column."
         )
     pictures = picture_paths(columns, chosen, path, below=None if allow_outside else path.parent)

@@ -116,10 +116,10 @@ def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _with_names(column: pa.ChunkedArray, names: list[str], name: str, file: Path) -> pa.ChunkedArray:
-    if not pa.types.is_integer(column.type):
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         return column  # names already
-    ids = [None if value in (None, -1) else int(value) for value in column.to_pylist()]
-    wrong = next((value for value in ids if value is not None and not 0 <= value < len(names)), None)
+    ids = [None if value in (None, -1) or value != value else value for value in column.to_pylist()]
+    wrong = next((value for value in ids if value is not None and value not in range(len(names))), None)
     if wrong is not None:
         raise DataError(
             f"Expected class numbers 0…{len(names) - 1} in {name!r} of {file}, as its schema names "

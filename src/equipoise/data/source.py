@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from equipoise.data.below import check_below, is_below, leads_out
 from equipoise.data.classes import Classes, class_ids
+from equipoise.data.columns import values_of
 from equipoise.data.table import PATH, Rejected
 from equipoise.errors import DataError, InputError
 from equipoise.groups import text_of
@@ -23,6 +24,7 @@ __all__ = [
     "Content",
     "Source",
     "files_below",
+    "is_picture",
     "pictures_below",
     "printable",
     "without",
@@ -123,7 +125,7 @@ class Source:
                 f"Expected label_column to be one of {known}; got {found!r}. Choose one of these."
             )
         column = self.attributes.column(found)
-        return class_ids(column.to_pylist(), column=found, positive=positive, order=_order(column))
+        return class_ids(values_of(column), column=found, positive=positive, order=_order(column))
 
 
 def _order(column: pa.ChunkedArray) -> tuple[str, ...]:
@@ -144,11 +146,12 @@ def pictures_below(folder: Path, *, allow_outside: bool = False) -> list[Path]:
     Raises:
         DataError: if the folder cannot be listed, or a link leads out of it.
     """
-    return files_below(
-        folder,
-        lambda name: os.path.splitext(name)[1].lower() in PICTURE_ENDINGS,
-        allow_outside=allow_outside,
-    )
+    return files_below(folder, is_picture, allow_outside=allow_outside)
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file is a picture by its ending."""
+    return os.path.splitext(name)[1].lower() in PICTURE_ENDINGS
 
 
 def files_below(folder: Path, wanted: Callable[[str], bool], *, allow_outside: bool = False) -> list[Path]:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from equipoise.data.columns import array_of, columns_of, indexed, joined, text_bytes
+from equipoise.data.columns import array_of, columns_of, indexed, joined, text_bytes, values_of
 from equipoise.errors import InputError
 from equipoise.groups import Groups
 
@@ -249,8 +249,7 @@ class ImageTable:
             raise InputError(
                 f"Expected an attribute of the table ({known}); got {attribute!r}. Choose one of these."
             )
-        values: list[Any] = self.attributes.column(attribute).to_pylist()
-        return values
+        return values_of(self.attributes.column(attribute))
 
     def groups(self, *attributes: str) -> Groups:
         """Groups of one attribute column, or the intersections of several.

@@ -59,7 +59,6 @@ from equipoise.run.sources import (
     Reading,
     Source,
     check_attributes,
-    check_unsplit,
     describe,
     read_one,
     read_source,
@@ -155,7 +154,7 @@ def audit(
     learning = Learning(epochs, seed=seed, device=device_of(device))
     source = model_source(model, weights=weights, layer=layer, output=output, mean=mean, std=std)
     reading = reading or Reading()
-    check_unsplit(reading, "audit")
+    reading.check_unsplit("audit")
     if source.image_size is not None and source.channels is not None:
         reading = replace(reading, image_size=source.image_size, channels=source.channels)
     given = {"positives": positives, "negatives": negatives, "data": data, "reference": reference}

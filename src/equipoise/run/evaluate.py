@@ -18,7 +18,7 @@ from equipoise.run.folder import Setting, open_folder
 from equipoise.run.numbers import measure
 from equipoise.run.saved import Saved, load
 from equipoise.run.scores import write_scores
-from equipoise.run.sources import Reading, Source, check_attributes, describe, one_side, read_source, told
+from equipoise.run.sources import Reading, Source, check_attributes, describe, read_source, told
 from equipoise.train import predict
 
 __all__ = ["evaluate"]
@@ -81,7 +81,7 @@ def evaluate(
             raise InputError(
                 "Expected images to evaluate on; got none. Give --positives and --negatives, or --data."
             )
-        table = one_side(table, reading, "test")
+        table = reading.side(table, "test")
         check_attributes(table, groups)
         told({"test": table}, say)
         folder.begin()

@@ -11,7 +11,7 @@ from equipoise.data import ImageTable, contact_sheet, write_rejected
 from equipoise.data.spelling import doubts
 from equipoise.errors import InputError
 from equipoise.files import write_bytes
-from equipoise.run.sources import Reading, Source, check_attributes, check_unsplit, embedded, read_one
+from equipoise.run.sources import Reading, Source, check_attributes, embedded, read_one
 from equipoise.seeds import child_seed
 
 __all__ = ["described", "look"]
@@ -43,7 +43,7 @@ def look(
     if shown < 1:
         raise InputError(f"--shown must be 1 or larger; got {shown}. 64 makes a sheet of 8 by 8.")
     reading = reading or Reading(max_rejected=1.0)
-    check_unsplit(reading, "look")
+    reading.check_unsplit("look")
     given = [
         read_one(source, label, reading, progress=progress)
         for source, label in ((positives, 1), (negatives, 0), (data, None))

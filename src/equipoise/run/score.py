@@ -11,7 +11,7 @@ from equipoise.data import ImageTable, write_rejected
 from equipoise.errors import InputError
 from equipoise.run.saved import load
 from equipoise.run.scores import write_scores
-from equipoise.run.sources import Reading, Source, check_unsplit, read_one, told
+from equipoise.run.sources import Reading, Source, read_one, told
 from equipoise.train import predict
 
 __all__ = ["score"]
@@ -49,7 +49,7 @@ def score(
     """
     saved = load(model, device=device)
     reading = replace(reading or Reading(), image_size=saved.image_size, channels=saved.channels)
-    check_unsplit(reading, "score")
+    reading.check_unsplit("score")
     labelled = any(source is not None for source in (positives, negatives, data))
     if (unlabelled is not None) == labelled:
         raise InputError(

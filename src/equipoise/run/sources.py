@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.data import FORMATS, ImageTable, Split, read, split
-from equipoise.data.side import SIDES
 from equipoise.data.spelling import doubts
-from equipoise.data.split import check_together, official_split
 from equipoise.errors import InputError
 from equipoise.run.folder import Setting
 from equipoise.run.progress import decoding
+from equipoise.run.sides import both_classes, check_attributes, first_sides, given_sides, one_side
 
 __all__ = [
     "PLANTED",
@@ -26,10 +25,8 @@ __all__ = [
     "Source",
     "Sources",
     "check_attributes",
-    "check_unsplit",
     "describe",
     "embedded",
-    "one_side",
     "read_one",
     "read_source",
     "relabelled",
@@ -40,7 +37,6 @@ Source = str | os.PathLike[str] | ImageTable | None
 PLANTED = "planted"
 NAMES = ("positives", "negatives", "data", "test_positives", "test_negatives", "test_data")
 PLANTED_GROUPS = ("hidden",)
-MAX_LEAK = 0.01  # largest share of test images that may stand in the training data too
 
 
 @dataclass(frozen=True)
@@ -77,6 +73,26 @@ class Reading:
             self.allow_outside or None
         )  # not named where it is as it was before it was named
         return values
+
+    def side(self, table: ImageTable, side: str) -> ImageTable:
+        """The "train", "validation" or "test" rows by the split column, or all rows where none is named.
+
+        Raises:
+            InputError: if there is no such column, it is no split, or it tears apart what shall stay together.
+        """
+        return one_side(table, side, split_column=self.split_column, together=self.together)
+
+    def check_unsplit(self, job: str) -> None:
+        """Make sure that a job that takes all images given was not asked for some of them.
+
+        Raises:
+            InputError: if it was.
+        """
+        if self.split_column is not None or self.together is not None:
+            raise InputError(
+                f"Expected no split_column and no together for {job}, which takes all images given; got "
+                f"{self.split_column!r} and {self.together!r}. Leave them out, or give it the images of one side."
+            )
 
 
 def read_one(source: Source, label: int | None, reading: Reading, *, progress: bool = True) -> ImageTable:
@@ -243,7 +259,7 @@ class Sources:
         columns = [name for name in stratify if name in train.attributes.column_names]
         how: dict[str, Any] = {"seed": seed, "stratify": columns, "together": reading.together}
         if test is not None or reading.split_column is not None:
-            sides = _given_sides(train, test, reading)
+            sides = given_sides(train, test, split_column=reading.split_column, together=reading.together)
             if len(sides.validation) or not self.validation_share:
                 return sides
             part = split(sides.train, fractions=shares, **how)
@@ -259,11 +275,11 @@ class Sources:
                     "Expected --together with a split by chance; the recipe takes the first images of each class to "
                     "train on. Choose another recipe, or give a --split-column."
                 )
-            return _first(train, self.test_share, self.validation_share)
+            return first_sides(train, self.test_share, self.validation_share)
         fractions = (shares[0] - self.test_share, self.validation_share, self.test_share)
         found = split(train, fractions=fractions, **how)
         if reading.together is not None:
-            _both_classes(found, reading.together)
+            both_classes(found, f"with rows of one {reading.together!r} together")
         return found
 
     def _check_shares(self) -> None:
@@ -273,124 +289,6 @@ class Sources:
                 raise InputError(
                     f"--{name.replace('_', '-')} must be a share in [0, 1); got {share}. 0.2 holds out one in five."
                 )
-
-
-def one_side(table: ImageTable, reading: Reading, side: str) -> ImageTable:
-    """The "train", "validation" or "test" rows by the split column, or all rows where none is named.
-
-    Raises:
-        InputError: if there is no such column, it is no split, or it tears apart what shall stay together.
-    """
-    if reading.split_column is None:
-        if reading.together is not None:
-            raise InputError(
-                "Expected a split for --together to mind; got none: all images given are used. Add --split-column, or "
-                "leave --together out."
-            )
-        return table
-    check_attributes(table, [reading.split_column], what="data", flag="--split-column")
-    sides = official_split(table, reading.split_column)
-    if reading.together is not None:
-        check_attributes(table, [reading.together], what="data", flag="--together")
-        check_together(sides, reading.together)
-    return sides[SIDES.index(side)]
-
-
-def check_unsplit(reading: Reading, job: str) -> None:
-    """Make sure that a job that takes all images given was not asked for some of them.
-
-    Raises:
-        InputError: if it was.
-    """
-    if reading.split_column is not None or reading.together is not None:
-        raise InputError(
-            f"Expected no split_column and no together for {job}, which takes all images given; got "
-            f"{reading.split_column!r} and {reading.together!r}. Leave them out, or give it the images of one side."
-        )
-
-
-def _given_sides(data: ImageTable, test: ImageTable | None, reading: Reading) -> Split:
-    """Sides that the user gave, by test data or by a column, once they are known to be sound."""
-    if test is None:
-        sides = official_split(data, reading.split_column or "")
-    elif reading.split_column is None:
-        sides = Split(data, data.take([]), test)
-    else:
-        raise InputError(
-            "Expected test data or a --split-column; got both. Leave one of them out: the column says which of the "
-            "data are for testing."
-        )
-    _same_shape(sides.train, sides.test)
-    _no_leak(sides.train, sides.test)
-    ImageTable.concat([sides.train.take([]), sides.test.take([])])  # classes mean the same
-    if reading.together is not None:
-        check_attributes(sides.test, [reading.together], flag="--together")
-        check_together(sides, reading.together)
-    return sides
-
-
-def _both_classes(sides: Split, together: str) -> None:
-    for name, side in (("training", sides.train), ("test", sides.test)):
-        if not len(side.positives) or not len(side.negatives):
-            raise InputError(
-                f"Expected images of both classes on every side of the split; got {len(side.positives)} positives and "
-                f"{len(side.negatives)} negatives on the {name} side, since rows of one {together!r} stay together. "
-                "Choose another share or seed, or another column."
-            )
-
-
-def _first(table: ImageTable, test_share: float, validation_share: float) -> Split:
-    sides = np.full(len(table), 0)
-    for label in (0, 1):
-        rows = np.flatnonzero(table.labels == label)
-        sides[rows[round(len(rows) * (1 - test_share - validation_share)) :]] = 1
-        sides[rows[round(len(rows) * (1 - test_share)) :]] = 2
-    return Split(*(table.take(np.flatnonzero(sides == side)) for side in range(3)))
-
-
-def _same_shape(train: ImageTable, test: ImageTable) -> None:
-    shapes = [(table.image_size, table.channels) for table in (train, test)]
-    if shapes[0] != shapes[1]:
-        raise InputError(
-            f"Expected training and test images of one size; got {shapes[0]} and {shapes[1]} (pixels a side, "
-            "channels). Read both the same way."
-        )
-
-
-def _no_leak(train: ImageTable, test: ImageTable) -> None:
-    leaked = np.isin(test.digests, train.digests)
-    if leaked.mean() > MAX_LEAK:
-        row = int(np.flatnonzero(leaked)[0])
-        paths = test.attributes.column_names
-        where = f", for example {test.column('path')[row]}" if "path" in paths else ""
-        raise InputError(
-            f"Expected test images that no model was trained on; {int(leaked.sum())} of {len(test)} stand in the "
-            f"training data too{where}. Take them out of one of the two, or leave the test data out: then a share "
-            "is held out without leaks."
-        )
-
-
-def check_attributes(
-    table: ImageTable, attributes: Sequence[str], *, what: str = "test data", flag: str = "--groups"
-) -> None:
-    """Make sure that the table has the columns that were asked for.
-
-    Raises:
-        InputError: with the nearest names, if one is not there.
-    """
-    known = table.attributes.column_names
-    for name in attributes:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=3, cutoff=0.0)
-            columns = f"its columns are {', '.join(known)}" if known else "it has no columns"
-            raise InputError(
-                f"Expected a column {name!r} for {flag} in the {what}; {columns}."
-                + (
-                    f" Nearest: {', '.join(near)}."
-                    if near
-                    else " Give sources that have attributes, such as a CSV."
-                )
-            )
 
 
 def describe(source: Source) -> str:

@@ -25,7 +25,6 @@ from equipoise.run.sources import (
     check_attributes,
     describe,
     embedded,
-    one_side,
     read_source,
     told,
 )
@@ -110,7 +109,7 @@ def train(
         say("Reading the data.")
         table = read_source(positives, negatives, data, reading, progress=engine.progress)
         table = embedded(images, reading, seed) if table is None else table
-        table = one_side(table, reading, "train")
+        table = reading.side(table, "train")
         check_attributes(table, groups, what="training data")
         told({"train": table}, say)
         check_models([method], table, chosen, engine, encoder, brought.embedding)

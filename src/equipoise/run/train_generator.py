@@ -13,7 +13,7 @@ from equipoise.run.folder import Setting, open_folder
 from equipoise.run.hidden import hidden_layer
 from equipoise.run.keeping import naming_what_is_kept
 from equipoise.run.saved import load
-from equipoise.run.sources import Reading, Source, describe, one_side, read_one, told
+from equipoise.run.sources import Reading, Source, describe, read_one, told
 from equipoise.seeds import child_seed
 from equipoise.train.device import device_of
 from equipoise.train.fit import precision_of
@@ -89,7 +89,7 @@ def train_generator(
         chosen = reading.label_column is not None or reading.positive_class is not None
         table = read_one(data, None if chosen else 1, reading, progress=progress)
         if reading.split_column is not None:
-            table = one_side(table, reading, "train")
+            table = reading.side(table, "train")
         table = table.take(table.positives) if chosen else table
         told({"train": table}, say)
         train, held_out, features = table, None, None
