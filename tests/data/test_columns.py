@@ -1,5 +1,7 @@
 """Columns: names, types of other tables, and values as text."""
 
+import datetime
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -82,3 +84,26 @@ def test_typed_values_as_text():
 def test_columns_of_two_tables_mean_the_same(one, two, values):
     tables = [pa.table({"c": one}), pa.table({"c": two})]
     assert joined(tables).column("c").to_pylist() == values
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        (pa.array([datetime.date(2020, 1, 31), None]), ["2020-01-31", None]),
+        (pa.array([datetime.datetime(2020, 1, 31, 12)]), ["2020-01-31 12:00:00"]),
+        (pa.array([1], pa.timestamp("ns")), ["1970-01-01 00:00:00.000000001"]),  # finer than Python's
+        (pa.array([10**15], pa.timestamp("s")), None),  # after Python's last year
+        (pa.array([90], pa.duration("s")), ["90"]),
+        (pa.array([datetime.time(3, 4)]), ["03:04:00"]),
+    ],
+)
+def test_dates_are_text(values, texts):
+    images = np.zeros((len(values), 4, 4, 3), np.uint8)
+    table = ImageTable.from_arrays(images, [1] * len(values), pa.table({"day": values}))
+    assert texts is None or table.column("day") == texts
+    assert len(table.groups("day")) == len(values)
+
+
+def test_a_file_of_separators_has_too_many_columns():
+    with pytest.raises(DataError, match=r"at most 20,000 columns in t; got 20,001"):
+        named([str(i) for i in range(20_001)], "t")

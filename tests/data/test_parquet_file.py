@@ -61,7 +61,14 @@ def test_groups_have_the_names_of_the_schema_too(tmp_path, write):
     assert not any(pa.types.is_dictionary(column.type) for column in table.attributes.columns)
 
 
-@pytest.mark.parametrize(("value", "error"), [(2, "0…1.*got 2"), (-2, "got -2")])
+def test_numbers_that_a_missing_one_made_floats_have_their_names_too(tmp_path):
+    file = stored(tmp_path / "t.parquet", schema_of(race=["a", "b"]), path=["1"] * 3, race=[1.0, None, 0.0])
+    assert columns_in(file)[0].column("race").to_pylist() == ["b", None, "a"]
+
+
+@pytest.mark.parametrize(
+    ("value", "error"), [(0.5, "got 0.5"), (float("inf"), "got inf"), (2, "0…1.*got 2"), (-2, "got -2")]
+)
 def test_numbers_without_a_name(tmp_path, value, error):
     file = stored(tmp_path / "t.parquet", schema_of(label=["a", "b"]), path=["1"], label=[value])
     with pytest.raises(DataError, match=error):

@@ -95,12 +95,15 @@ def test_subjects_stay_together_where_a_share_is_held_out():
             r"got 30 positives and 30 negatives on the training|got 0 positives and 0 negatives on",
         ),
         ({"column": "part", "test": True}, "got both"),
+        ({"column": "label"}, "got 0 positives and 30 negatives on the training side, by the column 'label'"),
         ({"together": "who", "test": True}, "'who' for --together"),
     ],
 )
 def test_splits_that_cannot_be_made(given, words):
     whole = official()
-    whole = table(60, part=whole.column("part"), who=whole.column("who"), all=["x"] * 60)
+    whole = table(
+        60, part=whole.column("part"), who=whole.column("who"), all=["x"] * 60, label=["train", "test"] * 30
+    )
     test = table(20, seed=1) if given.pop("test", False) else None
     with pytest.raises(InputError, match=words):
         parts(whole, test, **given)
