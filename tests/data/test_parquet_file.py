@@ -122,13 +122,21 @@ def test_columns_whose_type_is_a_table_s_accident(tmp_path, write):
         "big": pa.array([2**63, 1, 2], pa.uint64()),
     }
     file = stored(tmp_path / "t.parquet", path=["1.png"] * 3, label=[0, 1, 1], **values)
-    table = read(file, image_size=8, format="manifest")  # bytes would be taken for pictures
+    table = read(file, image_size=8)
     assert {name: set(table.groups(name).names) for name in values} == {
         "whole": {"1", "3", "(missing)"},
         "flag": {"True", "False", "(missing)"},
         "bytes": {"a", "ü", "(missing)"},
         "big": {"9223372036854775808", "1", "2"},
     }
+
+
+def test_text_written_as_bytes_is_no_picture(tmp_path, write):
+    write(tmp_path / "1.png")
+    columns = {"path": [b"1.png"] * 2, "label": [b"face", b"non_face"]}
+    table = read(stored(tmp_path / "t.parquet", **columns), image_size=8)
+    assert table.labels.tolist() == [1, 0]
+    assert table.classes == {"face": 1, "non_face": 0}
 
 
 def test_text_that_is_not_utf_8(tmp_path):

@@ -10,18 +10,19 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from equipoise.data.below import check_below
+from equipoise.data.folder_metadata import NAMES
 from equipoise.data.parquet_file import BROKEN, columns_in, damaged, opened
 from equipoise.data.side import side_folder
 from equipoise.data.source import Content, Source, without
 from equipoise.errors import DataError
 
-__all__ = ["embedded", "holds_pictures", "image_column"]
+__all__ = ["embedded", "holds_pictures", "image_column", "parquet_files"]
 
 ROWS = 64  # read at a time
 
 
 def embedded(path: Path, *, allow_outside: bool = False) -> Source:
-    """One Parquet file or a folder of them, read in the order of their names.
+    """One Parquet file, or a folder of them (or with them in `data/`), read in the order of their names.
 
     All columns but the picture are attributes; of several files each row also says which, in `file`, and where
     their names begin with the sides of a split (`train-00000-of-00002`), which side, in `split`. A column
@@ -32,7 +33,7 @@ def embedded(path: Path, *, allow_outside: bool = False) -> Source:
         DataError: if a file is not Parquet or is damaged, has no column of pictures, or a path leads out of its
             folder.
     """
-    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    files = parquet_files(path) if path.is_dir() else [path]
     if not files:
         raise DataError(f"Expected Parquet files in {path}; got none. Check the path.")
     if path.is_dir() and not allow_outside:
@@ -68,18 +69,34 @@ def embedded(path: Path, *, allow_outside: bool = False) -> Source:
     )
 
 
+def parquet_files(folder: Path) -> list[Path]:
+    """The Parquet files of a folder, or of `data/` in it, where the Hugging Face hub keeps them."""
+    places = (folder, folder / "data")
+    found = ([f for f in sorted(place.glob("*.parquet")) if f.name not in NAMES] for place in places)
+    return next(filter(None, found), [])
+
+
 def _with_constant(columns: pa.Table, name: str, value: str, rows: int) -> pa.Table:
     values = pa.array([value] * rows, pa.string())
     return columns.append_column(name, values) if columns.num_columns else pa.table({name: values})
 
 
 def holds_pictures(file: Path) -> bool:
-    """Whether a Parquet file has a column of encoded pictures.
+    """Whether a Parquet file has a column of encoded pictures; some tools write text as bytes too.
 
     Raises:
-        DataError: if it is not Parquet.
+        DataError: if it is not Parquet, or is damaged.
     """
-    return image_column(opened(file).schema_arrow) is not None
+    found = opened(file)
+    name = image_column(found.schema_arrow)
+    if name is None or not _is_binary(found.schema_arrow.field(name).type):
+        return name is not None
+    try:
+        first = next(found.iter_batches(batch_size=ROWS, columns=[name]), None)
+    except BROKEN as error:
+        raise damaged(file, error) from error
+    values = [] if first is None else [value for value in first.column(0).to_pylist() if value]
+    return not values or not all(map(_is_text, values))
 
 
 def image_column(schema: pa.Schema) -> str | None:
@@ -99,6 +116,13 @@ def image_column(schema: pa.Schema) -> str | None:
 
 def _is_binary(kind: pa.DataType) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        return value.decode().isprintable()
+    except UnicodeDecodeError:
+        return False
 
 
 def _open(file: Path) -> tuple[parquet.ParquetFile, str]:

@@ -14,7 +14,6 @@ from equipoise.data import (
     embedded,
     fairface,
     folder,
-    folder_metadata,
     lab_faces,
     lab_hdf5,
     manifest,
@@ -167,7 +166,7 @@ def _format_of_folder(path: Path) -> str:
         return "ppb"
     if set(lab_faces.FOLDERS) <= names:
         return "lab-faces"
-    if any(name.endswith(".parquet") for name in names - folder_metadata.NAMES):
+    if embedded.parquet_files(path):
         return "parquet"
     pictures = _pictures_in(path) or _pictures_in(next(filter(Path.is_dir, sorted(path.iterdir())), None))
     looked_at = pictures[:: max(1, len(pictures) // NAMES_LOOKED_AT)]
