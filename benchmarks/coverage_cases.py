@@ -1,7 +1,8 @@
 """The populations of `coverage.py`: what is drawn, and what is true of it.
 
-Scores are normal, negatives N(−2, 1) and a group's positives N(μ, 1), turned into probabilities by a sigmoid; so every
-rate, area and mean is known. Two models share a part of each image's luck (`together`, the correlation of their scores).
+Scores are normal, negatives N(−2, 1) and a group's positives N(μ, 1), turned into probabilities by a sigmoid; so
+every rate, area and mean is known. Two models share a part of each image's luck (`together`, the correlation of their
+scores).
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ Truths = dict[str, tuple[float, Rate]]
 REPLICATES = 500
 NEGATIVE = -2.0
 """Mean score of the negatives."""
+EDGES = np.linspace(-4, 4, 21)
+"""Bins of KL."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +185,7 @@ def cell_scores(sizes: np.ndarray, mus: np.ndarray, generator: np.random.Generat
 def attributes(
     sizes: Sequence[int], mus: Sequence[float], together: float, generator: np.random.Generator
 ) -> Truths:
-    """`attribute_metrics` of a model, and `compare_attributes` with an equally good one; cells (t, g) 00, 01, 10, 11."""
+    """`attribute_metrics` of a model, `compare_attributes` with an equally good one; cells (t, g) 00, 01, 10, 11."""
     n, means = np.array(sizes), np.array(mus)
     targets, genders = np.repeat([0, 0, 1, 1], n), np.repeat([0, 1, 0, 1], n)
     groups = Groups(genders, ("f", "m"), "gender")
@@ -190,7 +193,7 @@ def attributes(
     own = np.sqrt(1 - together) * generator.normal(size=(2, len(targets)))
     scores = np.repeat(means, n) + luck + own
     seed = int(generator.integers(2**31))
-    options = {"signs": {"f": -1, "m": 1}, "replicates": 200, "seed": seed}
+    options = {"signs": {"f": -1, "m": 1}, "replicates": 200, "seed": seed, "bins": EDGES}
     found = fairness.attribute_metrics(scores[0], targets, groups, threshold=0.0, **options)
     moved = fairness.compare_attributes(
         {"a": scores[0], "b": scores[1]},
@@ -205,6 +208,7 @@ def attributes(
     more = ((1 - right[:2]) * n[:2] - (1 - right[2:]) * n[2:]) / group
     truth = {
         "ap": average_precision(means),
+        "kl": (divergence(means[0], means[1]) + divergence(means[2], means[3])) / 2,
         "deo": abs(right[2] - right[3]),
         "ba": (more @ np.array([-1, 1])) / 2,
         "average_accuracy": right @ n / n.sum(),
@@ -213,6 +217,13 @@ def attributes(
     }
     told: Truths = {f"attribute: {name}": (value, getattr(found, name)) for name, value in truth.items()}
     return told | {f"difference of attribute: {name}": (0.0, getattr(moved, name)) for name in truth}
+
+
+def divergence(first: float, second: float) -> float:
+    """Of two groups' scores in the bins of `EDGES`, whose outer ones are open."""
+    inner = EDGES[1:-1]
+    p, q = (np.diff(np.r_[0, norm.cdf(inner - mu), 1]) for mu in (first, second))
+    return float(((p - q) * np.log(p / q)).sum())
 
 
 def average_precision(mus: np.ndarray) -> float:
@@ -224,14 +235,19 @@ def average_precision(mus: np.ndarray) -> float:
     return float(-np.trapezoid(precision, recall))
 
 
-def drawn_weights(n: int, share: float, spread: float, generator: np.random.Generator) -> Truths:
-    """Enrichment of a group of n images whose log-weights are ½ higher; log-normal weights."""
+def drawn_weights(law: str, n: int, share: float, generator: np.random.Generator) -> Truths:
+    """Enrichment of a group of n images, whose weights are half as large again as those of all others."""
     total = round(n / share)
+    weights = {
+        "even": lambda: np.exp(0.2 * generator.normal(size=total)),
+        "log-normal": lambda: np.exp(generator.normal(size=total)),
+        "one in ten heavy": lambda: np.where(generator.random(total) < 0.1, 10.0, 1.0),
+        "Pareto 3": lambda: 1 + generator.pareto(3, total),
+    }[law]()
     inside = np.arange(total) < n
-    weights = np.exp(0.5 * inside + spread * generator.normal(size=total))
     groups = Groups(np.where(inside, 0, 1), ("rare", "common"))
-    mean = share * np.exp(0.5) + 1 - share
-    return {"enrichment": (np.exp(0.5) / mean, fairness.enrichment(weights, groups)["rare"])}
+    truth = 1.5 / (1.5 * share + 1 - share)
+    return {"enrichment": (truth, fairness.enrichment(weights * np.where(inside, 1.5, 1), groups)["rare"])}
 
 
 def risks(n: int, power: float, generator: np.random.Generator) -> Truths:
@@ -256,7 +272,7 @@ def risk_coverage_area(power: float) -> float:
 
 
 def agreement_with_mcnemar() -> str:
-    """Whether intervals of paired differences exclude 0 exactly where the exact test does, and how they cover, in words."""
+    """Whether intervals of paired differences exclude 0 where the exact test does, and how they cover, in words."""
     apart, tables, lowest, alarms = 0, 0, 1.0, 0.0
     for n in (10, 20, 30, 60, 100, 200):
         won, lost = np.array([(b, c) for b in range(n + 1) for c in range(n + 1 - b)]).T
@@ -276,8 +292,8 @@ def agreement_with_mcnemar() -> str:
                 if first == second:
                     alarms = max(alarms, 1 - held)
     return (
-        f"**Paired differences, counted out, not simulated**: of all {tables:,} outcomes that 10 to 200 images can have, "
-        f"the interval excludes 0 where the exact McNemar test has p ≥ 0.05, or the other way round, in {apart}. The "
+        f"**Paired differences, counted out, not simulated**: of all {tables:,} outcomes that 10 to 200 images can "
+        f"have, the interval excludes 0 where the exact McNemar test has p ≥ 0.05, or the other way round, in {apart}. The "
         f"lowest coverage over 294 pairs of error rates is {100 * lowest:.1f} %, the most false alarms between equal "
         f"models {100 * alarms:.1f} %."
     )
@@ -349,13 +365,10 @@ def _numbers() -> list[Case]:
     ]
     cases += [
         Case(
-            f"weights: {n} images of {100 * share:g} %, log-spread {s:g}",
-            partial(drawn_weights, n, share, s),
-            1000,
-            10,
+            f"{law} weights, {n} images of {100 * share:g} %", partial(drawn_weights, law, n, share), 1000, 10
         )
+        for law in ("even", "log-normal", "one in ten heavy", "Pareto 3")
         for n, share in ((8, 0.005), (8, 0.05), (30, 0.05), (100, 0.5), (1000, 0.05))
-        for s in (0.3, 1.0)
     ]
     cases += [
         Case(f"cells {sizes}", partial(attributes, sizes, [-1.5, -1.0, 0.8, 1.4], 0.7), 500, 40)

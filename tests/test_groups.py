@@ -1,8 +1,13 @@
+import datetime
+import decimal
+
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from equipoise import Groups
 from equipoise.errors import InputError
+from equipoise.groups import text_of
 
 
 def test_names_are_sorted_and_missing_values_are_a_group():
@@ -20,6 +25,70 @@ def test_names_do_not_depend_on_the_order_of_rows():
 
 def test_numbers_become_names():
     assert Groups.from_column(np.array([1, 0, 1])).names == ("0", "1")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("01", "01"),
+        ("1.0", "1.0"),
+        ("", ""),
+        ("NA", "NA"),
+        (1, "1"),
+        (1.0, "1"),
+        (np.float32(2), "2"),
+        (0.1, "0.1"),
+        (1e300, "1e+300"),
+        (10**20, "100000000000000000000"),
+        (True, "True"),
+        (np.bool_(False), "False"),
+        (b"\xc3\xbc", "ü"),
+        (pa.scalar(3.0), "3"),
+        (decimal.Decimal("1.0"), "1.0"),
+        (datetime.date(2020, 1, 2), "2020-01-02"),
+        (None, None),
+        (float("nan"), None),
+        (np.float32("nan"), None),
+        (pa.scalar(None, pa.string()), None),
+        (np.ma.masked, None),
+        (np.datetime64("NaT"), None),
+    ],
+)
+def test_values_as_text(value, text):
+    assert text_of(value) == text
+    assert Groups.from_column([value]).known.tolist() == [text is not None]
+
+
+def test_the_missing_values_of_data_frames():
+    pandas = pytest.importorskip("pandas")
+    values = pandas.array([1, None, 2], dtype="Int64")
+    assert Groups.from_column(values).names == ("(missing)", "1", "2")
+    kinds = pandas.Series(["a", None, "b"], dtype="category")
+    assert Groups.from_column(kinds).known.tolist() == [True, False, True]
+    assert text_of(pandas.NaT) is None
+
+
+def test_bytes_that_are_no_text_are_refused():
+    with pytest.raises(InputError, match="not UTF-8"):
+        Groups.from_column([b"\xff"])
+
+
+@pytest.mark.parametrize("value", ["(missing)", "eye (missing)", '"(missing)"', "(missing) × a", "missing"])
+def test_a_value_that_reads_missing_is_a_value(value):
+    groups = Groups.from_column([value, None, "(missing)", "a"], attribute="eye")
+    assert groups.known.tolist() == [True, False, True, True]
+    assert groups.names[groups.ids[1]] == "(missing)"
+    assert len(set(groups.names)) == len({value, None, "(missing)", "a"})
+    assert groups.take([0, 2, 3]).known.all()
+    crossed = groups.cross(Groups.from_column(["x", "x", "x", None]))
+    assert crossed.known.tolist() == [True, False, True, False]
+    assert sum(name in crossed.unknown for name in range(len(crossed.names))) == 2
+
+
+def test_values_that_hold_the_sign_of_crossings_stay_apart():
+    one = Groups.from_column(["a × b", "a"])
+    two = Groups.from_column(["c", "b × c"])
+    assert len(set(one.cross(two).names)) == 2
 
 
 @pytest.mark.parametrize("rows", [[], [0, 2], np.array([True, False, True]), np.array([], dtype=np.int64)])

@@ -8,15 +8,52 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.errors import InputError
 
-__all__ = ["Groups"]
+__all__ = ["Groups", "text_of"]
 
 MISSING = "(missing)"
+CROSS = " × "
+EXACT = 2.0**53  # floats below hold every whole number
+
+
+def text_of(value: Any) -> str | None:
+    """A cell as the text that names its group; None where there is no value.
+
+    Text stays as it is, so 1, 01 and 001 are three. A typed cell is written as a table would have it: whole
+    floats without a point (columns of whole numbers become floats where a value is missing), bytes as UTF-8.
+
+    Raises:
+        InputError: for bytes that are not UTF-8.
+
+    Example:
+        >>> [text_of(value) for value in ("01", 1, 1.0, True, float("nan"), None)]
+        ['01', '1', '1', 'True', None, None]
+    """
+    if isinstance(value, str):
+        return str(value)
+    if hasattr(value, "as_py"):  # a cell of an Arrow column
+        return text_of(value.as_py())
+    if value is None or value is np.ma.masked or type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"Expected text; got the bytes {value[:20]!r}, which are not UTF-8. Convert the column to text."
+            ) from error
+    if isinstance(value, float | np.floating):
+        number = float(value)
+        if number != number:
+            return None
+        return str(int(number)) if number.is_integer() and abs(number) < EXACT else str(value)
+    return None if isinstance(value, np.datetime64 | np.timedelta64) and np.isnat(value) else str(value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +64,7 @@ class Groups:
         ids: Ids with shape (n,).
         names: One name a group, unique; a group may be empty.
         attribute: What the groups are about, for example "race".
+        unknown: Ids of the groups of rows without a value; of crossed attributes, without a value of one of them.
 
     Raises:
         InputError: if an id has no name or a name stands twice.
@@ -40,6 +78,7 @@ class Groups:
     ids: NDArray[np.int64]
     names: tuple[str, ...]
     attribute: str = "group"
+    unknown: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         ids = np.asarray(self.ids)
@@ -63,15 +102,24 @@ class Groups:
 
     @classmethod
     def from_column(cls, values: Iterable[object], *, attribute: str = "group") -> Groups:
-        """Groups from any column; None and NaN become the group "(missing)". Names are sorted."""
-        texts = [MISSING if v is None or v != v else str(v) for v in values]
-        if not texts:
-            return cls(np.zeros(0, np.int64), (), attribute)
-        names, ids = np.unique(np.asarray(texts, dtype=object).astype(str), return_inverse=True)
-        return cls(ids.reshape(-1).astype(np.int64), tuple(names.tolist()), attribute)
+        """Groups from any column, by the text of its values (`text_of`); rows without one are the group "(missing)".
+
+        Names are sorted. A value that reads "(missing)" is a value like any other and is named in quotes.
+        """
+        texts = [text_of(value) for value in values]
+        named = {text: MISSING if text is None else _quoted(text) for text in dict.fromkeys(texts)}
+        names = tuple(sorted(named.values()))
+        place = {name: index for index, name in enumerate(names)}
+        ids = np.fromiter((place[named[text]] for text in texts), np.int64, len(texts))
+        return cls(ids, names, attribute, frozenset({place[MISSING]} if None in named else ()))
 
     def __len__(self) -> int:
         return int(self.ids.shape[0])
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Whether each row has a value, shape (n,)."""
+        return ~np.isin(self.ids, list(self.unknown))
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -82,7 +130,7 @@ class Groups:
         """The groups of some rows; the names stay, so an emptied group stays visible."""
         chosen = np.asarray(rows)
         chosen = chosen if chosen.size else chosen.astype(np.int64)
-        return Groups(self.ids[chosen], self.names, self.attribute)
+        return Groups(self.ids[chosen], self.names, self.attribute, self.unknown)
 
     def cross(self, other: Groups) -> Groups:
         """Intersections that occur, named "a × b"."""
@@ -92,7 +140,15 @@ class Groups:
                 "Take both from the same table."
             )
         pairs, ids = np.unique(self.ids * len(other.names) + other.ids, return_inverse=True)
-        names = tuple(
-            f"{self.names[p // len(other.names)]} × {other.names[p % len(other.names)]}" for p in pairs
-        )
-        return Groups(ids.reshape(-1).astype(np.int64), names, f"{self.attribute} × {other.attribute}")
+        both = [divmod(int(pair), len(other.names)) for pair in pairs]
+        names = [f"{self.names[a]}{CROSS}{other.names[b]}" for a, b in both]
+        if len(set(names)) < len(names):  # values that hold the sign themselves
+            names = [f'"{self.names[a]}"{CROSS}"{other.names[b]}"' for a, b in both]
+        unknown = frozenset(id_ for id_, (a, b) in enumerate(both) if a in self.unknown or b in other.unknown)
+        attribute = f"{self.attribute}{CROSS}{other.attribute}"
+        return Groups(ids.reshape(-1).astype(np.int64), tuple(names), attribute, unknown)
+
+
+def _quoted(text: str) -> str:
+    """The text, in quotes if it would be taken for a missing value."""
+    return f'"{text}"' if text.strip('"') == MISSING else text

@@ -48,6 +48,60 @@ def test_groups_in_every_spelling(asked, given):
     assert asked[0]["groups"] == ("race", "gender")
 
 
+def test_how_data_are_read_and_split_reaches_the_job(asked, tmp_path):
+    flags = ["--split-column", "partition", "--together", "subject", "--allow-outside"]
+    file = 'split-column = "partition"\ntogether = "subject"\nallow_outside = true\n'
+    for given in (flags, ["--config", settings_file(tmp_path, file)]):
+        assert main(["debias", *given]) == 0
+        reading = asked.pop()["reading"]
+        assert (reading.split_column, reading.together, reading.allow_outside) == (
+            "partition",
+            "subject",
+            True,
+        )
+    assert main(["debias"]) == 0
+    assert asked.pop()["reading"].settings()["split_column"] is None
+
+
+@pytest.mark.parametrize("command", ["debias", "sweep", "augment", "train", "train-generator", "evaluate"])
+def test_every_command_with_sides_takes_the_split_column(command, capsys):
+    assert main([command, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "--split-column" in shown
+    assert "--together" in shown
+
+
+@pytest.mark.parametrize("command", ["score", "data", "audit"])
+def test_commands_without_sides_do_not(command, capsys):
+    assert main([command, "--help"]) == 0
+    assert "--split-column" not in capsys.readouterr().out
+    assert main([command, "x", "--together=x"]) == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["data", ""],
+        ["debias", "--positives", ""],
+        ["debias", "--out="],
+        ["train", "--cache", " "],
+        ["score", "", "images"],
+        ["evaluate", ""],
+        ["report", ""],
+    ],
+)
+def test_an_empty_path_is_not_this_folder(arguments, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    assert "got an empty one" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_empty_path_in_the_settings_file_neither(tmp_path, capsys):
+    assert main(["debias", "--config", settings_file(tmp_path, 'data = ""\n')]) == 2
+    assert "Expected a value for --data" in capsys.readouterr().err
+
+
 def test_flags_change_the_recipe(asked):
     flags = ["--recipe", "mit-2021", "--epochs", "3", "--ess", "0.5", "--tune", "resampling.bins=20"]
     assert main(["debias", *flags, "--tune", "debiased.learning_rate=1e-3"]) == 0

@@ -40,6 +40,19 @@ def test_a_folder_of_files_says_which(tmp_path, picture):
     assert table.column("path") == ["test.parquet#0", "train-0.parquet#0", "train-1.parquet#0"]
 
 
+def test_a_copy_of_a_hub_s_folder_says_the_split(tmp_path, picture):
+    for index, name in enumerate(
+        ("train-00000-of-00002", "train-00001-of-00002", "validation-00000-of-00001")
+    ):
+        stored(tmp_path / "data" / f"{name}.parquet", [picture((index, 0, 0))], label=[index % 2])
+    (tmp_path / "README.md").touch()
+    table = read(tmp_path, image_size=8)
+    assert table.column("split") == ["train", "train", "validation"]
+    assert table.labels.tolist() == [0, 1, 0]
+    stored(tmp_path / "data" / "more.parquet", [picture((9, 0, 0))], label=[0])
+    assert "split" not in read(tmp_path, image_size=8).attributes.column_names
+
+
 def test_bytes_may_lie_in_a_file_or_be_missing(tmp_path, picture, write):
     write(tmp_path / "x" / "1.png", (9, 0, 0))
     pictures = [{"bytes": None, "path": "x/1.png"}, {"bytes": None, "path": None}, None]

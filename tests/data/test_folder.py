@@ -40,3 +40,66 @@ def test_no_picture(tmp_path):
     (tmp_path / "readme.txt").touch()
     with pytest.raises(DataError, match="got none"):
         image_folder(tmp_path)
+
+
+SPLITS = [
+    ["train/cat/1.jpg", "train/dog/1.jpg", "test/cat/2.jpg", "test/dog/2.jpg"],
+    ["Training_set/cat/1.jpg", "Training_set/dog/1.jpg", "test_set/cat/2.jpg", "test_set/dog/2.jpg"],
+    ["images/train/cat/1.jpg", "images/train/dog/1.jpg", "images/val/cat/2.jpg", "images/val/dog/2.jpg"],
+    ["cat/train/1.jpg", "dog/train/1.jpg", "cat/valid/2.jpg", "dog/valid/2.jpg"],
+    ["train2017/cat/deep/1.jpg", "train2017/dog/1.jpg", "dev/cat/2.jpg", "dev/dog/2.jpg"],
+    ["train/cat/1.jpg", "train/dog/1.jpg"],
+]
+
+
+@pytest.mark.parametrize("names", SPLITS)
+def test_folders_of_a_split_are_a_column_and_no_class(tmp_path, write, names):
+    for name in names:
+        write(tmp_path / name)
+    source = image_folder(tmp_path)
+    assert source.label == "folder"
+    columns = source.attributes.to_pydict()
+    found = zip(source.paths, columns["folder"], columns["split"], strict=True)
+    for path, folder, split in found:
+        parts = path.removeprefix(f"{tmp_path}/").split("/")
+        assert folder in ("cat", "dog")
+        assert {folder, split} < set(parts)
+    assert "no" not in columns["split"]
+    assert "--split-column split" in source.notes[0]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["train/1.jpg", "test/2.jpg"],
+        ["train/1.jpg"],
+        ["train/cat/1.jpg", "train/dog/1.jpg", "test/2.jpg"],  # test pictures without a class
+    ],
+)
+def test_folders_of_a_split_alone_say_no_class(tmp_path, write, names):
+    for name in names:
+        write(tmp_path / name)
+    source = image_folder(tmp_path)
+    assert source.label is None
+    assert set(source.attributes.column("split").to_pylist()) == {name.split("/")[0] for name in names}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["train/1.jpg", "test/1.jpg", "extra/1.jpg"],
+        ["cat/1.jpg", "dog/1.jpg", "test/1.jpg"],
+        ["train/cat/1.jpg", "train/dog/1.jpg", "more/cat/1.jpg"],
+    ],
+)
+def test_classes_beside_folders_of_a_split_are_refused(tmp_path, write, names):
+    for name in names:
+        write(tmp_path / name)
+    with pytest.raises(DataError, match=r"got both: .* beside "):
+        image_folder(tmp_path)
+
+
+def test_a_train_may_be_a_train(tmp_path, write):
+    for name in ("train/1.jpg", "bus/1.jpg", "car/1.jpg"):
+        write(tmp_path / name)
+    assert image_folder(tmp_path).attributes.to_pydict() == {"folder": ["bus", "car", "train"]}

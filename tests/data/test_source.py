@@ -1,53 +1,10 @@
-"""Labels: what a column says, and what an option says."""
+"""Labels that a source and an option say, and pictures below a folder."""
 
 import pyarrow as pa
 import pytest
 
-from equipoise.data.source import Source, class_ids, pictures_below, read_csv
+from equipoise.data.source import Source, pictures_below
 from equipoise.errors import DataError, InputError
-
-
-@pytest.mark.parametrize(
-    ("values", "ids"),
-    [
-        ([1, 0, 3], [1, 0, 3]),
-        ([-1, 1, -1], [0, 1, 0]),
-        ([True, False], [1, 0]),
-        (["1", "0"], [1, 0]),
-        ([1.0, 0.0], [1, 0]),
-        (["face", "NonFace", "non-faces"], [1, 0, 0]),
-        (["yes", "no"], [1, 0]),
-        (["others", "faces"], [0, 1]),
-        (["cats", "non-faces"], [1, 0]),
-        (["dog", "cat", "emu", "cat"], [1, 0, 2, 0]),
-        (["nan", "inf"], [1, 0]),
-    ],
-)
-def test_class_ids(values, ids):
-    got, notes = class_ids(values, column="c")
-    assert got.tolist() == ids
-    assert notes[0].startswith("Labels from c: ")
-
-
-def test_the_positive_class_can_be_named():
-    got, notes = class_ids(["a", "b", "c", "b"], column="x", positive="b")
-    assert got.tolist() == [0, 1, 0, 1]
-    assert notes == ("Labels from x: b = 1, all others = 0",)
-    assert class_ids([0, 2, 1], column="x", positive="2")[0].tolist() == [0, 1, 0]
-
-
-@pytest.mark.parametrize(
-    ("values", "positive", "error", "words"),
-    [
-        ([1, None], None, DataError, "none in row 1 of 'c'"),
-        ([1.0, float("nan")], None, DataError, "none in row 1"),
-        ([1, -2], None, DataError, "got -2 in 'c'"),
-        (["a", "b"], "x", InputError, r"\(a, b\); got 'x'"),
-    ],
-)
-def test_columns_that_are_no_labels(values, positive, error, words):
-    with pytest.raises(error, match=words):
-        class_ids(values, column="c", positive=positive)
 
 
 def made(label=None, **columns):
@@ -90,23 +47,9 @@ def test_pictures_below_follows_links_but_not_in_circles(tmp_path, write):
     write(tmp_path / "b" / "._4.jpg")
     (tmp_path / "b" / "notes.txt").write_text("no picture")
     (tmp_path / "b" / "round").symlink_to(tmp_path)
-    outside = tmp_path.parent / f"{tmp_path.name}-outside"
-    write(outside / "5.jpg")
-    (tmp_path / "linked").symlink_to(outside)
+    write(tmp_path / "b" / "deep" / ".kept" / "5.jpg")
+    (tmp_path / "linked").symlink_to(tmp_path / "b" / "deep" / ".kept")
     names = [str(found.relative_to(tmp_path)) for found in pictures_below(tmp_path)]
     assert names == ["b/2.PNG", "b/deep/1.jpg", "linked/5.jpg"]
     with pytest.raises(DataError, match="list"):
         pictures_below(tmp_path / "nowhere")
-
-
-def test_csv_keeps_text_and_knows_missing(tmp_path):
-    file = tmp_path / "a.csv"
-    file.write_text("\ufeffpath,code,n\n001,NA,1\n002,,\n", encoding="utf-8")
-    table = read_csv(file, text=["path"])
-    assert table.to_pydict() == {"path": ["001", "002"], "code": ["NA", None], "n": [1, None]}
-    file.write_bytes(b"path\n\xff\xfe\n")
-    with pytest.raises(DataError, match="UTF-8"):
-        read_csv(file, text=["path"])
-    file.write_text("")
-    with pytest.raises(DataError, match="header"):
-        read_csv(file)

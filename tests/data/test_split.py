@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equipoise.data import ImageTable, split
+from equipoise.data.side import side_folder, side_named
+from equipoise.data.split import Split, check_together, official_split
 from equipoise.errors import InputError
 
 
@@ -114,3 +116,90 @@ def test_wrong_requests_are_refused(table, options, words):
 def test_an_empty_table_is_refused(table):
     with pytest.raises(InputError, match="empty table"):
         split(table.take([]))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["train", "validation", "test"],
+        ["Training", "VAL", "testing"],
+        ["train", "dev", "eval"],
+        ["0", "1", "2"],
+        [0, 1, 2],
+        [0.0, 1.0, 2.0],
+        ["train ", "valid", "evaluation"],
+    ],
+)
+def test_an_official_split_is_taken_as_it_is(values):
+    column = [values[i] for i in (0, 2, 1, 0, 2, 0)]
+    sides = official_split(made(np.arange(6), [0, 1] * 3, {"part": column, "row": range(6)}), "part")
+    assert rows(sides) == [[0, 3, 5], [2], [1, 4]]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (["train", "test", "extra"], r"got 'extra' in 1 of 3 rows.*Write one of these"),
+        (["train", "test", None], "got no value in 1 of 3"),
+        (["train", "test", 3], "got '3'"),
+        ([True, False, True], "got 'True', 'False' in 3"),
+        (["train", "train", "val"], r"got none for test \(its values are train, val\)"),
+        (["test", "2", "1"], "got none for train "),
+        ([1, 1, 1], "got none for train and test"),
+        (["a", "b", "c"], "train or training or 0; validation or valid or val or dev or 1; test"),
+    ],
+)
+def test_columns_that_are_no_split(values, words):
+    values = [None if value is None else str(value) for value in values]
+    with pytest.raises(InputError, match=words):
+        official_split(made(np.arange(3), [0, 1, 1], {"part": values}), "part")
+    with pytest.raises(InputError, match="'side'"):
+        official_split(made(np.arange(3), [0, 1, 1], {"part": values}), "side")
+
+
+def test_subjects_on_two_sides_are_told():
+    table = made(np.arange(6), [0, 1] * 3, {"who": ["1", "01", "2", "3", "2", None]})
+    sides = Split(table.take([0, 1, 5]), table.take([2]), table.take([3, 4]))
+    with pytest.raises(InputError, match="got 1 on two, for example 2 in validation and test"):
+        check_together(sides, "who")
+    check_together(Split(table.take([0, 2, 4, 5]), table.take([]), table.take([1, 3])), "who")  # 1 is not 01
+    alone = Split(table.take([5]), table.take([]), table.take([5, 0]))
+    check_together(alone, "who")  # a subject that is not known is nobody
+
+
+def test_classes_stay_balanced_where_subjects_stay_together(rng):
+    people = np.repeat(np.arange(300), 8)
+    labels = np.repeat(rng.random(300) < 0.3, 8).astype(int)
+    table = made(np.arange(2400), labels, {"who": [f"{p:03}" for p in people]})
+    for side, share in zip(split(table, together="who", seed=3), (0.7, 0.1, 0.2), strict=True):
+        assert abs(len(side) / 2400 - share) < 0.02
+        assert abs(side.labels.mean() - labels.mean()) < 0.03
+
+
+def test_what_folders_and_values_of_a_split_are_called():
+    sides = {
+        "train": "train",
+        "Training": "train",
+        "train_set": "train",
+        "training-data": "train",
+        "train2017": "train",
+        "train-00000-of-00002": "train",
+        "val_images": "validation",
+        "dev": "validation",
+        "TEST": "test",
+        "evaluation": "test",
+    }
+    assert {name: side_folder(name) for name in sides} == sides
+    for name in (
+        "trainer",
+        "testament",
+        "value",
+        "devices",
+        "constraint",
+        "train station",
+        "0",
+        "my-train",
+        "",
+    ):
+        assert side_folder(name) is None
+    assert side_named("train_set") is None  # a value says it plainly

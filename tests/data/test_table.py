@@ -216,7 +216,7 @@ def test_groups(table):
 
 def test_nan_attribute_is_missing(images):
     table = ImageTable.from_arrays(images[:3], [0, 1, 1], {"age": np.array([1.0, np.nan, 1.0])})
-    assert table.groups("age").names == ("(missing)", "1.0")
+    assert table.groups("age").names == ("(missing)", "1")
 
 
 def test_fingerprint_is_of_content(table, images):

@@ -225,6 +225,18 @@ def test_missing_groups_with_positives_are_shown():
     assert set(found.groups["race"]) == {"(missing)", "a"}
 
 
+@pytest.mark.parametrize("value", ["(missing)", "iris (missing)", "(missing) × b"])
+def test_a_value_that_reads_missing_is_a_group_like_any_other(value):
+    groups = Groups.from_column([value, "a", "a", None], attribute="eye")
+    name = groups.names[groups.ids[0]]
+    with pytest.warns(UndefinedRateWarning, match="missing"):  # without positives: undefined, and shown
+        found = fairness.evaluate([0.9, 0.8, 0.2, 0.1], [0, 1, 1, 0], groups)
+    assert set(found.groups["eye"]) == {name, "a"}
+    assert fairness.training_signs([0, 1, 1], groups.take([0, 1, 2])) == {name: -1, "a": 1}
+    with pytest.raises(InputError, match="1 rows without one"):
+        fairness.training_signs([0, 1, 1, 0], groups)
+
+
 def test_an_emptied_group_stays_visible():
     groups = Groups(np.zeros(4, int), ("a", "gone"))
     with pytest.warns(UndefinedRateWarning, match="gone"):

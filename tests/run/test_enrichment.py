@@ -156,6 +156,7 @@ def with_vectors(pictures, tmp_path):
 def test_train_weighs_by_a_column_of_vectors_and_says_so(with_vectors, tmp_path, capsys):
     out = tmp_path / "out"
     flags = ["--epochs=1", "--batch-size=16", "--image-size=32", "--tune=width=4", "--tune=latent=6"]
+    flags.append("--allow-outside")
     sources = [f"--{name}={path}" for name, path in with_vectors.items()]
     chosen = ["--embedding-column=vector", "--tune=resampling.normalisation=raw", "--ess=0.6"]
     both = ["--tune=resampling.classes=both"]

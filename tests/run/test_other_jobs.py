@@ -99,6 +99,7 @@ def test_a_group_without_positives_is_undefined(models, pictures, tmp_path, caps
     flags = [
         "--data",
         str(tmp_path / "list.csv"),
+        "--allow-outside",
         "--groups=skin",
         "--replicates=200",
         f"--out={tmp_path / 'out'}",
@@ -188,7 +189,7 @@ def test_data_counts_and_draws(pictures, tmp_path, capsys):
     (tmp_path / "broken.png").write_bytes(b"not a picture")
     rows = [f"{folder / f'{i}.png'},1,light" for i in range(8)]
     broken.write_text("\n".join(["path,label,skin", *rows, f"{tmp_path / 'broken.png'},0,dark"]))
-    flags = ["--image-size=32", "--sheet", str(sheet), "--rejected", str(rejected)]
+    flags = ["--image-size=32", "--allow-outside", "--sheet", str(sheet), "--rejected", str(rejected)]
     assert main(["data", str(broken), *flags]) == 0
     output = capsys.readouterr().out
     assert "8 images of 32×32×3" in output

@@ -8,7 +8,7 @@ import pytest
 from equipoise.cli import main
 from equipoise.data import ImageTable
 from equipoise.errors import InputError
-from equipoise.run.sources import Reading, Sources, check_attributes
+from equipoise.run.sources import Reading, Sources, check_attributes, told
 
 
 def table(n, seed=0, **columns):
@@ -16,8 +16,9 @@ def table(n, seed=0, **columns):
     return ImageTable.from_arrays(images, np.arange(n) % 2, columns or None)
 
 
-def parts(train, test=None, *, first=False, **shares):
-    return Sources(data=train, test_data=test, **shares).split(Reading(image_size=16), seed=0, first=first)
+def parts(train, test=None, *, first=False, column=None, together=None, **shares):
+    reading = Reading(image_size=16, split_column=column, together=together)
+    return Sources(data=train, test_data=test, **shares).split(reading, seed=0, first=first)
 
 
 def test_a_share_is_held_out():
@@ -46,6 +47,124 @@ def test_images_of_another_size():
     other = ImageTable.from_arrays(np.zeros((2, 8, 8, 3), np.uint8), [0, 1])
     with pytest.raises(InputError, match="one size"):
         parts(table(10), other)
+
+
+def official(n=60):
+    return table(
+        n, part=[("train", "val", "test")[i // 2 % 3] for i in range(n)], who=[f"{i // 6}" for i in range(n)]
+    )
+
+
+def test_a_column_gives_the_sides():
+    whole = official()
+    split = parts(whole, column="part")
+    assert [set(side.column("part")) for side in split] == [{"train"}, {"val"}, {"test"}]
+    assert [len(side) for side in parts(whole, column="part", validation_share=0.3)] == [20, 20, 20]
+    assert parts(whole, first=True, column="part").test.fingerprint == split.test.fingerprint
+
+
+def test_where_the_column_has_no_validation_a_share_of_the_training_side_is_held_out():
+    whole = official()
+    whole = whole.take(np.array([part != "val" for part in whole.column("part")]))
+    split = parts(whole, column="part", validation_share=0.2)
+    assert [len(side) for side in split] == [16, 4, 20]
+    assert set(split.validation.column("part")) == {"train"}
+    assert split.validation.labels.mean() == 0.5
+
+
+def test_subjects_stay_together_where_a_share_is_held_out():
+    whole = official(120)
+    for side, other in ((0, 1), (0, 2), (1, 2)):
+        split = parts(whole, together="who", validation_share=0.2)
+        assert not set(split[side].column("who")) & set(split[other].column("who"))
+    test = table(40, seed=1, who=["test"] * 40)
+    split = parts(whole.take(np.arange(60)), test, together="who", validation_share=0.3)
+    assert not set(split.train.column("who")) & set(split.validation.column("who"))
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"column": "prt"}, r"'prt' for --split-column in the data.*Nearest: part"),
+        ({"together": "subject"}, "'subject' for --together"),
+        ({"column": "who"}, "Expected a side of the split in every row of 'who'"),
+        ({"column": "part", "together": "who"}, "got 10 on two, for example 0 in"),
+        ({"together": "who", "first": True}, "split by chance"),
+        (
+            {"together": "all"},
+            r"got 30 positives and 30 negatives on the training|got 0 positives and 0 negatives on",
+        ),
+        ({"column": "part", "test": True}, "got both"),
+        ({"column": "label"}, "got 0 positives and 30 negatives on the training side, by the column 'label'"),
+        ({"together": "who", "test": True}, "'who' for --together"),
+    ],
+)
+def test_splits_that_cannot_be_made(given, words):
+    whole = official()
+    whole = table(
+        60, part=whole.column("part"), who=whole.column("who"), all=["x"] * 60, label=["train", "test"] * 30
+    )
+    test = table(20, seed=1) if given.pop("test", False) else None
+    with pytest.raises(InputError, match=words):
+        parts(whole, test, **given)
+
+
+def test_subjects_in_training_and_test_data_are_told():
+    data = [table(40, seed=seed, who=[str(i + 39 * seed) for i in range(40)]) for seed in (0, 1)]
+    with pytest.raises(InputError, match="got 1 on two, for example 39 in train and test"):
+        parts(*data, together="who")
+
+
+def test_one_side_for_jobs_that_do_not_split():
+    whole = official()
+    for side, part in (("train", "train"), ("test", "test")):
+        found = Reading(split_column="part").side(whole, side)
+        assert set(found.column("part")) == {part}
+    assert Reading().side(whole, "test") is whole
+    with pytest.raises(InputError, match="Add --split-column"):
+        Reading(together="who").side(whole, "train")
+    with pytest.raises(InputError, match="got 10 on two"):
+        Reading(split_column="part", together="who").side(whole, "train")
+
+
+@pytest.mark.parametrize("given", [{"split_column": "part"}, {"together": "who"}])
+def test_jobs_that_take_all_images_are_not_asked_for_some(given):
+    from equipoise.run import look
+
+    with pytest.raises(InputError, match="for look, which takes all images given"):
+        look(data=official(), reading=Reading(**given))
+    Reading().check_unsplit("look")
+
+
+def test_a_run_names_only_what_was_asked_for():
+    settings = Reading().settings()
+    assert {settings[name] for name in ("allow_outside", "split_column", "together")} == {None}
+    asked = Reading(allow_outside=True, split_column="part", together="who")
+    assert Reading(**asked.settings()) == asked  # as a point of a sweep gets them
+
+
+def test_a_class_that_means_something_else_in_the_test_data_is_refused(tmp_path):
+    from PIL import Image
+
+    places = []
+    for part, names in (("one", ("cat", "dog")), ("two", ("dog", "emu"))):
+        for name in names:
+            (tmp_path / part / name).mkdir(parents=True)
+            for i in range(3):
+                colour = (len(part) * 20 + i, sum(map(ord, name)) % 256, ord(part[0]))
+                Image.new("RGB", (16, 16), colour).save(tmp_path / part / name / f"{i}.png")
+        places.append(str(tmp_path / part))
+    reading = Reading(image_size=16, cache=str(tmp_path / "cache"))
+    with pytest.raises(InputError, match="dog = 1 and dog = 0"):
+        Sources(data=places[0], test_data=places[1]).split(reading, seed=0, progress=False)
+    named = Reading(image_size=16, cache=str(tmp_path / "cache"), positive_class="dog")
+    assert len(Sources(data=places[0], test_data=places[1]).split(named, seed=0, progress=False).test) == 6
+
+
+def test_values_written_in_two_ways_are_told():
+    said = []
+    told({"train": table(4, site=["1"] * 4), "test": table(4, site=["1.0"] * 4)}, said.append)
+    assert any("1 and 1.0 are different values" in line for line in said)
 
 
 @pytest.mark.parametrize("shares", [{"test_share": 1.0}, {"test_share": 0.0}, {"validation_share": -0.1}])
@@ -83,6 +202,10 @@ def test_an_unknown_column_names_the_nearest():
         (["--precision=bf16"], "Did you mean 'bf16-mixed'"),
         (["--processes=0"], "--processes must be 1 or more"),
         (["--max-rejected=2"], "max_rejected must be a share"),
+        (["--positives="], "Expected a value for --positives; got an empty one"),
+        (["--cache= "], "Expected a value for --cache"),
+        (["--split-column=skin"], "got both"),
+        (["--together=person"], "'person' for --together"),
     ],
 )
 def test_bad_input_is_one_message_and_leaves_nothing(flags, tmp_path, capsys, change, words):
@@ -110,10 +233,8 @@ def test_test_data_alone(capsys, tmp_path, pictures):
 def test_one_class(capsys, tmp_path, pictures):
     rows = [f"{Path(pictures['positives']).parent / f'{i}.png'},1" for i in range(8)]
     (tmp_path / "list.csv").write_text("\n".join(["path,label", *rows]))
-    assert (
-        main(["debias", f"--data={tmp_path / 'list.csv'}", "--image-size=32", f"--out={tmp_path / 'out'}"])
-        == 2
-    )
+    flags = [f"--data={tmp_path / 'list.csv'}", "--allow-outside", "--image-size=32"]
+    assert main(["debias", *flags, f"--out={tmp_path / 'out'}"]) == 2
     message = capsys.readouterr().err
     assert "got 8 of class 1" in message
     assert "--positive-class" in message

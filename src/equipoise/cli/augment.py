@@ -20,7 +20,7 @@ from equipoise.cli.settings import (
     General,
     Machine,
     Names,
-    Reading,
+    Splitting,
     Training,
 )
 
@@ -64,7 +64,7 @@ def augment(
     show_edits: Annotated[bool, Parameter(group=EVALUATION, negative=(), show_default=False)] = False,
     pairing: Pairing = Pairing(),
     training: Training = Training(),
-    reading: Reading = Reading(),
+    reading: Splitting = Splitting(),
     machine: Machine = Machine(),
     out: Annotated[Path, Parameter(group=FOLDER)] = Path("runs/augment"),
     continuing: Continuing = Continuing(),

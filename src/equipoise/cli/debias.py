@@ -20,7 +20,7 @@ from equipoise.cli.settings import (
     General,
     Machine,
     Planted,
-    Reading,
+    Splitting,
     Test,
     Training,
 )
@@ -37,7 +37,7 @@ def debias(
     controls: Annotated[bool, Parameter(group=EVALUATION)] = True,
     training: Training = Training(),
     embedding: Embedding = Embedding(),
-    reading: Reading = Reading(),
+    reading: Splitting = Splitting(),
     machine: Machine = Machine(),
     out: Annotated[Path, Parameter(group=FOLDER)] = Path("runs/debias"),
     continuing: Continuing = Continuing(),

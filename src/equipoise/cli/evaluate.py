@@ -10,7 +10,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from equipoise.cli.settings import ENGINE, EVALUATION, FOLDER, Data, Evaluation, General, Reading
+from equipoise.cli.settings import ENGINE, EVALUATION, FOLDER, Data, Evaluation, General, Splitting
 
 __all__ = ["evaluate"]
 
@@ -21,7 +21,7 @@ def evaluate(
     data: Data = Data(),
     evaluation: Evaluation = Evaluation(),
     seed: Annotated[int, Parameter(group=EVALUATION)] = 0,
-    reading: Reading = Reading(),
+    reading: Splitting = Splitting(),
     device: Annotated[str, Parameter(group=ENGINE)] = "auto",
     out: Annotated[Path, Parameter(group=FOLDER)] = Path("runs/evaluate"),
     overwrite: Annotated[bool, Parameter(group=FOLDER, negative=(), show_default=False)] = False,
@@ -30,7 +30,7 @@ def evaluate(
     """Measure saved models on the same images, by group; the first one is the baseline of the others.
 
     Args:
-        models: Folders of models: a run's folder, or RUN/models/NAME.
+        models: Folders of models: a run's folder, or RUN/models/NAME. With --split-column the test side is measured.
         seed: Of the bootstrap.
         device: auto, cpu, cuda or mps.
         out: Folder for record.json, report.html and scores.parquet.

@@ -36,6 +36,7 @@ __all__ = [
     "Names",
     "Planted",
     "Reading",
+    "Splitting",
     "Test",
     "Training",
     "apply_config",
@@ -123,10 +124,23 @@ class Reading:
     """rgb or bgr, for HDF5 files that do not say."""
     max_rejected: float = 0.01
     """Largest share of pictures that may be unreadable; they are listed in rejected.csv and skipped."""
+    allow_outside: Annotated[bool, Parameter(negative=(), show_default=False)] = False
+    """Let paths in tables, and links, lead out of the folder that holds them."""
     cache: str | None = None
     """Folder for decoded images; the user's cache folder if not given."""
     workers: int | None = None
     """Threads that decode; one a processor if not given."""
+
+
+@Parameter(name="*", group=READING)
+@dataclass(frozen=True)
+class Splitting(Reading):
+    """How sources are read, and on which side of the split each image is."""
+
+    split_column: str | None = None
+    """Column with the official split: train, validation (or val, dev) and test, or 0, 1 and 2; no share is held out."""
+    together: str | None = None
+    """Column, such as a subject, whose equal values stay on one side of the split."""
 
 
 @Parameter(name="*", group=READING)
@@ -226,12 +240,31 @@ class General:
 
 
 def apply_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Give the arguments that no flag set the values of --config's file.
+    """Give the arguments that no flag set the values of --config's file, and refuse empty ones.
 
     Raises:
         DataError: if the file cannot be read.
-        InputError: if it is not TOML, or a key is not a setting of the command.
+        InputError: if it is not TOML, a key is not a setting of the command, or a value is empty.
     """
+    _refuse_empty(arguments)
+    _apply_file(commands, arguments)
+    _refuse_empty(arguments)
+
+
+def _refuse_empty(arguments: ArgumentCollection) -> None:
+    """An empty path would mean the current folder; lists of names may be empty."""
+    for argument in arguments:
+        empty = any(
+            not (token.value.strip() or isinstance(token.implicit_value, bool)) for token in argument.tokens
+        )
+        if empty and argument.parameter.converter is not _names:
+            raise InputError(
+                f"Expected a value for {argument.name}; got an empty one. Give one, or leave it out; the path of this "
+                'folder is ".".'
+            )
+
+
+def _apply_file(commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
     given = next((a.tokens[0].value for a in arguments if "--config" in a.names and a.tokens), None)
     if given is None or not commands:
         return

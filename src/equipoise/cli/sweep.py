@@ -20,7 +20,7 @@ from equipoise.cli.settings import (
     General,
     Machine,
     Planted,
-    Reading,
+    Splitting,
     Test,
     Training,
 )
@@ -41,7 +41,7 @@ def sweep(
     evaluation: Evaluation = Evaluation(),
     controls: Annotated[bool, Parameter(group=EVALUATION)] = False,
     training: Training = Training(),
-    reading: Reading = Reading(),
+    reading: Splitting = Splitting(),
     machine: Machine = Machine(),
     jobs: Annotated[int, Parameter(group=ENGINE)] = 1,
     out: Annotated[Path, Parameter(group=FOLDER)] = Path("runs/sweep"),

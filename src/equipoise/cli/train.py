@@ -21,7 +21,7 @@ from equipoise.cli.settings import (
     Machine,
     Names,
     Planted,
-    Reading,
+    Splitting,
     Training,
 )
 
@@ -38,7 +38,7 @@ def train(
     training: Training = Training(),
     embedding: Embedding = Embedding(),
     groups: Annotated[Names, Parameter(group=EVALUATION)] = (),
-    reading: Reading = Reading(),
+    reading: Splitting = Splitting(),
     machine: Machine = Machine(),
     out: Annotated[Path, Parameter(group=FOLDER)] = Path("runs/train"),
     continuing: Continuing = Continuing(),

@@ -19,7 +19,7 @@ from equipoise.cli.settings import (
     Continuing,
     General,
     Names,
-    Reading,
+    Splitting,
 )
 
 __all__ = ["train_generator"]
@@ -64,7 +64,7 @@ def train_generator(
     seed: Annotated[int, Parameter(group=TRAINING)] = 0,
     minutes: Annotated[float | None, Parameter(group=TRAINING)] = None,
     score_with: Annotated[str | None, Parameter(group=EVALUATION, metavar="RUN")] = None,
-    reading: Reading = Reading(),
+    reading: Splitting = Splitting(),
     device: Annotated[str, Parameter(group=ENGINE)] = "auto",
     precision: Annotated[str, Parameter(group=ENGINE)] = "auto",
     out: Annotated[Path, Parameter(group=FOLDER)] = Path("runs/generator"),

@@ -9,58 +9,94 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import parquet
 
+from equipoise.data.below import check_below
+from equipoise.data.folder_metadata import NAMES
+from equipoise.data.parquet_file import BROKEN, columns_in, damaged, opened
+from equipoise.data.side import side_folder
 from equipoise.data.source import Content, Source, without
 from equipoise.errors import DataError
 
-__all__ = ["embedded", "holds_pictures", "image_column"]
+__all__ = ["embedded", "holds_pictures", "image_column", "parquet_files"]
 
 ROWS = 64  # read at a time
 
 
-def embedded(path: Path) -> Source:
-    """One Parquet file or a folder of them, read in the order of their names.
+def embedded(path: Path, *, allow_outside: bool = False) -> Source:
+    """One Parquet file, or a folder of them (or with them in `data/`), read in the order of their names.
 
-    All columns but the picture are attributes; of several files each row also says which, in `file`. A column
-    `label` is the label. A row without bytes is looked up by its path, from the folder of its file.
+    All columns but the picture are attributes; of several files each row also says which, in `file`, and where
+    their names begin with the sides of a split (`train-00000-of-00002`), which side, in `split`. A column
+    `label` is the label; names that the files' Hugging Face schema gives to numbers take their place. A row without
+    bytes is looked up by its path, from the folder of its file.
 
     Raises:
-        DataError: if a file is not Parquet, or has no column of pictures.
+        DataError: if a file is not Parquet or is damaged, has no column of pictures, or a path leads out of its
+            folder.
     """
-    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    files = parquet_files(path) if path.is_dir() else [path]
     if not files:
         raise DataError(f"Expected Parquet files in {path}; got none. Check the path.")
+    if path.is_dir() and not allow_outside:
+        check_below(files, path)
+    sides = [side_folder(file.stem) for file in files]
     columns: list[pa.Table] = []
     paths: list[str] = []
-    for file in files:
-        found, names = _columns(file)
-        if len(files) > 1:
-            origin = pa.array([file.stem] * len(names), pa.string())
-            found = found.append_column("file", origin) if found.num_columns else pa.table({"file": origin})
+    notes: tuple[str, ...] = ()
+    for file, side in zip(files, sides, strict=True):
+        found, names, said = _columns(file)
+        more = {"file": file.stem} if len(files) > 1 else {}
+        more |= {"split": side} if side and len(files) > 1 and None not in sides else {}
+        for name, value in more.items():
+            if name not in found.column_names:
+                found = _with_constant(found, name, value, len(names))
         columns.append(found)
         paths += names
+        notes += said
     try:
         attributes = pa.concat_tables(columns, promote_options="permissive")
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+    except pa.ArrowException as error:
         raise DataError(
             f"Expected files of one schema in {path}; got: {error}. Read them one by one."
         ) from error
     return Source(
         "parquet",
         paths,
-        functools.partial(_contents, files),
+        functools.partial(_contents, files, allow_outside),
         attributes,
         files,
         label="label" if "label" in attributes.column_names else None,
+        notes=notes,
     )
 
 
+def parquet_files(folder: Path) -> list[Path]:
+    """The Parquet files of a folder, or of `data/` in it, where the Hugging Face hub keeps them."""
+    places = (folder, folder / "data")
+    found = ([f for f in sorted(place.glob("*.parquet")) if f.name not in NAMES] for place in places)
+    return next(filter(None, found), [])
+
+
+def _with_constant(columns: pa.Table, name: str, value: str, rows: int) -> pa.Table:
+    values = pa.array([value] * rows, pa.string())
+    return columns.append_column(name, values) if columns.num_columns else pa.table({name: values})
+
+
 def holds_pictures(file: Path) -> bool:
-    """Whether a Parquet file has a column of encoded pictures.
+    """Whether a Parquet file has a column of encoded pictures; some tools write text as bytes too.
 
     Raises:
-        DataError: if it is not Parquet.
+        DataError: if it is not Parquet, or is damaged.
     """
-    return image_column(_opened(file).schema_arrow) is not None
+    found = opened(file)
+    name = image_column(found.schema_arrow)
+    if name is None or not _is_binary(found.schema_arrow.field(name).type):
+        return name is not None
+    try:
+        first = next(found.iter_batches(batch_size=ROWS, columns=[name]), None)
+    except BROKEN as error:
+        raise damaged(file, error) from error
+    values = [] if first is None else [value for value in first.column(0).to_pylist() if value]
+    return not values or not all(map(_is_text, values))
 
 
 def image_column(schema: pa.Schema) -> str | None:
@@ -82,46 +118,54 @@ def _is_binary(kind: pa.DataType) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
-def _opened(file: Path) -> parquet.ParquetFile:
+def _is_text(value: bytes) -> bool:
     try:
-        return parquet.ParquetFile(file)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"Expected a Parquet file at {file}; got: {error}. Check the file.") from error
+        return value.decode().isprintable()
+    except UnicodeDecodeError:
+        return False
 
 
 def _open(file: Path) -> tuple[parquet.ParquetFile, str]:
-    opened = _opened(file)
-    name = image_column(opened.schema_arrow)
+    found = opened(file)
+    name = image_column(found.schema_arrow)
     if name is None:
         raise DataError(
             f"Expected a column of pictures (a struct with bytes, or binary) in {file}; got "
-            f"{', '.join(opened.schema_arrow.names)}. For a table of paths, force the format manifest."
+            f"{', '.join(found.schema_arrow.names)}. For a table of paths, force the format manifest."
         )
-    return opened, name
+    return found, name
 
 
-def _columns(file: Path) -> tuple[pa.Table, list[str]]:
-    """All columns but the pictures, and what to call each picture."""
-    opened, name = _open(file)
-    kind = opened.schema_arrow.field(name).type
+def _columns(file: Path) -> tuple[pa.Table, list[str], tuple[str, ...]]:
+    """All columns but the pictures, what to call each picture, and what was decided."""
+    found, name = _open(file)
+    kind = found.schema_arrow.field(name).type
     has_path = pa.types.is_struct(kind) and kind.get_field_index("path") >= 0
-    others = [other for other in opened.schema_arrow.names if other != name]
-    read = opened.read(columns=[*others, *([f"{name}.path"] if has_path else [])])
+    others = [other for other in found.schema_arrow.names if other != name]
+    read, notes = columns_in(file, [*others, *([f"{name}.path"] if has_path else [])])
+    given: Sequence[object] = [None] * found.metadata.num_rows
     if has_path:
-        given: Sequence[str | None] = [row["path"] if row else None for row in read.column(name).to_pylist()]
-    else:
-        given = [None] * opened.metadata.num_rows
-    paths = [value or f"{file.name}#{row}" for row, value in enumerate(given)]
-    return without(read.replace_schema_metadata(None), name), paths
+        given = [row["path"] if row else None for row in read.column(name.strip()).to_pylist()]
+    paths = [str(value) if value else f"{file.name}#{row}" for row, value in enumerate(given)]
+    return without(read, name.strip()), paths, notes
 
 
-def _contents(files: Sequence[Path]) -> Iterator[Content]:
+def _contents(files: Sequence[Path], allow_outside: bool) -> Iterator[Content]:
     for file in files:
-        opened, name = _open(file)
-        for batch in opened.iter_batches(batch_size=ROWS, columns=[name]):
-            for value in batch.column(0).to_pylist():
-                if isinstance(value, dict):
-                    data, place = value.get("bytes"), value.get("path")
-                    yield file.parent / place if place and not data else bytes(data or b"")
-                else:
-                    yield bytes(value or b"")
+        found, name = _open(file)
+        try:
+            for batch in found.iter_batches(batch_size=ROWS, columns=[name]):
+                for value in batch.column(0).to_pylist():
+                    data, place = (
+                        (value.get("bytes"), value.get("path")) if isinstance(value, dict) else (value, None)
+                    )
+                    if place and not data:
+                        if not allow_outside:
+                            check_below([file.parent / place], file.parent)
+                        yield file.parent / place
+                    else:
+                        yield bytes(data or b"")
+        except BROKEN as error:
+            if isinstance(error, DataError):
+                raise
+            raise damaged(file, error) from error

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from equipoise.data.below import check_below
 from equipoise.data.source import Source, pictures_below
 from equipoise.errors import DataError
 
@@ -19,13 +20,19 @@ FOLDERS = {
 }
 
 
-def lab_faces(path: Path) -> Source:
+def lab_faces(path: Path, *, allow_outside: bool = False) -> Source:
     """All pictures are faces (label 1), with skin and gender.
 
     Raises:
-        DataError: if none of the folders holds a picture.
+        DataError: if none of the folders holds a picture, or a link leads out of them.
     """
-    found = [(picture, name) for name in FOLDERS for picture in pictures_below(path / name)]
+    found = [
+        (picture, name)
+        for name in FOLDERS
+        for picture in pictures_below(path / name, allow_outside=allow_outside)
+    ]
+    if not allow_outside:
+        check_below([picture for picture, _ in found], path)
     if not found:
         raise DataError(
             f"Expected pictures in the folders LF, LM, DF, DM of {path}; got none. Check the path."

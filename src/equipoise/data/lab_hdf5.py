@@ -14,8 +14,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from equipoise.data.columns import array_of
 from equipoise.data.source import Content, Source
 from equipoise.errors import DataError, InputError, MissingExtraError
+from equipoise.groups import text_of
 
 __all__ = ["channel_order_of_faces", "lab_hdf5"]
 
@@ -130,8 +132,8 @@ def _pictures(file: Any, path: Path) -> tuple[tuple[int, ...], Any]:
 
 def _plain(values: NDArray[Any]) -> pa.Array:
     if values.dtype.kind in "OS":
-        return pa.array([value.decode() if isinstance(value, bytes) else value for value in values])
-    return pa.array(values)
+        return pa.array([text_of(value) for value in values], pa.string())
+    return pa.array(array_of(values))
 
 
 def _contents(path: Path, reverse: bool) -> Iterator[Content]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 
 import pyarrow as pa
 
+from equipoise.data.below import check_below
 from equipoise.data.source import Source
+from equipoise.data.text_file import decoded_text
 from equipoise.errors import DataError
 
 __all__ = ["LISTING", "ppb"]
@@ -16,21 +19,21 @@ LISTING = "PPB-2017-metadata.csv"
 COLUMNS = ("index", "file name", "gender", "numeric", "skin", "country")
 
 
-def ppb(path: Path) -> Source:
+def ppb(path: Path, *, allow_outside: bool = False) -> Source:
     """All pictures are faces (label 1), with gender, skin (lighter or darker) and country.
 
     Args:
         path: The folder with the metadata file, or that file.
 
     Raises:
-        DataError: if the file is missing or a row is malformed.
+        DataError: if the file is missing, a row is malformed, or a picture lies elsewhere.
     """
     listing = path / LISTING if path.is_dir() else path
     try:
-        with open(listing, encoding="utf-8-sig", newline=None) as file:  # \r, \n and \r\n all end a row
-            rows = [[cell.strip() for cell in row] for row in csv.reader(file) if any(map(str.strip, row))]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"Expected {LISTING} at {listing}; got: {error}. Check the path.") from error
+        lines = io.StringIO(decoded_text(listing), newline=None)  # \r, \n and \r\n all end a row
+        rows = [[cell.strip() for cell in row] for row in csv.reader(lines) if any(map(str.strip, row))]
+    except csv.Error as error:
+        raise DataError(f"Expected {LISTING} at {listing}; got: {error}. Check the file.") from error
     if rows and not rows[0][0].isdigit():
         rows = rows[1:]  # a header
     wrong = next((row for row in rows if len(row) < len(COLUMNS)), None)
@@ -46,4 +49,6 @@ def ppb(path: Path) -> Source:
         }
     )
     pictures = [listing.parent / "imgs" / row[1] for row in rows]
+    if not allow_outside:
+        check_below(pictures, listing.parent)
     return Source.of_files("ppb", pictures, attributes, label=1, columns_from=[listing])

@@ -9,10 +9,23 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from equipoise.data import celeba, embedded, fairface, folder, lab_faces, lab_hdf5, manifest, ppb, utkface
+from equipoise.data import (
+    celeba,
+    embedded,
+    fairface,
+    folder,
+    lab_faces,
+    lab_hdf5,
+    manifest,
+    ppb,
+    utkface,
+)
+from equipoise.data.columns import without_dictionaries
+from equipoise.data.listing import ENDINGS
 from equipoise.data.pixels import Pixels, Progress, pixels_of
 from equipoise.data.source import PICTURE_ENDINGS, Source, printable, without
 from equipoise.data.table import PATH, ImageTable, Rejected
+from equipoise.data.text_file import regular
 from equipoise.errors import DataError, InputError
 
 __all__ = ["FORMATS", "format_of", "read"]
@@ -32,6 +45,7 @@ FORMATS: dict[str, Callable[..., Source]] = {
 
 OPTIONS = {"path_column": "manifest", "channel_order": "lab-hdf5"}
 NAMES_LOOKED_AT = 200
+LINE = 10_000  # characters of a header that are looked at
 
 
 def read(
@@ -47,6 +61,7 @@ def read(
     channels: int = 3,
     cache: str | os.PathLike[str] | None = None,
     max_rejected: float = 0.01,
+    allow_outside: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> ImageTable:
@@ -57,11 +72,12 @@ def read(
 
     A label of 1 is positive, 0 negative. Columns of −1 and 1 or of booleans count likewise, other whole
     numbers are class ids, and names are numbered in alphabetical order unless they say it themselves
-    (positive, negative, face, nonface). `table.notes` tells what was taken.
+    (positive, negative, face, nonface). `table.notes` tells what was taken. Columns of CSV, TSV and JSON lines
+    are text, exactly as in the file; `docs/sources.md` says what is read how, and what is refused.
 
     Args:
-        path: A folder of pictures (one folder a class, or flat), a CSV, TSV or Parquet manifest, Parquet with
-            embedded pictures, the labs' HDF5 file or test faces, or CelebA, FairFace, UTKFace, PPB.
+        path: A folder of pictures (one folder a class, or flat), a CSV, TSV, JSON lines or Parquet manifest,
+            Parquet with embedded pictures, the labs' HDF5 file or test faces, or CelebA, FairFace, UTKFace, PPB.
         format: One of `FORMATS`, to force a reader.
         label: The label of every picture: 1 for a source of positives, 0 for one of negatives.
         label_column: The attribute that is the label, where it is not what the source says by itself.
@@ -72,6 +88,7 @@ def read(
         channels: 3 for RGB, 1 for grey.
         cache: Folder of decoded pictures; by default $EQUIPOISE_CACHE, else the user's cache folder.
         max_rejected: Share of pictures in [0, 1] that may be unreadable; they are listed in `table.rejected`.
+        allow_outside: Paths in tables and links may lead out of the folder that holds them.
         workers: Threads that decode; one a processor by default.
         progress: Called with the number of pictures decoded and of all.
 
@@ -82,10 +99,16 @@ def read(
     """
     if not 0 <= max_rejected <= 1:
         raise InputError(f"max_rejected must be a share in [0, 1]; got {max_rejected}. 0.01 allows 1 %.")
+    if not os.fspath(path).strip():
+        raise InputError('Expected the path of a source; got an empty one. Give a path; "." is this folder.')
     source = _source(
-        Path(os.path.abspath(path)), format, path_column=path_column, channel_order=channel_order
+        Path(os.path.abspath(path)),
+        format,
+        allow_outside,
+        path_column=path_column,
+        channel_order=channel_order,
     )
-    labels, notes = source.labels(label=label, label_column=label_column, positive=positive)
+    labels, classes = source.labels(label=label, label_column=label_column, positive=positive)
     pixels = pixels_of(
         source, image_size=image_size, channels=channels, cache=cache, workers=workers, progress=progress
     )
@@ -97,7 +120,8 @@ def read(
         columns,
         pixels.digests,
         _rejected(source, pixels, max_rejected, path),
-        (*source.notes, *notes),
+        (*source.notes, *classes.notes),
+        classes.ids,
     )
 
 
@@ -111,21 +135,21 @@ def format_of(path: Path) -> str:
         return _format_of_folder(path)
     if not path.exists():
         raise DataError(f"Expected a folder or a file at {path}; got nothing. Check the path.")
-    ending = path.suffix.lower()
+    ending = regular(path).suffix.lower()
     if path.name == ppb.LISTING:
         return "ppb"
     if path.stem == celeba.ATTRIBUTES:
         return "celeba"
     if ending == ".csv" and _header(path) == list(fairface.COLUMNS):
         return "fairface"
-    if ending in (".csv", ".tsv"):
-        return "manifest"
     if ending == ".parquet":
         return "parquet" if embedded.holds_pictures(path) else "manifest"
+    if ending in ENDINGS:
+        return "manifest"
     if ending in (".h5", ".hdf5"):
         return "lab-hdf5"
     raise DataError(
-        f"Expected a folder, or a file ending in .csv, .tsv, .parquet, .h5 or .hdf5; got {path}. "
+        f"Expected a folder, or a file ending in {', '.join(ENDINGS)}, .h5 or .hdf5; got {path}. "
         f"Force a format: {', '.join(FORMATS)}."
     )
 
@@ -142,7 +166,7 @@ def _format_of_folder(path: Path) -> str:
         return "ppb"
     if set(lab_faces.FOLDERS) <= names:
         return "lab-faces"
-    if any(name.endswith(".parquet") for name in names):
+    if embedded.parquet_files(path):
         return "parquet"
     pictures = _pictures_in(path) or _pictures_in(next(filter(Path.is_dir, sorted(path.iterdir())), None))
     looked_at = pictures[:: max(1, len(pictures) // NAMES_LOOKED_AT)]
@@ -158,10 +182,10 @@ def _pictures_in(folder: Path | None) -> list[str]:
 
 def _header(path: Path) -> list[str]:
     with open(path, encoding="utf-8-sig", errors="replace") as file:
-        return [cell.strip() for cell in file.readline().split(",")]
+        return [cell.strip() for cell in file.readline(LINE).split(",")]
 
 
-def _source(path: Path, format: str | None, **options: str | None) -> Source:
+def _source(path: Path, format: str | None, allow_outside: bool, **options: str | None) -> Source:
     try:
         name = format_of(path) if format is None else format.lower().replace("_", "-")
     except OSError as error:
@@ -181,7 +205,8 @@ def _source(path: Path, format: str | None, **options: str | None) -> Source:
         )
     if not path.exists():
         raise DataError(f"Expected a folder or a file at {path}; got nothing. Check the path.")
-    source = FORMATS[name](path, **given)
+    links = {} if name == "lab-hdf5" else {"allow_outside": allow_outside}
+    source = FORMATS[name](path, **given, **links)
     if not len(source.paths):
         raise DataError(
             f"Expected pictures in {path} (read as {name}); got none. Check the path or the format."
@@ -190,7 +215,7 @@ def _source(path: Path, format: str | None, **options: str | None) -> Source:
 
 
 def _attributes(source: Source, pixels: Pixels, *, used: bool) -> pa.Table:
-    columns = without(source.attributes, *(["label"] if used else []))
+    columns = without_dictionaries(without(source.attributes, *(["label"] if used else [])))
     if len(pixels.kept) < len(source.paths):
         columns = columns.take(pa.array(pixels.kept))
     paths = pa.array([printable(source.paths[row]) for row in pixels.kept], pa.string())

@@ -7,23 +7,26 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from equipoise.data.below import check_below, is_below, leads_out
+from equipoise.data.classes import Classes, class_ids
+from equipoise.data.columns import values_of
 from equipoise.data.table import PATH, Rejected
 from equipoise.errors import DataError, InputError
+from equipoise.groups import text_of
 
 __all__ = [
     "PICTURE_ENDINGS",
     "Content",
     "Source",
-    "class_ids",
+    "files_below",
+    "is_picture",
     "pictures_below",
     "printable",
-    "read_csv",
     "without",
 ]
 
@@ -32,10 +35,6 @@ Content = Path | bytes | NDArray[np.uint8]
 
 PICTURE_ENDINGS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".avif"}) | frozenset(
     {".bmp", ".tif", ".tiff", ".ppm", ".pgm"}
-)
-POSITIVE_NAMES = frozenset({"positive", "positives", "pos", "face", "faces", "true", "yes"})
-NEGATIVE_NAMES = frozenset({"negative", "negatives", "neg", "background", "false", "no"}) | frozenset(
-    f"{no}face{s}" for no in ("non", "non-", "non_", "not_", "no_", "no") for s in ("", "s")
 )
 
 
@@ -90,8 +89,8 @@ class Source:
 
     def labels(
         self, *, label: int | None, label_column: str | None, positive: str | None
-    ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-        """Class ids, and in words where they come from.
+    ) -> tuple[NDArray[np.int64], Classes]:
+        """Class ids, and the classes by name.
 
         Raises:
             InputError: if the options contradict each other or name a column or class that is not there.
@@ -106,7 +105,7 @@ class Source:
                 )
             if label < 0:
                 raise InputError(f"label must be a class id ≥ 0 (1 = positive); got {label}. Choose 0 or 1.")
-            return np.full(n, label, np.int64), ()
+            return np.full(n, label, np.int64), Classes()
         found = label_column if label_column is not None else self.label
         if found is None:
             raise DataError(
@@ -119,100 +118,44 @@ class Source:
                     f"positive={positive!r} needs a column of classes; got a source ({self.format}) without "
                     "one. Name the label_column as well."
                 )
-            return np.full(n, found, np.int64), ()
+            return np.full(n, found, np.int64), Classes()
         if found not in self.attributes.column_names:
             known = ", ".join(self.attributes.column_names) or "(no columns)"
             raise InputError(
                 f"Expected label_column to be one of {known}; got {found!r}. Choose one of these."
             )
-        return class_ids(self.attributes.column(found).to_pylist(), column=found, positive=positive)
+        column = self.attributes.column(found)
+        return class_ids(values_of(column), column=found, positive=positive, order=_order(column))
 
 
-def _meaning(name: str) -> bool | None:
-    """Whether a class name says that it is the positive class; None if it says nothing."""
-    folded = name.strip().lower()
-    return True if folded in POSITIVE_NAMES else False if folded in NEGATIVE_NAMES else None
+def _order(column: pa.ChunkedArray) -> tuple[str, ...]:
+    """The classes that a column itself puts into an order: names of a schema, ordered categories."""
+    if not (pa.types.is_dictionary(column.type) and column.type.ordered and column.num_chunks):
+        return ()
+    values = column.unify_dictionaries().chunk(0).dictionary.to_pylist()
+    return tuple(text for value in values if (text := text_of(value)) is not None)
 
 
-def class_ids(
-    values: Sequence[Any], *, column: str, positive: str | None = None
-) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Class ids of a column, and a note that says how they came about.
-
-    Whole numbers are ids as they stand (1 = positive, 0 = negative), −1 beside 1 counts as 0, booleans as 0
-    and 1. Names that say it (positive/negative, face/nonface, yes/no) are taken at their word; other names
-    are numbered in alphabetical order, so of two the second is positive. `positive` names the one class that
-    is 1; all others are 0.
-
-    Raises:
-        InputError: if `positive` does not occur.
-        DataError: if a value is missing, negative or not whole.
-
-    Example:
-        >>> class_ids(["dog", "cat", "dog"], column="animal")
-        (array([1, 0, 1]), ('Labels from animal: cat = 0, dog = 1',))
-    """
-    missing = next((row for row, value in enumerate(values) if value is None or value != value), None)
-    if missing is not None:
-        raise DataError(
-            f"Expected a label in every row; got none in row {missing} of {column!r}. "
-            "Fill it in or drop the row."
-        )
-    names = [str(value) for value in values]
-    known = sorted(set(names))
-    if positive is not None:
-        if str(positive) not in known:
-            raise InputError(
-                f"positive must be a value of {column!r} ({', '.join(known[:10])}); got {positive!r}. "
-                "Choose one of these."
-            )
-        ids = np.array([name == str(positive) for name in names], np.int64)
-        return ids, (f"Labels from {column}: {positive} = 1, all others = 0",)
-    numbers = _numbers(known)
-    if numbers is None:
-        said = {name: _meaning(name) for name in known}
-        told = [name for name in known if said[name] is not None]
-        if len(told) == len(known) or (
-            told and len(known) == 2
-        ):  # faces beside others: the others are negatives
-            positives = {name for name in told if said[name]} or set(known) - set(told)
-            numbers = {name: int(name in positives) for name in known}
-        else:
-            numbers = {name: index for index, name in enumerate(known)}
-    if set(numbers.values()) == {-1, 1}:
-        numbers = {name: int(number == 1) for name, number in numbers.items()}
-    wrong = next((name for name, number in numbers.items() if number < 0), None)
-    if wrong is not None:
-        raise DataError(
-            f"Labels must be class ids ≥ 0 (1 = positive), or −1 and 1; got {wrong} in {column!r}. "
-            "Name another label_column, or the positive class."
-        )
-    listed = ", ".join(f"{name} = {numbers[name]}" for name in known[:10]) + (
-        ", …" if len(known) > 10 else ""
-    )
-    return np.array([numbers[name] for name in names], np.int64), (f"Labels from {column}: {listed}",)
-
-
-def _numbers(names: Sequence[str]) -> dict[str, int] | None:
-    """Whole numbers that names stand for, booleans included; None if one stands for none."""
-    numbers: dict[str, int] = {}
-    for name in names:
-        try:
-            value = float({"True": "1", "False": "0"}.get(name, name))
-        except ValueError:
-            return None
-        if not value.is_integer():
-            return None
-        numbers[name] = int(value)
-    return numbers
-
-
-def pictures_below(folder: Path) -> list[Path]:
+def pictures_below(folder: Path, *, allow_outside: bool = False) -> list[Path]:
     """All picture files below a folder, sorted; hidden files and other endings are left out.
 
+    Args:
+        folder: Where to look; links in it are followed.
+        allow_outside: Links may lead out of the folder.
+
     Raises:
-        DataError: if the folder cannot be listed.
+        DataError: if the folder cannot be listed, or a link leads out of it.
     """
+    return files_below(folder, is_picture, allow_outside=allow_outside)
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file is a picture by its ending."""
+    return os.path.splitext(name)[1].lower() in PICTURE_ENDINGS
+
+
+def files_below(folder: Path, wanted: Callable[[str], bool], *, allow_outside: bool = False) -> list[Path]:
+    """All files below a folder whose name is wanted, sorted; see `pictures_below`."""
 
     def refuse(error: OSError) -> None:
         raise DataError(
@@ -221,43 +164,23 @@ def pictures_below(folder: Path) -> list[Path]:
 
     seen = {os.path.realpath(folder)}
 
-    def new(place: str) -> bool:  # links are followed, but not in circles
+    def followed(place: str) -> bool:  # links are followed, but not in circles
+        real = os.path.realpath(place)
+        if not allow_outside and os.path.islink(place) and not is_below(real, folder):
+            raise leads_out(place, real, folder)
         before = len(seen)
-        seen.add(os.path.realpath(place))
+        seen.add(real)
         return len(seen) > before
 
     found: list[str] = []
     for place, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".") and new(os.path.join(place, name))]
-        found += [
-            os.path.join(place, name)
-            for name in names
-            if os.path.splitext(name)[1].lower() in PICTURE_ENDINGS and not name.startswith(".")
+        folders[:] = [
+            name for name in folders if not name.startswith(".") and followed(os.path.join(place, name))
         ]
+        found += [os.path.join(place, name) for name in names if wanted(name) and not name.startswith(".")]
+    if not allow_outside:
+        check_below(found, folder)
     return list(map(Path, sorted(found)))
-
-
-def read_csv(path: Path, *, text: Sequence[str] = (), delimiter: str = ",") -> pa.Table:
-    """A CSV file with a header; empty cells are null, columns named in `text` stay text.
-
-    Raises:
-        DataError: if it cannot be read.
-    """
-    from pyarrow import csv
-
-    try:
-        return csv.read_csv(
-            path,
-            parse_options=csv.ParseOptions(delimiter=delimiter),
-            convert_options=csv.ConvertOptions(
-                column_types=dict.fromkeys(text, pa.string()), null_values=[""], strings_can_be_null=True
-            ),
-        )
-    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"Expected a CSV file with a header line at {path}; got: {str(error)[:200]!r}. "
-            "Check the file, and that it is UTF-8."
-        ) from error
 
 
 def printable(text: str) -> str:

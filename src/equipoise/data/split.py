@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from equipoise.data.side import SIDES, VALUES, side_named
 from equipoise.data.table import ImageTable
 from equipoise.errors import InputError
-from equipoise.groups import Groups
+from equipoise.groups import Groups, text_of
 from equipoise.seeds import child_seed
 
-__all__ = ["Split", "split"]
+__all__ = ["Split", "check_together", "official_split", "split"]
 
 Ids = NDArray[np.int64]
 
@@ -71,14 +72,68 @@ def split(
     return Split(train, validation, test)
 
 
+def official_split(table: ImageTable, column: str) -> Split:
+    """The split that a column of the data says: train, validation and test as they are called in data sets.
+
+    Values count in any case: train or training; validation, valid, val or dev; test, testing, eval or evaluation;
+    and CelebA's 0, 1 and 2. The validation side may be empty, the others may not.
+
+    Raises:
+        InputError: if there is no such column, a value is missing or means no side, or a side is empty.
+    """
+    values = [text_of(value) for value in table.column(column)]
+    named = {value: None if value is None else side_named(value) for value in dict.fromkeys(values)}
+    unknown = [value for value, side in named.items() if side is None]
+    if unknown:
+        shown = ", ".join("no value" if value is None else repr(value) for value in unknown[:5])
+        known = "; ".join(f"{' or '.join(names)}" for names in VALUES.values())
+        raise InputError(
+            f"Expected a side of the split in every row of {column!r} ({known}); got {shown} in "
+            f"{sum(named[value] is None for value in values)} of {len(values)} rows. Write one of these, or drop the "
+            "rows."
+        )
+    sides = np.array([SIDES.index(named[value] or "") for value in values], np.int64)
+    empty = [side for index, side in enumerate(SIDES) if side != "validation" and not (sides == index).any()]
+    if empty:
+        raise InputError(
+            f"Expected rows for training and for testing in {column!r}; got none for {' and '.join(empty)} (its values "
+            f"are {', '.join(map(str, named))}). Choose another column, or leave it out: then a share is held out."
+        )
+    return Split(*(table.take(np.flatnonzero(sides == index)) for index in range(3)))
+
+
+def check_together(sides: Split, together: str) -> None:
+    """Make sure that rows with one value of a column stand on one side of a split that others made.
+
+    Raises:
+        InputError: if a value stands on two sides, or there is no such column.
+    """
+    seen: dict[str, str] = {}
+    torn: dict[str, str] = {}
+    for name, side in zip(SIDES, sides, strict=True):
+        if not len(side):
+            continue
+        for value in {text_of(value) for value in side.column(together)} - {None}:
+            if value in seen:
+                torn[str(value)] = f"{seen[value]} and {name}"
+            else:
+                seen[str(value)] = name
+    if torn:
+        first = min(torn)
+        raise InputError(
+            f"Expected every {together} on one side of the split; got {len(torn)} on two, for example {first} in "
+            f"{torn[first]}. Take them off one side, or let a share be held out: that keeps them together."
+        )
+
+
 def _units(table: ImageTable, together: str | None) -> Ids:
     """Ids of the sets of rows that must not be torn apart: linked by equal pictures or equal `together`."""
     same_picture = np.unique(table.digests, return_inverse=True)[1].reshape(-1).astype(np.int64)
     if together is None:
         return same_picture
     values = table.column(together)
-    alone = np.array([value is None or value != value for value in values])
-    same_value = Groups.from_column(values).ids.copy()
+    found = Groups.from_column(values)
+    same_value, alone = found.ids.copy(), ~found.known
     same_value[alone] = same_value.max() + 1 + np.arange(alone.sum())
     units = same_picture
     while True:  # every row takes the smallest id among those it is linked to, until nothing changes

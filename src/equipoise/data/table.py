@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from equipoise.data.columns import array_of, columns_of, indexed, joined, text_bytes, values_of
 from equipoise.errors import InputError
 from equipoise.groups import Groups
 
@@ -48,6 +48,7 @@ class ImageTable:
         digests: A 64-bit content digest an image, shape (n,): equal digests are equal pixels.
         rejected: Pictures of the source that could not be read.
         notes: What the reader decided on its own, in words, for example the channel order.
+        classes: Names of classes that the reader made labels of, each with its class id.
 
     Raises:
         InputError: if shapes do not fit together.
@@ -68,6 +69,7 @@ class ImageTable:
     digests: NDArray[np.uint64]
     rejected: tuple[Rejected, ...] = field(default=())
     notes: tuple[str, ...] = field(default=())
+    classes: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.parts:
@@ -120,9 +122,9 @@ class ImageTable:
         Raises:
             InputError: if a shape, a type or a range is not as said, or a value is NaN.
         """
-        pixels = _uint8(_channels_last(_array(images), layout))
+        pixels = _uint8(_channels_last(array_of(images), layout))
         ids = _class_ids(labels, len(pixels))
-        columns = _columns(attributes, len(pixels))
+        columns = columns_of(attributes, len(pixels))
         rows = np.arange(len(pixels), dtype=np.int64)
         return cls((pixels,), rows, ids, columns, digest_images(pixels))
 
@@ -198,6 +200,7 @@ class ImageTable:
             self.digests[where],
             self.rejected,
             self.notes,
+            self.classes,
         )
 
     @staticmethod
@@ -207,7 +210,7 @@ class ImageTable:
         A column whose type differs between tables becomes text. No pixel is copied.
 
         Raises:
-            InputError: if there is no table, or image sizes differ.
+            InputError: if there is no table, image sizes differ, or a class has another id in another table.
         """
         if not tables:
             raise InputError("Tables to be joined must be at least one; got none. Give the tables.")
@@ -228,10 +231,11 @@ class ImageTable:
             tuple(parts),
             np.concatenate(rows),
             np.concatenate([table.labels for table in tables]),
-            _joined([_indexed(table.attributes, len(table)) for table in tables]),
+            joined([indexed(table.attributes, len(table)) for table in tables]),
             np.concatenate([table.digests for table in tables]),
             tuple(dict.fromkeys(item for table in tables for item in table.rejected)),
             tuple(dict.fromkeys(note for table in tables for note in table.notes)),
+            _one_meaning([table.classes for table in tables]),
         )
 
     def column(self, attribute: str) -> list[Any]:
@@ -245,8 +249,7 @@ class ImageTable:
             raise InputError(
                 f"Expected an attribute of the table ({known}); got {attribute!r}. Choose one of these."
             )
-        values: list[Any] = self.attributes.column(attribute).to_pylist()
-        return values
+        return values_of(self.attributes.column(attribute))
 
     def groups(self, *attributes: str) -> Groups:
         """Groups of one attribute column, or the intersections of several.
@@ -270,12 +273,12 @@ class ImageTable:
         digest.update(np.ascontiguousarray(self.labels, dtype="<i8").data)
         for name in sorted(set(self.attributes.column_names) - {PATH}):
             digest.update(f"\x1f{name}\x1f".encode())
-            digest.update(_text_bytes(self.attributes.column(name)))
+            digest.update(text_bytes(self.attributes.column(name)))
         return digest.hexdigest()
 
     def __getstate__(self) -> dict[str, Any]:
         """For other processes: memory-mapped parts travel as the place of their file, not as pixels."""
-        fields = ("rows", "labels", "attributes", "digests", "rejected", "notes")
+        fields = ("rows", "labels", "attributes", "digests", "rejected", "notes", "classes")
         return {name: getattr(self, name) for name in fields} | {"parts": tuple(map(_place, self.parts))}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -345,18 +348,28 @@ def _read_only_map(part: UInt8Images) -> mmap.mmap | None:
     return root.base if isinstance(root.base, mmap.mmap) else None
 
 
+def _one_meaning(classes: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    """Names of classes of all tables, if none has two class ids.
+
+    Raises:
+        InputError: if one has.
+    """
+    meant: dict[str, int] = {}
+    for ids in classes:
+        for name, number in ids.items():
+            if meant.setdefault(name, number) != number:
+                raise InputError(
+                    f"Expected classes to mean the same in all tables; got {name} = {meant[name]} and "
+                    f"{name} = {number}: classes are numbered by the names that a source has. Name the positive "
+                    "class in both (--positive-class), or give both the same classes."
+                )
+    return meant
+
+
 def _place(part: UInt8Images) -> UInt8Images | dict[str, Any]:
     if not (isinstance(part, np.memmap) and isinstance(part.base, mmap.mmap) and part.mode == "r"):
         return np.asarray(part)
     return {"filename": part.filename, "offset": part.offset, "shape": part.shape}
-
-
-def _array(values: Any) -> NDArray[Any]:
-    """NumPy or torch to NumPy, without importing torch."""
-    if hasattr(values, "detach") and hasattr(values, "cpu"):
-        values = values.detach().cpu()
-        values = (values.float() if values.is_floating_point() else values).numpy()
-    return np.asanyarray(values)
 
 
 def _channels_last(images: NDArray[Any], layout: Layout | None) -> NDArray[Any]:
@@ -411,7 +424,11 @@ def _uint8(images: NDArray[Any]) -> UInt8Images:
 
 
 def _class_ids(labels: Any, n: int) -> NDArray[np.int64]:
-    values = _array(labels)
+    values = array_of(labels)
+    if np.ma.is_masked(values):
+        raise InputError(
+            f"Expected a label an image; got {int(np.ma.getmaskarray(values).sum())} masked ones. Drop these images."
+        )
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.shape != (n,):
@@ -433,88 +450,3 @@ def _class_ids(labels: Any, n: int) -> NDArray[np.int64]:
             "Map -1/1 labels to 0/1 first."
         )
     return ids
-
-
-def _columns(attributes: Mapping[str, Sequence[Any]] | pa.Table | None, n: int) -> pa.Table:
-    if attributes is None:
-        return pa.table({})
-    if isinstance(attributes, pa.Table):
-        columns = attributes
-    else:
-        arrays: dict[str, pa.Array] = {}
-        for name, values in attributes.items():
-            plain = _array(values) if hasattr(values, "shape") else list(values)
-            try:
-                arrays[str(name)] = pa.array(plain, from_pandas=True)
-            except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-                raise InputError(
-                    f"Attribute {name!r} must hold values of one type; got a mixture ({error}). "
-                    "Convert it, for example to text."
-                ) from error
-        lengths = {name: len(array) for name, array in arrays.items() if len(array) != n}
-        if lengths:
-            raise InputError(
-                f"Attributes must have {n} values, one an image; got {lengths}. Check the lengths."
-            )
-        columns = pa.table(arrays)
-    if columns.num_columns and columns.num_rows != n:
-        raise InputError(
-            f"Attributes must have {n} rows, one an image; got {columns.num_rows}. Check the lengths."
-        )
-    return columns
-
-
-def _indexed(columns: pa.Table, n: int) -> pa.Table:
-    """A table without columns forgets its rows: give it a column of nulls that join leaves out again."""
-    return columns if columns.num_columns else pa.table({"": pa.nulls(n)})
-
-
-def _joined(tables: Sequence[pa.Table]) -> pa.Table:
-    types: dict[str, set[pa.DataType]] = {}
-    plain = [_without_dictionaries(table) for table in tables]
-    for table in plain:
-        for item in table.schema:
-            types.setdefault(item.name, set()).add(item.type)
-    for name, found in types.items():
-        if len(found - {pa.null()}) > 1 and not all(map(pa.types.is_integer, found - {pa.null()})):
-            plain = [_as_text(table, name) for table in plain]
-    joined = pa.concat_tables(plain, promote_options="permissive")
-    return joined.drop_columns([""]) if "" in joined.column_names else joined
-
-
-def _without_dictionaries(table: pa.Table) -> pa.Table:
-    table = table.replace_schema_metadata(None)
-    for index, item in enumerate(table.schema):
-        if pa.types.is_dictionary(item.type):
-            table = table.set_column(index, item.name, table.column(index).cast(item.type.value_type))
-    return table
-
-
-def _as_text(table: pa.Table, name: str) -> pa.Table:
-    if name not in table.column_names:
-        return table
-    index = table.column_names.index(name)
-    return table.set_column(index, name, _text(table.column(index)))
-
-
-def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    try:
-        return pc.cast(column, pa.large_string())
-    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):  # lists, structs, bytes that are not text
-        texts = [None if value is None else repr(value) for value in column.to_pylist()]
-        return pa.chunked_array([pa.array(texts, pa.large_string())])
-
-
-def _text_bytes(column: pa.ChunkedArray) -> bytes:
-    """The values as text: which are null, how long each is, and all of them, whatever the chunks."""
-    text = _text(column)
-    null = np.asarray(pc.is_null(text), dtype=np.uint8)
-    filled = pc.fill_null(text, "")
-    lengths = np.asarray(pc.binary_length(filled), dtype="<i8")
-    plain = pa.concat_arrays(filled.chunks) if filled.num_chunks else pa.array([], pa.large_string())
-    _, places, values = plain.buffers()
-    ends = (
-        np.frombuffer(places, np.int64)[[plain.offset, plain.offset + len(plain)]] if len(plain) else (0, 0)
-    )
-    content = bytes(memoryview(values)[ends[0] : ends[1]]) if values is not None else b""
-    return null.tobytes() + lengths.tobytes() + content

@@ -18,16 +18,16 @@ GENDERS = ("male", "female")
 RACES = ("White", "Black", "Asian", "Indian", "other")
 
 
-def utkface(path: Path) -> Source:
+def utkface(path: Path, *, allow_outside: bool = False) -> Source:
     """All pictures are faces (label 1), with age (years), gender and race. Malformed names are rejected.
 
     Raises:
-        DataError: if no name is well-formed.
+        DataError: if no name is well-formed, or a link leads out of the folder.
     """
     pictures: list[Path] = []
     rejected: list[Rejected] = []
     found: list[tuple[str, ...]] = []
-    for picture in pictures_below(path):
+    for picture in pictures_below(path, allow_outside=allow_outside):
         match = NAME.fullmatch(picture.name)
         if match:
             pictures.append(picture)

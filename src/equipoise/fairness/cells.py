@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from equipoise.errors import InputError
 from equipoise.fairness.rates import NO_NEGATIVES, NO_POSITIVES
-from equipoise.groups import MISSING, Groups
+from equipoise.groups import Groups
 
 __all__ = ["Cells", "balanced_weights", "score_vector", "training_signs"]
 
@@ -55,16 +55,16 @@ class Cells:
                 f"{what} and the protected attribute must have one entry an image; got {len(given)} and "
                 f"{len(protected)}. Take both from the same table, in the same order."
             )
-        missing = np.array([MISSING in name for name in protected.names])
-        if missing[protected.ids].any():
+        if not protected.known.all():
             raise InputError(
                 f"Every row needs a value of {protected.attribute!r}; got "
-                f"{int(missing[protected.ids].sum())} rows without one. Leave these rows out of scores and "
+                f"{int((~protected.known).sum())} rows without one. Leave these rows out of scores and "
                 "targets, and out of the groups with Groups.take."
             )
-        if missing.any():
-            names = tuple(name for name in protected.names if MISSING not in name)
-            protected = Groups((np.cumsum(~missing) - 1)[protected.ids], names, protected.attribute)
+        if protected.unknown:
+            kept = [group for group in range(len(protected.names)) if group not in protected.unknown]
+            names = tuple(protected.names[group] for group in kept)
+            protected = Groups(np.searchsorted(kept, protected.ids), names, protected.attribute)
         return cls(given.astype(bool), protected)
 
     @property

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from equipoise.errors import InputError
-from equipoise.groups import MISSING, Groups
+from equipoise.groups import Groups
 from equipoise.probabilities import Probabilities, sigmoid
 from equipoise.seeds import child_seed
 
@@ -115,7 +115,9 @@ class Scored:
     def shown(self, groups: Groups) -> list[int]:
         """Ids of the groups to report: all but a "(missing)" without positives (negatives have no race)."""
         positives, _ = self.counts(groups)
-        return [i for i, name in enumerate(groups.names) if positives[i] or MISSING not in name]
+        return [
+            group for group in range(len(groups.names)) if positives[group] or group not in groups.unknown
+        ]
 
 
 def probability_vector(scores: ArrayLike) -> NDArray[np.floating[Any]]:

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 
 from equipoise.data import ImageTable
-from equipoise.groups import MISSING
 from equipoise.report.record import DataRecord, TimingRecord
 
 __all__ = ["data_record", "peak_rss_bytes", "timing_record", "versions"]
@@ -52,8 +51,8 @@ def _positives_by_group(table: ImageTable, attribute: str) -> dict[str, int]:
     counts = np.bincount(groups.ids[table.positives], minlength=len(groups.names))
     return {
         name: int(count)
-        for name, count in zip(groups.names, counts, strict=True)
-        if count or MISSING not in name
+        for group, (name, count) in enumerate(zip(groups.names, counts, strict=True))
+        if count or group not in groups.unknown
     }
 
 

@@ -55,7 +55,15 @@ from equipoise.run.cross_fitting import Learning, Looked, cross_fitted_scores, l
 from equipoise.run.folder import Setting, open_folder
 from equipoise.run.model_source import model_source
 from equipoise.run.scores import write_scores
-from equipoise.run.sources import Reading, Source, check_attributes, describe, read_one, read_source, told
+from equipoise.run.sources import (
+    Reading,
+    Source,
+    check_attributes,
+    describe,
+    read_one,
+    read_source,
+    told,
+)
 from equipoise.seeds import child_seed
 from equipoise.train.device import device_of
 
@@ -146,6 +154,7 @@ def audit(
     learning = Learning(epochs, seed=seed, device=device_of(device))
     source = model_source(model, weights=weights, layer=layer, output=output, mean=mean, std=std)
     reading = reading or Reading()
+    reading.check_unsplit("audit")
     if source.image_size is not None and source.channels is not None:
         reading = replace(reading, image_size=source.image_size, channels=source.channels)
     given = {"positives": positives, "negatives": negatives, "data": data, "reference": reference}

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from equipoise import fairness
 from equipoise.data import ImageTable
-from equipoise.groups import MISSING
 from equipoise.intervals import combination, mean, proportion
 from equipoise.rate import Rate
 from equipoise.report.audit_record import AuditGroup, KindRecord, RiskRecord
@@ -145,11 +144,11 @@ def group_records(
     given, and are not corrected for how many groups there are.
     """
     groups = table.groups(attribute)
-    known = np.array([MISSING not in name for name in groups.names], np.bool_)[groups.ids]
+    known = groups.known
     enriched = {risk: enrichment_at_half(ranks[risk][known], groups.take(known)) for risk in representation}
     found = {}
     for number, name in enumerate(groups.names):
-        if MISSING in name:
+        if number in groups.unknown:
             continue
         inside = groups.ids == number
         others = known & ~inside

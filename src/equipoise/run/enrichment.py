@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from equipoise import fairness
 from equipoise.data import ImageTable
-from equipoise.groups import MISSING, Groups
+from equipoise.groups import Groups
 from equipoise.rate import Rate
 from equipoise.report.record import CountedDraws, MeantSampling, ResamplingRecord
 from equipoise.resample import (
@@ -124,7 +124,7 @@ def _record(
     what: str,
 ) -> ResamplingRecord:
     groups = {name: images.groups(name) for name in attributes if name in images.attributes.column_names}
-    groups = {name: found for name, found in groups.items() if found.names != (MISSING,)}
+    groups = {name: found for name, found in groups.items() if not len(found) or found.known.any()}
     drawn = weights if draws is None else inclusion_probabilities(weights, draws.batch) / draws.batch
     asked = {name: fairness.enrichment(weights, found) for name, found in groups.items()}
     enriched = {name: fairness.enrichment(drawn, found) for name, found in groups.items()}

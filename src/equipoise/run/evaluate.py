@@ -81,6 +81,7 @@ def evaluate(
             raise InputError(
                 "Expected images to evaluate on; got none. Give --positives and --negatives, or --data."
             )
+        table = reading.side(table, "test")
         check_attributes(table, groups)
         told({"test": table}, say)
         folder.begin()

@@ -102,6 +102,8 @@ def open_folder(
         raise InputError(
             "Expected one of --resume and --overwrite; got both. One continues, the other starts again."
         )
+    if not os.fspath(path).strip():
+        raise InputError('Expected a folder for the run; got an empty path. Name one; "." is this folder.')
     folder = Path(path)
     with _locked(folder):
         yield _state(folder, settings, resume=resume, overwrite=overwrite, last=last)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from equipoise.data import ImageTable, contact_sheet, write_rejected
+from equipoise.data.spelling import doubts
 from equipoise.errors import InputError
 from equipoise.files import write_bytes
 from equipoise.run.sources import Reading, Source, check_attributes, embedded, read_one
@@ -42,6 +43,7 @@ def look(
     if shown < 1:
         raise InputError(f"--shown must be 1 or larger; got {shown}. 64 makes a sheet of 8 by 8.")
     reading = reading or Reading(max_rejected=1.0)
+    reading.check_unsplit("look")
     given = [
         read_one(source, label, reading, progress=progress)
         for source, label in ((positives, 1), (negatives, 0), (data, None))
@@ -75,6 +77,7 @@ def described(table: ImageTable, groups: Sequence[str] = ()) -> Iterator[str]:
     if copies:
         yield f"  {copies:,} images are copies of others (equal pixels)"
     yield from table.notes
+    yield from doubts([table])
     for attribute in groups or [name for name in table.attributes.column_names if name != "path"]:
         found = table.groups(attribute)
         if not groups and len(found.names) > MANY:

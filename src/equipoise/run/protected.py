@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from equipoise.data import ImageTable
 from equipoise.errors import InputError
-from equipoise.groups import MISSING, Groups
+from equipoise.groups import Groups
 from equipoise.latent import discover
 from equipoise.run.hidden import hidden_features
 from equipoise.run.plain_training import Trainer
@@ -76,7 +76,7 @@ def annotated(tables: Mapping[str, ImageTable], names: Sequence[str]) -> list[Pr
         for part, table in tables.items():
             check_attributes(table, [name], what=f"{part} data", flag="--protected")
         groups = tables["train"].groups(name)
-        sides = tuple(value for value in groups.names if value != MISSING)
+        sides = _values(groups)
         if len(sides) != 2:
             raise InputError(
                 f"A protected attribute must have two values in the training data; {name!r} has {len(sides)} "
@@ -86,15 +86,19 @@ def annotated(tables: Mapping[str, ImageTable], names: Sequence[str]) -> list[Pr
         ids = {}
         for part, table in tables.items():
             here = table.groups(name)
-            if unknown := set(here.names) - {*sides, MISSING}:
+            if unknown := set(_values(here)) - set(sides):
                 raise InputError(
                     f"Expected the values {', '.join(sides)} of {name!r} in the {part} data, as in training; got "
                     f"{', '.join(sorted(unknown)[:5])} too. Correct the column."
                 )
-            place = {MISSING: -1, sides[0]: 0, sides[1]: 1}
-            ids[part] = np.array([place[value] for value in here.names], np.int64)[here.ids]
+            place = [-1 if g in here.unknown else sides.index(name) for g, name in enumerate(here.names)]
+            ids[part] = np.array(place, np.int64)[here.ids]
         found.append(Protected(name, (sides[0], sides[1]), "annotated", ids))
     return found
+
+
+def _values(groups: Groups) -> tuple[str, ...]:
+    return tuple(name for group, name in enumerate(groups.names) if group not in groups.unknown)
 
 
 def discovered(

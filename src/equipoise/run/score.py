@@ -49,6 +49,7 @@ def score(
     """
     saved = load(model, device=device)
     reading = replace(reading or Reading(), image_size=saved.image_size, channels=saved.channels)
+    reading.check_unsplit("score")
     labelled = any(source is not None for source in (positives, negatives, data))
     if (unlabelled is not None) == labelled:
         raise InputError(

@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.data import FORMATS, ImageTable, Split, read, split
+from equipoise.data.spelling import doubts
 from equipoise.errors import InputError
 from equipoise.run.folder import Setting
 from equipoise.run.progress import decoding
+from equipoise.run.sides import both_classes, check_attributes, first_sides, given_sides, one_side
 
 __all__ = [
     "PLANTED",
@@ -35,12 +37,19 @@ Source = str | os.PathLike[str] | ImageTable | None
 PLANTED = "planted"
 NAMES = ("positives", "negatives", "data", "test_positives", "test_negatives", "test_data")
 PLANTED_GROUPS = ("hidden",)
-MAX_LEAK = 0.01  # largest share of test images that may stand in the training data too
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How sources are read; see `equipoise.data.read`. `positive_class` is its `positive`."""
+    """How sources are read, and how data are shared out; see `equipoise.data.read`.
+
+    Args:
+        positive_class: Its `positive`.
+        split_column: Column that says of each row on which side it is (`official_split`); jobs that hold out a share
+            take these sides instead, jobs that only train take the training side, jobs that only measure the test
+            side.
+        together: Column, for example a subject, whose equal values stay on one side.
+    """
 
     format: str | None = None
     image_size: int = 64
@@ -50,14 +59,40 @@ class Reading:
     path_column: str | None = None
     channel_order: str | None = None
     max_rejected: float = 0.01
+    allow_outside: bool = False
     cache: str | os.PathLike[str] | None = None
     workers: int | None = None
+    split_column: str | None = None
+    together: str | None = None
 
     def settings(self) -> dict[str, Setting]:
         """What a run's settings say about it."""
         cache = None if self.cache is None else os.fspath(self.cache)
         values: dict[str, Setting] = {**asdict(self), "cache": cache}
+        values["allow_outside"] = (
+            self.allow_outside or None
+        )  # not named where it is as it was before it was named
         return values
+
+    def side(self, table: ImageTable, side: str) -> ImageTable:
+        """The "train", "validation" or "test" rows by the split column, or all rows where none is named.
+
+        Raises:
+            InputError: if there is no such column, it is no split, or it tears apart what shall stay together.
+        """
+        return one_side(table, side, split_column=self.split_column, together=self.together)
+
+    def check_unsplit(self, job: str) -> None:
+        """Make sure that a job that takes all images given was not asked for some of them.
+
+        Raises:
+            InputError: if it was.
+        """
+        if self.split_column is not None or self.together is not None:
+            raise InputError(
+                f"Expected no split_column and no together for {job}, which takes all images given; got "
+                f"{self.split_column!r} and {self.together!r}. Leave them out, or give it the images of one side."
+            )
 
 
 def read_one(source: Source, label: int | None, reading: Reading, *, progress: bool = True) -> ImageTable:
@@ -76,7 +111,9 @@ def read_one(source: Source, label: int | None, reading: Reading, *, progress: b
         raise InputError(
             f"--format must be one of {', '.join(FORMATS)}; got {reading.format!r}. Did you mean {near!r}?"
         )
-    options: dict[str, Any] = asdict(reading)
+    options: dict[str, Any] = {**asdict(reading), "allow_outside": bool(reading.allow_outside)}
+    for name in ("split_column", "together"):
+        options.pop(name)
     positive = options.pop("positive_class")
     column = options.pop("label_column")
     if label is None:
@@ -87,7 +124,7 @@ def read_one(source: Source, label: int | None, reading: Reading, *, progress: b
 
 def relabelled(table: ImageTable, label: int | NDArray[np.int64]) -> ImageTable:
     """The same images with other labels: one for all, or one an image."""
-    return replace(table, labels=np.full(len(table), label, np.int64))
+    return replace(table, labels=np.full(len(table), label, np.int64), classes={})
 
 
 def read_source(
@@ -216,24 +253,34 @@ class Sources:
                 "Expected training data beside the test data; got test data alone. Give --positives and --negatives."
             )
         train = embedded(self.images, reading, seed) if train is None else train
+        for name, flag in ((reading.split_column, "--split-column"), (reading.together, "--together")):
+            check_attributes(train, [name] if name is not None else [], what="data", flag=flag)
         shares = (1 - self.validation_share, self.validation_share, 0.0)
         columns = [name for name in stratify if name in train.attributes.column_names]
-        if test is not None:
-            _same_shape(train, test)
-            _no_leak(train, test)
-            if not self.validation_share:
-                return Split(train, train.take([]), test)
-            part = split(train, fractions=shares, seed=seed, stratify=columns)
-            return Split(part.train, part.validation, test)
+        how: dict[str, Any] = {"seed": seed, "stratify": columns, "together": reading.together}
+        if test is not None or reading.split_column is not None:
+            sides = given_sides(train, test, split_column=reading.split_column, together=reading.together)
+            if len(sides.validation) or not self.validation_share:
+                return sides
+            part = split(sides.train, fractions=shares, **how)
+            return Split(part.train, part.validation, sides.test)
         if not 0 < self.test_share < shares[0]:
             raise InputError(
                 "Without test data a share is held out: --test-share must be above 0 and leave images to train on; "
                 f"got {self.test_share} beside --validation-share {self.validation_share}. Try 0.2 and 0."
             )
         if first:
-            return _first(train, self.test_share, self.validation_share)
+            if reading.together is not None:
+                raise InputError(
+                    "Expected --together with a split by chance; the recipe takes the first images of each class to "
+                    "train on. Choose another recipe, or give a --split-column."
+                )
+            return first_sides(train, self.test_share, self.validation_share)
         fractions = (shares[0] - self.test_share, self.validation_share, self.test_share)
-        return split(train, fractions=fractions, seed=seed, stratify=columns)
+        found = split(train, fractions=fractions, **how)
+        if reading.together is not None:
+            both_classes(found, f"with rows of one {reading.together!r} together")
+        return found
 
     def _check_shares(self) -> None:
         for name in ("test_share", "validation_share"):
@@ -242,60 +289,6 @@ class Sources:
                 raise InputError(
                     f"--{name.replace('_', '-')} must be a share in [0, 1); got {share}. 0.2 holds out one in five."
                 )
-
-
-def _first(table: ImageTable, test_share: float, validation_share: float) -> Split:
-    sides = np.full(len(table), 0)
-    for label in (0, 1):
-        rows = np.flatnonzero(table.labels == label)
-        sides[rows[round(len(rows) * (1 - test_share - validation_share)) :]] = 1
-        sides[rows[round(len(rows) * (1 - test_share)) :]] = 2
-    return Split(*(table.take(np.flatnonzero(sides == side)) for side in range(3)))
-
-
-def _same_shape(train: ImageTable, test: ImageTable) -> None:
-    shapes = [(table.image_size, table.channels) for table in (train, test)]
-    if shapes[0] != shapes[1]:
-        raise InputError(
-            f"Expected training and test images of one size; got {shapes[0]} and {shapes[1]} (pixels a side, "
-            "channels). Read both the same way."
-        )
-
-
-def _no_leak(train: ImageTable, test: ImageTable) -> None:
-    leaked = np.isin(test.digests, train.digests)
-    if leaked.mean() > MAX_LEAK:
-        row = int(np.flatnonzero(leaked)[0])
-        paths = test.attributes.column_names
-        where = f", for example {test.column('path')[row]}" if "path" in paths else ""
-        raise InputError(
-            f"Expected test images that no model was trained on; {int(leaked.sum())} of {len(test)} stand in the "
-            f"training data too{where}. Take them out of one of the two, or leave the test data out: then a share "
-            "is held out without leaks."
-        )
-
-
-def check_attributes(
-    table: ImageTable, attributes: Sequence[str], *, what: str = "test data", flag: str = "--groups"
-) -> None:
-    """Make sure that the table has the columns that were asked for.
-
-    Raises:
-        InputError: with the nearest names, if one is not there.
-    """
-    known = table.attributes.column_names
-    for name in attributes:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=3, cutoff=0.0)
-            columns = f"its columns are {', '.join(known)}" if known else "it has no columns"
-            raise InputError(
-                f"Expected a column {name!r} for {flag} in the {what}; {columns}."
-                + (
-                    f" Nearest: {', '.join(near)}."
-                    if near
-                    else " Give sources that have attributes, such as a CSV."
-                )
-            )
 
 
 def describe(source: Source) -> str:
@@ -315,6 +308,8 @@ def told(tables: Mapping[str, ImageTable], say: Callable[[str], None]) -> None:
             say(f"{name}: {len(table.positives):,} positives, {len(table.negatives):,} negatives")
     for note in dict.fromkeys(note for table in tables.values() for note in table.notes):
         say(note)
+    for doubt in doubts(list(tables.values())):
+        say(doubt)
     rejected = {item for table in tables.values() for item in table.rejected}
     if rejected:
         say(f"{len(rejected)} pictures could not be read; rejected.csv lists them.")

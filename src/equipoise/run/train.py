@@ -109,6 +109,7 @@ def train(
         say("Reading the data.")
         table = read_source(positives, negatives, data, reading, progress=engine.progress)
         table = embedded(images, reading, seed) if table is None else table
+        table = reading.side(table, "train")
         check_attributes(table, groups, what="training data")
         told({"train": table}, say)
         check_models([method], table, chosen, engine, encoder, brought.embedding)

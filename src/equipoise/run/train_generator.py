@@ -88,13 +88,15 @@ def train_generator(
         say("Reading the data.")
         chosen = reading.label_column is not None or reading.positive_class is not None
         table = read_one(data, None if chosen else 1, reading, progress=progress)
+        if reading.split_column is not None:
+            table = reading.side(table, "train")
         table = table.take(table.positives) if chosen else table
         told({"train": table}, say)
         train, held_out, features = table, None, None
         if score_with is not None:
             features = _features(score_with, table, device)
             share = min(HELD_OUT_SHARE, HELD_OUT / max(1, len(table)))
-            parts = split(table, fractions=(1 - share, share, 0.0), seed=seed)
+            parts = split(table, fractions=(1 - share, share, 0.0), seed=seed, together=reading.together)
             train, held_out = parts.train, parts.validation
         check_start(how, train, minutes=minutes, precision=precision)
         folder.begin()
