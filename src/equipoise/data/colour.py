@@ -96,7 +96,7 @@ def ordinary_colours(image: Image.Image, rawmode: str, note: Note) -> Image.Imag
             strip = strip.convert("RGBA")
             alpha = strip.getchannel("A")
         if transform is not None:
-            strip = ImageCms.applyTransform(strip.convert(transform.input_mode), transform)
+            strip = transform.apply(strip.convert(transform.input_mode))
         if alpha is None:
             return strip.convert(kept)
         seen_through[0] = seen_through[0] or alpha.getextrema()[0] < 255  # type: ignore[operator]
@@ -151,9 +151,7 @@ def _key(image: Image.Image, rawmode: str) -> Any:
     return tuple(value >> 8 if depth.startswith("16") else value & 255 for value in key)
 
 
-def _by_strips(
-    image: Image.Image, mode: str, converted: Callable[[Image.Image], Image.Image]
-) -> Image.Image:
+def _by_strips(image: Image.Image, mode: str, converted: Callable[[Image.Image], Image.Image]) -> Image.Image:
     """What a function of single pixels makes of a picture, in little memory."""
     width, height = image.size
     rows = max(1, STRIP // max(1, width))

@@ -41,6 +41,7 @@ except ImportError:  # the extra `jpeg`; Pillow gives the same pixels, slower
 __all__ = ["MAX_PIXELS", "Unreadable", "decoded", "encoded"]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
+JPEGS = ("JPEG", "MPO")
 PLUGINS = ("Bmp", "Gif", "Jpeg", "Png", "Ppm", "Tiff", "WebP", "Avif")
 HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 MAX_PIXELS = 80_000_000
@@ -102,7 +103,7 @@ def decoded(
     except Image.DecompressionBombError:
         raise Unreadable(f"more than {MAX_PIXELS:,} pixels") from None
     except UnidentifiedImageError:
-        raise Unreadable(f"not a picture of a known format ({', '.join(FORMATS)}, HEIF)") from None
+        raise Unreadable("not a picture of a known format") from None
     except Exception as error:  # Pillow's plugins raise almost anything on broken input
         raise Unreadable(f"cannot be decoded: {error or type(error).__name__}") from None
 
@@ -111,32 +112,31 @@ def _from_file(data: bytes, size: int, channels: int, note: Note) -> NDArray[np.
     frame = jpeg_frame(data)
     if frame is not None:
         _check_size(frame.width, frame.height)
-        if frame.scans > MAX_SCANS:
-            raise Unreadable(f"a JPEG of {frame.scans:,} scans, more than {MAX_SCANS}")
         if frame.ordinary and min(frame.height, frame.width) < 2 * SHRUNK * size:
-            with _memory(frame.width * frame.height * _pixel_bytes("JPEG", frame)):
-                pixels = _fast_jpeg(data)
+            with _memory(_jpeg_bytes(frame)):
+                pixels = _fast_jpeg(data, frame)
                 if pixels is not None:
                     return _from_pixels(pixels, size, channels)
     image = _opened(data)
     _check_size(*image.size)
-    if frame is not None and min(image.size) >= 2 * SHRUNK * size:
+    needed = _decoding_bytes(image, frame or Frame.unknown(image.size, data))
+    if image.format in JPEGS and min(image.size) >= 2 * SHRUNK * size:
         image.draft(None, (SHRUNK * size, SHRUNK * size))
     rawmode = _rawmode(image)
     tags: Any = getattr(image, "tag_v2", {})
     turned = ORIENTATION in tags
-    with _memory(_decoding_bytes(image, frame)):
+    with _memory(needed):
         image.load()
-        if image.format not in (None, "MPO"):
+        if image.format != "MPO":
             with contextlib.suppress(Exception):  # frames that are not looked at may be broken
                 if getattr(image, "is_animated", False):
                     note("only the first of several frames was taken")
         return _squared(ordinary_colours(upright(image, turned=turned), rawmode, note), size, channels)
 
 
-def _fast_jpeg(data: bytes) -> NDArray[np.uint8] | None:
+def _fast_jpeg(data: bytes, frame: Frame) -> NDArray[np.uint8] | None:
     """RGB pixels of an ordinary JPEG, shape (height, width, 3), equal to Pillow's; None where that is not sure."""
-    if simplejpeg is None:
+    if simplejpeg is None or frame.scans > MAX_SCANS:
         return None
     try:
         pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "RGB")
@@ -178,7 +178,7 @@ def _opened_heif(data: bytes) -> Image.Image:
         from pillow_heif import HeifImageFile
     except ImportError:
         raise Unreadable("HEIF, which needs pillow-heif: pip install 'equipoise[heif]'") from None
-    image: Image.Image = HeifImageFile(io.BytesIO(data))
+    image: Image.Image = HeifImageFile(io.BytesIO(data))  # type: ignore[no-untyped-call, unused-ignore]
     return image
 
 
@@ -199,23 +199,29 @@ def _rawmode(image: Image.Image) -> str:
     return first if isinstance(first, str) else ""
 
 
-def _pixel_bytes(format: str | None, frame: Frame | None) -> int:
-    coefficients = COEFFICIENT_BYTES * frame.components if frame is not None and frame.progressive else 0
-    return PIXEL_BYTES.get(format or "", OTHER_PIXEL_BYTES) + coefficients
+def _decoding_bytes(image: Image.Image, frame: Frame) -> int:
+    """The most that decoding and converting will hold at a time.
 
-
-def _decoding_bytes(image: Image.Image, frame: Frame | None) -> int:
-    """The most that decoding and converting will hold at a time."""
+    Raises:
+        Unreadable: if decoding takes more steps or larger parts than any picture needs.
+    """
+    if image.format in JPEGS:
+        if frame.scans > MAX_SCANS:
+            raise Unreadable(f"a JPEG of {frame.scans:,} scans, more than {MAX_SCANS}")
+        return _jpeg_bytes(frame)
     width, height = image.size
     needed = width * height * PIXEL_BYTES.get(image.format or "", OTHER_PIXEL_BYTES)
-    if frame is not None:  # shrunk or not, its decoder holds all coefficients
-        needed += frame.width * frame.height * (_pixel_bytes("JPEG", frame) - OTHER_PIXEL_BYTES)
     tags: Any = getattr(image, "tag_v2", {})
     sides = [tags.get(tag) for tag in (TILE_WIDTH, TILE_HEIGHT)]
     if all(isinstance(side, int) for side in sides):
         _check_size(*sides)
         needed += sides[0] * sides[1] * OTHER_PIXEL_BYTES
     return needed
+
+
+def _jpeg_bytes(frame: Frame) -> int:
+    held = COEFFICIENT_BYTES * frame.components if frame.progressive else 0
+    return frame.width * frame.height * (OTHER_PIXEL_BYTES + held)
 
 
 @contextlib.contextmanager

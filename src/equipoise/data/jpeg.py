@@ -38,6 +38,11 @@ class Frame:
     scans: int
     ordinary: bool
 
+    @classmethod
+    def unknown(cls, size: tuple[int, int], data: bytes) -> Frame:
+        """The most that a JPEG of this width and height may be, where its markers do not tell."""
+        return cls(size[1], size[0], 4, True, data.count(SCAN), False)
+
 
 def jpeg_frame(data: bytes) -> Frame | None:
     """What the markers before the first scan say; None if they do not hold together or it is no JPEG."""
@@ -45,7 +50,7 @@ def jpeg_frame(data: bytes) -> Frame | None:
         return None
     place, found, ordinary, jfif = 2, b"", True, False
     kind = 0
-    while data[place : place + 1] == b"\xff":
+    while data[place : place + 1] == b"\xff" and place + 4 <= len(data):
         marker, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4], "big")
         body = data[place + 4 : place + 2 + length]
         if length < 2 or len(body) != length - 2:

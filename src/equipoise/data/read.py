@@ -97,7 +97,7 @@ def read(
         columns,
         pixels.digests,
         _rejected(source, pixels, max_rejected, path),
-        (*source.notes, *notes),
+        (*source.notes, *notes, *pixels.notes),
     )
 
 
