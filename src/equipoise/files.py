@@ -43,12 +43,9 @@ def regular(path: str | os.PathLike[str]) -> Path:
     is looked at first.
 
     Raises:
-        DataError: if it is something else, missing or out of reach; `strerror` is the cause alone.
+        OSError: if it is something else, missing or out of reach, as `open` would; `strerror` is the cause.
     """
-    try:
-        _check_regular(path, os.stat(path).st_mode)
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
-        raise _unread(path, error) from error
+    _check_regular(path, os.stat(path).st_mode)
     return Path(path)
 
 
@@ -56,35 +53,30 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     """An ordinary file, open for reading bytes; see `regular`.
 
     Raises:
-        DataError: as `regular` does.
+        OSError: as `regular` does.
     """
-    regular(path)
-    try:  # not to wait, should something else have taken its place
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        try:
-            _check_regular(path, os.fstat(handle).st_mode)
-            return os.fdopen(handle, "rb")
-        except OSError:
-            os.close(handle)
-            raise
-    except OSError as error:
-        raise _unread(path, error) from error
+    regular(path)  # and not to wait, should something else take its place meanwhile:
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        _check_regular(path, os.fstat(handle).st_mode)
+        return os.fdopen(handle, "rb")
+    except OSError:
+        os.close(handle)
+        raise
 
 
 def read_bytes(path: str | os.PathLike[str], *, most: int = MOST_BYTES) -> bytes:
     """The content of an ordinary file of at most `most` bytes.
 
     Raises:
-        DataError: as `regular` does, or if the file is larger.
+        OSError: as `regular` does, or if the file is larger.
     """
     with open_regular(path) as file:
-        try:
-            size = os.fstat(file.fileno()).st_size
-            content = b"" if size > most else file.read(most + 1)
-        except OSError as error:
-            raise _unread(path, error) from error
+        size = os.fstat(file.fileno()).st_size
+        content = b"" if size > most else file.read(most + 1)  # it may grow meanwhile
     if max(size, len(content)) > most:
-        raise _unread(path, OSError(errno.EFBIG, f"{max(size, len(content)):,} bytes, more than {most:,}"))
+        found = f"{max(size, len(content)):,} bytes, more than {most:,}"
+        raise OSError(errno.EFBIG, found, os.fspath(path))
     return content
 
 
@@ -92,27 +84,16 @@ def read_text(path: str | os.PathLike[str], *, most: int = MOST_BYTES) -> str:
     """The content of an ordinary UTF-8 file of at most `most` bytes.
 
     Raises:
-        DataError: as `read_bytes` does, or if it is not UTF-8.
+        OSError: as `read_bytes` does.
+        UnicodeDecodeError: if it is not UTF-8.
     """
-    try:
-        return read_bytes(path, most=most).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise _unread(path, OSError(errno.EILSEQ, f"no UTF-8 text ({error})")) from error
+    return read_bytes(path, most=most).decode()
 
 
 def _check_regular(path: str | os.PathLike[str], mode: int) -> None:
     if not stat.S_ISREG(mode):
         kind = next((name for test, name in OTHER_KINDS if test(mode)), "something else")
         raise OSError(errno.EINVAL, f"{kind}, not a file", os.fspath(path))
-
-
-def _unread(path: str | os.PathLike[str], error: Exception) -> DataError:
-    if isinstance(error, DataError):
-        return error
-    cause = getattr(error, "strerror", None) or str(error)
-    unread = DataError(f"Expected to read the file {os.fspath(path)}; got: {cause}. Check the path.")
-    unread.strerror = cause
-    return unread
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from equipoise.data.source import Source, read_csv
 from equipoise.errors import DataError
+from equipoise.files import read_bytes, read_text
 
 __all__ = ["celeba"]
 
@@ -85,7 +86,7 @@ def _text_table(listing: Path) -> pa.Table:
     from pyarrow import csv
 
     try:
-        count, _, rest = listing.read_bytes().replace(b"\r\n", b"\n").partition(b"\n")
+        count, _, rest = read_bytes(listing).replace(b"\r\n", b"\n").partition(b"\n")
         header, _, body = rest.partition(b"\n")
         body = body.replace(b"  ", b" ").replace(b" \n", b"\n")
         table = csv.read_csv(
@@ -119,6 +120,6 @@ def _partition(listing: Path) -> dict[str, str]:
 
 def _lines(listing: Path) -> list[str]:
     try:
-        return [line for line in listing.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return [line for line in read_text(listing).splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"Expected a text file at {listing}; got: {error}. Check the file.") from error

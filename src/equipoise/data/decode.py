@@ -30,7 +30,6 @@ from equipoise.data.colour import ORIENTATION, Note, Unreadable, ordinary_colour
 from equipoise.data.jpeg import Frame, jpeg_frame
 from equipoise.data.memory import Budget
 from equipoise.data.source import Content
-from equipoise.errors import DataError
 from equipoise.files import read_bytes
 
 try:
@@ -68,11 +67,14 @@ def encoded(content: Content) -> bytes | NDArray[np.uint8]:
     if isinstance(content, Path):
         try:
             content = read_bytes(content, most=MAX_BYTES)
-        except DataError as error:
-            missing = isinstance(error.__cause__, FileNotFoundError)
+        except FileNotFoundError:
+            raise Unreadable("the file is missing") from None
+        except (OSError, ValueError) as error:
             raise Unreadable(
-                "the file is missing" if missing else f"the file cannot be read: {error.strerror}"
+                f"the file cannot be read: {getattr(error, 'strerror', None) or error}"
             ) from None
+    if isinstance(content, bytes) and len(content) > MAX_BYTES:
+        raise Unreadable(f"the file has {len(content):,} bytes, more than {MAX_BYTES:,}")
     if not len(content):
         raise Unreadable("the file is empty")
     return content

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from pyarrow import parquet
 
 from equipoise.data.source import Content, Source, without
 from equipoise.errors import DataError
+from equipoise.files import regular
 
 __all__ = ["embedded", "holds_pictures", "image_column"]
 
@@ -31,8 +33,10 @@ def embedded(path: Path) -> Source:
         raise DataError(f"Expected Parquet files in {path}; got none. Check the path.")
     columns: list[pa.Table] = []
     paths: list[str] = []
+    looked_up: list[Path] = []  # pictures beside the files, where they hold no bytes
     for file in files:
         found, names = _columns(file)
+        looked_up += filter(os.path.isfile, (file.parent / name for name in names))
         if len(files) > 1:
             origin = pa.array([file.stem] * len(names), pa.string())
             found = found.append_column("file", origin) if found.num_columns else pa.table({"file": origin})
@@ -49,7 +53,7 @@ def embedded(path: Path) -> Source:
         paths,
         functools.partial(_contents, files),
         attributes,
-        files,
+        [*files, *looked_up],
         label="label" if "label" in attributes.column_names else None,
     )
 
@@ -84,7 +88,7 @@ def _is_binary(kind: pa.DataType) -> bool:
 
 def _opened(file: Path) -> parquet.ParquetFile:
     try:
-        return parquet.ParquetFile(file)
+        return parquet.ParquetFile(regular(file))
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"Expected a Parquet file at {file}; got: {error}. Check the file.") from error
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
 
-from equipoise.data.source import Source, pictures_below, printable
+from equipoise.data.source import Source, left_out_note, pictures_below, printable
 from equipoise.errors import DataError
 
 __all__ = ["image_folder"]
@@ -22,7 +23,8 @@ def image_folder(path: Path) -> Source:
     Raises:
         DataError: if there is no picture.
     """
-    pictures = pictures_below(path)
+    left_out: Counter[str] = Counter()
+    pictures = pictures_below(path, left_out)
     if not pictures:
         raise DataError(
             f"Expected pictures in {path}; got none (by their file endings). "
@@ -32,8 +34,12 @@ def image_folder(path: Path) -> Source:
     places = [str(picture)[start:].partition(os.sep) for picture in pictures]
     folders = [printable(first) if rest else None for first, _, rest in places]
     if not any(folders):
-        return Source.of_files("folder", pictures, pa.table({}))
+        return Source.of_files("folder", pictures, pa.table({}), notes=left_out_note(left_out))
     classes = None not in folders and len(set(folders)) > 1
     return Source.of_files(
-        "folder", pictures, pa.table({"folder": folders}), label="folder" if classes else None
+        "folder",
+        pictures,
+        pa.table({"folder": folders}),
+        label="folder" if classes else None,
+        notes=left_out_note(left_out),
     )

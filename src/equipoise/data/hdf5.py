@@ -23,7 +23,7 @@ __all__ = ["column", "data_sets", "opened"]
 
 FILTERS = {1, 2, 3, 4, 5, 6, 32000}  # those of HDF5 itself (deflate, shuffle, …), and LZF, which is h5py's
 MOST_BYTES = 256 << 20  # of a chunk, and of a column
-MOST_SHRUNK = 2000  # times: what no filter above reaches on pictures
+MOST_SHRUNK, SMALL_BYTES = 100, 64 << 20  # no photographs shrink by more; small sets may be of one colour
 LINKS = 8  # followed one after another
 TEXTS = 16  # of any length read at a time: a small file may hold one long text many times
 
@@ -141,10 +141,9 @@ def _check_own(item: Any, name: str, path: Path) -> None:
         if filter_id not in FILTERS:
             raise _refused(path, f"{name!r}, which needs the filter {filter_id} ({title!r})")
     claimed = math.prod(item.shape or (0,)) * item.dtype.itemsize
-    if claimed > MOST_SHRUNK * item.id.get_storage_size():
-        raise _refused(
-            path, f"{name!r} that claims {claimed:,} bytes and stores {item.id.get_storage_size():,}"
-        )
+    stored = item.id.get_storage_size()
+    if claimed > max(MOST_SHRUNK * stored, SMALL_BYTES):
+        raise _refused(path, f"{name!r} that claims {claimed:,} bytes and stores {stored:,}")
     if item.chunks and math.prod(item.chunks) * item.dtype.itemsize > MOST_BYTES:
         raise _refused(path, f"{name!r} in chunks {item.chunks}, more than {MOST_BYTES:,} bytes each")
 

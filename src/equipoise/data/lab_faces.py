@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
 
-from equipoise.data.source import Source, pictures_below
+from equipoise.data.source import Source, left_out_note, pictures_below
 from equipoise.errors import DataError
 
 __all__ = ["FOLDERS", "lab_faces"]
@@ -25,7 +26,8 @@ def lab_faces(path: Path) -> Source:
     Raises:
         DataError: if none of the folders holds a picture.
     """
-    found = [(picture, name) for name in FOLDERS for picture in pictures_below(path / name)]
+    left_out: Counter[str] = Counter()
+    found = [(picture, name) for name in FOLDERS for picture in pictures_below(path / name, left_out)]
     if not found:
         raise DataError(
             f"Expected pictures in the folders LF, LM, DF, DM of {path}; got none. Check the path."
@@ -36,4 +38,5 @@ def lab_faces(path: Path) -> Source:
             "gender": [FOLDERS[name][1] for _, name in found],
         }
     )
-    return Source.of_files("lab-faces", [picture for picture, _ in found], attributes, label=1)
+    pictures = [picture for picture, _ in found]
+    return Source.of_files("lab-faces", pictures, attributes, label=1, notes=left_out_note(left_out))

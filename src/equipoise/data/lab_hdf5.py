@@ -24,7 +24,9 @@ __all__ = ["channel_order_of_faces", "lab_hdf5"]
 
 ROWS = 512  # read at a time, fewer where they are large
 READ_BYTES = 16 << 20
-FACES = 512  # looked at to tell the channel order
+FACES = 512  # looked at to tell the channel order, fewer where they are large
+FACES_BYTES = 256 << 20
+LEAST_PIXELS = 16
 CLEAR = 0.65  # share of faces that must agree
 ChannelOrder = Literal["rgb", "bgr"]
 
@@ -48,16 +50,17 @@ def lab_hdf5(path: Path, *, channel_order: ChannelOrder | None = None) -> Source
         found = data_sets(file, path)
         shape = _pictures(found, path)
         n = shape[0]
-        columns = {
-            {"labels": "label"}.get(name, name): column(item, name, path)
+        values = {
+            name: column(item, name, path)
             for name, item in found.items()
             if name != "images" and item.shape in ((n,), (n, 1))
         }
-        notes = _left_out(file, {name for name, values in columns.items() if values is not None}, path)
+        columns = {name: array for name, array in values.items() if array is not None}
+        notes = _left_out(path, set(file) - {"images", *columns})
+        columns = {{"labels": "label"}.get(name, name): array for name, array in columns.items()}
         if shape[-1] == 3 and channel_order is None:
             channel_order = _detected(found["images"], columns.get("label"), path)
             notes = (f"Channel order of {path.name}: {channel_order}, told from its faces.", *notes)
-    columns = {name: values for name, values in columns.items() if values is not None}
     return Source(
         f"lab-hdf5 {channel_order}",
         [f"{path}#{row}" for row in range(n)],
@@ -99,7 +102,8 @@ def _detected(images: Any, labels: pa.Array | None, path: Path) -> ChannelOrder:
         raise DataError(
             f"Expected faces (label 1) in {path} to tell the channel order from; got none. {advice}"
         )
-    some = np.unique(faces[np.linspace(0, len(faces) - 1, min(FACES, len(faces))).astype(int)])
+    most = max(1, min(FACES, len(faces), FACES_BYTES // math.prod(images.shape[1:])))
+    some = np.unique(faces[np.linspace(0, len(faces) - 1, most).astype(int)])
     order, share = channel_order_of_faces(np.stack([images[row] for row in some]))
     if order is None:
         raise DataError(
@@ -122,21 +126,17 @@ def _pictures(found: Mapping[str, Any], path: Path) -> tuple[int, ...]:
         )
     if images.dtype != np.uint8:
         raise DataError(f"Expected images of uint8 in {path}; got {images.dtype}. Convert them to 0…255.")
-    if shape[1] * shape[2] > MAX_PIXELS:
+    if not LEAST_PIXELS <= shape[1] * shape[2] <= MAX_PIXELS:
         raise DataError(
-            f"Expected images of at most {MAX_PIXELS:,} pixels in {path}; got {shape[1]} × {shape[2]}. "
-            "Store them smaller."
+            f"Expected images of {LEAST_PIXELS} to {MAX_PIXELS:,} pixels in {path}; got {shape[1]} × {shape[2]}. "
+            "Store them in another size."
         )
     return shape
 
 
-def _left_out(file: Any, taken: set[str], path: Path) -> tuple[str, ...]:
-    others = sorted(set(file) - taken - {"images", "labels"})
-    return (
-        (f"Left out of {path.name}, not one number or text a picture: {', '.join(others)}.",)
-        if others
-        else ()
-    )
+def _left_out(path: Path, names: set[str]) -> tuple[str, ...]:
+    listed = ", ".join(sorted(names))
+    return (f"Left out of {path.name}, not one number or text a picture: {listed}.",) if names else ()
 
 
 def _contents(path: Path, reverse: bool) -> Iterator[Content]:

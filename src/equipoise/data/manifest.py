@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from equipoise.data.source import Source, read_csv, without
 from equipoise.errors import DataError, InputError
+from equipoise.files import regular
 
 __all__ = ["manifest"]
 
@@ -80,6 +81,6 @@ def _read_parquet(path: Path) -> pa.Table:
     from pyarrow import parquet
 
     try:
-        return parquet.read_table(path)
+        return parquet.read_table(regular(path))
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"Expected a Parquet file at {path}; got: {error}. Check the file.") from error

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from equipoise.data.source import Source
 from equipoise.errors import DataError
+from equipoise.files import regular
 
 __all__ = ["LISTING", "ppb"]
 
@@ -27,7 +28,9 @@ def ppb(path: Path) -> Source:
     """
     listing = path / LISTING if path.is_dir() else path
     try:
-        with open(listing, encoding="utf-8-sig", newline=None) as file:  # \r, \n and \r\n all end a row
+        with open(
+            regular(listing), encoding="utf-8-sig", newline=None
+        ) as file:  # \r, \n and \r\n all end a row
             rows = [[cell.strip() for cell in row] for row in csv.reader(file) if any(map(str.strip, row))]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"Expected {LISTING} at {listing}; got: {error}. Check the path.") from error

@@ -14,6 +14,7 @@ from equipoise.data.pixels import Pixels, Progress, pixels_of
 from equipoise.data.source import PICTURE_ENDINGS, Source, printable, without
 from equipoise.data.table import PATH, ImageTable, Rejected
 from equipoise.errors import DataError, InputError
+from equipoise.files import regular
 
 __all__ = ["FORMATS", "format_of", "read"]
 
@@ -32,6 +33,7 @@ FORMATS: dict[str, Callable[..., Source]] = {
 
 OPTIONS = {"path_column": "manifest", "channel_order": "lab-hdf5"}
 NAMES_LOOKED_AT = 200
+MOST_HEADER = 1 << 20  # characters of a table's first line
 
 
 def read(
@@ -157,11 +159,18 @@ def _pictures_in(folder: Path | None) -> list[str]:
 
 
 def _header(path: Path) -> list[str]:
-    with open(path, encoding="utf-8-sig", errors="replace") as file:
-        return [cell.strip() for cell in file.readline().split(",")]
+    with open(regular(path), encoding="utf-8-sig", errors="replace") as file:
+        return [cell.strip() for cell in file.readline(MOST_HEADER).split(",")]
 
 
 def _source(path: Path, format: str | None, **options: str | None) -> Source:
+    if path.exists() and not path.is_dir():
+        try:
+            regular(path)
+        except OSError as error:
+            raise DataError(
+                f"Expected a folder or a file at {path}; got {error.strerror or error}. Check the path."
+            ) from error
     try:
         name = format_of(path) if format is None else format.lower().replace("_", "-")
     except OSError as error:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,14 @@ from numpy.typing import NDArray
 
 from equipoise.data.table import PATH, Rejected
 from equipoise.errors import DataError, InputError
+from equipoise.files import regular
 
 __all__ = [
     "PICTURE_ENDINGS",
     "Content",
     "Source",
     "class_ids",
+    "left_out_note",
     "pictures_below",
     "printable",
     "read_csv",
@@ -30,8 +33,8 @@ __all__ = [
 Content = Path | bytes | NDArray[np.uint8]
 """A picture before it is decoded: a file, an encoded file's bytes, or pixels (height, width, channels)."""
 
-PICTURE_ENDINGS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".avif"}) | frozenset(
-    {".bmp", ".tif", ".tiff", ".ppm", ".pgm"}
+PICTURE_ENDINGS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".webp"}) | (
+    frozenset({".avif", ".heic", ".heif", ".hif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"})
 )
 POSITIVE_NAMES = frozenset({"positive", "positives", "pos", "face", "faces", "true", "yes"})
 NEGATIVE_NAMES = frozenset({"negative", "negatives", "neg", "background", "false", "no"}) | frozenset(
@@ -207,8 +210,12 @@ def _numbers(names: Sequence[str]) -> dict[str, int] | None:
     return numbers
 
 
-def pictures_below(folder: Path) -> list[Path]:
-    """All picture files below a folder, sorted; hidden files and other endings are left out.
+def pictures_below(folder: Path, left_out: Counter[str] | None = None) -> list[Path]:
+    """All picture files below a folder, sorted; hidden files and folders and other endings are left out.
+
+    Args:
+        folder: Where to look.
+        left_out: Counts what is left out, by its ending.
 
     Raises:
         DataError: if the folder cannot be listed.
@@ -227,14 +234,39 @@ def pictures_below(folder: Path) -> list[Path]:
         return len(seen) > before
 
     found: list[str] = []
+    skipped = Counter() if left_out is None else left_out
     for place, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        skipped["hidden"] += sum(name.startswith(".") for name in (*folders, *names))
         folders[:] = [name for name in folders if not name.startswith(".") and new(os.path.join(place, name))]
-        found += [
-            os.path.join(place, name)
-            for name in names
-            if os.path.splitext(name)[1].lower() in PICTURE_ENDINGS and not name.startswith(".")
-        ]
+        for name in names:
+            ending = os.path.splitext(name)[1].lower()
+            if name.startswith("."):
+                continue
+            if ending in PICTURE_ENDINGS:
+                found.append(os.path.join(place, name))
+            else:
+                skipped[ending or "without an ending"] += 1
     return list(map(Path, sorted(found)))
+
+
+def left_out_note(left_out: Mapping[str, int]) -> tuple[str, ...]:
+    """In words, what `pictures_below` has counted.
+
+    Example:
+        >>> left_out_note({".txt": 2, "hidden": 1})
+        ('3 files are no pictures by their names and were left out: 2 .txt, 1 hidden.',)
+    """
+    count = sum(left_out.values())
+    if not count:
+        return ()
+    kinds = sorted((item for item in left_out.items() if item[1]), key=lambda item: (-item[1], item[0]))
+    listed = ", ".join(f"{number} {printable(kind)}" for kind, number in kinds[:10])
+    what = (
+        "file is no picture by its name and was"
+        if count == 1
+        else "files are no pictures by their names and were"
+    )
+    return (f"{count} {what} left out: {listed}{', …' if len(kinds) > 10 else ''}.",)
 
 
 def read_csv(path: Path, *, text: Sequence[str] = (), delimiter: str = ",") -> pa.Table:
@@ -247,7 +279,7 @@ def read_csv(path: Path, *, text: Sequence[str] = (), delimiter: str = ",") -> p
 
     try:
         return csv.read_csv(
-            path,
+            regular(path),
             parse_options=csv.ParseOptions(delimiter=delimiter),
             convert_options=csv.ConvertOptions(
                 column_types=dict.fromkeys(text, pa.string()), null_values=[""], strings_can_be_null=True
