@@ -115,30 +115,33 @@ def _from_file(data: bytes, size: int, channels: int, note: Note) -> NDArray[np.
     if frame is not None:
         _check_size(frame.width, frame.height)
         if frame.ordinary and min(frame.height, frame.width) < 2 * SHRUNK * size:
-            with _memory(_jpeg_bytes(frame)):
-                pixels = _fast_jpeg(data, frame)
+            with _memory(_coefficient_bytes(frame) + frame.width * frame.height * OTHER_PIXEL_BYTES):
+                pixels = _fast_jpeg(data)
                 if pixels is not None:
                     return _from_pixels(pixels, size, channels)
     image = _opened(data)
     _check_size(*image.size)
-    needed = _decoding_bytes(image, frame or Frame.unknown(image.size, data))
-    if image.format in JPEGS and min(image.size) >= 2 * SHRUNK * size:
-        image.draft(None, (SHRUNK * size, SHRUNK * size))
+    needed = 0
+    if image.format in JPEGS:
+        needed = _coefficient_bytes(frame or Frame.unknown(image.size, data))
+        if min(image.size) >= 2 * SHRUNK * size:
+            image.draft(None, (SHRUNK * size, SHRUNK * size))
     rawmode = _rawmode(image)
     tags: Any = getattr(image, "tag_v2", {})
     turned = ORIENTATION in tags
-    with _memory(needed):
+    with _memory(needed + _pixel_bytes(image)):
         image.load()
-        if image.format != "MPO":
-            with contextlib.suppress(Exception):  # frames that are not looked at may be broken
-                if getattr(image, "is_animated", False):
-                    note("only the first of several frames was taken")
-        return _squared(ordinary_colours(upright(image, turned=turned), rawmode, note), size, channels)
+        pixels = _squared(ordinary_colours(upright(image, turned=turned), rawmode, note), size, channels)
+    if image.format != "MPO":
+        with contextlib.suppress(Exception):  # frames that are not looked at may be broken
+            if getattr(image, "is_animated", False):
+                note("only the first of several frames was taken")
+    return pixels
 
 
-def _fast_jpeg(data: bytes, frame: Frame) -> NDArray[np.uint8] | None:
+def _fast_jpeg(data: bytes) -> NDArray[np.uint8] | None:
     """RGB pixels of an ordinary JPEG, shape (height, width, 3), equal to Pillow's; None where that is not sure."""
-    if simplejpeg is None or frame.scans > MAX_SCANS:
+    if simplejpeg is None:
         return None
     try:
         pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "RGB")
@@ -201,16 +204,24 @@ def _rawmode(image: Image.Image) -> str:
     return first if isinstance(first, str) else ""
 
 
-def _decoding_bytes(image: Image.Image, frame: Frame) -> int:
-    """The most that decoding and converting will hold at a time.
+def _coefficient_bytes(frame: Frame) -> int:
+    """What the decoder of a JPEG holds beside pixels, even if it shrinks.
 
     Raises:
-        Unreadable: if decoding takes more steps or larger parts than any picture needs.
+        Unreadable: if it goes over the picture more often than any picture needs.
     """
-    if image.format in JPEGS:
-        if frame.scans > MAX_SCANS:
-            raise Unreadable(f"a JPEG of {frame.scans:,} scans, more than {MAX_SCANS}")
-        return _jpeg_bytes(frame)
+    if frame.scans > MAX_SCANS:
+        raise Unreadable(f"a JPEG of {frame.scans:,} scans, more than {MAX_SCANS}")
+    held = COEFFICIENT_BYTES * frame.components if frame.progressive else 0
+    return frame.width * frame.height * held
+
+
+def _pixel_bytes(image: Image.Image) -> int:
+    """The most pixels that decoding and converting a picture will hold at a time.
+
+    Raises:
+        Unreadable: if it is stored in larger parts than any picture is.
+    """
     width, height = image.size
     needed = width * height * PIXEL_BYTES.get(image.format or "", OTHER_PIXEL_BYTES)
     tags: Any = getattr(image, "tag_v2", {})
@@ -219,11 +230,6 @@ def _decoding_bytes(image: Image.Image, frame: Frame) -> int:
         _check_size(*sides)
         needed += sides[0] * sides[1] * OTHER_PIXEL_BYTES
     return needed
-
-
-def _jpeg_bytes(frame: Frame) -> int:
-    held = COEFFICIENT_BYTES * frame.components if frame.progressive else 0
-    return frame.width * frame.height * (OTHER_PIXEL_BYTES + held)
 
 
 @contextlib.contextmanager
