@@ -250,7 +250,7 @@ def test_deep_grey_is_scaled_by_its_own_white(order):
 def test_numbers_whose_white_is_not_said_are_refused(most, kind):
     values = (np.linspace(0, 1, 256).reshape(16, 16) * most).astype(kind)
     code = {np.uint32: 1, np.int32: 2, np.float32: 3}[kind]
-    with pytest.raises(Unreadable, match="which value is (white|black) is not said; save 8 or 16 bits"):
+    with pytest.raises(Unreadable, match=r"which value is (white|black) is not said; save 8 or 16 bits"):
         read(tiff(values, 32, sample_format=code))
 
 

@@ -3,22 +3,24 @@
 Runs itself as a script, so that memory is measured in a process of its own and a crash is seen.
 """
 
+import contextlib
 import io
 import json
 import os
-import resource
+import struct
 import subprocess
 import sys
 import warnings
+import zlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from equipoise.data import decode
+from equipoise.data import decode, read
 from equipoise.data.decode import Unreadable, decoded
-from equipoise.data.lab_hdf5 import lab_hdf5
 from equipoise.errors import EquipoiseError
 
 pytestmark = pytest.mark.slow
@@ -118,16 +120,104 @@ def pictures(count):
     return {"read": sum(not isinstance(one, str) for one in fast), "differ": differ}
 
 
-if __name__ == "__main__":
-    import time
+def hdf5_files(count, folder):
+    """How many of `count` mutated HDF5 files are read, every picture of them."""
+    import h5py
 
-    t = time.time()
-    print(
-        json.dumps(
-            {
-                **pictures(int(sys.argv[1])),
-                "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-                "t": time.time() - t,
-            }
+    rng = np.random.default_rng(14)
+    images = rng.integers(0, 256, (20, 8, 8, 3), dtype=np.uint8)
+    whole = []
+    for options in (
+        {},
+        {"compression": "gzip", "chunks": (4, 8, 8, 3)},
+        {"compression": "lzf", "shuffle": True},
+    ):
+        with h5py.File(folder / "whole.h5", "w", libver="latest" if options else "earliest") as file:
+            file.create_dataset("images", data=images, **options)
+            file["labels"] = (np.arange(20) % 2).astype(">i4")[:, None]
+            file["skin"] = ["light", "dark"] * 10
+            file["age"] = np.linspace(0, 9, 20)
+        whole.append((folder / "whole.h5").read_bytes())
+    done = 0
+    for index in range(count):
+        (folder / "hurt.h5").write_bytes(mutated(whole[index % len(whole)], rng))
+        with contextlib.suppress(EquipoiseError):
+            read(
+                folder / "hurt.h5", channel_order="rgb", image_size=8, cache=folder / "cache", max_rejected=1
+            )
+            done += 1
+    return {"read": done}
+
+
+def write_bombs(folder):
+    """Pictures of a few hundred kB that take gigabytes."""
+    side = 8_900
+    row, pressed = b"\0" + b"\x10\x20\x30\x80" * side, zlib.compressobj(9)
+    body = b"".join(pressed.compress(row) for _ in range(side)) + pressed.flush()
+    header = struct.pack(">IIBBBBB", side, side, 8, 6, 0, 0, 0)
+    png = b"\x89PNG\r\n\x1a\n"
+    for name, content in ((b"IHDR", header), (b"IDAT", body), (b"IEND", b"")):
+        png += (
+            struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
         )
-    )
+    for index in range(6):
+        (folder / f"{index}.png").write_bytes(png)
+    image = Image.new("RGB", (side, side), "red")
+    image.save(folder / "a.jpg", progressive=True)
+    image.save(folder / "b.tif", compression="tiff_deflate")
+    image.resize((7_000, 7_000)).save(folder / "c.webp", lossless=True, method=0)
+
+
+def swollen(folder):
+    """How many pictures of a folder several workers read."""
+    return {"read": len(read(folder, label=1, workers=WORKERS, cache=folder / "cache"))}
+
+
+def peak_bytes():
+    """The most memory that this process has had; Linux passes on what its parent had in `ru_maxrss`."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024
+
+
+@pytest.fixture
+def told(tmp_path):
+    """Does one of the above in a process of its own."""
+    if not Path("/proc/self/status").exists():
+        pytest.skip("memory is measured on Linux only")
+
+    def run(what, *arguments):
+        command = [sys.executable, __file__, what, *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=280, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr[-2000:]
+        found = json.loads(done.stdout)
+        assert found["peak"] < PEAK_BYTES
+        return found
+
+    return run
+
+
+def test_ten_thousand_damaged_pictures(told):
+    found = told("pictures", PICTURES)
+    assert PICTURES / 10 < found["read"] < PICTURES * 9 / 10
+    assert found["differ"] == []
+
+
+def test_damaged_hdf5_files(told, tmp_path):
+    found = told("hdf5", FILES, tmp_path)
+    assert FILES / 10 < found["read"] < FILES * 9 / 10
+
+
+def test_pictures_that_swell(told, tmp_path):
+    write_bombs(tmp_path)
+    assert told("swollen", tmp_path)["read"] == 9
+
+
+if __name__ == "__main__":
+    os.environ["EQUIPOISE_CACHE"] = "cache"
+    kind, *given = sys.argv[1:]
+    outcome_of = {
+        "pictures": lambda: pictures(int(given[0])),
+        "hdf5": lambda: hdf5_files(int(given[0]), Path(given[1])),
+        "swollen": lambda: swollen(Path(given[0])),
+    }[kind]()
+    print(json.dumps(outcome_of | {"peak": peak_bytes()}))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from equipoise.data.hdf5_text import heap_texts
 from equipoise.errors import DataError, EquipoiseError, MissingExtraError
 from equipoise.files import regular
 
 __all__ = ["column", "data_sets", "opened"]
 
-FILTERS = {1, 2, 3, 4, 5, 6, 32000}  # those of HDF5 itself (deflate, shuffle, …), and LZF, which is h5py's
-MOST_BYTES = 256 << 20  # of a chunk, and of a column
+DEFLATE, SHUFFLE, CHECKSUM, LZF = 1, 2, 3, 32000
+FILTERS = {DEFLATE: "deflate", SHUFFLE: "shuffle", CHECKSUM: "fletcher32", LZF: "lzf"}
+SWELLS = {DEFLATE: 1032, LZF: 88}  # times at most; HDF5 unpacks all of it, whatever a chunk should hold
+MOST_BYTES = 256 << 20  # of a chunk, packed or not, and of a column
 MOST_SHRUNK, SMALL_BYTES = 100, 64 << 20  # no photographs shrink by more; small sets may be of one colour
 LINKS = 8  # followed one after another
-TEXTS = 16  # of any length read at a time: a small file may hold one long text many times
 
 
 @contextlib.contextmanager
@@ -70,10 +73,8 @@ def data_sets(file: Any, path: Path) -> dict[str, Any]:
 
     found = {}
     for name in file:
-        try:
-            name.encode()
-        except UnicodeEncodeError:
-            raise _refused(path, f"the name {name.encode(errors='replace')!r}, which is not UTF-8") from None
+        if not isinstance(name, str):
+            raise _refused(path, f"the name {name!r}, which is not UTF-8")
         item = _inside(file, name, path, LINKS)
         if isinstance(item, h5py.Dataset):
             _check_own(item, name, path)
@@ -87,6 +88,8 @@ def column(item: Any, name: str, path: Path) -> pa.Array | None:
     Raises:
         DataError: if they are too many bytes, or text that is not UTF-8.
     """
+    import h5py
+
     kind, rows = item.dtype, item.shape[0]
     if rows * kind.itemsize > MOST_BYTES:
         raise _refused(path, f"{name!r} of {rows * kind.itemsize:,} bytes, more than {MOST_BYTES:,}")
@@ -94,23 +97,14 @@ def column(item: Any, name: str, path: Path) -> pa.Array | None:
         return pa.array(np.asarray(item).reshape(rows).astype(kind.newbyteorder("=")))
     if kind.kind == "f":
         return pa.array(np.asarray(item).reshape(rows).astype(np.float64))
-    if kind.kind not in "OS":
+    text = h5py.check_string_dtype(kind)
+    if text is None:
         return None
-    texts: list[str] = []
-    held = 0
-    for start in range(0, rows, TEXTS if kind.kind == "O" else max(1, rows)):
-        values = np.asarray(item[start : start + (TEXTS if kind.kind == "O" else rows)]).ravel()
-        if not all(isinstance(value, bytes | str) for value in values):
-            return None
-        held += sum(map(len, values))
-        if held > MOST_BYTES:
-            raise _refused(path, f"texts of more than {MOST_BYTES:,} bytes in {name!r}")
-        try:
-            texts += [value.decode() if isinstance(value, bytes) else value for value in values]
-            pa.array(texts[-1:])
-        except UnicodeError:
-            raise _refused(path, f"text in {name!r} that is not UTF-8") from None
-    return pa.array(texts, pa.string())
+    try:
+        values = heap_texts(item, MOST_BYTES) if text.length is None else np.asarray(item).ravel().tolist()
+        return pa.array([value.decode() for value in values], pa.string())
+    except UnicodeDecodeError:
+        raise _refused(path, f"text in {name!r} that is not UTF-8") from None
 
 
 def _inside(group: Any, place: str, path: Path, follow: int) -> Any:
@@ -136,16 +130,43 @@ def _check_own(item: Any, name: str, path: Path) -> None:
         raise _refused(path, f"{name!r}, which is stored in {made.get_external(0)[0]!r}")
     if item.is_virtual:
         raise _refused(path, f"{name!r}, which is put together from other files")
-    for index in range(made.get_nfilters()):
-        filter_id, _, _, title = made.get_filter(index)
-        if filter_id not in FILTERS:
-            raise _refused(path, f"{name!r}, which needs the filter {filter_id} ({title!r})")
-    claimed = math.prod(item.shape or (0,)) * item.dtype.itemsize
-    stored = item.id.get_storage_size()
-    if claimed > max(MOST_SHRUNK * stored, SMALL_BYTES):
+    stored, claimed = item.id.get_storage_size(), math.prod(item.shape or (0,)) * item.dtype.itemsize
+    if claimed > max(MOST_SHRUNK * stored, SMALL_BYTES) or stored > item.file.id.get_filesize():
         raise _refused(path, f"{name!r} that claims {claimed:,} bytes and stores {stored:,}")
-    if item.chunks and math.prod(item.chunks) * item.dtype.itemsize > MOST_BYTES:
+    filters = [made.get_filter(index)[0] for index in range(made.get_nfilters())]
+    unknown = next((found for found in filters if found not in FILTERS), None)
+    if unknown is not None:
+        raise _refused(path, f"{name!r}, which needs the filter {unknown}")
+    packed = [found for found in filters if found != CHECKSUM]
+    if any(found in SWELLS for found in packed[:-1]):
+        raise _refused(path, f"{name!r}, packed more than once or shuffled after it")
+    if item.chunks:
+        _check_chunks(item, name, path, packed[-1] if packed else None)
+
+
+def _check_chunks(item: Any, name: str, path: Path, packing: int | None) -> None:
+    """Refuse chunks that lie outside the file, or that unpack to far more than they should hold."""
+    whole = math.prod(item.chunks) * item.dtype.itemsize
+    if whole > MOST_BYTES:
         raise _refused(path, f"{name!r} in chunks {item.chunks}, more than {MOST_BYTES:,} bytes each")
+    end, large, outside = item.file.id.get_filesize(), [], []
+
+    def look(chunk: Any) -> None:
+        if chunk.byte_offset is None or chunk.byte_offset + chunk.size > end:
+            outside.append(chunk)
+        elif chunk.size * SWELLS.get(packing or 0, 1) > MOST_BYTES:
+            large.append(chunk.chunk_offset)
+
+    item.id.chunk_iter(look)
+    if outside:
+        raise _refused(path, f"{name!r} with chunks that lie outside the file")
+    for place in large:
+        if packing != DEFLATE:
+            raise _refused(path, f"{name!r} in packed chunks of more than a few million bytes")
+        with contextlib.suppress(zlib.error):  # which reading will tell
+            unpacked = zlib.decompressobj().decompress(item.id.read_direct_chunk(place)[1], whole + 1)
+            if len(unpacked) > whole:
+                raise _refused(path, f"{name!r} with chunks that hold more than they should")
 
 
 def _refused(path: Path, found: str) -> DataError:
