@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+import equipoise
 from equipoise.data import decode, read
 from equipoise.data.decode import Unreadable, decoded
 from equipoise.errors import EquipoiseError
@@ -187,7 +188,10 @@ def told(tmp_path):
 
     def run(what, *arguments):
         command = [sys.executable, __file__, what, *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=280, cwd=tmp_path)
+        source = {"PYTHONPATH": str(Path(equipoise.__file__).parents[1])}
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=280, cwd=tmp_path, env=os.environ | source
+        )
         assert done.returncode == 0, done.stderr[-2000:]
         found = json.loads(done.stdout)
         assert found["peak"] < PEAK_BYTES

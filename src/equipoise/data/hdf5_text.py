@@ -24,7 +24,7 @@ ELEMENT = struct.Struct("<IQI")  # length, address of the heap, number of the ob
 HEAP = struct.Struct("<4sB3xQ")  # signature, version, size
 OBJECT = struct.Struct("<HH4xQ")  # number, references, size
 UNSET = 0, (1 << 64) - 1
-DEFLATE, SHUFFLE, CHECKSUM = 1, 2, 3
+DEFLATE, SHUFFLE = 1, 2
 Heap = dict[int, tuple[int, int]]
 
 
@@ -87,10 +87,8 @@ def _unpacked(content: bytes, item: Any, whole: int, skipped: int) -> bytes:
         kind = made.get_filter(index)[0]
         if skipped >> index & 1:
             continue
-        if kind == CHECKSUM:
-            content = content[:-4]
-        elif kind == DEFLATE:
-            content = zlib.decompressobj().decompress(content, whole + 4)
+        if kind == DEFLATE:
+            content = zlib.decompressobj().decompress(content, whole)
         elif kind == SHUFFLE:
             planes = np.frombuffer(_of_length(content, whole), np.uint8).reshape(ELEMENT.size, -1)
             content = planes.T.tobytes()
