@@ -178,11 +178,11 @@ def test_a_transparent_grey_of_any_depth(raw_png, depth, row, key):
     assert "transparent parts became white" in said
 
 
-@pytest.mark.parametrize(("depth", "white"), [(8, 255), (16, 65535)])
-def test_a_transparent_colour_of_any_depth(raw_png, depth, white):
+@pytest.mark.parametrize(("depth", "white", "hole"), [(8, 255, 51), (16, 65535, 0x3301), (16, 65535, 0x1234)])
+def test_a_transparent_colour_of_any_depth(raw_png, depth, white, hole):
     code = "B" if depth == 8 else "H"
-    colours = [0, 0, 0, white // 5, 0, 0, white // 3, 0, 0, white, white, white]
-    key = struct.pack(">3H", white // 5, 0, 0)
+    colours = [0, 0, 0, hole, 0, 0, white // 3, 0, 0, white, white, white]
+    key = struct.pack(">3H", hole, 0, 0)
     row = struct.pack(f">12{code}", *colours)
     got, said = read(raw_png(4, [row] * 4, depth=depth, kind=2, transparent=key), size=4)
     assert got[0].tolist() == [[0, 0, 0], [255, 255, 255], [85, 0, 0], [255, 255, 255]]

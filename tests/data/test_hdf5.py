@@ -182,7 +182,6 @@ def test_texts(made):
     [
         {"chunks": (7,)},
         {"chunks": (N,), "compression": "gzip", "shuffle": True},
-        {"chunks": (4,), "fletcher32": True},
     ],
 )
 def test_texts_in_chunks(made, options):
