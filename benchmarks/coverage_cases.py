@@ -294,8 +294,8 @@ def agreement_with_mcnemar() -> str:
     return (
         f"**Paired differences, counted out, not simulated**: of all {tables:,} outcomes that 10 to 200 images can "
         f"have, the interval excludes 0 where the exact McNemar test has p ≥ 0.05, or the other way round, in "
-        f"{apart}. The lowest coverage over 294 pairs of error rates is {100 * lowest:.1f} %, the most false alarms between equal "
-        f"models {100 * alarms:.1f} %."
+        f"{apart}. The lowest coverage over 294 pairs of error rates is {100 * lowest:.1f} %, the most "
+        f"false alarms between equal models {100 * alarms:.1f} %."
     )
 
 

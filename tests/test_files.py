@@ -1,6 +1,8 @@
 import json
 import os
+import socket
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,58 @@ def test_a_file_in_place_of_a_folder_is_named(tmp_path: Path):
     (tmp_path / "a").write_text("")
     with pytest.raises(DataError, match="Expected to write"):
         files.write_text(tmp_path / "a" / "b", "x")
+
+
+@pytest.fixture
+def odd_files(tmp_path: Path):
+    """What lies in folders and is no file, and links to it."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(os.path.relpath(tmp_path / "socket"))
+    odd = {"pipe": "pipe", "folder": "folder", "socket": "socket"}
+    for name, target in (("zeros", "/dev/zero"), ("nothing", "/dev/null"), ("terminal", "/dev/tty")):
+        (tmp_path / name).symlink_to(target)
+        odd[name] = "device"
+    for name in list(odd)[:3]:
+        (tmp_path / f"link to {name}").symlink_to(tmp_path / name)
+        odd[f"link to {name}"] = odd[name]
+    return {tmp_path / name: kind for name, kind in odd.items()}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs pipes and devices")
+@pytest.mark.parametrize("door", [files.regular, files.open_regular, files.read_bytes, files.read_text])
+def test_only_ordinary_files_are_opened(odd_files, door):
+    for path, kind in odd_files.items():
+        with pytest.raises(OSError, match=rf"a {kind}, not a file") as caught:
+            door(path)
+        assert caught.value.strerror == f"a {kind}, not a file"
+
+
+def test_a_link_to_a_file_is_a_file(tmp_path: Path):
+    (tmp_path / "a").write_bytes("é".encode())
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    assert files.regular(tmp_path / "b") == tmp_path / "b"
+    assert files.read_text(tmp_path / "b") == "é"
+    with files.open_regular(tmp_path / "b") as file:
+        assert file.read() == "é".encode()
+
+
+def test_no_more_is_read_than_was_asked_for(tmp_path: Path, monkeypatch):
+    (tmp_path / "a").write_bytes(b"12345")
+    assert files.read_bytes(tmp_path / "a", most=5) == b"12345"
+    with pytest.raises(OSError, match="5 bytes, more than 4"):
+        files.read_bytes(tmp_path / "a", most=4)
+    if Path("/proc/self/maps").exists():  # says that it is empty, and is not
+        with pytest.raises(OSError, match="11 bytes, more than 10"):
+            files.read_bytes("/proc/self/maps", most=10)
+
+
+def test_missing_files_and_impossible_names(tmp_path: Path):
+    with pytest.raises(FileNotFoundError):
+        files.read_bytes(tmp_path / "a")
+    with pytest.raises(ValueError, match="null"):
+        files.read_bytes(f"{tmp_path}/a\0b")
+    (tmp_path / "a").write_bytes(b"\xff")
+    with pytest.raises(UnicodeDecodeError):
+        files.read_text(tmp_path / "a")

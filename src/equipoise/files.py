@@ -1,4 +1,4 @@
-"""Files written whole or not at all."""
+"""Files written whole or not at all, and read only where they are ordinary files of a bounded size."""
 
 from __future__ import annotations
 
@@ -6,14 +6,94 @@ import contextlib
 import errno
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from equipoise.errors import DataError
 
-__all__ = ["replacing", "write_bytes", "write_json", "write_tensors", "write_text"]
+__all__ = [
+    "open_regular",
+    "read_bytes",
+    "read_text",
+    "regular",
+    "replacing",
+    "write_bytes",
+    "write_json",
+    "write_tensors",
+    "write_text",
+]
+
+MOST_BYTES = 256 << 20  # of a file that is read as a whole
+OTHER_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def regular(path: str | os.PathLike[str]) -> Path:
+    """`path`, if an ordinary file lies there or a link to one: what libraries that open by name are to be given.
+
+    Opening a pipe waits for ever, and a device may never end or do something when it is opened, so the kind
+    is looked at first.
+
+    Raises:
+        OSError: if it is something else, missing or out of reach, as `open` would; `strerror` is the cause.
+    """
+    _check_regular(path, os.stat(path).st_mode)
+    return Path(path)
+
+
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """An ordinary file, open for reading bytes; see `regular`.
+
+    Raises:
+        OSError: as `regular` does.
+    """
+    regular(path)  # and not to wait, should something else take its place meanwhile:
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        _check_regular(path, os.fstat(handle).st_mode)
+        return os.fdopen(handle, "rb")
+    except OSError:
+        os.close(handle)
+        raise
+
+
+def read_bytes(path: str | os.PathLike[str], *, most: int = MOST_BYTES) -> bytes:
+    """The content of an ordinary file of at most `most` bytes.
+
+    Raises:
+        OSError: as `regular` does, or if the file is larger.
+    """
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        content = b"" if size > most else file.read(most + 1)  # it may grow meanwhile
+    if max(size, len(content)) > most:
+        found = f"{max(size, len(content)):,} bytes, more than {most:,}"
+        raise OSError(errno.EFBIG, found, os.fspath(path))
+    return content
+
+
+def read_text(path: str | os.PathLike[str], *, most: int = MOST_BYTES) -> str:
+    """The content of an ordinary UTF-8 file of at most `most` bytes.
+
+    Raises:
+        OSError: as `read_bytes` does.
+        UnicodeDecodeError: if it is not UTF-8.
+    """
+    return read_bytes(path, most=most).decode()
+
+
+def _check_regular(path: str | os.PathLike[str], mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        kind = next((name for test, name in OTHER_KINDS if test(mode)), "something else")
+        raise OSError(errno.EINVAL, f"{kind}, not a file", os.fspath(path))
 
 
 @contextlib.contextmanager

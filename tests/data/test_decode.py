@@ -1,7 +1,9 @@
 """One picture in, a square out; and a reason for everything that is no picture."""
 
 import io
+import os
 import struct
+import sys
 import zlib
 
 import numpy as np
@@ -190,3 +192,119 @@ def test_files_that_cannot_be_read(tmp_path, monkeypatch):
     monkeypatch.setattr(decode, "MAX_BYTES", 2)
     with pytest.raises(Unreadable, match="3 bytes, more than 2"):
         encoded(tmp_path / "large.jpg")
+
+
+@pytest.mark.parametrize(
+    "format", ["EPS", "PDF", "ICO", "TGA", "PCX", "DDS", "SGI", "XBM", "JPEG2000", "DIB", "QOI"]
+)
+def test_formats_that_are_not_listed_are_refused(format, monkeypatch):
+    from PIL import EpsImagePlugin
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *a, **k: pytest.fail("started a program"))
+    data = saved(Image.new("1" if format == "XBM" else "RGB", (16, 16)), format)
+    with pytest.raises(Unreadable, match="not a picture of a known format"):
+        decoded(data, size=8, channels=3)
+
+
+@pytest.mark.parametrize(
+    "head", [b"\xd7\xcd\xc6\x9a" + bytes(40), b"<svg xmlns='x'/>", b"%!PS-Adobe-3.0 EPSF-3.0\n"]
+)
+def test_nor_are_pages_and_drawings(head):
+    with pytest.raises(Unreadable, match="not a picture of a known format"):
+        decoded(head, size=8, channels=3)
+
+
+def bomb(width, height, depth=8, kind=6):
+    """A PNG of one colour: small as a file, large as a picture."""
+
+    def chunk(name, body):
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    pressed, body = zlib.compressobj(9), b""
+    row = b"\0" + b"\x10\x20\x30\x80"[: {0: 2, 6: 4}[kind]] * width
+    for _ in range(height):
+        body += pressed.compress(row)
+    header = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)
+    body += pressed.flush()
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+def test_what_would_take_too_much_memory_is_refused_by_its_header(monkeypatch, rng):
+    from equipoise.data.memory import Budget
+
+    picture = Image.fromarray(noise(rng, 100, 100))
+    files = {
+        "PNG": bomb(100, 100),
+        "JPEG": saved(picture, "JPEG", progressive=True, subsampling=0),
+        "WEBP": saved(picture, "WEBP"),
+        "TIFF": saved(picture, "TIFF"),
+    }
+    for format, bytes_a_pixel in (("PNG", 8), ("JPEG", 14), ("WEBP", 18), ("TIFF", 12)):
+        monkeypatch.setattr(decode, "DECODING", Budget(100 * 100 * bytes_a_pixel))
+        assert decoded(files[format], size=20, channels=3).shape == (20, 20, 3)
+        monkeypatch.setattr(decode, "DECODING", Budget(100 * 100 * bytes_a_pixel - 1))
+        with monkeypatch.context() as patch:
+            patch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
+            with pytest.raises(Unreadable, match="MiB to decode, more than"):
+                decoded(files[format], size=20, channels=3)
+
+
+def test_a_small_tiff_of_one_huge_tile_is_refused():
+    tags = [
+        (256, 8),
+        (257, 8),
+        (258, 8),
+        (259, 8),
+        (262, 1),
+        (277, 1),
+        (322, 60_000),
+        (323, 60_000),
+        (324, 8),
+        (325, 9),
+    ]
+    listed = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    data = b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", len(tags)) + listed + bytes(4)
+    with pytest.raises(Unreadable, match="60000 × 60000 pixels"):
+        decoded(data, size=8, channels=3)
+
+
+@pytest.mark.parametrize("name", [b"zTXt", b"iTXt", b"iCCP"])
+def test_text_that_swells_is_refused(name):
+    def chunk(name, body):
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    pressed = zlib.compress(bytes(100 << 20), 9)
+    body = {b"zTXt": b"key\0\0", b"iTXt": b"key\0\1\0\0\0", b"iCCP": b"key\0\0"}[name] + pressed
+    whole = saved(Image.new("RGB", (16, 16)))
+    with pytest.raises(Unreadable, match="too large"):
+        decoded(whole[:33] + chunk(name, body) + whole[33:], size=8, channels=3)
+
+
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_of_thousands_of_frames_one_is_looked_at(format):
+    frames = [Image.new("RGB", (8, 8), (index % 256, 9, 200)) for index in range(1000)]
+    options = {"duration": 10} if format != "TIFF" else {}
+    data = saved(frames[0], format, save_all=True, append_images=frames[1:], **options)
+    said = []
+    assert decoded(data, size=8, channels=3, note=said.append).shape == (8, 8, 3)
+    assert said == ["only the first of several frames was taken"]
+
+
+def test_memory_that_is_short_is_not_the_pictures_fault(monkeypatch, picture):
+    def short(*arguments, **options):
+        raise MemoryError
+
+    monkeypatch.setattr(Image, "open", short)
+    with pytest.raises(MemoryError):
+        decoded(picture(), size=8, channels=3)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs pipes and devices")
+def test_what_is_no_ordinary_file_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "folder.jpg").mkdir()
+    for name, target in (("zeros.jpg", "/dev/zero"), ("linked.jpg", tmp_path / "pipe.jpg")):
+        (tmp_path / name).symlink_to(target)
+    for name, kind in (("pipe", "pipe"), ("linked", "pipe"), ("folder", "folder"), ("zeros", "device")):
+        with pytest.raises(Unreadable, match=f"cannot be read: a {kind}, not a file"):
+            encoded(tmp_path / f"{name}.jpg")

@@ -8,8 +8,9 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from equipoise.data import pixels, read
+from equipoise.data import cache, pixels, read
 from equipoise.data.folder import image_folder
 from equipoise.errors import DataError, InputError
 
@@ -83,13 +84,66 @@ def test_a_changed_picture_is_seen(pictures, write, own_cache):
     assert len(opened(pictures)) == N - 1
 
 
+@pytest.mark.parametrize("row", [0, 3, 41, N - 1])
+def test_other_content_of_the_same_size_and_time_is_seen(pictures, row):
+    picture = pictures / f"{row:03}.png"
+    before, seen = opened(pictures), picture.stat()
+    data = bytearray(picture.read_bytes())
+    other = picture.with_name("other.png")
+    Image.fromarray(np.full((8, 8, 3), 1, np.uint8)).save(other)
+    new = other.read_bytes().ljust(len(data), b"\0")[: len(data)]
+    other.unlink()
+    picture.write_bytes(new)
+    os.utime(picture, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    after = opened(pictures, max_rejected=0.1)
+    assert after.fingerprint != before.fingerprint
+
+
+def test_a_file_put_in_the_place_of_another_is_seen(pictures, write):
+    before, seen = opened(pictures), (pictures / "005.png").stat()
+    other = write(pictures.parent / "new.png", (1, 1, 1), size=(8, 8))
+    other.write_bytes(other.read_bytes().ljust(seen.st_size, b"\0")[: seen.st_size])
+    os.utime(other, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    other.replace(pictures / "005.png")
+    assert opened(pictures, max_rejected=0.1).fingerprint != before.fingerprint
+
+
+def test_content_tells_where_a_file_system_keeps_no_times(tmp_path, monkeypatch, rng):
+    monkeypatch.setattr(pixels, "changes_of", lambda file: (0, 0, 0, 0))
+    images = rng.integers(0, 256, (200, 8, 8, 3), dtype=np.uint8)
+    h5py = pytest.importorskip("h5py")
+    for _ in range(2):
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            file["images"] = images
+            file["labels"] = np.ones(200, int)
+        table = read(tmp_path / "a.h5", image_size=8, channel_order="rgb")
+        np.testing.assert_array_equal(table.batch(np.arange(200)), images)
+        images = 255 - images
+
+
+def test_what_was_done_to_pictures_is_counted_and_said(pictures, write):
+    write(pictures / "a.png", (1, 2, 3), mode="RGBA")
+    Image.new("RGBA", (8, 8), (9, 9, 9, 100)).save(pictures / "b.png")
+    Image.fromarray(np.zeros((8, 8), np.uint16)).save(pictures / "c.png")
+    expected = {
+        f"1 of {N + 3} pictures: transparent parts became white.",
+        f"1 of {N + 3} pictures: 16 bits a channel were scaled to 8.",
+    }
+    for _ in range(2):  # decoded, and from the cache
+        assert set(opened(pictures).notes) == expected
+
+
 def test_copies_share_their_pixels(pictures, tmp_path, own_cache):
     shutil.copytree(pictures, tmp_path / "copy")
     assert opened(pictures).fingerprint == opened(tmp_path / "copy").fingerprint
     assert len(entries(own_cache)) == 1
 
 
-@pytest.mark.parametrize("harm", ["short", "zeroed", "no digests", "no rejected", "bad rejected", "bad npy"])
+HARMS = ["short", "zeroed", "no digests", "no rejected", "bad rejected", "bad npy", "other rows", "one pixel"]
+HARMS += ["pickled", "a link", "one more file", "no seal", "bad seal", "remarks"]
+
+
+@pytest.mark.parametrize("harm", HARMS)
 def test_a_broken_cache_is_built_again(pictures, counted, own_cache, harm):
     first = opened(pictures)
     print_before = first.fingerprint
@@ -106,13 +160,78 @@ def test_a_broken_cache_is_built_again(pictures, counted, own_cache, harm):
         (entry / "rejected.json").unlink()
     elif harm == "bad rejected":
         (entry / "rejected.json").write_text("[[1]]")
-    else:
+    elif harm == "bad npy":
         (entry / "kept.npy").write_bytes(b"\x93NUMPY")
+    elif harm == "other rows":
+        np.save(entry / "kept.npy", np.arange(N)[::-1])
+    elif harm == "one pixel":  # of a picture that no sample looks at
+        seen = images.stat()
+        with open(images, "r+b") as file:
+            file.seek(7 * 8 * 8 * 3)
+            file.write(b"\x99")
+        os.utime(images, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    elif harm == "pickled":
+        with open(entry / "kept.npy", "wb") as file:
+            np.lib.format.write_array(file, np.array([Unpickled()]), allow_pickle=True)
+    elif harm == "a link":
+        (entry / "kept.npy").rename(entry.parent.parent / "kept.npy")
+        (entry / "kept.npy").symlink_to(entry.parent.parent / "kept.npy")
+    elif harm == "one more file":
+        (entry / "more").touch()
+    elif harm == "no seal":
+        (entry / "seal.json").unlink()
+    elif harm == "bad seal":
+        (entry / "seal.json").write_text('{"images.u8": 3}')
+    else:
+        (entry / "remarks.json").write_text('[["said", 3]]')
     again = opened(pictures)
     assert len(counted) == 2 * N
     assert again.fingerprint == print_before
     assert (again.batch([N - 1]) == (N - 1, 256 - N, 7)).all()
     assert [found.name for found in entries(own_cache)] == [entry.name]
+
+
+class Unpickled:
+    """Whoever unpickles it fails the test."""
+
+    def __reduce__(self):
+        return pytest.fail, ("unpickled",)
+
+
+def test_a_seal_that_is_forged_does_not_help_rows_that_cannot_be(pictures, counted, own_cache):
+    opened(pictures)
+    entry = entries(own_cache)[0]
+    for kept in (np.arange(N) + 1, np.zeros(N, int), np.arange(N)[::-1], np.array([0.5] * N)):
+        np.save(entry / "kept.npy", kept)
+        (entry / "seal.json").unlink()
+        cache.seal(entry)
+        before = len(counted)
+        assert (opened(pictures).batch([N - 1]) == (N - 1, 256 - N, 7)).all()
+        assert len(counted) == before + N
+
+
+def test_another_sources_pixels_are_not_taken(pictures, tmp_path, own_cache, write, counted):
+    for index in range(N):
+        write(tmp_path / "others" / f"{index:03}.png", (9, 9, 9), size=(8, 8))
+    opened(pictures)
+    opened(tmp_path / "others")
+    first, second = (own_cache / "index").iterdir()
+    content = json.loads(first.read_text())
+    first.write_text(json.dumps(content | {"pixels": json.loads(second.read_text())["pixels"]}))
+    second.write_bytes(first.read_bytes())
+    assert (opened(pictures).batch([3]) == (3, 252, 7)).all()
+    assert (opened(tmp_path / "others").batch([3]) == 9).all()
+
+
+def test_a_copied_cache_is_looked_through_once_and_believed(
+    pictures, own_cache, tmp_path, counted, monkeypatch
+):
+    opened(pictures)
+    shutil.copytree(own_cache, tmp_path / "copy")
+    opened(pictures, cache=tmp_path / "copy")
+    monkeypatch.setattr(cache, "_digest", lambda path: pytest.fail("looked through again"))
+    opened(pictures, cache=tmp_path / "copy")
+    assert len(counted) == N
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"pixels": 3}', '{"pixels": "../.."}'])
@@ -189,6 +308,15 @@ def test_a_disk_that_is_full(pictures, own_cache):
     assert "Free some space" in done.stdout
     assert "EQUIPOISE_CACHE" in done.stdout
     assert entries(own_cache) == []
+
+
+def test_a_cache_that_may_not_be_written_is_said(pictures, monkeypatch):
+    def refuse(*arguments, **options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(cache.tempfile, "mkdtemp", refuse)
+    with pytest.raises(DataError, match=r"Permission denied\. Change its permissions.*the option cache"):
+        opened(pictures)
 
 
 def test_a_cache_that_cannot_be_written(pictures, tmp_path):

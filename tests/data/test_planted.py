@@ -119,10 +119,21 @@ def test_the_order_of_hidden_groups_does_not_matter(cache, tmp_path):
     assert first.fingerprint == second.fingerprint
 
 
-def test_a_damaged_cache_is_drawn_again(tmp_path):
+@pytest.mark.parametrize("harm", ["cut", "one pixel", "no table", "table", "pickled"])
+def test_a_damaged_cache_is_drawn_again(tmp_path, harm):
     whole = planted(40, size=16, cache=tmp_path).fingerprint
     (images,) = tmp_path.glob("planted/*/images.npy")
-    images.write_bytes(images.read_bytes()[:1000])
+    content = images.read_bytes()
+    if harm == "cut":
+        images.write_bytes(content[:1000])
+    elif harm == "one pixel":
+        images.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    elif harm == "no table":
+        images.with_name("table.parquet").unlink()
+    elif harm == "table":
+        images.with_name("table.parquet").write_bytes(b"PAR1")
+    else:
+        np.save(images.with_name("digests.npy"), np.array([{}]), allow_pickle=True)
     assert planted(40, size=16, cache=tmp_path).fingerprint == whole
 
 

@@ -16,6 +16,7 @@ from cyclopts import Group, Parameter, Token
 from cyclopts.argument import update_argument_collection
 
 from equipoise.errors import DataError, InputError
+from equipoise.files import read_text
 
 if TYPE_CHECKING:
     from cyclopts import App
@@ -289,7 +290,7 @@ def _apply_file(commands: tuple[str, ...], arguments: ArgumentCollection) -> Non
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_text(path))
     except OSError as error:
         raise DataError(
             f"Expected a settings file at {path}; got: {error.strerror or error}. Check the path of --config."

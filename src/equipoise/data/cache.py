@@ -1,11 +1,14 @@
-"""The cache's folder, and folders that appear whole or not at all."""
+"""The cache's folder, and folders that appear whole or not at all and are believed only while they stay so."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
+import json
 import os
 import shutil
+import stat
 import sys
 import tempfile
 import time
@@ -13,10 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from equipoise.errors import DataError
+from equipoise.files import open_regular, read_bytes, write_json
 
-__all__ = ["appearing", "cache_folder", "place", "remove", "unwritable"]
+__all__ = ["appearing", "cache_folder", "changes_of", "place", "remove", "seal", "sound", "unwritable"]
 
 PART = ".part"
+SEAL = "seal.json"
+PIECE = 1 << 20  # bytes read at a time
 ABANDONED_S = 24 * 3600
 
 
@@ -75,6 +81,58 @@ def place(building: Path, target: Path) -> None:
         except OSError as error:
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                 raise
+
+
+def seal(building: Path) -> None:
+    """Write down what a finished folder holds, for `sound`."""
+    write_json(building / SEAL, {file.name: _sealed(file) for file in building.iterdir()})
+
+
+def sound(folder: Path) -> bool:
+    """Whether the files of a folder are those that `seal` saw, no more, no fewer and none changed.
+
+    A file that looks untouched from outside (`changes_of`) is believed; of any other the content decides.
+    """
+    try:
+        sealed = json.loads(read_bytes(folder / SEAL))
+        names = {file.name for file in folder.iterdir()} - {SEAL}
+        if names != set(sealed):
+            return False
+        touched = [name for name in names if list(changes_of(folder / name)) != sealed[name]["looks"]]
+        if any(_digest(folder / name) != sealed[name]["digest"] for name in touched):
+            return False
+        if touched:
+            with contextlib.suppress(DataError):  # a cache that cannot be written: looked at again next time
+                write_json(folder / SEAL, {**sealed, **{name: _sealed(folder / name) for name in touched}})
+        return True
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
+
+
+def changes_of(path: str | os.PathLike[str]) -> tuple[int, ...]:
+    """What changes when a file's content does: size, times of change, and which file it is; not its content.
+
+    Anyone can set the modification time, but not the time of the last change to the entry itself.
+
+    Raises:
+        OSError: if it is not there.
+    """
+    state = os.stat(path)
+    return state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino
+
+
+def _sealed(file: Path) -> dict[str, object]:
+    return {"looks": list(changes_of(file)), "digest": _digest(file)}
+
+
+def _digest(path: Path) -> str:
+    if stat.S_ISLNK(os.lstat(path).st_mode):
+        raise OSError(errno.EINVAL, "a link in the cache", str(path))
+    digest = hashlib.blake2b(digest_size=16)
+    with open_regular(path) as file:
+        while piece := file.read(PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def remove(folder: Path) -> None:

@@ -1,26 +1,36 @@
 """One picture in, a square of uint8 out; what cannot be a picture says why.
 
-Decided here, once:
+Decided here, once (docs/pixels.md says it to users):
 
-- *Colour*: RGB. Grey is repeated; CMYK, palettes and other modes are converted by Pillow; 16 bits a channel
-  are scaled to 8; transparent parts become white; the EXIF orientation is applied.
+- *Formats*: those of `FORMATS` and no other, whatever a file is called: Pillow's readers of PostScript and
+  the like start programs.
+- *Colour*: `colour.ordinary_colours`: RGB or grey, sRGB, opaque, eight bits, upright.
 - *Shape*: the largest centred square, resized by Lanczos. Nothing is stretched: a face keeps its proportions.
 - *Animated*: the first frame (phones write two-frame JPEGs that are ordinary photographs).
-- *Large*: more than 80 million pixels are refused by the header, before anything is decoded. A JPEG at least
-  six times as large as needed is first shrunk by its decoder to no less than three times, which no one can
-  see.
+- *Large*: more than 80 million pixels, or more memory than all workers have together, is refused by what the
+  header says, before anything is decoded. A JPEG at least six times as large as needed is first shrunk by its
+  decoder to no less than three times, which no one can see.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import importlib
 import io
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from equipoise.data.colour import ORIENTATION, Note, Unreadable, ordinary_colours, upright
+from equipoise.data.jpeg import Frame, jpeg_frame
+from equipoise.data.memory import Budget
 from equipoise.data.source import Content
+from equipoise.files import read_bytes
 
 try:
     import simplejpeg
@@ -29,54 +39,68 @@ except ImportError:  # the extra `jpeg`; Pillow gives the same pixels, slower
 
 __all__ = ["MAX_PIXELS", "Unreadable", "decoded", "encoded"]
 
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
+JPEGS = ("JPEG", "MPO")
+PLUGINS = ("Bmp", "Gif", "Jpeg", "Png", "Ppm", "Tiff", "WebP", "Avif")
+HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 MAX_PIXELS = 80_000_000
-MAX_BYTES = 1 << 30
+MAX_BYTES = 256 << 20  # of a file
+MAX_SCANS = 500  # of a JPEG: each goes over the whole picture
 SHRUNK = 3  # a shrinking JPEG decoder leaves at least this many times the size that is wanted
-ORIENTATION = 0x0112
+DECODING = Budget(1_000_000_000)  # bytes of pixels, of all workers together
+PIXEL_BYTES = {"WEBP": 18, "AVIF": 16, "HEIF": 16, "TIFF": 12}  # most a pixel, while decoded and converted
+OTHER_PIXEL_BYTES = 8
+COEFFICIENT_BYTES = 2  # a pixel and component of a progressive JPEG, which holds all of them
+TILE_WIDTH, TILE_HEIGHT = 322, 323  # tags of TIFF
 
 
-class Unreadable(Exception):
-    """A picture cannot be used; the text is the reason. Never leaves the data room."""
+def _unsaid(_: str) -> None:
+    pass
 
 
 def encoded(content: Content) -> bytes | NDArray[np.uint8]:
     """The bytes of a picture, read from its file if it is one.
 
     Raises:
-        Unreadable: if the file is missing, cannot be read, is empty or too large.
+        Unreadable: if the file is missing, cannot be read, is no ordinary file, is empty or too large.
     """
     if isinstance(content, Path):
         try:
-            if (size := content.stat().st_size) > MAX_BYTES:
-                raise Unreadable(f"the file has {size:,} bytes, more than {MAX_BYTES:,}")
-            content = content.read_bytes()
+            content = read_bytes(content, most=MAX_BYTES)
         except FileNotFoundError:
             raise Unreadable("the file is missing") from None
         except (OSError, ValueError) as error:
             raise Unreadable(
                 f"the file cannot be read: {getattr(error, 'strerror', None) or error}"
             ) from None
+    if isinstance(content, bytes) and len(content) > MAX_BYTES:
+        raise Unreadable(f"the file has {len(content):,} bytes, more than {MAX_BYTES:,}")
     if not len(content):
         raise Unreadable("the file is empty")
     return content
 
 
-def decoded(content: bytes | NDArray[np.uint8], *, size: int, channels: int) -> NDArray[np.uint8]:
+def decoded(
+    content: bytes | NDArray[np.uint8], *, size: int, channels: int, note: Note = _unsaid
+) -> NDArray[np.uint8]:
     """Pixels of a picture with shape (size, size, channels).
+
+    Args:
+        content: A picture's file, or its pixels (height, width) or (height, width, 1 or 3).
+        size: Pixels a side.
+        channels: 3 for RGB, 1 for grey.
+        note: Called with what was done to it beyond shape and size, a phrase each.
 
     Raises:
         Unreadable: if it is not a picture, is truncated, too large, or of a kind that is not supported.
     """
-    pixels = _fast_jpeg(content, size) if isinstance(content, bytes) else _checked(content)
-    if pixels is not None and pixels.shape == (size, size, channels):
-        return pixels
     try:
-        if pixels is not None:
-            image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-        else:
-            image = _opened(bytes(content), size)
-        return _squared(image, size, channels)
-    except Unreadable:
+        if isinstance(content, bytes):
+            return _from_file(content, size, channels, note)
+        pixels = _checked(content)
+        with _memory(pixels.shape[0] * pixels.shape[1] * OTHER_PIXEL_BYTES):
+            return _from_pixels(pixels, size, channels)
+    except (Unreadable, MemoryError):  # memory that is short says nothing about the picture
         raise
     except Image.DecompressionBombError:
         raise Unreadable(f"more than {MAX_PIXELS:,} pixels") from None
@@ -86,55 +110,136 @@ def decoded(content: bytes | NDArray[np.uint8], *, size: int, channels: int) -> 
         raise Unreadable(f"cannot be decoded: {error or type(error).__name__}") from None
 
 
-def _fast_jpeg(data: bytes, size: int) -> NDArray[np.uint8] | None:
-    """Pixels of an ordinary JPEG, equal to Pillow's; None for whatever is better left to Pillow."""
-    if simplejpeg is None or not data.startswith(b"\xff\xd8\xff") or b"Exif\0\0" in data:
+def _from_file(data: bytes, size: int, channels: int, note: Note) -> NDArray[np.uint8]:
+    frame = jpeg_frame(data)
+    if frame is not None:
+        _check_size(frame.width, frame.height)
+        if frame.ordinary and min(frame.height, frame.width) < 2 * SHRUNK * size:
+            with _memory(_coefficient_bytes(frame) + frame.width * frame.height * OTHER_PIXEL_BYTES):
+                pixels = _fast_jpeg(data)
+                if pixels is not None:
+                    return _from_pixels(pixels, size, channels)
+    image = _opened(data)
+    _check_size(*image.size)
+    needed = 0
+    if image.format in JPEGS:
+        needed = _coefficient_bytes(frame or Frame.unknown(image.size, data))
+        if min(image.size) >= 2 * SHRUNK * size:
+            image.draft(None, (SHRUNK * size, SHRUNK * size))
+    rawmode = _rawmode(image)
+    tags: Any = getattr(image, "tag_v2", {})
+    turned = ORIENTATION in tags
+    with _memory(needed + _pixel_bytes(image)):
+        image.load()
+        pixels = _squared(ordinary_colours(upright(image, turned=turned), rawmode, note), size, channels)
+    if image.format != "MPO":
+        with contextlib.suppress(Exception):  # frames that are not looked at may be broken
+            if getattr(image, "is_animated", False):
+                note("only the first of several frames was taken")
+    return pixels
+
+
+def _fast_jpeg(data: bytes) -> NDArray[np.uint8] | None:
+    """RGB pixels of an ordinary JPEG, shape (height, width, 3), equal to Pillow's; None where that is not sure."""
+    if simplejpeg is None:
         return None
     try:
-        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-        if colours not in ("YCbCr", "Gray") or min(height, width) >= 2 * SHRUNK * size:
-            return None
-        if height * width > MAX_PIXELS:
-            return None
         pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "RGB")
-    except ValueError:
+    except ValueError:  # it is strict: also what libjpeg would only warn about
         return None
     return pixels
+
+
+def _from_pixels(pixels: NDArray[np.uint8], size: int, channels: int) -> NDArray[np.uint8]:
+    if pixels.shape == (size, size, channels):
+        return pixels
+    return _squared(Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels), size, channels)
 
 
 def _checked(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     pixels = pixels[..., None] if pixels.ndim == 2 else pixels
     if pixels.ndim != 3 or pixels.shape[-1] not in (1, 3) or pixels.dtype != np.uint8:
         raise Unreadable(f"expected 1 or 3 channels of uint8, got shape {pixels.shape} of {pixels.dtype}")
+    _check_size(pixels.shape[1], pixels.shape[0])
     return np.ascontiguousarray(pixels)
 
 
-def _opened(data: bytes, size: int) -> Image.Image:
-    image: Image.Image = Image.open(io.BytesIO(data))
-    width, height = image.size
+def _check_size(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise Unreadable(f"{width} × {height} pixels, more than {MAX_PIXELS:,}")
-    if min(width, height) >= 2 * SHRUNK * size:
-        image.draft(None, (SHRUNK * size, SHRUNK * size))
-    image.load()
-    if image.getexif().get(ORIENTATION, 1) != 1:
-        image = ImageOps.exif_transpose(image)
-    return _eight_bit(image)
 
 
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """L or RGB."""
-    if image.mode.startswith("I"):
-        values = np.asarray(image)
-        if values.min() < 0 or values.max() > 0xFFFF:
-            raise Unreadable("more than 16 bits a channel")
-        return Image.fromarray(np.rint(values / 257).astype(np.uint8))
-    if image.mode == "F":
-        raise Unreadable("floating-point pixels")
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    return image.convert("L") if image.mode in ("1", "L") else image.convert("RGB")
+def _opened(data: bytes) -> Image.Image:
+    """A picture of which the header is read."""
+    if data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS:
+        brands = {data[place : place + 4] for place in range(8, min(int.from_bytes(data[:4], "big"), 256), 4)}
+        if not brands & {b"avif", b"avis"}:
+            return _opened_heif(data)
+    return Image.open(io.BytesIO(data), formats=_formats())
+
+
+def _opened_heif(data: bytes) -> Image.Image:
+    try:
+        from pillow_heif import HeifImageFile
+    except ImportError:
+        raise Unreadable("HEIF, which needs pillow-heif: pip install 'equipoise[heif]'") from None
+    image: Image.Image = HeifImageFile(io.BytesIO(data))  # type: ignore[no-untyped-call, unused-ignore]
+    return image
+
+
+@functools.lru_cache
+def _formats() -> tuple[str, ...]:
+    """Those of `FORMATS` that this Pillow has."""
+    for plugin in PLUGINS:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(f"PIL.{plugin}ImagePlugin")
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def _rawmode(image: Image.Image) -> str:
+    """How the file stores a pixel, in Pillow's words; empty where that is not known."""
+    tile = next(iter(getattr(image, "tile", ())), None)
+    arguments = tile[3] if tile is not None else ""
+    first = next(iter(arguments), "") if isinstance(arguments, tuple) else arguments
+    return first if isinstance(first, str) else ""
+
+
+def _coefficient_bytes(frame: Frame) -> int:
+    """What the decoder of a JPEG holds beside pixels, even if it shrinks.
+
+    Raises:
+        Unreadable: if it goes over the picture more often than any picture needs.
+    """
+    if frame.scans > MAX_SCANS:
+        raise Unreadable(f"a JPEG of {frame.scans:,} scans, more than {MAX_SCANS}")
+    held = COEFFICIENT_BYTES * frame.components if frame.progressive else 0
+    return frame.width * frame.height * held
+
+
+def _pixel_bytes(image: Image.Image) -> int:
+    """The most pixels that decoding and converting a picture will hold at a time.
+
+    Raises:
+        Unreadable: if it is stored in larger parts than any picture is.
+    """
+    width, height = image.size
+    needed = width * height * PIXEL_BYTES.get(image.format or "", OTHER_PIXEL_BYTES)
+    tags: Any = getattr(image, "tag_v2", {})
+    sides = [tags.get(tag) for tag in (TILE_WIDTH, TILE_HEIGHT)]
+    if all(isinstance(side, int) for side in sides):
+        _check_size(*sides)
+        needed += sides[0] * sides[1] * OTHER_PIXEL_BYTES
+    return needed
+
+
+@contextlib.contextmanager
+def _memory(needed: int) -> Iterator[None]:
+    if needed > DECODING.total:
+        raise Unreadable(
+            f"it may take {needed >> 20:,} MiB to decode, more than {DECODING.total >> 20:,} MiB"
+        )
+    with DECODING.share(needed):
+        yield
 
 
 def _squared(image: Image.Image, size: int, channels: int) -> NDArray[np.uint8]:

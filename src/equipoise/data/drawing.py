@@ -346,4 +346,4 @@ def _svg(style: str, options: dict[str, Any], size: int) -> Image.Image:
         before, _, after = svg.partition('viewBox="')
         svg = f'{before}viewBox="{HEAD[style]}"{after[after.index(chr(34)) + 1 :]}'
     png = resvg_py.svg_to_bytes(svg_string=svg, width=size, height=size, skip_system_fonts=True)
-    return Image.open(io.BytesIO(bytes(png))).convert("RGBA")
+    return Image.open(io.BytesIO(bytes(png)), formats=["PNG"]).convert("RGBA")

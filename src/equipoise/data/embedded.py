@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -42,8 +43,10 @@ def embedded(path: Path, *, allow_outside: bool = False) -> Source:
     columns: list[pa.Table] = []
     paths: list[str] = []
     notes: tuple[str, ...] = ()
+    looked_up: list[Path] = []  # pictures beside the files, where they hold no bytes
     for file, side in zip(files, sides, strict=True):
         found, names, said = _columns(file)
+        looked_up += filter(os.path.isfile, (file.parent / name for name in names))
         more = {"file": file.stem} if len(files) > 1 else {}
         more |= {"split": side} if side and len(files) > 1 and None not in sides else {}
         for name, value in more.items():
@@ -63,7 +66,7 @@ def embedded(path: Path, *, allow_outside: bool = False) -> Source:
         paths,
         functools.partial(_contents, files, allow_outside),
         attributes,
-        files,
+        [*files, *looked_up],
         label="label" if "label" in attributes.column_names else None,
         notes=notes,
     )

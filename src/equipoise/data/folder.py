@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import pyarrow as pa
 
 from equipoise.data import folder_metadata
 from equipoise.data.side import side_folder
-from equipoise.data.source import Source, files_below, is_picture, printable
+from equipoise.data.source import Source, files_below, is_picture, left_out_note, printable
 from equipoise.errors import DataError
 
 __all__ = ["image_folder"]
@@ -32,8 +33,12 @@ def image_folder(path: Path, *, allow_outside: bool = False) -> Source:
         DataError: if there is no picture, classes stand beside folders of a split, a link leads out of the
             folder, or a metadata file cannot be read.
     """
+    left_out: Counter[str] = Counter()
     found = files_below(
-        path, lambda name: is_picture(name) or name in folder_metadata.NAMES, allow_outside=allow_outside
+        path,
+        lambda name: is_picture(name) or name in folder_metadata.NAMES,
+        left_out,
+        allow_outside=allow_outside,
     )
     listings = [file for file in found if file.name in folder_metadata.NAMES]
     pictures = [file for file in found if file.name not in folder_metadata.NAMES]
@@ -46,11 +51,12 @@ def image_folder(path: Path, *, allow_outside: bool = False) -> Source:
     folders = [tuple(map(printable, str(picture)[start:].split(os.sep)[:-1])) for picture in pictures]
     layout = _layout(folders, path)
     columns: dict[str, Sequence[str | None]] = {"folder": layout.classes} if any(layout.classes) else {}
-    notes: tuple[str, ...] = ()
+    notes = left_out_note(left_out)
     if layout.sides is not None:
         columns["split"] = layout.sides
         names = ", ".join(dict.fromkeys(layout.sides))
         notes = (
+            *notes,
             f"Folders of a split are kept as the column split ({names}), not as classes; "
             "--split-column split keeps the sides apart",
         )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
 
 from equipoise.data.below import check_below
-from equipoise.data.source import Source, pictures_below
+from equipoise.data.source import Source, left_out_note, pictures_below
 from equipoise.errors import DataError
 
 __all__ = ["FOLDERS", "lab_faces"]
@@ -26,10 +27,11 @@ def lab_faces(path: Path, *, allow_outside: bool = False) -> Source:
     Raises:
         DataError: if none of the folders holds a picture, or a link leads out of them.
     """
+    left_out: Counter[str] = Counter()
     found = [
         (picture, name)
         for name in FOLDERS
-        for picture in pictures_below(path / name, allow_outside=allow_outside)
+        for picture in pictures_below(path / name, left_out, allow_outside=allow_outside)
     ]
     if not allow_outside:
         check_below([picture for picture, _ in found], path)
@@ -43,4 +45,5 @@ def lab_faces(path: Path, *, allow_outside: bool = False) -> Source:
             "gender": [FOLDERS[name][1] for _, name in found],
         }
     )
-    return Source.of_files("lab-faces", [picture for picture, _ in found], attributes, label=1)
+    pictures = [picture for picture, _ in found]
+    return Source.of_files("lab-faces", pictures, attributes, label=1, notes=left_out_note(left_out))

@@ -6,7 +6,8 @@ The file of 2021 holds its channels as BGR, the file of 2023 as RGB, and neither
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,15 +15,18 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from equipoise.data.columns import array_of
+from equipoise.data.decode import MAX_PIXELS
+from equipoise.data.hdf5 import column, data_sets, opened
 from equipoise.data.source import Content, Source
-from equipoise.errors import DataError, InputError, MissingExtraError
-from equipoise.groups import text_of
+from equipoise.errors import DataError, InputError
 
 __all__ = ["channel_order_of_faces", "lab_hdf5"]
 
-ROWS = 512  # read at a time
-FACES = 512  # looked at to tell the channel order
+ROWS = 512  # read at a time, fewer where they are large
+READ_BYTES = 16 << 20
+FACES = 512  # looked at to tell the channel order, fewer where they are large
+FACES_BYTES = 256 << 20
+LEAST_PIXELS = 16
 CLEAR = 0.65  # share of faces that must agree
 ChannelOrder = Literal["rgb", "bgr"]
 
@@ -37,25 +41,26 @@ def lab_hdf5(path: Path, *, channel_order: ChannelOrder | None = None) -> Source
     Raises:
         MissingExtraError: if h5py is not installed.
         InputError: if the channel order is none of the two.
-        DataError: if the file is not as said, or the channel order cannot be told.
+        DataError: if the file is not as said, points at other files (`hdf5`), or the channel order cannot be
+            told.
     """
     if channel_order not in (None, "rgb", "bgr"):
         raise InputError(f'channel_order must be "rgb" or "bgr"; got {channel_order!r}. Choose one of these.')
-    with _opened(path) as file:
-        shape, dtype = _pictures(file, path)
+    with opened(path) as file:
+        found = data_sets(file, path)
+        shape = _pictures(found, path)
         n = shape[0]
-        columns = {
-            name: np.asarray(item).reshape(n)
-            for name, item in file.items()
-            if name != "images" and getattr(item, "shape", None) in ((n,), (n, 1))
+        values = {
+            name: column(item, name, path)
+            for name, item in found.items()
+            if name != "images" and item.shape in ((n,), (n, 1))
         }
-        if dtype != np.uint8:
-            raise DataError(f"Expected images of uint8 in {path}; got {dtype}. Convert them to 0…255.")
-        note: tuple[str, ...] = ()
+        columns = {name: array for name, array in values.items() if array is not None}
+        notes = _left_out(path, set(file) - {"images", *columns})
+        columns = {{"labels": "label"}.get(name, name): array for name, array in columns.items()}
         if shape[-1] == 3 and channel_order is None:
-            channel_order = _detected(file["images"], columns.get("labels"), path)
-            note = (f"Channel order of {path.name}: {channel_order}, told from its faces.",)
-    columns = {{"labels": "label"}.get(name, name): _plain(values) for name, values in columns.items()}
+            channel_order = _detected(found["images"], columns.get("label"), path)
+            notes = (f"Channel order of {path.name}: {channel_order}, told from its faces.", *notes)
     return Source(
         f"lab-hdf5 {channel_order}",
         [f"{path}#{row}" for row in range(n)],
@@ -63,7 +68,7 @@ def lab_hdf5(path: Path, *, channel_order: ChannelOrder | None = None) -> Source
         pa.table(columns),
         [path],
         label="label" if "label" in columns else None,
-        notes=note,
+        notes=notes,
     )
 
 
@@ -89,14 +94,16 @@ def channel_order_of_faces(faces: NDArray[np.uint8]) -> tuple[ChannelOrder | Non
     return order, first_brighter
 
 
-def _detected(images: Any, labels: NDArray[Any] | None, path: Path) -> ChannelOrder:
+def _detected(images: Any, labels: pa.Array | None, path: Path) -> ChannelOrder:
     advice = 'Say channel_order="bgr" (the file of 2021) or channel_order="rgb" (the file of 2023).'
-    faces = np.flatnonzero(labels == 1) if labels is not None else np.zeros(0, np.int64)
+    numbers = labels.to_numpy(zero_copy_only=False) if labels is not None else np.zeros(0, np.int64)
+    faces = np.flatnonzero(numbers == 1)
     if not faces.size:
         raise DataError(
             f"Expected faces (label 1) in {path} to tell the channel order from; got none. {advice}"
         )
-    some = np.unique(faces[np.linspace(0, len(faces) - 1, min(FACES, len(faces))).astype(int)])
+    most = max(1, min(FACES, len(faces), FACES_BYTES // math.prod(images.shape[1:])))
+    some = np.unique(faces[np.linspace(0, len(faces) - 1, most).astype(int)])
     order, share = channel_order_of_faces(np.stack([images[row] for row in some]))
     if order is None:
         raise DataError(
@@ -106,39 +113,36 @@ def _detected(images: Any, labels: NDArray[Any] | None, path: Path) -> ChannelOr
     return order
 
 
-def _opened(path: Path) -> Any:
-    try:
-        import h5py
-    except ImportError as error:
-        raise MissingExtraError(
-            f"Reading {path} needs h5py; it is not installed. Run: pip install 'equipoise[hdf5]'"
-        ) from error
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        raise DataError(f"Expected an HDF5 file at {path}; got: {error}. Check the file.") from error
-
-
-def _pictures(file: Any, path: Path) -> tuple[tuple[int, ...], Any]:
-    images = file.get("images")
-    shape = getattr(images, "shape", None)
-    if shape is None or len(shape) != 4 or shape[-1] not in (1, 3) or not shape[0]:
+def _pictures(found: Mapping[str, Any], path: Path) -> tuple[int, ...]:
+    """The shape of the pictures, checked."""
+    if "labels" in found and "label" in found:
+        raise DataError(f"Expected labels or label in {path}; got both. Remove or rename one of them.")
+    images = found.get("images")
+    shape: tuple[int, ...] = getattr(images, "shape", None) or ()
+    if images is None or len(shape) != 4 or shape[-1] not in (1, 3) or not all(shape):
         raise DataError(
             f"Expected a data set images (N, height, width, 3) in {path}; got "
-            f"{shape or sorted(file.keys())}. Store the pictures under that name, channels last."
+            f"{shape or sorted(found)}. Store the pictures under that name, channels last."
         )
-    return tuple(shape), images.dtype
+    if images.dtype != np.uint8:
+        raise DataError(f"Expected images of uint8 in {path}; got {images.dtype}. Convert them to 0…255.")
+    if not LEAST_PIXELS <= shape[1] * shape[2] <= MAX_PIXELS:
+        raise DataError(
+            f"Expected images of {LEAST_PIXELS} to {MAX_PIXELS:,} pixels in {path}; got {shape[1]} × {shape[2]}. "
+            "Store them in another size."
+        )
+    return shape
 
 
-def _plain(values: NDArray[Any]) -> pa.Array:
-    if values.dtype.kind in "OS":
-        return pa.array([text_of(value) for value in values], pa.string())
-    return pa.array(array_of(values))
+def _left_out(path: Path, names: set[str]) -> tuple[str, ...]:
+    listed = ", ".join(sorted(names))
+    return (f"Left out of {path.name}, not one number or text a picture: {listed}.",) if names else ()
 
 
 def _contents(path: Path, reverse: bool) -> Iterator[Content]:
-    with _opened(path) as file:
-        images = file["images"]
-        for begin in range(0, len(images), ROWS):
-            for image in images[begin : begin + ROWS]:
+    with opened(path) as file:
+        images = data_sets(file, path)["images"]
+        rows = max(1, min(ROWS, READ_BYTES // math.prod(images.shape[1:])))
+        for begin in range(0, len(images), rows):
+            for image in images[begin : begin + rows]:
                 yield image[..., ::-1] if reverse else image

@@ -1,8 +1,9 @@
 """Decode once: the pictures of a source as a memory-mapped block of uint8, kept in the cache.
 
 The cache has two floors. `index/` maps what the source's files look like from outside (names, sizes, times of
-change) to a fingerprint of their contents, so that a second start reads no picture. `pixels/<fingerprint>/`
-holds the pixels, so that a copied or touched source is decoded again but kept once. Labels and attributes are
+change, a sample of their contents) to a fingerprint of all they hold, so that a second start decodes nothing.
+`pixels/<fingerprint>/` holds the pixels, so that a copied or touched source is decoded again but kept once;
+what is not as it was written, or does not belong to the source, is built again. Labels and attributes are
 not cached: they are read from the source each time, so an edited label counts at once.
 """
 
@@ -13,7 +14,7 @@ import hashlib
 import json
 import os
 import warnings
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,19 +25,23 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from equipoise.data.cache import appearing, cache_folder, place, remove
-from equipoise.data.decode import Unreadable, decoded, encoded
+from equipoise.data.cache import appearing, cache_folder, changes_of, place, remove, seal, sound
+from equipoise.data.decode import MAX_BYTES, Unreadable, decoded, encoded
+from equipoise.data.memory import Budget
 from equipoise.data.source import Content, Source
 from equipoise.data.table import digest_images
 from equipoise.errors import DataError, EquipoiseError, InputError
-from equipoise.files import write_json
+from equipoise.files import open_regular, read_bytes, write_json
 
 __all__ = ["Pixels", "Progress", "pixels_of"]
 
-VERSION = 1  # of the cache and of what decode.py decides: raise it when either changes
+VERSION = 2  # of the cache and of what decode.py decides: raise it when either changes
 BLOCK = 64  # pictures a task, fewer where they are large
 BLOCK_BYTES = 16 << 20
 PROBES = 16  # pictures checked against their digest when a cache is opened
+SAMPLES = 64  # places of a source whose content is looked at when it is opened
+SAMPLE_BYTES = 4096
+READING = Budget(MAX_BYTES)  # bytes of files, of all workers together
 
 Progress = Callable[[int, int], None]
 """Called with the number of pictures done and of all."""
@@ -51,12 +56,19 @@ class Pixels:
         digests: Of each image, shape (k,).
         kept: Which pictures of the source these are, shape (k,).
         rejected: The others, with the reason.
+        remarks: What was done to how many of them beyond shape and size.
     """
 
     images: NDArray[np.uint8]
     digests: NDArray[np.uint64]
     kept: NDArray[np.int64]
     rejected: tuple[tuple[int, str], ...]
+    remarks: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The remarks in words."""
+        return tuple(f"{count} of {len(self.kept)} pictures: {text}." for text, count in self.remarks)
 
 
 def pixels_of(
@@ -89,13 +101,14 @@ def pixels_of(
         )
     folder = cache_folder(cache)
     shape = (image_size, image_size, channels)
-    index = folder / "index" / f"{_outside(source, shape)}.json"
+    outside, count = _outside(source, shape), len(source.paths)
+    index = folder / "index" / f"{outside}.json"
     found = _indexed(index)
-    if found is not None and (pixels := _open(folder / "pixels" / found, shape)) is not None:
+    if found is not None and (pixels := _open(folder / "pixels" / found, shape, count)) is not None:
         return pixels
     fingerprint = _build(source, folder / "pixels", shape, workers or _processors(), progress)
-    write_json(index, {"pixels": fingerprint})
-    opened = _open(folder / "pixels" / fingerprint, shape)
+    write_json(index, {"pixels": fingerprint, "check": _check(outside, fingerprint)})
+    opened = _open(folder / "pixels" / fingerprint, shape, count)
     if opened is None:
         raise DataError(
             f"Expected the pictures just written to {folder / 'pixels' / fingerprint}; got something else. "
@@ -105,35 +118,66 @@ def pixels_of(
 
 
 def _outside(source: Source, shape: tuple[int, int, int]) -> str:
-    """Digest of what can be told without reading a picture."""
+    """Digest of what can be told without decoding a picture."""
     digest = hashlib.blake2b(repr((VERSION, source.format, shape)).encode(), digest_size=16)
     for path in source.paths:
         digest.update(f"{path}\0".encode(errors="surrogateescape"))
     for file in source.files:
         try:
-            state = os.stat(file)
-            seen = f"{file}\0{state.st_size}\0{state.st_mtime_ns}\0"
+            seen = f"{file}\0{changes_of(file)}\0"
         except (OSError, ValueError):
             seen = f"{file}\0missing\0"
         digest.update(seen.encode(errors="surrogateescape"))
+    for piece in _samples(source.files):
+        digest.update(piece)
     return digest.hexdigest()
+
+
+def _samples(files: Sequence[Path | str]) -> Iterator[bytes]:
+    """Pieces of some files, from the first to the last: none of one that cannot be read, as decoding will say."""
+    count = max(2, SAMPLES // max(1, len(files)))
+    for row in dict.fromkeys(np.linspace(0, max(0, len(files) - 1), SAMPLES).astype(int)):
+        yield from _pieces(files[row], count) if files else ()
+
+
+def _pieces(path: Path | str, count: int) -> Iterator[bytes]:
+    with contextlib.suppress(OSError), open_regular(path) as file:
+        last = max(0, os.fstat(file.fileno()).st_size - SAMPLE_BYTES)
+        for place in np.unique(np.linspace(0, last, count).astype(int)):
+            file.seek(place)
+            yield file.read(SAMPLE_BYTES)
+
+
+def _check(outside: str, fingerprint: str) -> str:
+    return hashlib.blake2b(f"{outside} {fingerprint}".encode(), digest_size=16).hexdigest()
 
 
 def _indexed(index: Path) -> str | None:
     try:
-        found = json.loads(index.read_text(encoding="utf-8"))["pixels"]
-    except (OSError, ValueError, KeyError, TypeError):
+        content = json.loads(read_bytes(index))
+        found, check = content["pixels"], content["check"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    return found if isinstance(found, str) and found.isalnum() else None
+    return found if isinstance(found, str) and check == _check(index.stem, found) else None
 
 
-def _open(entry: Path, shape: tuple[int, int, int]) -> Pixels | None:
+def _open(entry: Path, shape: tuple[int, int, int], pictures: int) -> Pixels | None:
     """What a folder of the cache holds; None if it is not there, not whole or not sound."""
     try:
+        if not sound(entry):
+            return None
         digests = np.load(entry / "digests.npy", allow_pickle=False)
         kept = np.load(entry / "kept.npy", allow_pickle=False)
-        rejected = json.loads((entry / "rejected.json").read_text(encoding="utf-8"))
+        rejected = tuple(
+            (int(row), str(reason)) for row, reason in json.loads(read_bytes(entry / "rejected.json"))
+        )
+        remarks = tuple(
+            (str(text), int(count)) for text, count in json.loads(read_bytes(entry / "remarks.json"))
+        )
+        rows = np.sort(np.concatenate([kept, [row for row, _ in rejected]]))
         size = (entry / "images.u8").stat().st_size
+        if not np.array_equal(rows, np.arange(pictures)) or np.any(np.diff(kept) < 1):
+            return None
         if digests.shape != kept.shape or size != len(digests) * np.prod(shape):
             return None
         if not len(digests):
@@ -143,8 +187,8 @@ def _open(entry: Path, shape: tuple[int, int, int]) -> Pixels | None:
         probes = np.unique(np.linspace(0, max(len(digests) - 1, 0), PROBES).astype(int))[: len(digests)]
         if not np.array_equal(digest_images(images[probes]), digests[probes]):
             return None
-        return Pixels(images, digests, kept, tuple((int(row), str(reason)) for row, reason in rejected))
-    except (OSError, ValueError, TypeError, EOFError):
+        return Pixels(images, digests, kept.astype(np.int64), rejected, remarks)
+    except (OSError, ValueError, KeyError, TypeError, EOFError):
         return None
 
 
@@ -156,12 +200,14 @@ def _build(
     digests: list[NDArray[np.uint64]] = []
     kept: list[int] = []
     rejected: list[tuple[int, str]] = []
+    remarks: Counter[str] = Counter()
     done = 0
     with appearing(parent) as building:
         with open(building / "images.u8", "wb") as file, contextlib.ExitStack() as stack:
             for block in stack.enter_context(contextlib.closing(_blocks(source, shape, workers))):
                 file.write(block.images.data)
                 digests.append(block.digests)
+                remarks.update(block.remarks)
                 for content, reason in zip(block.contents, block.reasons, strict=True):
                     contents.update(content)
                     if reason is None:
@@ -178,9 +224,11 @@ def _build(
             )
         np.save(building / "digests.npy", np.concatenate([*digests, np.zeros(0, np.uint64)]))
         np.save(building / "kept.npy", np.asarray(kept, np.int64))
-        (building / "rejected.json").write_text(json.dumps(rejected), encoding="utf-8")
+        write_json(building / "rejected.json", rejected)
+        write_json(building / "remarks.json", sorted(remarks.items()))
+        seal(building)
         target = parent / contents.hexdigest()
-        if target.exists() and _open(target, shape) is None:
+        if target.exists() and _open(target, shape, done) is None:
             remove(target)
         place(building, target)
     return target.name
@@ -215,6 +263,7 @@ class _Block(NamedTuple):
     digests: NDArray[np.uint64]
     contents: Sequence[bytes]  # a digest a picture
     reasons: Sequence[str | None]
+    remarks: Sequence[str]
 
 
 def _blocks(source: Source, shape: tuple[int, int, int], workers: int) -> Generator[_Block, None, None]:
@@ -239,21 +288,32 @@ def _decode(task: Sequence[Content], shape: tuple[int, int, int]) -> _Block:
     images = np.empty((len(task), *shape), np.uint8)
     contents: list[bytes] = []
     reasons: list[str | None] = []
+    remarks: list[str] = []
     count = 0
     for content in task:
-        digest = b"?"
+        digest, said = b"?", set[str]()
         try:
-            data: Any = encoded(content)
-            digest = _content_digest(data)
-            images[count] = decoded(data, size=shape[0], channels=shape[2])
+            with READING.share(_file_bytes(content)):
+                data: Any = encoded(content)
+                digest = _content_digest(data)
+                images[count] = decoded(data, size=shape[0], channels=shape[2], note=said.add)
         except Unreadable as reason:
             reasons.append(str(reason))
         else:
             reasons.append(None)
+            remarks += said
             count += 1
         contents.append(digest)
     images = images[:count]
-    return _Block(images, digest_images(images), contents, reasons)
+    return _Block(images, digest_images(images), contents, reasons, remarks)
+
+
+def _file_bytes(content: Content) -> int:
+    """What reading it will hold; what is in memory already counts no more."""
+    try:
+        return min(os.stat(content).st_size, MAX_BYTES) if isinstance(content, Path) else 0
+    except (OSError, ValueError):  # which reading it will say
+        return 0
 
 
 def _content_digest(content: bytes | NDArray[np.uint8]) -> bytes:

@@ -32,7 +32,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from equipoise.data.cache import appearing, cache_folder, place, remove
+from equipoise.data.cache import appearing, cache_folder, place, remove, seal, sound
 from equipoise.data.drawing import any_heads, draw, load_styles
 from equipoise.data.table import ImageTable, digest_images
 from equipoise.errors import InputError
@@ -126,13 +126,13 @@ def planted(
     name = hashlib.blake2b(json.dumps(key).encode(), digest_size=10).hexdigest()
     folder = cache_folder(cache) / "planted" / name
     if folder.is_dir():
-        try:
+        if sound(folder):
             return _read(folder)
-        except (OSError, ValueError, KeyError):  # damaged: draw it again
-            remove(folder)
+        remove(folder)  # damaged: draw it again
     plan = _plan(images, groups, label_noise, bad, seed)
     with appearing(folder.parent) as building:
         _draw_all(plan, size, seed, building, workers or _cores())
+        seal(building)
         place(building, folder)
     return _read(folder)
 

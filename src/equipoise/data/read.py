@@ -120,7 +120,7 @@ def read(
         columns,
         pixels.digests,
         _rejected(source, pixels, max_rejected, path),
-        (*source.notes, *classes.notes),
+        (*source.notes, *classes.notes, *pixels.notes),
         classes.ids,
     )
 
@@ -186,6 +186,8 @@ def _header(path: Path) -> list[str]:
 
 
 def _source(path: Path, format: str | None, allow_outside: bool, **options: str | None) -> Source:
+    if path.exists() and not path.is_dir():
+        regular(path)
     try:
         name = format_of(path) if format is None else format.lower().replace("_", "-")
     except OSError as error:

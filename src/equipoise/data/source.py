@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ __all__ = [
     "Source",
     "files_below",
     "is_picture",
+    "left_out_note",
     "pictures_below",
     "printable",
     "without",
@@ -33,8 +35,8 @@ __all__ = [
 Content = Path | bytes | NDArray[np.uint8]
 """A picture before it is decoded: a file, an encoded file's bytes, or pixels (height, width, channels)."""
 
-PICTURE_ENDINGS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".avif"}) | frozenset(
-    {".bmp", ".tif", ".tiff", ".ppm", ".pgm"}
+PICTURE_ENDINGS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".webp"}) | (
+    frozenset({".avif", ".heic", ".heif", ".hif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"})
 )
 
 
@@ -136,17 +138,20 @@ def _order(column: pa.ChunkedArray) -> tuple[str, ...]:
     return tuple(text for value in values if (text := text_of(value)) is not None)
 
 
-def pictures_below(folder: Path, *, allow_outside: bool = False) -> list[Path]:
-    """All picture files below a folder, sorted; hidden files and other endings are left out.
+def pictures_below(
+    folder: Path, left_out: Counter[str] | None = None, *, allow_outside: bool = False
+) -> list[Path]:
+    """All picture files below a folder, sorted; hidden files and folders and other endings are left out.
 
     Args:
         folder: Where to look; links in it are followed.
+        left_out: Counts what is left out, by its ending.
         allow_outside: Links may lead out of the folder.
 
     Raises:
         DataError: if the folder cannot be listed, or a link leads out of it.
     """
-    return files_below(folder, is_picture, allow_outside=allow_outside)
+    return files_below(folder, is_picture, left_out, allow_outside=allow_outside)
 
 
 def is_picture(name: str) -> bool:
@@ -154,7 +159,13 @@ def is_picture(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in PICTURE_ENDINGS
 
 
-def files_below(folder: Path, wanted: Callable[[str], bool], *, allow_outside: bool = False) -> list[Path]:
+def files_below(
+    folder: Path,
+    wanted: Callable[[str], bool],
+    left_out: Counter[str] | None = None,
+    *,
+    allow_outside: bool = False,
+) -> list[Path]:
     """All files below a folder whose name is wanted, sorted; see `pictures_below`."""
 
     def refuse(error: OSError) -> None:
@@ -173,14 +184,42 @@ def files_below(folder: Path, wanted: Callable[[str], bool], *, allow_outside: b
         return len(seen) > before
 
     found: list[str] = []
+    skipped = Counter() if left_out is None else left_out
     for place, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        skipped["hidden"] += sum(name.startswith(".") for name in (*folders, *names))
         folders[:] = [
             name for name in folders if not name.startswith(".") and followed(os.path.join(place, name))
         ]
-        found += [os.path.join(place, name) for name in names if wanted(name) and not name.startswith(".")]
+        for name in names:
+            if name.startswith("."):
+                continue
+            if wanted(name):
+                found.append(os.path.join(place, name))
+            else:
+                skipped[os.path.splitext(name)[1].lower() or "without an ending"] += 1
     if not allow_outside:
         check_below(found, folder)
     return list(map(Path, sorted(found)))
+
+
+def left_out_note(left_out: Mapping[str, int]) -> tuple[str, ...]:
+    """In words, what `pictures_below` has counted.
+
+    Example:
+        >>> left_out_note({".txt": 2, "hidden": 1})
+        ('3 files are no pictures by their names and were left out: 2 .txt, 1 hidden.',)
+    """
+    count = sum(left_out.values())
+    if not count:
+        return ()
+    kinds = sorted((item for item in left_out.items() if item[1]), key=lambda item: (-item[1], item[0]))
+    listed = ", ".join(f"{number} {printable(kind)}" for kind, number in kinds[:10])
+    what = (
+        "file is no picture by its name and was"
+        if count == 1
+        else "files are no pictures by their names and were"
+    )
+    return (f"{count} {what} left out: {listed}{', …' if len(kinds) > 10 else ''}.",)
 
 
 def printable(text: str) -> str:

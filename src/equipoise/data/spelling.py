@@ -25,6 +25,7 @@ def doubts(tables: Sequence[ImageTable]) -> Iterator[str]:
         tables: All tables whose groups are compared or kept apart, such as training and test data.
 
     Example:
+        >>> import numpy as np
         >>> images = np.zeros((3, 4, 4, 3), np.uint8)
         >>> list(doubts([ImageTable.from_arrays(images, [0, 1, 1], {"site": ["1", "01", "2"]})]))
         ['Column site: 01 and 1 are different values, though they may be one written in two ways']

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import codecs
-import os
-import stat
 from pathlib import Path
 
+from equipoise import files
 from equipoise.errors import DataError
 
 __all__ = ["decoded_text", "regular"]
@@ -28,15 +27,10 @@ def regular(path: Path) -> Path:
         DataError: if it is something else, or not there.
     """
     try:
-        mode = os.stat(path).st_mode
+        return files.regular(path)
     except (OSError, ValueError) as error:
-        raise DataError(
-            f"Expected a file at {path}; got: {getattr(error, 'strerror', None) or error}. Check the path."
-        ) from error
-    if not stat.S_ISREG(mode):
-        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe, socket or device"
-        raise DataError(f"Expected an ordinary file at {path}; got {kind}. Give a file.")
-    return path
+        cause = getattr(error, "strerror", None) or error
+        raise DataError(f"Expected an ordinary file at {path}; got {cause}. Check the path.") from error
 
 
 def decoded_text(path: Path) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
 
-from equipoise.data.source import Source, pictures_below
+from equipoise.data.source import Source, left_out_note, pictures_below
 from equipoise.data.table import Rejected
 from equipoise.errors import DataError
 
@@ -27,7 +28,8 @@ def utkface(path: Path, *, allow_outside: bool = False) -> Source:
     pictures: list[Path] = []
     rejected: list[Rejected] = []
     found: list[tuple[str, ...]] = []
-    for picture in pictures_below(path, allow_outside=allow_outside):
+    left_out: Counter[str] = Counter()
+    for picture in pictures_below(path, left_out, allow_outside=allow_outside):
         match = NAME.fullmatch(picture.name)
         if match:
             pictures.append(picture)
@@ -46,4 +48,5 @@ def utkface(path: Path, *, allow_outside: bool = False) -> Source:
             "race": [RACES[int(row[2])] for row in found],
         }
     )
-    return Source.of_files("utkface", pictures, attributes, label=1, rejected=tuple(rejected))
+    notes = left_out_note(left_out)
+    return Source.of_files("utkface", pictures, attributes, label=1, rejected=tuple(rejected), notes=notes)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from equipoise.data import ImageTable
 from equipoise.errors import DataError, InputError
+from equipoise.files import regular
 
 __all__ = ["check_new", "read_pairs", "release", "room", "write"]
 
@@ -26,9 +27,9 @@ def read_pairs(folder: str | os.PathLike[str]) -> ImageTable:
     """
     where = Path(folder)
     try:
-        images = np.load(where / "images.npy", mmap_mode="r", allow_pickle=False)
-        digests = np.load(where / "digests.npy", allow_pickle=False)
-        columns = pq.read_table(where / "table.parquet")
+        images = np.load(regular(where / "images.npy"), mmap_mode="r", allow_pickle=False)
+        digests = np.load(regular(where / "digests.npy"), allow_pickle=False)
+        columns = pq.read_table(regular(where / "table.parquet"))
         labels = columns.column("label").to_numpy().astype(np.int64)
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise DataError(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from equipoise.errors import DataError, InputError
-from equipoise.files import write_json
+from equipoise.files import read_bytes, write_json
 from equipoise.rate import Rate
 from equipoise.report.typed_json import decode, encode
 
@@ -268,7 +268,7 @@ def read(path: str | os.PathLike[str]) -> RunRecord:
     """
     target = _file(path)
     try:
-        content = json.loads(target.read_bytes(), parse_constant=_not_strict)
+        content = json.loads(read_bytes(target), parse_constant=_not_strict)
     except OSError as error:
         raise DataError(
             f"Expected a run record at {target}; got: {error.strerror or error}. "

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from equipoise.errors import DataError, InputError
-from equipoise.files import write_json
+from equipoise.files import read_bytes, write_json
 from equipoise.report.typed_json import decode, encode
 
 __all__ = ["read_versioned", "write_versioned"]
@@ -42,7 +42,7 @@ def read_versioned(kind: type[Record], target: Path, version: int, *, what: str)
         DataError: if there is none, it is not JSON, or not of this schema version.
     """
     try:
-        content = json.loads(target.read_bytes())
+        content = json.loads(read_bytes(target))
     except OSError as error:
         raise DataError(
             f"Expected {what} at {target}; got: {error.strerror or error}. Give the folder of a finished run."

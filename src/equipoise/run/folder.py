@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from equipoise.errors import DataError, InputError
-from equipoise.files import write_text
+from equipoise.files import read_text, write_text
 
 __all__ = ["RunFolder", "Setting", "open_folder", "settings_text"]
 
@@ -170,7 +170,7 @@ def _shown(settings: Mapping[str, object], key: str) -> str:
 
 def _earlier_settings(folder: Path) -> dict[str, object] | None:
     try:
-        text = (folder / SETTINGS).read_text(encoding="utf-8")
+        text = read_text(folder / SETTINGS)
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:

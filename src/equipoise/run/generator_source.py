@@ -12,6 +12,7 @@ from typing import Any
 
 from equipoise.data import ImageTable
 from equipoise.errors import DataError, InputError
+from equipoise.files import read_text
 from equipoise.latent import DBVAEGenerator, Generator, check_generator
 from equipoise.nn import DBVAE
 from equipoise.run.engine import Engine
@@ -112,7 +113,7 @@ def trained_generator(
 
 def _of_folder(folder: Path, table: ImageTable, device: str) -> GeneratorSource:
     try:
-        config: Any = json.loads((folder / "config.json").read_text())
+        config: Any = json.loads(read_text(folder / "config.json"))
     except (OSError, ValueError) as error:
         raise DataError(
             f"Expected the folder of a generator, or package.module:callable, at {folder}; got: {error}. Train one "

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from equipoise.errors import DataError, InputError
+from equipoise.files import regular
 from equipoise.run.named_object import is_named, named_network
 from equipoise.run.saved import load
 
@@ -131,7 +132,7 @@ def _called(name: str) -> nn.Module:
 
 def _fill(network: nn.Module, path: Path) -> None:
     try:
-        tensors = load_file(path)
+        tensors = load_file(regular(path))
     except (OSError, SafetensorError) as error:
         raise DataError(f"Expected a safetensors file at {path}; got: {error}. Check --weights.") from error
     try:

@@ -20,7 +20,7 @@ from equipoise.data import ImageTable
 from equipoise.density import Histogram, active_units
 from equipoise.density.embedding import vector_store
 from equipoise.errors import DataError
-from equipoise.files import write_tensors
+from equipoise.files import regular, write_tensors
 from equipoise.run.hidden import has_hidden_layer, hidden_features
 from equipoise.train.device import device_of
 from equipoise.train.rarity import latent_codes
@@ -122,7 +122,7 @@ def load_representation(
     if not path.exists():
         return None
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(regular(path), framework="pt") as file:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         histogram = Histogram(int(header["bins"]), float(header["smoothing"]))

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from equipoise.errors import DataError, InputError
-from equipoise.files import write_tensors
+from equipoise.files import regular, write_tensors
 
 __all__ = ["Checkpoint", "latest_checkpoint", "read_checkpoint", "remove_checkpoints", "write_checkpoint"]
 
@@ -88,7 +88,7 @@ def read_checkpoint(path: Path, settings: dict[str, Any]) -> Checkpoint:
         InputError: if it was made with other settings; the message names them.
     """
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(regular(path), framework="pt") as file:
             header = file.metadata() or {}
             if header.get("format") != FORMAT:
                 raise DataError(

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from equipoise.errors import DataError
-from equipoise.files import write_json, write_tensors
+from equipoise.files import read_text, regular, write_json, write_tensors
 from equipoise.latent import ModuleGenerator
 from equipoise.nn.small_gan import SmallGenerator
 from equipoise.train.gan import TrainedGenerator
@@ -51,14 +51,14 @@ def load_generator(folder: Path | str) -> ModuleGenerator:
     """
     folder = Path(folder)
     try:
-        config: Any = json.loads((folder / "config.json").read_text())
+        config: Any = json.loads(read_text(folder / "config.json"))
         found = config.get("format") if isinstance(config, dict) else None
         if found != FORMAT:
             raise DataError(
                 f"Expected a generator of version {FORMAT!r} in {folder}; got {found!r}. "
                 "Give the folder of `equipoise train-generator`, or train again."
             )
-        tensors = load_file(folder / "model.safetensors")
+        tensors = load_file(regular(folder / "model.safetensors"))
         network = SmallGenerator(
             config["settings"]["latent"],
             width=config["settings"]["width"],

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from equipoise.errors import DataError, InputError
-from equipoise.files import write_json, write_tensors
+from equipoise.files import read_text, regular, write_json, write_tensors
 from equipoise.nn import Objective
 from equipoise.train.fit import METHODS, Fit, build
 from equipoise.train.given import prepared
@@ -74,14 +74,14 @@ def load_model(
     """
     folder = Path(folder)
     try:
-        config = json.loads((folder / "config.json").read_text())
+        config = json.loads(read_text(folder / "config.json"))
         found = config.get("format") if isinstance(config, dict) else None
         if found != FORMAT:
             raise DataError(
                 f"Expected a model of version {FORMAT!r} in {folder}; got {found!r}. "
                 "Read it with the version of equipoise that wrote it, or train again."
             )
-        tensors = load_file(folder / "model.safetensors")
+        tensors = load_file(regular(folder / "model.safetensors"))
     except (OSError, ValueError, SafetensorError) as error:
         if isinstance(error, DataError):
             raise
