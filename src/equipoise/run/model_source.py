@@ -22,7 +22,7 @@ __all__ = ["ModelSource", "Normalised", "model_source"]
 
 @dataclass(frozen=True, eq=False)
 class ModelSource:
-    """A network in evaluation mode, ready for images in [0, 1].
+    """A network for images in [0, 1], in the mode that it was given in.
 
     Args:
         network: Images (batch, channels, height, width) → prediction.
@@ -117,7 +117,7 @@ def model_source(
         network = Normalised(network, mean, std)
         layer = None if layer is None else f"model.{layer}"
     where = int(output) if output is not None and output.isdecimal() else output
-    return ModelSource(network.eval(), name.rpartition(":")[2], name, layer, where)
+    return ModelSource(network, name.rpartition(":")[2], name, layer, where)
 
 
 def _called(name: str) -> nn.Module:

@@ -17,13 +17,15 @@ __all__ = ["predict"]
 def predict(
     model: Any, table: ImageTable, *, device: str = "auto", batch_size: int = 512
 ) -> NDArray[np.float64]:
-    """Probability of the positive class of each image, shape (n,), in [0, 1].
+    """Probability of the positive class of each image, shape (n,), in [0, 1]; the model is left as it was.
 
     Raises:
         InputError: if there is no such device.
     """
     target = device_of(device)
     home = next(model.parameters()).device
-    logits = model_logits(model.to(target), table, device=target, batch_size=batch_size)
-    model.to(home)
+    try:
+        logits = model_logits(model.to(target), table, device=target, batch_size=batch_size)
+    finally:
+        model.to(home)
     return 1 / (1 + np.exp(-logits))
