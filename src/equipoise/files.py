@@ -1,4 +1,4 @@
-"""Files written whole or not at all."""
+"""Files written whole or not at all, and read as what they may be: damaged, huge, or no files."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,7 +14,17 @@ from typing import Any
 
 from equipoise.errors import DataError
 
-__all__ = ["replacing", "write_bytes", "write_json", "write_tensors", "write_text"]
+__all__ = [
+    "read_json",
+    "read_tensors",
+    "replacing",
+    "write_bytes",
+    "write_json",
+    "write_tensors",
+    "write_text",
+]
+
+MOST_JSON = 256 << 20  # bytes; the largest record that we know of has 20 MB
 
 
 @contextlib.contextmanager
@@ -69,7 +80,8 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
 
 def write_text(path: str | os.PathLike[str], content: str) -> None:
     """Write a UTF-8 text file atomically."""
-    write_bytes(path, content.encode())
+    # file names that are no UTF-8 come as unpaired surrogates; \\udc80 is what JSON calls them
+    write_bytes(path, content.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: str | os.PathLike[str], content: Any) -> None:
@@ -91,3 +103,72 @@ def write_tensors(
         except SafetensorError as error:  # it hides which error of the system it was
             code = errno.ENOSPC if "No space" in str(error) else errno.EIO
             raise OSError(code, str(error)) from error
+
+
+def read_json(path: str | os.PathLike[str], what: str, advice: str) -> Any:
+    """Strict JSON of a regular file.
+
+    Args:
+        path: The file.
+        what: What it should be, as in "a run record".
+        advice: What to do if it is not.
+
+    Raises:
+        DataError: if it cannot be read, is larger than 256 MB, or is not strict JSON.
+    """
+    try:
+        with open(_regular(path), "rb") as file:
+            content = file.read(MOST_JSON + 1)
+        if len(content) > MOST_JSON:
+            raise ValueError(f"more than {MOST_JSON >> 20} MB")
+        return json.loads(content, parse_constant=_not_strict)
+    except OSError as error:
+        raise DataError(
+            f"Expected {what} at {os.fspath(path)}; got: {error.strerror or error}. {advice}"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(
+            f"Expected JSON in {os.fspath(path)}; got something else ({error}). It is damaged, or not {what}. {advice}"
+        ) from error
+
+
+def read_tensors(
+    path: str | os.PathLike[str], what: str, advice: str
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Torch tensors of a safetensors file, on the CPU, and its header.
+
+    Raises:
+        DataError: if it cannot be read, is not what it says, or a number in it is not finite.
+    """
+    import torch
+    from safetensors import safe_open
+
+    try:
+        with safe_open(_regular(path), framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            header = file.metadata() or {}
+    except Exception as error:  # the parser of a foreign format tells what is damaged in many ways
+        told = error.strerror if isinstance(error, OSError) and error.strerror else f"{error}"
+        raise DataError(f"Expected {what} in {os.fspath(path)}; got: {told}. {advice}") from error
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(_wide(tensor)).all()):
+            raise DataError(
+                f"Expected finite numbers in {os.fspath(path)}; got NaN or infinity in {name!r}. The file is damaged, "
+                f"or training went wrong. {advice}"
+            )
+    return tensors, header
+
+
+def _wide(tensor: Any) -> Any:
+    return tensor.float() if tensor.element_size() == 1 else tensor  # float8 knows few functions
+
+
+def _regular(path: str | os.PathLike[str]) -> str:
+    """The path, if opening it cannot wait for anything, as a pipe would make it."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(errno.EINVAL, "Not a regular file" if not os.path.isdir(path) else "Is a directory")
+    return os.fspath(path)
+
+
+def _not_strict(constant: str) -> float:
+    raise ValueError(f"{constant} is not JSON")

@@ -25,6 +25,8 @@ from equipoise.report.record import (
     read,
 )
 from equipoise.report.tables import ABSENT, Cell, Column, Panel, Table, Tabs
+from equipoise.report.versioned import fitting
+from equipoise.shown import harmless
 
 if TYPE_CHECKING:
     import jinja2
@@ -100,7 +102,10 @@ def write_report(folder: str | os.PathLike[str]) -> Path:
         DataError: if there is no record that can be read, or the folder cannot be written.
     """
     target = Path(folder) / "report.html"
-    write_text(target, html(read(Path(folder)), folder))
+    record = read(Path(folder))
+    with fitting(Path(folder) / "record.json"):
+        text = html(record, folder)
+    write_text(target, text)
     return target
 
 
@@ -642,6 +647,7 @@ def template(name: str) -> jinja2.Template:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=lambda value: harmless(value) if type(value) is str else value,  # before it is escaped
     )
     environment.globals["own"] = {
         name: Markup((folder / name).read_text(encoding="utf-8")) for name in ("report.css", "report.js")

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from equipoise.errors import DataError, InputError
+from equipoise.errors import InputError
+from equipoise.files import read_tensors
 from equipoise.run.named_object import is_named, named_network
 from equipoise.run.saved import load
 
@@ -130,10 +129,7 @@ def _called(name: str) -> nn.Module:
 
 
 def _fill(network: nn.Module, path: Path) -> None:
-    try:
-        tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise DataError(f"Expected a safetensors file at {path}; got: {error}. Check --weights.") from error
+    tensors, _ = read_tensors(path, "a safetensors file", "Check --weights.")
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:

@@ -12,9 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.data import FORMATS, ImageTable, Split, read, split
+from equipoise.data.table import PATH
 from equipoise.errors import InputError
 from equipoise.run.folder import Setting
 from equipoise.run.progress import decoding
+from equipoise.run.scores import shared_paths
+from equipoise.sharing import shared_path
 
 __all__ = [
     "PLANTED",
@@ -82,7 +85,20 @@ def read_one(source: Source, label: int | None, reading: Reading, *, progress: b
     if label is None:
         options |= {"positive": positive, "label_column": column}
     with decoding(os.fspath(source), shown=progress) as bar:
-        return read(source, label=label, progress=bar, **options)
+        return _without_places(read(source, label=label, progress=bar, **options), os.fspath(source))
+
+
+def _without_places(table: ImageTable, source: str) -> ImageTable:
+    """The same with paths from the source on, if it was given as an absolute path: what others may see."""
+    if PATH not in table.attributes.column_names:
+        return table
+    place = table.attributes.column_names.index(PATH)
+    paths = shared_paths(table.attributes.column(PATH), source)
+    return replace(
+        table,
+        attributes=table.attributes.set_column(place, PATH, paths),
+        rejected=tuple(replace(item, path=shared_path(item.path, source)) for item in table.rejected),
+    )
 
 
 def relabelled(table: ImageTable, label: int | NDArray[np.int64]) -> ImageTable:
