@@ -17,6 +17,7 @@ from equipoise.errors import DataError
 __all__ = [
     "read_json",
     "read_tensors",
+    "read_toml",
     "replacing",
     "write_bytes",
     "write_json",
@@ -24,6 +25,7 @@ __all__ = [
     "write_text",
 ]
 
+MOST_TOML = 16 << 20
 MOST_JSON = 256 << 20  # bytes; the largest record that we know of has 20 MB
 
 
@@ -130,6 +132,24 @@ def read_json(path: str | os.PathLike[str], what: str, advice: str) -> Any:
         raise DataError(
             f"Expected JSON in {os.fspath(path)}; got something else ({error}). It is damaged, or not {what}. {advice}"
         ) from error
+
+
+def read_toml(path: str | os.PathLike[str], what: str, advice: str) -> dict[str, Any]:
+    """TOML of a regular file. Arguments and errors as `read_json`."""
+    import tomllib
+
+    try:
+        with open(_regular(path), "rb") as file:
+            content = file.read(MOST_TOML + 1)
+        if len(content) > MOST_TOML:
+            raise ValueError(f"more than {MOST_TOML >> 20} MB")
+        return tomllib.loads(content.decode())
+    except OSError as error:
+        raise DataError(
+            f"Expected {what} at {os.fspath(path)}; got: {error.strerror or error}. {advice}"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"Expected TOML in {os.fspath(path)}; got: {error}. {advice}") from error
 
 
 def read_tensors(

@@ -38,6 +38,7 @@ Source = str | os.PathLike[str] | ImageTable | None
 PLANTED = "planted"
 NAMES = ("positives", "negatives", "data", "test_positives", "test_negatives", "test_data")
 PLANTED_GROUPS = ("hidden",)
+MOST_IMAGES = 10**8
 MAX_LEAK = 0.01  # largest share of test images that may stand in the training data too
 
 
@@ -156,7 +157,13 @@ def read_source(
 
 
 def embedded(images: int, reading: Reading, seed: int) -> ImageTable:
-    """The embedded set."""
+    """The embedded set.
+
+    Raises:
+        InputError: if it cannot have so many images.
+    """
+    if not 1 <= images <= MOST_IMAGES:
+        raise InputError(f"--images must be 1…{MOST_IMAGES:,}; got {images}. The default is 20,000.")
     from equipoise.data import planted  # brings in what draws, which no other source needs
 
     table: ImageTable = planted(

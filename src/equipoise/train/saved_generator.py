@@ -13,7 +13,7 @@ from equipoise.files import read_json, read_tensors, write_json, write_tensors
 from equipoise.latent import ModuleGenerator
 from equipoise.nn.small_gan import SmallGenerator
 from equipoise.train.gan import TrainedGenerator
-from equipoise.train.saved_model import check_keys, check_kinds
+from equipoise.train.saved_model import check_keys, check_kinds, misfit
 
 __all__ = ["load_generator", "save_generator"]
 
@@ -59,8 +59,8 @@ def load_generator(folder: Path | str) -> ModuleGenerator:
     tensors, _ = read_tensors(folder / "model.safetensors", "the weights of a trained generator", ADVICE)
     try:
         with torch.device("meta"):  # a size that is not that of the weights is noticed before it takes memory
-            sizes = _network(config)
-        sizes.load_state_dict({name: tensor.to("meta") for name, tensor in tensors.items()})
+            if wrong := misfit(_network(config), tensors):
+                raise InputError(wrong)
         network = _network(config)
         check_kinds(network, tensors, folder / "model.safetensors")
         network.load_state_dict(tensors)

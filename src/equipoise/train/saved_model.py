@@ -15,7 +15,7 @@ from equipoise.train.fit import METHODS, Fit, build
 from equipoise.train.given import prepared
 from equipoise.train.recipe import Recipe
 
-__all__ = ["SavedModel", "check_keys", "check_kinds", "load_model", "save_model"]
+__all__ = ["SavedModel", "check_keys", "check_kinds", "load_model", "misfit", "save_model"]
 
 FORMAT = "equipoise-model-1"
 ADVICE = "Give the folder of a finished run or of one of its models."
@@ -88,23 +88,32 @@ def load_model(
         if encoder is None:  # a size that is not that of the weights is noticed before it takes memory
             with torch.device("meta"):
                 sizes = build(chosen, config["method"], size, channels)
-            _fill(sizes, {name: tensor.to("meta") for name, tensor in tensors.items()}, folder)
+            _check_fit(sizes, tensors, folder)
         network = build(chosen, config["method"], size, channels, encoder=encoder)
+    _check_fit(network, tensors, folder)
     check_kinds(network, tensors, folder / "model.safetensors")
-    _fill(network, tensors, folder)
+    network.load_state_dict(tensors)
     return SavedModel(network.eval(), config)
 
 
-def _fill(network: Any, tensors: dict[str, torch.Tensor], folder: Path) -> None:
-    advice = (
-        "If it was trained with an encoder or a model of your own, pass the same one as `encoder` or `model`."
-    )
-    try:
-        network.load_state_dict(tensors)
-    except RuntimeError as error:
+def _check_fit(network: nn.Module, tensors: dict[str, torch.Tensor], folder: Path) -> None:
+    if wrong := misfit(network, tensors):
         raise InputError(
-            f"The weights in {folder} do not fit the network: {str(error).splitlines()[0]} {advice}"
-        ) from error
+            f"The weights in {folder} do not fit the network: {wrong}. "
+            "If it was trained with an encoder or a model of your own, pass the same one as `encoder` or `model`."
+        )
+
+
+def misfit(network: nn.Module, tensors: dict[str, torch.Tensor]) -> str:
+    """How tensors differ from those of a network, in names and shapes; "" if they fit."""
+    mine = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    theirs = {name: tuple(value.shape) for name, value in tensors.items()}
+    if set(mine) != set(theirs):
+        missing, unknown = sorted(set(mine) - set(theirs)), sorted(set(theirs) - set(mine))
+        parts = (("missing", missing), ("unknown", unknown))
+        return ", ".join(f"{len(names)} {what} ({names[0]!r:.60}, …)" for what, names in parts if names)
+    wrong = next((name for name in mine if mine[name] != theirs[name]), None)
+    return "" if wrong is None else f"{wrong!r} has shape {theirs[wrong]}, not {mine[wrong]}"
 
 
 def check_kinds(network: nn.Module, tensors: dict[str, torch.Tensor], path: Path) -> None:
