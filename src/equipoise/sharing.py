@@ -19,8 +19,8 @@ Content = TypeVar("Content")
 AWAY = "…/"
 # a path within a sentence or a command: up to a blank, a quote or what ends a clause
 _WITHIN = re.compile(r"(?<![\w.…~/])(?:file://)?(/[^\s/'\"`,;:()<>|=]+)+/?")
-# of records: all that may hold what the user gave, an error, or a place; names of groups and columns are left alone
-_FIELDS = ("command", "settings", "sources", "source", "title", "error", "reason", "caption")
+# of records: what the user gave, and errors. Names of groups and columns, and sentences about them, are left alone
+_FIELDS = ("command", "settings", "sources", "source", "error")
 
 
 def shared_path(path: str, below: str | None = None) -> str:
@@ -48,7 +48,7 @@ def shared_path(path: str, below: str | None = None) -> str:
 
 
 def shareable(content: Content) -> Content:
-    """A record, or a part of one, without places of this machine in what the user gave, errors and titles.
+    """A record, or a part of one, without places of this machine in what the user gave and in errors.
 
     Example:
         >>> shareable("equipoise score /data/runs/a --out=/tmp/s.parquet")

@@ -48,9 +48,13 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     quotes in front do not hide a formula; text that is a plain number, such as "-1e-3", stays one.
     """
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([_cell(name) for name in header])
-    writer.writerows([_cell(value) for value in row] for row in rows)
+    plain = csv.writer(text, lineterminator="\n")
+    quoted = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+    for row in (header, *rows):
+        cells = [_cell(value) for value in row]
+        # a carriage return ends a row for readers, and is not quoted by itself
+        broken = any(isinstance(cell, str) and "\r" in cell for cell in cells)
+        (quoted if broken else plain).writerow(cells)
     return text.getvalue().encode("utf-8", "backslashreplace").decode()
 
 

@@ -99,7 +99,7 @@ def _styled(draw: Callable[P, str]) -> Callable[P, str]:
         settings: dict[Any, Any] = {
             "font.family": "sans-serif",
             "svg.fonttype": "none",
-            "svg.hashsalt": str(kwargs.get("title")),  # ids that no other figure of the page has
+            "svg.hashsalt": harmless(str(kwargs.get("title"))),  # ids that no other figure of the page has
             "text.parse_math": False,
             "text.usetex": False,
             "axes.formatter.use_mathtext": False,

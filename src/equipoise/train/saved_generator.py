@@ -64,7 +64,7 @@ def load_generator(folder: Path | str) -> ModuleGenerator:
         network = _network(config)
         check_kinds(network, tensors, folder / "model.safetensors")
         network.load_state_dict(tensors)
-    except (InputError, RuntimeError) as error:
+    except (InputError, RuntimeError, OverflowError) as error:
         raise DataError(
             f"Expected a trained generator in {folder}; got: {str(error).splitlines()[0]}. {ADVICE}"
         ) from error

@@ -86,8 +86,12 @@ def load_model(
         network = prepared(model, torch.zeros(2, size, size, channels, dtype=torch.uint8), seed=0)
     else:
         if encoder is None:  # a size that is not that of the weights is noticed before it takes memory
-            with torch.device("meta"):
-                sizes = build(chosen, config["method"], size, channels)
+            try:
+                with torch.device("meta"):
+                    sizes = build(chosen, config["method"], size, channels)
+            except (InputError, RuntimeError, OverflowError) as error:
+                told = str(error).splitlines()[0]
+                raise DataError(f"Expected sizes of a network in {folder / 'config.json'}; {told}") from error
             _check_fit(sizes, tensors, folder)
         network = build(chosen, config["method"], size, channels, encoder=encoder)
     _check_fit(network, tensors, folder)
