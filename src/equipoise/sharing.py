@@ -28,7 +28,7 @@ def shared_path(path: str, below: str | None = None) -> str:
 
     Args:
         path: As it was found.
-        below: A folder or file that was given: what lies below it keeps its whole way from there.
+        below: A folder or file that was given: what lies below the folder keeps its whole way from it on.
 
     Example:
         >>> shared_path("/home/her/faces/dark/1.png", below="/home/her/faces")
@@ -41,8 +41,10 @@ def shared_path(path: str, below: str | None = None) -> str:
         return clean[len(os.path.join(here, "")) :]
     if clean == here:
         return "."
-    above = os.path.join(os.path.dirname(os.path.abspath(below)), "") if below else ""
-    if above and clean.startswith(above):
+    given = os.path.abspath(below) if below else ""
+    # the folder itself keeps its name, so that two of them can be told apart
+    above = os.path.join(os.path.dirname(os.path.dirname(given) if os.path.isfile(given) else given), "")
+    if given and clean.startswith(above):
         return AWAY + clean[len(above) :]
     return AWAY + os.path.basename(clean)
 
