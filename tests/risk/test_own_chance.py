@@ -134,7 +134,19 @@ class NormByFunction(Body):
         return x * torch.bernoulli(torch.full((len(x), 8), 0.5)) if self.training else x
 
 
+class Gumbel(Body):
+    def between(self, x):
+        return functional.gumbel_softmax(x) if self.training else x.softmax(1)
+
+
+class Noise(Body):
+    def between(self, x):
+        return x + torch.randn_like(x) if self.training else x
+
+
 OWN = {
+    "gumbel": Gumbel,
+    "noise": Noise,
     "function": ByFunction,
     "torch function": ByPlainFunction,
     "keywords": ByKeyword,
@@ -271,6 +283,28 @@ def test_what_cannot_be_used_is_said():
     ):
         with pytest.warns(UserWarning, match=cause):
             Dropout(passes=3)(model, task="multiclass", example=INPUTS)
+
+
+@pytest.mark.parametrize("hide", [torch.jit.script, lambda model: torch.compile(model, backend="eager")])
+@pytest.mark.filterwarnings("ignore")
+def test_a_model_that_hides_its_layers_is_refused(hide):
+    network = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.5), nn.Linear(8, 2)).eval()
+    with pytest.raises(InputError, match="wrap the model first"):
+        Dropout()(hide(network), task="multiclass", example=INPUTS)(INPUTS, return_risk=True)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_part_that_hides_its_layers_is_said():
+    class Part(Body):
+        def __init__(self):
+            super().__init__()
+            self.part = torch.jit.script(nn.Sequential(nn.Linear(8, 8), nn.Dropout(0.5)).eval())
+
+        def between(self, x):
+            return self.part(x)
+
+    with pytest.warns(UserWarning, match="draws in the model itself"):
+        Dropout(passes=3)(Part(), task="multiclass", example=INPUTS)
 
 
 def test_looking_leaves_no_trace():

@@ -211,7 +211,7 @@ def _inner_layers(seen: Seen) -> list[str]:
     hooks = [
         module.register_forward_pre_hook(noting(name))
         for name, module in seen.model.named_modules()
-        if has_weights(module)
+        if has_weights(module) and not isinstance(module, torch.jit.ScriptModule)
     ]
     try:
         with every_layer_called():

@@ -30,6 +30,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from equipoise.errors import InputError
 from equipoise.nn import evaluating, modes_kept
+from equipoise.risk.features import COMPILED
 
 __all__ = ["OwnChance", "drawing", "every_layer_called", "own_chance"]
 
@@ -87,6 +88,8 @@ def own_chance(model: nn.Module, run: Callable[[], Tensor]) -> OwnChance:
         model: Any network.
         run: Runs it on the same inputs each time, and gives its prediction.
     """
+    if any(hasattr(part, "_orig_mod") for part in model.modules()):
+        return OwnChance({}, (), f"a compiled part hides it. {COMPILED}")
     with torch.no_grad(), evaluating(model), every_layer_called(), _chance_kept(model):
         still = _passed(model, run, set())
         try:
@@ -181,6 +184,8 @@ class _Place:
         self.state = _state(self.model) if self.watched else None
         self.hooks = []
         for name, module in self.model.named_modules():
+            if isinstance(module, torch.jit.ScriptModule):  # takes no hooks: what it draws, its parent draws
+                continue
             self.hooks.append(module.register_forward_pre_hook(self._entering(name), prepend=True))
             self.hooks.append(module.register_forward_hook(self._leaving, always_call=True))
         return self
@@ -266,6 +271,9 @@ class _Draws(TorchDispatchMode):  # type: ignore[no-untyped-call]
         elif name in ("rand", "rand_like", "uniform_"):
             low, high = (*args[1:3], *(0.0, 1.0)[len(args) - 1 :]) if name == "uniform_" else (0.0, 1.0)
             out.copy_(low + (high - low) * self._like(out, self._uniform))
+        elif name == "exponential_":
+            rate = args[1] if len(args) > 1 else kwargs.get("lambd", 1.0)
+            out.copy_(self._like(out, self.generator.standard_exponential) / rate)
         elif name in ("randn", "randn_like", "normal_"):
             mean, spread = (*args[1:3], *(0.0, 1.0)[len(args) - 1 :]) if name == "normal_" else (0.0, 1.0)
             out.copy_(mean + spread * self._like(out, self.generator.standard_normal))
