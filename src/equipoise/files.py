@@ -16,6 +16,7 @@ from equipoise.errors import DataError
 
 __all__ = [
     "read_json",
+    "read_regular",
     "read_tensors",
     "read_toml",
     "replacing",
@@ -107,6 +108,20 @@ def write_tensors(
             raise OSError(code, str(error)) from error
 
 
+def read_regular(path: str | os.PathLike[str], most: int) -> bytes:
+    """All bytes of a regular file.
+
+    Raises:
+        OSError: if it cannot be read, or is a pipe, a device or a folder.
+        ValueError: if it has more than `most` bytes.
+    """
+    with open(_regular(path), "rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"more than {most >> 20} MB")
+    return content
+
+
 def read_json(path: str | os.PathLike[str], what: str, advice: str) -> Any:
     """Strict JSON of a regular file.
 
@@ -119,11 +134,7 @@ def read_json(path: str | os.PathLike[str], what: str, advice: str) -> Any:
         DataError: if it cannot be read, is larger than 256 MB, or is not strict JSON.
     """
     try:
-        with open(_regular(path), "rb") as file:
-            content = file.read(MOST_JSON + 1)
-        if len(content) > MOST_JSON:
-            raise ValueError(f"more than {MOST_JSON >> 20} MB")
-        return json.loads(content, parse_constant=_not_strict)
+        return json.loads(read_regular(path, MOST_JSON), parse_constant=_not_strict)
     except OSError as error:
         raise DataError(
             f"Expected {what} at {os.fspath(path)}; got: {error.strerror or error}. {advice}"
@@ -139,11 +150,7 @@ def read_toml(path: str | os.PathLike[str], what: str, advice: str) -> dict[str,
     import tomllib
 
     try:
-        with open(_regular(path), "rb") as file:
-            content = file.read(MOST_TOML + 1)
-        if len(content) > MOST_TOML:
-            raise ValueError(f"more than {MOST_TOML >> 20} MB")
-        return tomllib.loads(content.decode())
+        return tomllib.loads(read_regular(path, MOST_TOML).decode())
     except OSError as error:
         raise DataError(
             f"Expected {what} at {os.fspath(path)}; got: {error.strerror or error}. {advice}"

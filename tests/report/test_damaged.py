@@ -1,5 +1,7 @@
 """Records that are damaged, or that somebody gave us as ours: each says what is wrong, and none does harm."""
 
+import dataclasses
+import os
 import resource
 import time
 
@@ -73,3 +75,42 @@ def test_many_damaged_records_are_said(folders, name, damaged, told):
     codes = [tried(folders[name], name, damaged(whole, seed), told) for seed in range(1000, 1250)]
     assert codes.count(2) > 100
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 1_500_000  # KB
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "folder", "text", "outside"])
+def test_pictures_that_are_no_pictures_are_left_out(kind, folders, make_record, tmp_path, told):
+    folder = folders["record.json"]
+    file = "pictures/a.png" if kind != "outside" else "../b.png"
+    (folder / "pictures").mkdir()
+    (tmp_path / "b.png").write_bytes(b"\x89PNG\r\n\x1a\nsecret")
+    place = folder / "pictures" / "a.png"
+    match kind:
+        case "pipe":
+            os.mkfifo(place)  # opening it would wait for ever
+        case "link":
+            place.symlink_to(tmp_path / "b.png")
+        case "folder":
+            place.mkdir()
+        case "text":
+            place.write_text("secret")
+    write(dataclasses.replace(make_record(models=2), pictures={"reconstructions": file}), folder)
+    assert told("report", folder)[0] == 0
+    page = (folder / "report.html").read_text()
+    assert "data:image/png" not in page
+    assert "left out" in page or "is missing" in page
+
+
+def test_files_that_no_reader_takes(tmp_path, told, monkeypatch):
+    monkeypatch.setattr("equipoise.files.MOST_JSON", 100)
+    place = tmp_path / "record.json"
+    place.write_text("[" + "1," * 200 + "1]")
+    assert "more than 0 MB" in told("report", tmp_path)[1]
+    place.unlink()
+    os.mkfifo(place)
+    assert "Not a regular file" in told("report", tmp_path)[1]
+    place.unlink()
+    place.mkdir()
+    assert told("report", tmp_path)[0] == 2
+    place.rmdir()
+    place.symlink_to("/dev/zero")
+    assert "Not a regular file" in told("report", tmp_path)[1]

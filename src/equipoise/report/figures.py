@@ -181,9 +181,9 @@ def curves(lines: Sequence[Curve], *, label: str, title: str, side: str = "") ->
     for line in lines:
         marker = {"marker": "o", "markersize": 3} if len(line.x) == 1 else {}
         axes.plot(line.x, line.y, color=line.colour, linestyle=line.dash, linewidth=1.6, **marker)  # type: ignore[arg-type]
-    axes.set_xlabel(label)
+    axes.set_xlabel(harmless(label))
     if side:
-        axes.set_ylabel(side, color=INK, fontsize=8.5)
+        axes.set_ylabel(harmless(side), color=INK, fontsize=8.5)
     _plain(axes)
     axes.grid(axis="both", color=RULE, linewidth=0.6)
     axes.margins(x=0.02)
@@ -233,7 +233,7 @@ def histograms(
         axes.set_xlim(edges[0], edges[-1])
         axes.set_ylim(0, 1.05 * top)
         axes.set_ylabel("%", color=INK, fontsize=8.5)
-        axes.set_xlabel(label if i == len(panels) - 1 else "")
+        axes.set_xlabel(harmless(label) if i == len(panels) - 1 else "")
         _plain(axes)
         axes.tick_params(axis="x", labelbottom=i == len(panels) - 1)
         axes.grid(axis="y", color=RULE, linewidth=0.6)
@@ -296,7 +296,7 @@ def trends(
         ends = [100 * end for line in lines for rate in line.rates for end in (rate.value, rate.high)]
         axes.set_ylim(0, 1.06 * max((end for end in ends if math.isfinite(end)), default=100.0) or 1.0)
         axes.margins(x=0.08)
-        axes.set_xlabel(label)
+        axes.set_xlabel(harmless(label))
         axes.set_ylabel("%", color=INK, fontsize=8.5)
         _plain(axes)
         axes.grid(axis="y", color=RULE, linewidth=0.6)

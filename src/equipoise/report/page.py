@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from equipoise.files import write_text
+from equipoise.files import read_regular, write_text
 from equipoise.rate import Rate
 from equipoise.report import figures, tables, words
 from equipoise.report.figures import Curve, Series
@@ -45,6 +45,7 @@ PICTURES = {
         "Training positives with the most alike in the training data: drawn least often.",
     ),
 }
+MOST_PICTURE = 64 << 20  # bytes
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -624,7 +625,7 @@ def picture(title: str, caption: str, file: str | None, folder: str | os.PathLik
     path = Path(folder) / file
     try:
         inside = path.resolve().is_relative_to(Path(folder).resolve())
-        content = path.read_bytes() if inside else b""
+        content = read_regular(path, MOST_PICTURE) if inside else b""
     except (OSError, ValueError):
         return Picture(title, caption, None, f"The picture {file} is missing from the run's folder.")
     if not content.startswith(PNG):

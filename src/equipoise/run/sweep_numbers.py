@@ -12,6 +12,7 @@ from equipoise.rate import Rate
 from equipoise.report.record import ModelRecord, RunRecord
 from equipoise.report.sweep_record import SweepRecord, SweptModel, SweptPoint, SweptRun, SweptSampling
 from equipoise.run.sweep_grid import Point
+from equipoise.sharing import shareable
 from equipoise.shown import csv_text
 
 __all__ = ["over_seeds", "rarest_groups", "summary", "sweep_csv", "swept_run", "t_975"]
@@ -193,7 +194,7 @@ def rarest_groups(runs: Sequence[SweptRun]) -> dict[str, str]:
 
 def sweep_csv(record: SweepRecord) -> str:
     """One row a run; rates are shares, what is undefined or failed is empty."""
-    rows = [_row(record, run) for run in record.runs]
+    rows = [_row(record, run) for run in shareable(record).runs]
     columns = dict.fromkeys(column for row in rows for column in row)
     return csv_text(list(columns), [[row.get(column) for column in columns] for row in rows])
 
