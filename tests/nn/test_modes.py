@@ -50,6 +50,12 @@ def test_every_module_has_its_own_mode_again(make, fails):
     assert merged == [module.merged for module in network.modules() if isinstance(module, Merged)]
 
 
+def test_exported_programs_have_one_mode():
+    program = torch.export.export(mixed().eval(), (torch.ones(3, 2),)).module()
+    with evaluating(program):
+        assert program(torch.ones(3, 2)).shape == (3, 2)
+
+
 def test_modules_that_come_and_go():
     network = mixed()
     gone = network[2]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from torch import nn
 
@@ -23,7 +23,8 @@ def modes_kept(*networks: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes.items():
             if type(module).train is not nn.Module.train and module.training != mode:
-                module.train(mode)
+                with suppress(NotImplementedError):  # exported programs have one mode
+                    module.train(mode)
         for network in networks:
             for module in network.modules():
                 module.training = modes.get(module, modes[network])
@@ -36,5 +37,8 @@ def evaluating(*networks: nn.Module) -> Iterator[None]:
     """Evaluation mode inside, and then every module's own mode again, as `modes_kept`."""
     with modes_kept(*networks):
         for network in networks:
-            network.eval()
+            with suppress(NotImplementedError):
+                network.eval()
+            for module in network.modules():  # whatever their own `train` made of it
+                module.training = False
         yield
