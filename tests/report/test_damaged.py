@@ -63,7 +63,7 @@ def tried(folder, name, content, told):
 def test_damaged_records_are_said(folders, name, damaged, told):
     whole = (folders[name] / name).read_bytes()
     assert tried(folders[name], name, whole, told) == 0
-    codes = [tried(folders[name], name, damaged(whole, seed), told) for seed in range(12)]
+    codes = [tried(folders[name], name, damaged(whole, seed), told) for seed in range(4)]
     assert 2 in codes
 
 

@@ -24,6 +24,7 @@ from equipoise.train import fit, load_model, save_model
 from equipoise.train import recipe as find_recipe
 from equipoise.train.gan import GAN
 from equipoise.train.saved_generator import FORMAT
+from equipoise.train.saved_model import check_kinds
 
 FILES = ("config.json", "model.safetensors", "density.safetensors")
 
@@ -183,6 +184,15 @@ def test_weights_that_are_no_weights(model, change, said, tmp_path):
     (folder / "model.safetensors").write_bytes(changed(change)(model["model.safetensors"], tmp_path))
     with pytest.raises(EquipoiseError, match=said):
         load_model(folder)
+
+
+def test_buffers_may_be_infinite(tmp_path):
+    network = torch.nn.Linear(2, 2)
+    network.register_buffer("mask", torch.full((2, 2), -torch.inf))
+    check_kinds(network, network.state_dict(), tmp_path)
+    tensors = network.state_dict() | {"bias": torch.tensor([0.0, torch.nan])}
+    with pytest.raises(DataError, match="finite numbers as 'bias'"):
+        check_kinds(network, tensors, tmp_path)
 
 
 @pytest.mark.parametrize(

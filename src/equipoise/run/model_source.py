@@ -15,6 +15,7 @@ from equipoise.errors import InputError
 from equipoise.files import read_tensors
 from equipoise.run.named_object import is_named, named_network
 from equipoise.run.saved import load
+from equipoise.train.saved_model import check_kinds
 
 __all__ = ["ModelSource", "Normalised", "model_source"]
 
@@ -130,6 +131,7 @@ def _called(name: str) -> nn.Module:
 
 def _fill(network: nn.Module, path: Path) -> None:
     tensors, _ = read_tensors(path, "a safetensors file", "Check --weights.")
+    check_kinds(network, tensors, path)
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:

@@ -128,6 +128,8 @@ def load_representation(
         histogram.load_state_dict({name.removeprefix("histogram."): value for name, value in tensors.items()})
         if active.dtype != torch.bool or active.shape != (_width(model) or len(active),):
             raise ValueError(f"active units of shape {tuple(active.shape)}, {active.dtype}")
+        if not all(bool(value.isfinite().all()) for value in tensors.values()):
+            raise ValueError("numbers that are not finite")
         tried = histogram.log_prob(torch.zeros(2, int(active.sum())))
         if tried.shape != (2,) or bool(tried.isnan().any()):
             raise ValueError("a density that is no number")

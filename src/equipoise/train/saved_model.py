@@ -92,20 +92,23 @@ def load_model(
             except (InputError, RuntimeError, OverflowError) as error:
                 told = str(error).splitlines()[0]
                 raise DataError(f"Expected sizes of a network in {folder / 'config.json'}; {told}") from error
-            _check_fit(sizes, tensors, folder)
+            if wrong := misfit(sizes, tensors):
+                raise _misfit(folder, wrong)
         network = build(chosen, config["method"], size, channels, encoder=encoder)
-    _check_fit(network, tensors, folder)
     check_kinds(network, tensors, folder / "model.safetensors")
-    network.load_state_dict(tensors)
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise _misfit(folder, " ".join(lines[1:2] or lines)) from error
     return SavedModel(network.eval(), config)
 
 
-def _check_fit(network: nn.Module, tensors: dict[str, torch.Tensor], folder: Path) -> None:
-    if wrong := misfit(network, tensors):
-        raise InputError(
-            f"The weights in {folder} do not fit the network: {wrong}. "
-            "If it was trained with an encoder or a model of your own, pass the same one as `encoder` or `model`."
-        )
+def _misfit(folder: Path, wrong: str) -> InputError:
+    return InputError(
+        f"The weights in {folder} do not fit the network: {wrong.rstrip('.')}. "
+        "If it was trained with an encoder or a model of your own, pass the same one as `encoder` or `model`."
+    )
 
 
 def misfit(network: nn.Module, tensors: dict[str, torch.Tensor]) -> str:
@@ -121,15 +124,22 @@ def misfit(network: nn.Module, tensors: dict[str, torch.Tensor]) -> str:
 
 
 def check_kinds(network: nn.Module, tensors: dict[str, torch.Tensor], path: Path) -> None:
-    """Whether tensors are of the kind of those that they fill: whole numbers are no weights, variances not negative.
+    """Whether tensors are of the kind of those that they fill: weights are finite and no whole numbers, variances not
+    negative. Buffers may be anything else: masks are often infinite.
 
     Raises:
         DataError: if they are not.
     """
+    weights = dict(network.named_parameters())
     for name, mine in network.state_dict().items():
         theirs = tensors.get(name)
         if theirs is None:
             continue
+        if name in weights and theirs.is_floating_point() and not bool(torch.isfinite(theirs).all()):
+            raise DataError(
+                f"Expected finite numbers as {name!r} in {path}; got NaN or infinity. The file is damaged, or training "
+                "went wrong: train again."
+            )
         negative = name.endswith("running_var") and bool((theirs < 0).any())
         if theirs.is_floating_point() != mine.is_floating_point() or theirs.is_complex() or negative:
             got = "negative variances" if negative else f"{theirs.dtype}"
