@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import json
 import os
+import random
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,3 +54,117 @@ def shared_data() -> Path:
         if (Path(place) / "data" / "fairface64" / "train.parquet").exists():
             return Path(place) / "data"
     pytest.skip("no folder of shared pictures beside the checkout (set EQUIPOISE_SHARED)")
+
+
+Chance = random.Random
+ODD = (
+    *(
+        None,
+        True,
+        False,
+        0,
+        -1,
+        1,
+        2**31,
+        2**63,
+        10**400,
+        0.5,
+        -1e308,
+        1e308,
+        5e-324,
+        "",
+        "x",
+        "Infinity",
+        "-Infinity",
+    ),
+    *("\x1b[31mred\r\n", "‮=1+1", "/home/somebody/place", [], {}, [1], ["x"], {"a": 1}, [[[]]], "9" * 5000),
+)
+RAW = {"@nan@": "NaN", "@infinity@": "-Infinity", "@deep@": "[" * 100_000 + "]" * 100_000, "@huge@": "1e999"}
+
+
+def _places(value: Any, way: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [way, *(place for key, item in inner for place in _places(item, (*way, key)))]
+
+
+def _damaged_json(text: bytes, chance: Chance) -> bytes:
+    """A JSON file with one to three places changed: gone, renamed, of another type, swapped, not JSON."""
+    content = json.loads(text)
+    for _ in range(chance.choice((1, 1, 1, 2, 3))):
+        places = [way for way in _places(content) if way]
+        if not places:
+            break
+        *above, key = chance.choice(places)
+        holder = content
+        for step in above:
+            holder = holder[step]
+        match chance.randrange(6):
+            case 0:
+                del holder[key]
+            case 1 if isinstance(holder, dict):
+                holder[f"{key}_"] = holder.pop(key)
+            case 2:
+                holder[key] = chance.choice(list(RAW))
+            case 3:
+                *other, last = chance.choice(places)
+                value = content
+                with contextlib.suppress(KeyError, IndexError, TypeError):
+                    for step in (*other, last):
+                        value = value[step]
+                    holder[key] = copy.deepcopy(value)
+            case _:
+                holder[key] = chance.choice(ODD)
+    found = json.dumps(content)
+    for mark, raw in RAW.items():
+        found = found.replace(f'"{mark}"', raw)
+    return found.encode()
+
+
+def _damaged_bytes(content: bytes, chance: Chance) -> bytes:
+    """A file with bytes flipped, cut off, put in, or zeroed; mostly near its beginning, where headers are."""
+    found, reach = bytearray(content), chance.choice((64, 4096, len(content)))
+    match chance.randrange(5):
+        case 0:
+            return bytes(found[: chance.randrange(len(found) + 1)])
+        case 1:
+            place = chance.randrange(min(reach, len(found)) + 1)
+            found[place:place] = chance.randbytes(chance.randrange(1, 40))
+        case 2:
+            place = chance.randrange(len(found))
+            found[place : place + 64] = bytes(len(found[place : place + 64]))
+        case _:
+            for _ in range(chance.choice((1, 2, 8))):
+                found[chance.randrange(min(reach, len(found)))] ^= 1 << chance.randrange(8)
+    return bytes(found)
+
+
+@pytest.fixture(scope="session")
+def damaged() -> Callable[[bytes, int], bytes]:
+    """Content of a file and a seed → the content damaged; JSON is damaged as JSON three times out of four."""
+
+    def damage(content: bytes, seed: int) -> bytes:
+        chance = Chance(seed)
+        if content[:1] in b"{[" and chance.randrange(4):
+            return _damaged_json(content, chance)
+        return _damaged_bytes(content, chance)
+
+    return damage
+
+
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """Runs a command and gives exit code and output; what nobody foresaw is a failure of the test."""
+    from equipoise.cli import main
+
+    def run(*arguments: Any) -> tuple[int, str]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            code = main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        assert code in (0, 2), f"{arguments}: {code}\n{err}"
+        assert "unexpected" not in err
+        assert "Traceback" not in err
+        assert not set(out + err) & set("\x1b\r\u202e")
+        return code, out + err
+
+    return run

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and read only where they are ordinary files of a bounded size."""
+"""Files written whole or not at all, and read as what they may be: damaged, huge, or no files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from equipoise.errors import DataError
 __all__ = [
     "open_regular",
     "read_bytes",
+    "read_json",
+    "read_tensors",
     "read_text",
+    "read_toml",
     "regular",
     "replacing",
     "write_bytes",
@@ -26,7 +29,8 @@ __all__ = [
     "write_text",
 ]
 
-MOST_BYTES = 256 << 20  # of a file that is read as a whole
+MOST_BYTES = 256 << 20  # of a file that is read as a whole; the largest record that we know of has 20 MB
+MOST_TOML = 16 << 20
 OTHER_KINDS = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a pipe"),
@@ -149,7 +153,8 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
 
 def write_text(path: str | os.PathLike[str], content: str) -> None:
     """Write a UTF-8 text file atomically."""
-    write_bytes(path, content.encode())
+    # file names that are no UTF-8 come as unpaired surrogates; \\udc80 is what JSON calls them
+    write_bytes(path, content.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: str | os.PathLike[str], content: Any) -> None:
@@ -171,3 +176,64 @@ def write_tensors(
         except SafetensorError as error:  # it hides which error of the system it was
             code = errno.ENOSPC if "No space" in str(error) else errno.EIO
             raise OSError(code, str(error)) from error
+
+
+def read_json(path: str | os.PathLike[str], what: str, advice: str) -> Any:
+    """Strict JSON of a regular file.
+
+    Args:
+        path: The file.
+        what: What it should be, as in "a run record".
+        advice: What to do if it is not.
+
+    Raises:
+        DataError: if it cannot be read, is larger than 256 MB, or is not strict JSON.
+    """
+    try:
+        return json.loads(read_bytes(path), parse_constant=_not_strict)
+    except OSError as error:
+        raise DataError(
+            f"Expected {what} at {os.fspath(path)}; got: {error.strerror or error}. {advice}"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(
+            f"Expected JSON in {os.fspath(path)}; got something else ({error}). It is damaged, or not {what}. {advice}"
+        ) from error
+
+
+def read_toml(path: str | os.PathLike[str], what: str, advice: str) -> dict[str, Any]:
+    """TOML of a regular file. Arguments and errors as `read_json`."""
+    import tomllib
+
+    try:
+        return tomllib.loads(read_text(path, most=MOST_TOML))
+    except OSError as error:
+        raise DataError(
+            f"Expected {what} at {os.fspath(path)}; got: {error.strerror or error}. {advice}"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"Expected TOML in {os.fspath(path)}; got: {error}. {advice}") from error
+
+
+def read_tensors(
+    path: str | os.PathLike[str], what: str, advice: str
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Torch tensors of a safetensors file, on the CPU, and its header.
+
+    Raises:
+        DataError: if it cannot be read, or is not what it says.
+    """
+    from safetensors import safe_open
+
+    try:
+        with safe_open(regular(path), framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            header = file.metadata() or {}
+    except Exception as error:  # the parser of a foreign format tells what is damaged in many ways
+        told = error.strerror if isinstance(error, OSError) and error.strerror else f"{error}"
+        raise DataError(f"Expected {what} in {os.fspath(path)}; got: {told}. {advice}") from error
+    return tensors, header
+
+
+def _not_strict(constant: str) -> float:
+    raise ValueError(f"{constant} is not JSON")

@@ -38,7 +38,6 @@ def test_a_callable_or_a_module_in_the_current_folder(named, attribute):
     found = model_source(f"{named}:{attribute}")
     assert found.network(torch.zeros(2, 3, 2, 2)).shape == (2, 1)
     assert found.title == attribute
-    assert not found.network.training
     assert found.image_size is None
     assert sys.path == path
 

@@ -133,7 +133,7 @@ def test_score_without_and_with_labels(models, pictures, tmp_path, capsys):
     ("arguments", "words"),
     [
         (["score", "MODEL"], "Expected images to score; got none"),
-        (["score", "nowhere", "x"], "Expected config.json and model.safetensors"),
+        (["score", "nowhere", "x"], "Expected config.json of a trained model"),
         (["evaluate", "MODEL"], "Expected images to evaluate on"),
         (["evaluate", "MODEL", "--data=nowhere"], "got nothing"),
         (["report", "nowhere"], "Expected a run record"),
@@ -198,5 +198,5 @@ def test_data_counts_and_draws(pictures, tmp_path, capsys):
     assert sheet.read_bytes().startswith(b"\x89PNG")
     assert [row[0] for row in csv.reader(rejected.read_text().splitlines())] == [
         "path",
-        str(tmp_path / "broken.png"),
+        f"…/{tmp_path.name}/broken.png",
     ]

@@ -130,3 +130,20 @@ def test_the_csv_has_a_row_a_run():
     assert rows[1]["debiased: worst group missed by skin"] == ""
     assert rows[2]["error"] == "went wrong"
     assert rows[2]["debiased: missed"] == ""
+
+
+def test_the_csv_runs_no_formula_and_holds_no_place():
+    runs = [
+        run(1, "=cmd()", 0, group="+1|x", error="Expected pictures in /srv/someone/faces; got none."),
+        run(2, "-0.5", 1, group="@dark"),
+    ]
+    record = SweepRecord(
+        *("equipoise sweep", {}, {}, {"resampling.smoothing": ["=cmd()", "-0.5"]}, [0, 1], 0.01, ["skin"]),
+        rarest={"skin": "@dark"},
+        runs=runs,
+        points=summary(runs),
+    )
+    rows = list(csv.DictReader(io.StringIO(sweep_csv(record))))
+    assert [row["resampling.smoothing"] for row in rows] == ["'=cmd()", "-0.5"]
+    assert rows[1]["debiased: worst group by skin"] == "'@dark"
+    assert rows[0]["error"] == "Expected pictures in …/faces; got none."

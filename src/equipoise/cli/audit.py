@@ -10,6 +10,7 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
+from equipoise.cli.saying import say
 from equipoise.cli.settings import ENGINE, EVALUATION, FOLDER, Data, General, Names, Reading
 
 __all__ = ["audit"]
@@ -114,8 +115,8 @@ def audit(
         tell=teller(general),
         command=command_line(),
     )
-    print(report.audit_text(record))
-    print(f"\nReport: {out / 'report.html'}")
+    say(*report.audit_text(record).split("\n"))
+    say("", f"Report: {out / 'report.html'}")
     return 0
 
 

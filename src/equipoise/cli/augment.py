@@ -10,6 +10,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from equipoise.cli.saying import say
 from equipoise.cli.settings import (
     DATA,
     EVALUATION,
@@ -117,6 +118,6 @@ def augment(
         tell=teller(general),
         command=command_line(),
     )
-    print(report.augment_text(record))
-    print(f"\nReport: {out / 'report.html'}")
+    say(*report.augment_text(record).split("\n"))
+    say("", f"Report: {out / 'report.html'}")
     return 0

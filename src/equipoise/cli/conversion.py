@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Callable
 from typing import Any
 
 from equipoise import run
+from equipoise.cli.saying import say_aside
 from equipoise.cli.settings import General, Machine, Reading, Training
 from equipoise.train import Recipe, recipe
 
@@ -44,4 +44,4 @@ def _given(**changes: Any) -> dict[str, Any]:
 
 def teller(general: General) -> Callable[[str], None]:
     """Where lines about the stages of a run go: to stderr, or with --quiet nowhere."""
-    return lambda line: None if general.quiet else print(line, file=sys.stderr, flush=True)
+    return lambda line: None if general.quiet else say_aside(line)

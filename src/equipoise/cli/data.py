@@ -10,6 +10,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from equipoise.cli.saying import say
 from equipoise.cli.settings import EVALUATION, FOLDER, TRAINING, Data, General, Looking, Names, Planted
 
 __all__ = ["data"]
@@ -57,8 +58,8 @@ def data(
         rejected=rejected,
         progress=not general.quiet,
     )
-    print("\n".join(run.described(table, groups)))
+    say(*run.described(table, groups))
     for label, path in (("Contact sheet", sheet), ("Rejected pictures", rejected)):
         if path is not None:
-            print(f"{label}: {path}")
+            say(f"{label}: {path}")
     return 0

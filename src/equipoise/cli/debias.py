@@ -10,6 +10,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from equipoise.cli.saying import say
 from equipoise.cli.settings import (
     EVALUATION,
     FOLDER,
@@ -72,6 +73,6 @@ def debias(
         tell=teller(general),
         command=command_line(),
     )
-    print(report.text(record))
-    print(f"\nReport: {out / 'report.html'}")
+    say(*report.text(record).split("\n"))
+    say("", f"Report: {out / 'report.html'}")
     return 0

@@ -7,12 +7,15 @@ import errno
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 
 from cyclopts import CycloptsError
 
 from equipoise.cli.invocation import ARGUMENTS
+from equipoise.cli.saying import say_aside
 from equipoise.errors import DataError, EquipoiseError, InputError, MissingExtraError
+from equipoise.shown import one_line
 
 __all__ = ["main"]
 
@@ -36,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if "--debug" in arguments and not isinstance(error, CycloptsError | BrokenPipeError):
             import traceback
 
-            traceback.print_exception(error)
+            _say(*"".join(traceback.format_exception(error)).splitlines())
         return _explain(error, arguments)
 
 
@@ -46,9 +49,14 @@ def _run(arguments: list[str]) -> int:
     if not logging.getLogger().hasHandlers():  # else the engine adds a chatty one of its own
         warnings_only = logging.StreamHandler()
         warnings_only.setLevel(logging.WARNING)
+        warnings_only.setFormatter(_OneLine())
         logging.getLogger().addHandler(warnings_only)
     ARGUMENTS.set(tuple(arguments))
-    code = app(arguments)
+    format_before, warnings.formatwarning = warnings.formatwarning, _warning
+    try:
+        code = app(arguments)
+    finally:
+        warnings.formatwarning = format_before
     sys.stdout.flush()
     return code if isinstance(code, int) else DONE
 
@@ -66,15 +74,16 @@ def _explain(error: BaseException, arguments: list[str]) -> int:
         case CycloptsError():
             command = next((word for word in arguments[:1] if not word.startswith("-")), "")
             _say(
-                f"{error}", f"`{' '.join(filter(None, ('equipoise', command)))} --help` lists what there is."
+                one_line(f"{error}"),
+                f"`{' '.join(filter(None, ('equipoise', command)))} --help` lists what there is.",
             )
             return BAD_INPUT
         case EquipoiseError():
-            _say(f"{error}", *_notes(error))
+            _say(one_line(f"{error}"), *_notes(error))
             wrong = isinstance(error, InputError | DataError | MissingExtraError)
             return BAD_INPUT if wrong and not _disk_full(error) else FAILED
         case OSError() if _disk_full(error):
-            where = f" at {error.filename}" if error.filename else ""
+            where = f" at {one_line(str(error.filename))}" if error.filename else ""
             _say(
                 f"Expected room to write{where}; the disk is full. Free some space and try again.",
                 *_notes(error),
@@ -84,7 +93,7 @@ def _explain(error: BaseException, arguments: list[str]) -> int:
             _say("The memory is used up. Try a smaller --batch-size or --image-size.", *_notes(error))
             return FAILED
         case _:
-            text = f"{type(error).__name__}: {error}".strip(": ")
+            text = one_line(f"{type(error).__name__}: {error}".strip(": "))
             _say(f"Something unexpected went wrong: {text}", *_notes(error))
             if "--debug" not in arguments:
                 _say("The same command with --debug shows where; please report it with that output.")
@@ -93,11 +102,20 @@ def _explain(error: BaseException, arguments: list[str]) -> int:
 
 def _say(*lines: str) -> None:
     with contextlib.suppress(OSError, ValueError):
-        print(*lines, sep="\n", file=sys.stderr, flush=True)
+        say_aside(*lines)
 
 
 def _notes(error: BaseException) -> list[str]:
-    return list(getattr(error, "__notes__", ()))
+    return [one_line(str(note)) for note in getattr(error, "__notes__", ())]
+
+
+class _OneLine(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return one_line(super().format(record))
+
+
+def _warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> str:
+    return f"{category.__name__}: {one_line(str(message))}\n"
 
 
 def _disk_full(error: BaseException) -> bool:

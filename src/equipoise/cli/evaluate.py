@@ -10,6 +10,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from equipoise.cli.saying import say
 from equipoise.cli.settings import ENGINE, EVALUATION, FOLDER, Data, Evaluation, General, Splitting
 
 __all__ = ["evaluate"]
@@ -53,6 +54,6 @@ def evaluate(
         tell=teller(general),
         command=command_line(),
     )
-    print(report.text(record))
-    print(f"\nReport: {out / 'report.html'}")
+    say(*report.text(record).split("\n"))
+    say("", f"Report: {out / 'report.html'}")
     return 0

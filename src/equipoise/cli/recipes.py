@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from equipoise.cli.saying import say
 from equipoise.cli.settings import General
 
 __all__ = ["recipes"]
@@ -21,10 +22,10 @@ def recipes(name: str | None = None, /, *, general: General = General()) -> int:
     if name is None:
         width = max(map(len, RECIPES))
         for entry in RECIPES.values():
-            print(f"{entry.name:{width}}  {entry.summary}")
+            say(f"{entry.name:{width}}  {entry.summary}")
     else:
         chosen = recipe(name)
         if not general.quiet:
-            print(f"# {chosen.name}: {chosen.summary}")
-        print("\n".join(lines_of(chosen)))
+            say(f"# {chosen.name}: {chosen.summary}")
+        say(*lines_of(chosen))
     return 0

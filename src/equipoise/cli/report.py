@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+from equipoise.cli.saying import say
 from equipoise.cli.settings import General
 
 __all__ = ["report"]
@@ -31,16 +33,19 @@ def report(folder: Path, /, *, general: General = General()) -> int:
         write_report,
         write_sweep_report,
     )
+    from equipoise.report.versioned import fitting
 
-    if (folder / "audit.json").exists():
-        said, page = audit_text(read_audit(folder)), write_audit_report(folder)
-    elif (folder / "augment.json").exists():
-        said, page = augment_text(read_augment(folder)), write_augment_report(folder)
-    elif (folder / "sweep.json").exists():
-        said, page = sweep_text(read_sweep(folder)), write_sweep_report(folder)
-    else:
-        said, page = text(read(folder)), write_report(folder)
+    kinds: dict[str, Any] = {
+        "audit.json": (read_audit, audit_text, write_audit_report),
+        "augment.json": (read_augment, augment_text, write_augment_report),
+        "sweep.json": (read_sweep, sweep_text, write_sweep_report),
+    }
+    name = next((name for name in kinds if (folder / name).exists()), "record.json")
+    reader, words, writer = kinds.get(name, (read, text, write_report))
+    record = reader(folder)
+    with fitting(folder / name):
+        said, page = words(record), writer(folder)
     if not general.quiet:
-        print(said, end="\n\n")
-    print(f"Report: {page}")
+        say(*said.split("\n"), "")
+    say(f"Report: {page}")
     return 0

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from equipoise.cli.saying import say
 from equipoise.cli.settings import ENGINE, FOLDER, Data, General, Reading
 
 __all__ = ["score"]
@@ -47,5 +48,5 @@ def score(
         out=out,
         tell=teller(general),
     )
-    print(f"{len(table):,} images scored: {out}")
+    say(f"{len(table):,} images scored: {out}")
     return 0

@@ -6,7 +6,6 @@ A settings file is flat TOML; its keys are the flags without the dashes in front
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Group, Parameter, Token
 from cyclopts.argument import update_argument_collection
 
-from equipoise.errors import DataError, InputError
-from equipoise.files import read_text
+from equipoise.errors import InputError
+from equipoise.files import read_toml
 
 if TYPE_CHECKING:
     from cyclopts import App
@@ -244,8 +243,8 @@ def apply_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollect
     """Give the arguments that no flag set the values of --config's file, and refuse empty ones.
 
     Raises:
-        DataError: if the file cannot be read.
-        InputError: if it is not TOML, a key is not a setting of the command, or a value is empty.
+        DataError: if the file cannot be read, or is not TOML.
+        InputError: if a key is not a setting of the command, or a value is empty.
     """
     _refuse_empty(arguments)
     _apply_file(commands, arguments)
@@ -269,7 +268,7 @@ def _apply_file(commands: tuple[str, ...], arguments: ArgumentCollection) -> Non
     given = next((a.tokens[0].value for a in arguments if "--config" in a.names and a.tokens), None)
     if given is None or not commands:
         return
-    settings = _read(Path(given))
+    settings = read_toml(given, "a settings file", "Check it, or the path of --config.")
     command = settings.pop("command", commands[-1])
     if command != commands[-1]:
         raise InputError(
@@ -286,14 +285,3 @@ def _apply_file(commands: tuple[str, ...], arguments: ArgumentCollection) -> Non
                 f"Did you mean {near[0]!r}? `equipoise {commands[-1]} --help` lists all."
             )
     update_argument_collection(settings, given, arguments, root_keys=(), allow_unknown=False)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(read_text(path))
-    except OSError as error:
-        raise DataError(
-            f"Expected a settings file at {path}; got: {error.strerror or error}. Check the path of --config."
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"Expected TOML in {path}; got: {error}. Correct that line.") from error

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
+from equipoise.cli.saying import say
 from equipoise.cli.settings import (
     ENGINE,
     EVALUATION,
@@ -80,6 +81,6 @@ def sweep(
         tell=teller(general),
         command=command_line(),
     )
-    print(report.sweep_text(record))
-    print(f"\nReport: {out / 'report.html'}")
+    say(*report.sweep_text(record).split("\n"))
+    say("", f"Report: {out / 'report.html'}")
     return 1 if any(one.error is not None for one in record.runs) else 0

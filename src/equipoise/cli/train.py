@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from equipoise.cli.saying import say
 from equipoise.cli.settings import (
     EVALUATION,
     FOLDER,
@@ -70,8 +71,8 @@ def train(
         tell=teller(general),
     )
     steps, seconds = trained.fit.steps, trained.fit.seconds
-    print(f"{steps:,} steps in {seconds:.0f} s ({steps / max(seconds, 1e-9):.0f} steps/s)")
+    say(f"{steps:,} steps in {seconds:.0f} s ({steps / max(seconds, 1e-9):.0f} steps/s)")
     if trained.resampling:
-        print(f"\n{report.resampling_text(trained.resampling)}\n")
-    print(f"Model: {out / 'model.safetensors'}")
+        say("", *report.resampling_text(trained.resampling).split("\n"), "")
+    say(f"Model: {out / 'model.safetensors'}")
     return 0

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from equipoise.cli.saying import say
 from equipoise.cli.settings import (
     DATA,
     ENGINE,
@@ -101,15 +102,15 @@ def train_generator(
         tell=teller(general),
     )
     speed = trained.steps / max(trained.seconds, 1e-9)
-    print(f"{trained.steps:,} steps in {trained.seconds:.0f} s ({speed:.1f} steps/s, looks included)")
+    say(f"{trained.steps:,} steps in {trained.seconds:.0f} s ({speed:.1f} steps/s, looks included)")
     if not trained.finished:
-        print(f"Stopped by --minutes; the same command goes on to {trained.settings.steps:,} steps.")
+        say(f"Stopped by --minutes; the same command goes on to {trained.settings.steps:,} steps.")
     if trained.scores:
         kernel, frechet = (trained.scores[name][-1] for name in ("kernel_distance", "frechet_distance"))
-        print(
+        say(
             f"Distance to held-out images {kernel:.4g} (kernel), {frechet:.4g} (Fréchet), by the features of "
             f"{score_with}: not FID or KID, whose features are others."
         )
-    print(f"Sample grids: {out / 'pictures'}")
-    print(f"Generator: {out / 'model.safetensors'}")
+    say(f"Sample grids: {out / 'pictures'}")
+    say(f"Generator: {out / 'model.safetensors'}")
     return 0

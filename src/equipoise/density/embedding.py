@@ -21,6 +21,7 @@ from equipoise.density.appearance import Pictures
 from equipoise.density.chunks import Latents, chunks
 from equipoise.density.principal import Moments, chunk_moments
 from equipoise.errors import EquipoiseError, InputError
+from equipoise.nn import evaluating
 
 __all__ = ["Normalisation", "PictureTable", "embed", "normalised", "vector_store"]
 
@@ -79,32 +80,26 @@ def embed(
             "Put a function into a module's forward."
         )
     first = next(iter([*module.parameters(), *module.buffers()]), torch.zeros(0))
-    training = {part: part.training for part in module.modules()}
-    module.eval()
     found: NDArray[np.float32] | None = None
     parts: list[NDArray[np.float32]] = []
     filled = 0
     total = _count(pictures, rows)
-    try:
-        with torch.inference_mode():
-            for part in _parts(pictures, rows):
-                vectors = _vectors(module, part, first.device, filled)
-                if found is None and total is not None:
-                    found = vector_store(total, vectors.shape[1])
-                width = (parts[0] if parts else vectors if found is None else found).shape[1]
-                if vectors.shape[1] != width:
-                    raise InputError(
-                        f"Expected vectors of one length from {_name(module)}; got {width} and then "
-                        f"{vectors.shape[1]}. Give all pictures in one size, or pool over it."
-                    )
-                if found is None:
-                    parts.append(vectors)
-                else:
-                    found[filled : filled + len(vectors)] = vectors
-                filled += len(vectors)
-    finally:
-        for one, mode in training.items():
-            one.training = mode
+    with evaluating(module), torch.inference_mode():
+        for part in _parts(pictures, rows):
+            vectors = _vectors(module, part, first.device, filled)
+            if found is None and total is not None:
+                found = vector_store(total, vectors.shape[1])
+            width = (parts[0] if parts else vectors if found is None else found).shape[1]
+            if vectors.shape[1] != width:
+                raise InputError(
+                    f"Expected vectors of one length from {_name(module)}; got {width} and then "
+                    f"{vectors.shape[1]}. Give all pictures in one size, or pool over it."
+                )
+            if found is None:
+                parts.append(vectors.copy())  # a network may write all its results into the same memory
+            else:
+                found[filled : filled + len(vectors)] = vectors
+            filled += len(vectors)
     if not filled:
         raise InputError("Expected at least one picture to embed; got none. Check where they come from.")
     return np.concatenate(parts) if found is None else found

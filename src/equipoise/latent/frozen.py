@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from equipoise.errors import InputError
+from equipoise.nn import evaluating
 
 __all__ = ["frozen", "home", "in_batches", "parts"]
 
@@ -18,15 +19,8 @@ __all__ = ["frozen", "home", "in_batches", "parts"]
 @contextlib.contextmanager
 def frozen(network: Any) -> Iterator[None]:
     """Evaluation mode and no gradients inside; the mode of every submodule comes back."""
-    modes = [(part, part.training) for part in network.modules()] if isinstance(network, nn.Module) else []
-    try:
-        for part, _ in modes:
-            part.training = False
-        with torch.no_grad():
-            yield
-    finally:
-        for part, training in modes:
-            part.training = training
+    with evaluating(*([network] if isinstance(network, nn.Module) else [])), torch.no_grad():
+        yield
 
 
 def home(network: Any) -> tuple[torch.device, torch.dtype]:
@@ -54,4 +48,9 @@ def parts(rows: Tensor, size: int) -> Iterator[Tensor]:
 
 def in_batches(function: Callable[[Tensor], Tensor], rows: Tensor, batch_size: int) -> Tensor:
     """The function of some rows at a time, gathered on the CPU. Raises as `parts`."""
-    return torch.cat([function(part).detach().cpu() for part in parts(rows, batch_size)])
+    found = []
+    for part in parts(rows, batch_size):
+        values = function(part).detach()
+        # a network may write all its results into the same memory
+        found.append(values.cpu() if values.device.type != "cpu" else values.clone())
+    return torch.cat(found)

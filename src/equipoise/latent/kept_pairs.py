@@ -27,17 +27,20 @@ def read_pairs(folder: str | os.PathLike[str]) -> ImageTable:
     """
     where = Path(folder)
     try:
+        # mapped: a header that says more than there is takes no memory
         images = np.load(regular(where / "images.npy"), mmap_mode="r", allow_pickle=False)
-        digests = np.load(regular(where / "digests.npy"), allow_pickle=False)
+        digests = np.load(regular(where / "digests.npy"), mmap_mode="r", allow_pickle=False)
+        if (images.dtype, images.ndim, digests.dtype, digests.ndim) != (np.uint8, 4, np.uint64, 1):
+            raise ValueError(f"arrays of {images.dtype} {images.shape} and {digests.dtype} {digests.shape}")
         columns = pq.read_table(regular(where / "table.parquet"))
-        labels = columns.column("label").to_numpy().astype(np.int64)
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        labels = np.array(columns.column("label").cast(pa.int64()).to_pylist(), np.int64)
+        rows = np.arange(len(images), dtype=np.int64)
+        return ImageTable((images,), rows, labels, columns.drop_columns(["label"]), np.array(digests))
+    except Exception as error:  # parsers of foreign formats tell what is damaged in many ways
         raise DataError(
             f"Expected pairs in {where} (images.npy, digests.npy, table.parquet); got: {error}. "
             "Make them again with pairs(folder=...)."
         ) from error
-    rows = np.arange(len(images), dtype=np.int64)
-    return ImageTable((images,), rows, labels, columns.drop_columns(["label"]), digests)
 
 
 def room(building: Path | None, shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -14,6 +14,7 @@ from equipoise.nn.losses import (
     squared_l2_reconstruction,
     vae_loss,
 )
+from equipoise.nn.modes import evaluating, modes_kept
 from equipoise.nn.objective import Classifier, Losses, Objective
 from equipoise.nn.pixels import pixels
 from equipoise.nn.standard_cnn import StandardCNN
@@ -27,8 +28,10 @@ __all__ = [
     "Objective",
     "StandardCNN",
     "db_vae_loss",
+    "evaluating",
     "kl_divergence",
     "l1_reconstruction",
+    "modes_kept",
     "pixels",
     "reparameterise",
     "squared_l2_reconstruction",

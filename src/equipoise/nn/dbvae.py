@@ -21,6 +21,7 @@ from equipoise.nn.losses import (
     reconstruction_loss,
     reparameterise,
 )
+from equipoise.nn.modes import evaluating
 from equipoise.nn.objective import Losses, both_ways
 from equipoise.nn.standard_cnn import StandardCNN, glorot_linear
 
@@ -192,19 +193,14 @@ def feature_count(encoder: nn.Module, channels: int, image_size: int) -> int:
         (p for p in encoder.parameters() if not isinstance(p, nn.UninitializedParameter)), torch.empty(0)
     )
     image = torch.zeros(1, channels, image_size, image_size, dtype=example.dtype, device=example.device)
-    modes = {module: module.training for module in encoder.modules()}
-    encoder.eval()
     try:
-        with torch.no_grad():
+        with evaluating(encoder), torch.no_grad():
             features = encoder(image)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         raise InputError(
             f"The encoder must take images of shape (batch, {channels}, {image_size}, {image_size}); "
             f"got this error from it: {error}. Adapt it, or give the image_size and channels that it takes."
         ) from error
-    finally:
-        for module, training in modes.items():
-            module.training = training
     if not isinstance(features, Tensor) or features.ndim != 2 or not features.is_floating_point():
         got = f"shape {tuple(features.shape)}" if isinstance(features, Tensor) else type(features).__name__
         raise InputError(

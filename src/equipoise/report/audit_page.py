@@ -14,6 +14,7 @@ from equipoise.report.audit_words import AUDIT_LIMITS, ENRICHMENT, KIND_WORDS, a
 from equipoise.report.figures import Curve, Series
 from equipoise.report.page import Picture, picture, template
 from equipoise.report.tables import ABSENT, Cell, Column, Panel, Table, Tabs
+from equipoise.report.versioned import fitting
 
 __all__ = ["audit_html", "write_audit_report"]
 
@@ -61,7 +62,10 @@ def write_audit_report(folder: str | os.PathLike[str]) -> Path:
         DataError: if there is no audit that can be read, or the folder cannot be written.
     """
     target = Path(folder) / "report.html"
-    write_text(target, audit_html(read_audit(folder), folder))
+    record = read_audit(folder)
+    with fitting(Path(folder) / "audit.json"):
+        text = audit_html(record, folder)
+    write_text(target, text)
     return target
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable
 
 from equipoise.report import words
 from equipoise.report.audit_record import AuditRecord, RiskRecord
-from equipoise.report.terminal import aligned, number, short
+from equipoise.report.terminal import aligned, number, short, wrapped
 
 __all__ = ["AUDIT_LIMITS", "ENRICHMENT", "KIND_WORDS", "audit_headline", "audit_text", "best_risk"]
 
@@ -108,8 +107,8 @@ def audit_text(record: AuditRecord) -> str:
         for verdicts in record.verdicts.values()
         for name, verdict in verdicts.items()
     ]
-    wrapped = "\n".join(textwrap.fill(line, 96, subsequent_indent="  ") for line in lines)
-    blocks = [wrapped, *(_enrichment(record, attribute) for attribute in record.verdicts)]
+    said = "\n".join(map(wrapped, lines))
+    blocks = [said, *(_enrichment(record, attribute) for attribute in record.verdicts)]
     return "\n\n".join(filter(None, blocks)).replace(words.SPACE, " ")
 
 
@@ -124,7 +123,7 @@ def _enrichment(record: AuditRecord, attribute: str) -> str:
     ]
     heads = [attribute, "n", *(record.risks[name].title for name in names)]
     title = f"Enrichment by {attribute} at ESS 0.5: share of the draws / natural share [95 % interval]"
-    return "\n".join([textwrap.fill(title, 96, subsequent_indent="  "), *aligned(heads, rows, [])])
+    return "\n".join([wrapped(title), *aligned(heads, rows, [])])
 
 
 def _list(parts: Iterable[str]) -> str:

@@ -33,6 +33,7 @@ from equipoise.report.augment_words import (
 from equipoise.report.figures import Series, Steps
 from equipoise.report.page import Picture, duration, picture, template
 from equipoise.report.tables import ABSENT, Cell, Column, Panel, Table, Tabs
+from equipoise.report.versioned import fitting
 
 __all__ = ["augment_html", "write_augment_report"]
 
@@ -85,7 +86,10 @@ def write_augment_report(folder: str | os.PathLike[str]) -> Path:
         DataError: if there is no record that can be read, or the folder cannot be written.
     """
     target = Path(folder) / "report.html"
-    write_text(target, augment_html(read_augment(folder), folder))
+    record = read_augment(folder)
+    with fitting(Path(folder) / "augment.json"):
+        text = augment_html(record, folder)
+    write_text(target, text)
     return target
 
 

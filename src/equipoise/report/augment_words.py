@@ -433,4 +433,6 @@ def _table(record: AugmentRecord, attribute: str) -> str:
     heads = ["model", *(f"{one.name}, {one.unit}: {one.direction}" for one in shown)]
     title = f"By {terminal.short(attribute)} [95 % interval]"
     feet = [*dict.fromkeys(reasons), *(["* needs the protected attribute in use"] if marked else [])]
-    return "\n".join([title, *terminal.aligned(heads, rows, []), *map(terminal.wrapped, feet)])
+    return "\n".join(
+        [terminal.wrapped(title), *terminal.aligned(heads, rows, []), *map(terminal.wrapped, feet)]
+    )

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 from xml.sax.saxutils import escape
 
 from equipoise.rate import Rate
+from equipoise.shown import harmless
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -98,7 +99,7 @@ def _styled(draw: Callable[P, str]) -> Callable[P, str]:
         settings: dict[Any, Any] = {
             "font.family": "sans-serif",
             "svg.fonttype": "none",
-            "svg.hashsalt": str(kwargs.get("title")),  # ids that no other figure of the page has
+            "svg.hashsalt": harmless(str(kwargs.get("title"))),  # ids that no other figure of the page has
             "text.parse_math": False,
             "text.usetex": False,
             "axes.formatter.use_mathtext": False,
@@ -180,9 +181,9 @@ def curves(lines: Sequence[Curve], *, label: str, title: str, side: str = "") ->
     for line in lines:
         marker = {"marker": "o", "markersize": 3} if len(line.x) == 1 else {}
         axes.plot(line.x, line.y, color=line.colour, linestyle=line.dash, linewidth=1.6, **marker)  # type: ignore[arg-type]
-    axes.set_xlabel(label)
+    axes.set_xlabel(harmless(label))
     if side:
-        axes.set_ylabel(side, color=INK, fontsize=8.5)
+        axes.set_ylabel(harmless(side), color=INK, fontsize=8.5)
     _plain(axes)
     axes.grid(axis="both", color=RULE, linewidth=0.6)
     axes.margins(x=0.02)
@@ -226,11 +227,13 @@ def histograms(
                 axes.stairs(found, edges, color=one.colour, alpha=0.14, fill=True, linewidth=0)
         if not math.isnan(threshold):
             axes.axvline(threshold, color=INK, linewidth=0.9, linestyle="dashed")
-        axes.set_title(name if drawn else f"{name}: none", loc="left", fontsize=8.5, color=INK, pad=3)
+        axes.set_title(
+            harmless(name if drawn else f"{name}: none"), loc="left", fontsize=8.5, color=INK, pad=3
+        )
         axes.set_xlim(edges[0], edges[-1])
         axes.set_ylim(0, 1.05 * top)
         axes.set_ylabel("%", color=INK, fontsize=8.5)
-        axes.set_xlabel(label if i == len(panels) - 1 else "")
+        axes.set_xlabel(harmless(label) if i == len(panels) - 1 else "")
         _plain(axes)
         axes.tick_params(axis="x", labelbottom=i == len(panels) - 1)
         axes.grid(axis="y", color=RULE, linewidth=0.6)
@@ -285,13 +288,15 @@ def trends(
             axes.plot(x, y, joint, color=line.colour, linewidth=1.6, markersize=4.2, transform=shift)
             axes.vlines(x, low, high, color=line.colour, linewidth=1.6, alpha=0.75, transform=shift)
         some = any(rate.defined for line in lines for rate in line.rates)
-        axes.set_title(name if some else f"{name}: undefined", loc="left", fontsize=8.5, color=INK, pad=5)
-        axes.set_xticks(list(places), list(places.values()))
+        axes.set_title(
+            harmless(name if some else f"{name}: undefined"), loc="left", fontsize=8.5, color=INK, pad=5
+        )
+        axes.set_xticks(list(places), [harmless(place) for place in places.values()])
         axes.xaxis.set_minor_locator(NullLocator())
         ends = [100 * end for line in lines for rate in line.rates for end in (rate.value, rate.high)]
         axes.set_ylim(0, 1.06 * max((end for end in ends if math.isfinite(end)), default=100.0) or 1.0)
         axes.margins(x=0.08)
-        axes.set_xlabel(label)
+        axes.set_xlabel(harmless(label))
         axes.set_ylabel("%", color=INK, fontsize=8.5)
         _plain(axes)
         axes.grid(axis="y", color=RULE, linewidth=0.6)
@@ -328,7 +333,7 @@ def _rows(rows: Sequence[str], series: int, label: str) -> tuple[Figure, Axes, l
     """A figure as tall as its rows need; the tops of the rows, and the height of a bar, in inches."""
     import matplotlib.figure
 
-    labels = [name if len(name) <= 26 else f"{name[:25]}…" for name in rows]
+    labels = [name if len(name) <= 26 else f"{name[:25]}…" for name in map(harmless, rows)]
     height = {1: 0.17, 2: 0.15, 3: 0.12}.get(series, 0.105)
     pitch = series * height + 0.13
     left = 0.25 + 0.072 * max((len(name) for name in labels), default=4)
@@ -340,7 +345,7 @@ def _rows(rows: Sequence[str], series: int, label: str) -> tuple[Figure, Axes, l
     positions = [pitch * i + 0.065 for i in range(len(rows))]
     axes.set_ylim(tall, 0)
     axes.set_yticks([top + series * height / 2 for top in positions], labels)
-    axes.set_xlabel(label)
+    axes.set_xlabel(harmless(label))
     _plain(axes)
     axes.grid(axis="x", color=RULE, linewidth=0.6)
     axes.tick_params(axis="y", length=0)
@@ -366,7 +371,7 @@ def _svg(figure: Figure, title: str) -> str:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*[Gg]lyph.*")  # the reader's own font draws the text
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    svg = buffer.getvalue()
+    svg, title = buffer.getvalue(), harmless(title)
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<!--.*?-->\s*", "", svg, flags=re.DOTALL)

@@ -25,6 +25,8 @@ from equipoise.report.record import (
 )
 from equipoise.report.sampling_page import sampling_facts
 from equipoise.report.tables import ABSENT, Cell, Column, Panel, Table, Tabs
+from equipoise.report.versioned import fitting
+from equipoise.shown import harmless
 
 if TYPE_CHECKING:
     import jinja2
@@ -43,6 +45,7 @@ PICTURES = {
         "Training positives with the most alike in the training data: drawn least often.",
     ),
 }
+MOST_PICTURE = 64 << 20  # bytes
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -101,7 +104,10 @@ def write_report(folder: str | os.PathLike[str]) -> Path:
         DataError: if there is no record that can be read, or the folder cannot be written.
     """
     target = Path(folder) / "report.html"
-    write_text(target, html(read(Path(folder)), folder))
+    record = read(Path(folder))
+    with fitting(Path(folder) / "record.json"):
+        text = html(record, folder)
+    write_text(target, text)
     return target
 
 
@@ -560,7 +566,7 @@ def picture(title: str, caption: str, file: str | None, folder: str | os.PathLik
     path = Path(folder) / file
     try:
         inside = path.resolve().is_relative_to(Path(folder).resolve())
-        content = read_bytes(path) if inside else b""
+        content = read_bytes(path, most=MOST_PICTURE) if inside else b""
     except (OSError, ValueError):
         return Picture(title, caption, None, f"The picture {file} is missing from the run's folder.")
     if not content.startswith(PNG):
@@ -583,6 +589,7 @@ def template(name: str) -> jinja2.Template:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=lambda value: harmless(value) if type(value) is str else value,  # before it is escaped
     )
     environment.globals["own"] = {
         name: Markup((folder / name).read_text(encoding="utf-8")) for name in ("report.css", "report.js")

@@ -5,16 +5,16 @@ The schema is documented key by key in docs/record.md.
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from equipoise.errors import DataError, InputError
-from equipoise.files import read_bytes, write_json
+from equipoise.files import read_json, write_json
 from equipoise.rate import Rate
 from equipoise.report.typed_json import decode, encode
+from equipoise.sharing import shareable
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -247,13 +247,13 @@ def from_json(content: Any) -> RunRecord:
 
 
 def write(record: RunRecord, path: str | os.PathLike[str]) -> Path:
-    """Write a record atomically to a file, or to record.json of a folder. Returns the file.
+    """Write a record atomically to a file, or to record.json of a folder, without places of this machine.
 
     Raises:
         InputError: if the record does not fit its own schema (it could not be read back).
         DataError: if the file cannot be written.
     """
-    content = to_json(record)
+    content = to_json(shareable(record))
     from_json(content)
     target = _file(path)
     write_json(target, content)
@@ -267,20 +267,9 @@ def read(path: str | os.PathLike[str]) -> RunRecord:
         DataError: if there is no such file, it is not JSON, or not a record of this schema version.
     """
     target = _file(path)
+    content = read_json(target, "a run record", "Give the folder of a finished run, or its record.json.")
     try:
-        content = json.loads(read_bytes(target), parse_constant=_not_strict)
-    except OSError as error:
-        raise DataError(
-            f"Expected a run record at {target}; got: {error.strerror or error}. "
-            "Give the folder of a finished run, or its record.json."
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(
-            f"Expected JSON in {target}; got something else ({error}). "
-            "The file is damaged or not a record: run it again or choose another file."
-        ) from error
-    try:
-        return from_json(content)
+        return shareable(from_json(content))  # an older one may hold places of a machine
     except InputError as error:
         raise DataError(f"{target} cannot be used. {error}") from error
 
@@ -288,10 +277,6 @@ def read(path: str | os.PathLike[str]) -> RunRecord:
 def _file(path: str | os.PathLike[str]) -> Path:
     target = Path(path)
     return target if target.suffix == ".json" and not target.is_dir() else target / "record.json"
-
-
-def _not_strict(constant: str) -> float:
-    raise ValueError(f"{constant} is not JSON")
 
 
 def _shape(content: Any) -> str:

@@ -25,6 +25,7 @@ from equipoise.report.sweep_words import (
     sweep_headline,
 )
 from equipoise.report.tables import Cell, Column, Panel, Table, Tabs
+from equipoise.report.versioned import fitting
 
 __all__ = ["axis_of", "sweep_html", "write_sweep_report"]
 
@@ -60,7 +61,10 @@ def write_sweep_report(folder: str | os.PathLike[str]) -> Path:
         DataError: if there is no record that can be read, or the folder cannot be written.
     """
     target = Path(folder) / "report.html"
-    write_text(target, sweep_html(read_sweep(folder)))
+    record = read_sweep(folder)
+    with fitting(Path(folder) / "sweep.json"):
+        text = sweep_html(record)
+    write_text(target, text)
     return target
 
 

@@ -212,4 +212,4 @@ def _table(record: SweepRecord, attribute: str | None) -> str:
         foot += lines([short(title), *blank], model, ["–"] * (3 if rarest else 2), "")
     who = f", groups by {attribute}" if attribute else ""
     title = f"Means over seeds [95 % interval]; missed at {words.asked(record.fpr)} FPR{who}"
-    return "\n".join([title, *aligned(heads, rows, foot)])
+    return "\n".join([wrapped(title), *aligned(heads, rows, foot)])

@@ -9,6 +9,7 @@ from equipoise.rate import Rate
 from equipoise.report import words
 from equipoise.report.record import ModelRecord, ResamplingRecord, RunRecord
 from equipoise.report.sampling_words import asked_for, counted_draws, follows, strength
+from equipoise.shown import harmless
 
 __all__ = ["aligned", "number", "resampling_text", "short", "text", "wrapped"]
 
@@ -134,7 +135,7 @@ def _attribute(record: RunRecord, models: Sequence[ModelRecord], attribute: str)
     ]
     title = f"Missed by {attribute}, percent [95 % interval]"
     return "\n".join(
-        [title, *aligned([attribute, "n", *heads], rows, foot), *map(wrapped, dict.fromkeys(notes))]
+        [wrapped(title), *aligned([attribute, "n", *heads], rows, foot), *map(wrapped, dict.fromkeys(notes))]
     )
 
 
@@ -154,6 +155,10 @@ def _all(record: RunRecord, attribute: str | None) -> str:
 
 def aligned(heads: list[str], rows: list[list[str]], foot: list[list[str]]) -> list[str]:
     """Lines of a table; a head "at 0.5: plain" stands on two lines."""
+    heads, rows, foot = (
+        [*map(harmless, heads)],
+        *([[*map(harmless, row)] for row in some] for some in (rows, foot)),
+    )
     split = [head.split(": ", 1) if ": " in head else ["", head] for head in heads]
     top = [parts[0] for parts in split]
     bottom = [short(parts[1], 20) for parts in split]
@@ -192,11 +197,10 @@ def _worst(model: ModelRecord, attribute: str, point: str) -> str:
 
 def short(name: str, most: int = NAME) -> str:
     """A name on one line, without characters that steer a terminal."""
-    shown = "".join(c if c.isprintable() else "�" for c in name)
+    shown = harmless(name)
     return shown if len(shown) <= most else shown[: most - 1] + "…"
 
 
 def wrapped(line: str) -> str:
     """A sentence in lines of 96, without characters that steer a terminal."""
-    shown = "".join(c if c.isprintable() or c == words.SPACE else "�" for c in line)
-    return textwrap.fill(shown, WIDTH, subsequent_indent="  ")
+    return textwrap.fill(harmless(line), WIDTH, subsequent_indent="  ")

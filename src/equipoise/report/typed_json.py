@@ -11,6 +11,7 @@ import dataclasses
 import difflib
 import functools
 import math
+import sys
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
@@ -99,6 +100,8 @@ def decode(annotation: Any, value: Any, where: str = "record") -> Any:
     if annotation is int:
         if isinstance(value, bool) or not isinstance(value, int):
             raise _wrong("a whole number", value, where)
+        if abs(value) >= 2**63:
+            raise _wrong("a whole number below 2^63", value, where)
         return value
     if not isinstance(value, annotation):
         raise _wrong({str: "text", bool: "true or false"}[annotation], value, where)
@@ -129,7 +132,7 @@ def _float(value: Any, where: str) -> float:
         return math.nan
     if value in ("Infinity", "-Infinity"):
         return float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         raise _wrong("a number or null", value, where)
     return float(value)
 

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from equipoise.errors import DataError, InputError
-from equipoise.files import read_bytes, write_json
+from equipoise.errors import DataError, EquipoiseError, InputError
+from equipoise.files import read_json, write_json
 from equipoise.report.typed_json import decode, encode
+from equipoise.sharing import shareable
 
-__all__ = ["read_versioned", "write_versioned"]
+__all__ = ["fitting", "read_versioned", "write_versioned"]
 
 Record = TypeVar("Record")
 
 
 def write_versioned(record: Any, target: Path) -> Path:
-    """Write a dataclass with a field `schema_version` atomically, and give the path.
+    """Write a dataclass with a field `schema_version` atomically, without places of this machine, and give the path.
 
     Raises:
         InputError: if the record does not fit its own schema.
         DataError: if the file cannot be written.
     """
-    content: dict[str, Any] = encode(record)
+    content: dict[str, Any] = encode(shareable(record))
     content = {"schema_version": content.pop("schema_version"), **content}
     _decoded(type(record), content, record.schema_version, "a record")
     write_json(target, content)
@@ -41,18 +44,29 @@ def read_versioned(kind: type[Record], target: Path, version: int, *, what: str)
     Raises:
         DataError: if there is none, it is not JSON, or not of this schema version.
     """
+    content = read_json(target, what, "Give the folder of a finished run, or make it again.")
     try:
-        content = json.loads(read_bytes(target))
-    except OSError as error:
-        raise DataError(
-            f"Expected {what} at {target}; got: {error.strerror or error}. Give the folder of a finished run."
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"Expected JSON in {target}; got something else ({error}). Make it again.") from error
-    try:
-        return _decoded(kind, content, version, what)
+        return shareable(_decoded(kind, content, version, what))
     except InputError as error:
         raise DataError(f"{target} cannot be used. {error}") from error
+
+
+@contextmanager
+def fitting(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Around what is made of a record that was read: if its parts contradict one another, that is said.
+
+    Raises:
+        DataError: in place of what went wrong.
+    """
+    try:
+        yield
+    except EquipoiseError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        raise DataError(
+            f"Expected a record in {os.fspath(path)} whose parts fit one another; got {type(error).__name__}: "
+            f"{error}. The file is damaged or was changed by hand: make it again. --debug shows where."
+        ) from error
 
 
 def _decoded(kind: type[Record], content: Any, version: int, what: str) -> Record:

@@ -12,12 +12,10 @@ in nats: 0 where all agree, whether or not each is sure. The second form loses f
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from equipoise.errors import InputError
@@ -25,7 +23,7 @@ from equipoise.risk.features import widest
 from equipoise.risk.risk import Risk
 from equipoise.risk.wrapped import Task
 
-__all__ = ["disagreement", "evaluating", "joint_prediction", "log_probabilities"]
+__all__ = ["disagreement", "joint_prediction", "log_probabilities"]
 
 
 def disagreement(predictions: Float[Tensor, "members batch *outputs"], task: Task) -> Risk:
@@ -83,15 +81,3 @@ def log_probabilities(
             "Wrap with task='binary' or 'regression'."
         )
     return predictions.log_softmax(2)
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside, and then every module's own mode again."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training

@@ -7,6 +7,7 @@ depend on which others it comes with.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -18,8 +19,10 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.dropout import _DropoutNd
 
 from equipoise.errors import InputError
-from equipoise.risk.disagreement import disagreement, evaluating
+from equipoise.nn import evaluating
+from equipoise.risk.disagreement import disagreement
 from equipoise.risk.features import COMPILED, Tap, has_weights, named_tap
+from equipoise.risk.own_chance import OwnChance, drawing, every_layer_called, own_chance
 from equipoise.risk.risk import Risk
 from equipoise.risk.wrapped import Method, Seen
 from equipoise.seeds import child_seed
@@ -40,9 +43,12 @@ def thinned(values: Tensor, rate: float, kept: tuple[int, ...], generator: np.ra
 class Dropout(Method):
     """Epistemic risk: spread over stochastic passes, as standard deviation or mutual information (nats).
 
-    The model's own dropout layers are used if it has any that are active. Otherwise dropout acts on what goes into
-    every layer with weights but the first that is called (into the only one, if there is one): on features, channels
-    of an image. The model runs in evaluation mode throughout, so batch norm is as in scoring and its statistics stay.
+    What the model itself leaves out in training is used, if there is anything: its dropout layers, the dropout that it
+    does by function, and what else it draws in training mode only, such as stochastic depth, or dropout within
+    attention and recurrent layers. Only if there is nothing, dropout acts at `rate` on what goes into every layer with
+    weights but the first that is called (into the only one, if there is one): on features, channels of an image. `repr`
+    says which.
+    All that does not draw runs in evaluation mode, so batch norm is as in scoring and its statistics stay.
 
     Args:
         passes: Passes through the model for a score.
@@ -53,7 +59,10 @@ class Dropout(Method):
     Raises:
         InputError: if an argument is out of range; when wrapping, if there is nowhere to act.
 
-    Undefined: dropout within attention functions, which are no layers, is not used.
+    Warns when wrapping: if the model draws something in training that cannot be used; it is left out.
+
+    Undefined: with samples along another dimension than the first, such as sequences (steps, batch, …), what the model
+    draws outside of dropout layers differs between samples.
 
     Source: Gal and Ghahramani, 2016, Dropout as a Bayesian Approximation. Differs from it in: the prediction stays the
     bare model's, not the mean of the passes; a pass draws once for all samples; injected dropout was not trained with.
@@ -77,36 +86,66 @@ class Dropout(Method):
         self.passes, self.rate, self.seed, self.layers = passes, rate, seed, layers
         self.drawn = child_seed(seed, "dropout")
         self.places: list[Tap] = []
+        self.own = OwnChance({}, (), "")
+        self.acts = ""  # where, in words
 
     def extra_repr(self) -> str:
         """What `repr` shows."""
-        return f"passes={self.passes}, rate={self.rate}, seed={self.seed}, layers={self.layers}"
+        known = f", acts on {self.acts}" if self.acts else ""
+        return f"passes={self.passes}, rate={self.rate}, seed={self.seed}, layers={self.layers}{known}"
 
     def build(self, seen: Seen) -> None:
         seen.needed_task()
         if self.layers is not None:
             self.places = [named_tap(seen.model, layer) for layer in self.layers]
+            self.acts = f"{len(self.places)} named layers at {self.rate}"
             return
         own = [
             Tap(name, "output")
             for name, module in seen.model.named_modules()
             if isinstance(module, _DropoutNd) and module.p > 0
         ]
-        self.places = own or [Tap(layer, "input") for layer in _inner_layers(seen)]
+        self.own = own_chance(seen.model, seen.again)
+        if self.own.unused:
+            warnings.warn(
+                f"Dropout leaves out some of what {type(seen.model).__name__} draws at random in training: "
+                f"{self.own.unused}. Name layers to leave features out from, Dropout(layers=[...]).",
+                stacklevel=2,
+            )
+        self.places = own
+        if not own and not self.own.found:
+            self.places = [Tap(layer, "input") for layer in _inner_layers(seen)]
+        self.acts = self._said(len(own))
+
+    def _said(self, layers: int) -> str:
+        parts = {
+            "dropout layers": layers,
+            "calls of dropout functions": sum(map(sum, self.own.functions.values())),
+            "modules that draw in training": len(self.own.guarded),
+        }
+        used = [f"{count} {name}" for name, count in parts.items() if count]
+        injected = (
+            f"what goes into {len(self.places)} layers at {self.rate}, the model leaves nothing out itself"
+        )
+        return f"the model's own {', '.join(used)}" if used else injected
 
     def risk(self, seen: Seen) -> Risk:
         generator = np.random.default_rng(self.drawn)
-        with torch.no_grad(), evaluating(seen.model), _every_layer_called(), ExitStack() as stack:
+        with torch.no_grad(), evaluating(seen.model), every_layer_called(), ExitStack() as stack:
             acted: set[str] = set()
             for place in self.places:
                 stack.enter_context(_dropping(seen.model, place, self.rate, generator, acted))
-            predictions = torch.stack([seen.again() for _ in range(self.passes)])
-        if not acted:
+            begin = stack.enter_context(drawing(seen.model, self.own, generator, seen.inputs.shape[0]))
+            predictions = []
+            for _ in range(self.passes):
+                begin()
+                predictions.append(seen.again())
+        if not acted and not self.own.found:
             raise InputError(
                 f"Expected a layer to leave features out from; none of {', '.join(p.layer for p in self.places)} was "
                 f"called. Name layers that are: Dropout(layers=[...]). {COMPILED}"
             )
-        return disagreement(predictions, seen.needed_task())
+        return disagreement(torch.stack(predictions), seen.needed_task())
 
 
 @contextmanager
@@ -172,10 +211,10 @@ def _inner_layers(seen: Seen) -> list[str]:
     hooks = [
         module.register_forward_pre_hook(noting(name))
         for name, module in seen.model.named_modules()
-        if has_weights(module)
+        if has_weights(module) and not isinstance(module, torch.jit.ScriptModule)
     ]
     try:
-        with _every_layer_called():
+        with every_layer_called():
             seen.again()
     finally:
         for hook in hooks:
@@ -186,14 +225,3 @@ def _inner_layers(seen: Seen) -> list[str]:
             f"are the features: Dropout(layers=[...]). {COMPILED}"
         )
     return list(called)[1:] or list(called)
-
-
-@contextmanager
-def _every_layer_called() -> Iterator[None]:
-    """PyTorch's fused transformer layers, used in evaluation mode, would pass the layers within them by."""
-    fused = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fused)

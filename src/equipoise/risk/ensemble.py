@@ -13,9 +13,19 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from equipoise.errors import InputError, NotFittedError
-from equipoise.risk.disagreement import disagreement, evaluating, joint_prediction
+from equipoise.nn import evaluating
+from equipoise.risk.disagreement import disagreement, joint_prediction
 from equipoise.risk.risk import KINDS, Risk
-from equipoise.risk.wrapped import Method, Output, Seen, Task, Wrapped, prediction_of, supervised_loss
+from equipoise.risk.wrapped import (
+    Method,
+    Output,
+    Seen,
+    Task,
+    Wrapped,
+    copied,
+    prediction_of,
+    supervised_loss,
+)
 from equipoise.seeds import child_seed
 
 __all__ = ["Ensemble", "Mean", "bootstrap_weights", "fresh_copy"]
@@ -212,11 +222,12 @@ class Mean(nn.Module):
         self.members = nn.ModuleList(models)
         self.output, self.task = output, task
         self.watched: list[tuple[Tensor, Risk | None]] | None = None
-        self.training = any(model.training for model in models)
+        self.training = self.members.training = any(model.training for model in models)
 
     def forward(self, *inputs: Any, **kwargs: Any) -> Tensor:
         """Mean value, or logits of the mean probabilities."""
-        seen = [self._asked(member, inputs, kwargs) for member in self.members]
+        # one may work on its inputs in place
+        seen = [self._asked(member, *copied((inputs, kwargs))) for member in self.members]
         if self.watched is not None:
             self.watched.extend((vote.detach(), risk) for vote, risk in seen)
         votes = torch.stack([vote for vote, _ in seen])

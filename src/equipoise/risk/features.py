@@ -81,14 +81,17 @@ def named_tap(model: nn.Module, layer: str) -> Tap:
 
 @contextmanager
 def tapped(model: nn.Module, tap: Tap) -> Iterator[list[Tensor]]:
-    """Inside, whatever passes the tap is added to the list."""
+    """Inside, whatever passes the tap is added to the list: one vector a sample, as `pooled`.
+
+    A copy: what the model does with its own tensor afterwards, in place, does not change it.
+    """
     found: list[Tensor] = []
 
     def into(module: nn.Module, given: Any) -> None:
-        found.append(_tensor(given[0] if given else None, tap))
+        found.append(_copy(given[0] if given else None, tap))
 
     def out(module: nn.Module, given: Any, output: Any) -> None:
-        found.append(_tensor(output, tap))
+        found.append(_copy(output, tap))
 
     layer = model.get_submodule(tap.layer)
     hook = layer.register_forward_pre_hook(into) if tap.side == "input" else layer.register_forward_hook(out)
@@ -121,9 +124,9 @@ def has_weights(module: nn.Module) -> bool:
     return isinstance(weight, Tensor) and weight.ndim >= 2 and not isinstance(module, table)
 
 
-def _tensor(value: Any, tap: Tap) -> Tensor:
+def _copy(value: Any, tap: Tap) -> Tensor:
     if isinstance(value, Tensor) and value.is_floating_point():
-        return value
+        return pooled(value) if value.ndim > 2 else pooled(value).clone()  # a mean is a copy
     raise InputError(
         f"Expected a float tensor as the {tap.side} of layer {tap.layer!r}; got {type(value).__name__}. "
         "Name another layer, layer=...."

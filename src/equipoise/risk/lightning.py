@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from equipoise.errors import InputError, MissingExtraError, NotFittedError
+from equipoise.nn import evaluating
 from equipoise.risk.risk import KINDS
 from equipoise.risk.wrapped import Wrapped, taken
 
@@ -88,7 +89,7 @@ class RiskCallback(Callback):
         inputs, _ = taken(batch)
         wrapped = self._wrapped(pl_module)
         try:
-            with wrapped.evaluating(), torch.no_grad():
+            with evaluating(wrapped), torch.no_grad():
                 _, risk = wrapped(inputs, return_risk=True)
         except NotFittedError:
             return

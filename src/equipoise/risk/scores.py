@@ -12,6 +12,7 @@ from torch import Tensor
 
 from equipoise.errors import InputError
 from equipoise.files import replacing
+from equipoise.nn import evaluating
 from equipoise.risk.risk import KINDS
 from equipoise.risk.wrapped import Batches, Wrapped, taken
 
@@ -84,7 +85,7 @@ def _scored(
     import pyarrow as pa
 
     home = next((tensor.device for tensor in wrapped.model.parameters()), None)
-    with wrapped.evaluating():
+    with evaluating(wrapped):
         for batch in batches:
             inputs, _ = taken(batch)
             with torch.no_grad():

@@ -12,10 +12,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
+from torch.utils._pytree import tree_map_only
 
 from equipoise.errors import InputError, NotFittedError
-from equipoise.nn import Losses
-from equipoise.risk.features import COMPILED, Tap, find_tap, named_tap, pooled, tapped
+from equipoise.nn import Losses, evaluating, modes_kept
+from equipoise.risk.features import COMPILED, Tap, find_tap, named_tap, tapped
 from equipoise.risk.percentiles import Percentiles
 from equipoise.risk.risk import KINDS, Kind, Risk
 
@@ -27,6 +28,7 @@ __all__ = [
     "Seen",
     "Task",
     "Wrapped",
+    "copied",
     "prediction_of",
     "supervised_loss",
     "taken",
@@ -199,7 +201,9 @@ class Wrapped(nn.Module):
         self.layer, self.output, self.task, self.rule = layer, output, task, rule
         self.tap: Tap | None = None if layer is None else named_tap(model, layer)
         self.built = False
-        self.train(model.training)
+        self.training = model.training  # its own parts keep the modes that they are in
+        self.methods.train(model.training)
+        self.percentiles.train(model.training)
         if example is not None:
             self.build(example)
 
@@ -279,12 +283,9 @@ class Wrapped(nn.Module):
         """
         if epochs < 1:
             raise InputError(f"epochs must be at least 1; got {epochs}. One pass is enough for statistics.")
-        modes = {module: module.training for module in self.modules()}
-        try:
+        with modes_kept(self):
             if self._learn(batches, epochs, learning_rate, generator) == 0:
                 raise InputError("Expected batches to learn from; got none. Give a list or a data loader.")
-        finally:
-            self._restore(modes)
         self._finish()
         return self
 
@@ -332,7 +333,7 @@ class Wrapped(nn.Module):
             NotFittedError: if a method has seen too little to tell a risk.
         """
         found: dict[str, list[Tensor]] = {}
-        with self.evaluating():
+        with evaluating(self):
             for batch in batches:
                 inputs, _ = taken(batch)
                 if not self.built:
@@ -371,8 +372,9 @@ class Wrapped(nn.Module):
         if self.built:
             return
         _check_inputs(inputs)
+        inputs, kwargs = copied((inputs, kwargs))  # several passes, of a model that may work on them in place
         # layers that are made in inference mode could never be trained
-        with self.evaluating(), torch.inference_mode(False), torch.no_grad():
+        with evaluating(self), torch.inference_mode(False), torch.no_grad():
             if self.tap is None and any(method.uses_features for method in self._methods()):
                 self.tap = find_tap(self.model, lambda: self.prediction_of(self.model(*inputs, **kwargs)))
             _, seen = self._see(inputs, kwargs)
@@ -420,7 +422,8 @@ class Wrapped(nn.Module):
                 found = stack.enter_context(tapped(self.model, wanted))
             for method in self._methods() if judged else ():
                 stack.enter_context(method.watching(self.model))
-            returned = self.model(*inputs, **kwargs)
+            given, named = copied((inputs, kwargs))  # the inputs are needed again as they are
+            returned = self.model(*given, **named)
         prediction = self.prediction_of(returned)
         features = None
         if wanted is not None:
@@ -429,7 +432,7 @@ class Wrapped(nn.Module):
                     f"Expected layer {wanted.layer!r} to be called; the model ran without it. Name another layer. "
                     + COMPILED
                 )
-            features = pooled(found[-1])
+            features = found[-1]
             if features.shape[0] != inputs[0].shape[0]:
                 raise InputError(
                     f"Expected one feature vector for each of {inputs[0].shape[0]} samples at layer "
@@ -440,11 +443,16 @@ class Wrapped(nn.Module):
                     f"Features must be finite; got NaN or infinity at layer {wanted.layer!r}. Look for a broken "
                     "input, or for weights that diverged."
                 )
+
+        def again(model: nn.Module = self.model) -> Tensor:
+            given, named = copied((inputs, kwargs))
+            return self.prediction_of(model(*given, **named)).clone()  # it may be the same memory each time
+
         return returned, Seen(
             inputs[0],
             features,
             prediction,
-            lambda model=self.model: self.prediction_of(model(*inputs, **kwargs)),
+            again,
             self.task or ("multiclass" if prediction.ndim == 2 and prediction.shape[1] > 1 else None),
             self.model,
         )
@@ -481,22 +489,6 @@ class Wrapped(nn.Module):
         with torch.no_grad():
             for method in self._methods():
                 method.finish()
-
-    @contextmanager
-    def evaluating(self) -> Iterator[None]:
-        """Evaluation mode, and then every module's own mode again."""
-        modes = {module: module.training for module in self.modules()}
-        self.eval()
-        try:
-            yield
-        finally:
-            self._restore(modes)
-
-    def _restore(self, modes: Mapping[nn.Module, bool]) -> None:
-        """Every module's mode as it was; layers that were made meanwhile go with the whole."""
-        self.training = modes[self]
-        for module in self.modules():
-            module.training = modes.get(module, self.training)
 
 
 def prediction_of(returned: Any, output: Output) -> Tensor:
@@ -556,6 +548,11 @@ def _check_inputs(inputs: tuple[Any, ...]) -> None:
             f"Expected a tensor as first input; got {type(inputs[0]).__name__ if inputs else 'nothing'}. "
             "Pass the model's inputs by position, the main one first."
         )
+
+
+def copied(given: Any) -> Any:
+    """With a copy of each tensor, in lists, tuples and mappings too."""
+    return tree_map_only(Tensor, torch.clone, given)
 
 
 def _detached(seen: Seen) -> Seen:

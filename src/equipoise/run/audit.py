@@ -17,6 +17,7 @@ from torch import nn
 
 from equipoise.data import ImageTable, write_rejected
 from equipoise.errors import InputError
+from equipoise.nn import evaluating
 from equipoise.report.audit_page import write_audit_report
 from equipoise.report.audit_record import AuditData, AuditedModel, AuditRecord, AuditTiming, write_audit
 from equipoise.risk import (
@@ -348,11 +349,12 @@ def _read(positives: Source, negatives: Source, data: Source, reading: Reading, 
 
 @contextlib.contextmanager
 def _on(network: nn.Module, learning: Learning) -> Iterator[None]:
-    """The network on the device, and then where it was."""
+    """The network on the device and in evaluation mode, and then where and as it was."""
     home = next((parameter.device for parameter in network.parameters()), learning.device)
     network.to(learning.device)
     try:
-        yield
+        with evaluating(network):
+            yield
     finally:
         network.to(home)
 

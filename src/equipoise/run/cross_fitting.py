@@ -12,7 +12,7 @@ import pyarrow as pa
 import torch
 from jaxtyping import Float, Int
 from numpy import ndarray
-from torch import Tensor
+from torch import Tensor, nn
 
 from equipoise.data import ImageTable, split
 from equipoise.errors import InputError
@@ -266,5 +266,6 @@ def _score(
         target = found.risks if is_risk else found.raw
         if is_risk:
             found.kinds[column] = kind
-            found.methods[column] = f"{type(method).__name__}({method.extra_repr()})"
+            used: nn.Module = next(iter(wrapped.methods.values()))  # the copy, which knows this model
+            found.methods[column] = f"{type(used).__name__}({used.extra_repr()})"
         target.setdefault(column, np.full(len(found.half), np.nan))[rows] = torch.cat(values).numpy()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from equipoise.errors import DataError, InputError
-from equipoise.files import read_text, write_text
+from equipoise.files import read_toml, write_text
 
 __all__ = ["RunFolder", "Setting", "open_folder", "settings_text"]
 
@@ -127,6 +127,9 @@ def settings_text(settings: Mapping[str, Setting]) -> str:
 
 def _toml_value(value: Setting) -> str:
     if isinstance(value, str):
+        value = value.encode(errors="surrogateescape").decode(
+            errors="replace"
+        )  # TOML is Unicode, paths need not be
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, Sequence):
         return f"[{', '.join(_toml_value(item) for item in value)}]"
@@ -169,21 +172,10 @@ def _shown(settings: Mapping[str, object], key: str) -> str:
 
 
 def _earlier_settings(folder: Path) -> dict[str, object] | None:
-    try:
-        text = read_text(folder / SETTINGS)
-    except FileNotFoundError:
+    if not os.path.lexists(folder / SETTINGS):
         return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"Expected to read {folder / SETTINGS}; got: {error}. Choose another --out."
-        ) from error
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise DataError(
-            f"Expected the settings of an earlier run in {folder / SETTINGS}; got a damaged file ({error}). "
-            "Give --overwrite to start again, or choose another --out."
-        ) from error
+    advice = "It is damaged: give --overwrite to start again, or choose another --out."
+    return read_toml(folder / SETTINGS, "the settings of an earlier run", advice)
 
 
 def _remove_run(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable
@@ -11,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from equipoise.data import ImageTable
-from equipoise.errors import DataError, InputError
-from equipoise.files import read_text
+from equipoise.errors import InputError
+from equipoise.files import read_json
 from equipoise.latent import DBVAEGenerator, Generator, check_generator
 from equipoise.nn import DBVAE
 from equipoise.run.engine import Engine
@@ -112,17 +111,16 @@ def trained_generator(
 
 
 def _of_folder(folder: Path, table: ImageTable, device: str) -> GeneratorSource:
-    try:
-        config: Any = json.loads(read_text(folder / "config.json"))
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"Expected the folder of a generator, or package.module:callable, at {folder}; got: {error}. Train one "
-            "with `equipoise train-generator`."
-        ) from error
+    config: Any = read_json(
+        folder / "config.json",
+        f"the folder of a generator, or package.module:callable, at {folder}, with its config.json",
+        "Train one with `equipoise train-generator`.",
+    )
     if isinstance(config, dict) and config.get("format") == FORMAT:
         generator = load_generator(folder)
         generator.module.to(device)
-        return GeneratorSource(generator, os.fspath(folder), config.get("steps"))
+        steps = config.get("steps")
+        return GeneratorSource(generator, os.fspath(folder), steps if isinstance(steps, int) else None)
     model = load(folder, device=device).model
     if not isinstance(model, DBVAE):
         raise InputError(

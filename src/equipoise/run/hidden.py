@@ -11,7 +11,7 @@ from numpy import ndarray
 from torch import nn
 
 from equipoise.data import ImageTable
-from equipoise.nn import pixels
+from equipoise.nn import evaluating, pixels
 from equipoise.train.device import device_of
 from equipoise.train.gan import Features
 
@@ -35,13 +35,15 @@ def has_hidden_layer(model: Any) -> bool:
 
 
 def hidden_features(model: Any, table: ImageTable, *, device: str) -> Float32[ndarray, "n features"]:
-    """The same of all images of a table."""
+    """The same of all images of a table; the model is left as it was."""
     where, home = device_of(device), next(model.parameters()).device
-    layer = hidden_layer(model.to(where).eval())
+    layer = hidden_layer(model.to(where))
     found = []
-    with torch.inference_mode():
-        for start in range(0, len(table), BATCH):
-            rows = np.arange(start, min(start + BATCH, len(table)))
-            found.append(layer(pixels(torch.from_numpy(table.batch(rows)).to(where))).float().cpu())
-    model.to(home)
+    try:
+        with evaluating(model), torch.inference_mode():
+            for start in range(0, len(table), BATCH):
+                rows = np.arange(start, min(start + BATCH, len(table)))
+                found.append(layer(pixels(torch.from_numpy(table.batch(rows)).to(where))).float().cpu())
+    finally:
+        model.to(home)
     return torch.cat(found).flatten(1).numpy()

@@ -9,21 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from equipoise.errors import DataError, InputError
-from equipoise.files import regular
+from equipoise.errors import InputError
+from equipoise.files import read_tensors
 from equipoise.run.named_object import is_named, named_network
 from equipoise.run.saved import load
+from equipoise.train.saved_model import check_kinds
 
 __all__ = ["ModelSource", "Normalised", "model_source"]
 
 
 @dataclass(frozen=True, eq=False)
 class ModelSource:
-    """A network in evaluation mode, ready for images in [0, 1].
+    """A network for images in [0, 1], in the mode that it was given in.
 
     Args:
         network: Images (batch, channels, height, width) → prediction.
@@ -118,7 +117,7 @@ def model_source(
         network = Normalised(network, mean, std)
         layer = None if layer is None else f"model.{layer}"
     where = int(output) if output is not None and output.isdecimal() else output
-    return ModelSource(network.eval(), name.rpartition(":")[2], name, layer, where)
+    return ModelSource(network, name.rpartition(":")[2], name, layer, where)
 
 
 def _called(name: str) -> nn.Module:
@@ -131,10 +130,8 @@ def _called(name: str) -> nn.Module:
 
 
 def _fill(network: nn.Module, path: Path) -> None:
-    try:
-        tensors = load_file(regular(path))
-    except (OSError, SafetensorError) as error:
-        raise DataError(f"Expected a safetensors file at {path}; got: {error}. Check --weights.") from error
+    tensors, _ = read_tensors(path, "a safetensors file", "Check --weights.")
+    check_kinds(network, tensors, path)
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:

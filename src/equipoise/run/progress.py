@@ -6,6 +6,8 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 
+from equipoise.shown import harmless
+
 __all__ = ["decoding"]
 
 
@@ -16,8 +18,9 @@ def decoding(title: str, *, shown: bool = True) -> Iterator[Callable[[int, int],
         yield None
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(f"Reading {title}", total=None)
+        task = bar.add_task(f"Reading {escape(harmless(title))}", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

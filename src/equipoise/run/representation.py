@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from equipoise.data import ImageTable
 from equipoise.density import Histogram, active_units
 from equipoise.density.embedding import vector_store
 from equipoise.errors import DataError
-from equipoise.files import regular, write_tensors
+from equipoise.files import read_tensors, write_tensors
 from equipoise.run.hidden import has_hidden_layer, hidden_features
 from equipoise.train.device import device_of
 from equipoise.train.rarity import latent_codes
@@ -121,15 +120,26 @@ def load_representation(
     path = Path(folder) / FILE
     if not path.exists():
         return None
+    advice = "Remove the file to score without log-density."
+    tensors, header = read_tensors(path, "the density of a model", advice)
     try:
-        with safe_open(regular(path), framework="pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         histogram = Histogram(int(header["bins"]), float(header["smoothing"]))
         active = tensors.pop("active")
         histogram.load_state_dict({name.removeprefix("histogram."): value for name, value in tensors.items()})
-    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
-        raise DataError(
-            f"Expected the density of a model in {path}; got: {error}. Remove the file to score without log-density."
-        ) from error
+        if active.dtype != torch.bool or active.shape != (_width(model) or len(active),):
+            raise ValueError(f"active units of shape {tuple(active.shape)}, {active.dtype}")
+        if not all(bool(value.isfinite().all()) for value in tensors.values()):
+            raise ValueError("numbers that are not finite")
+        tried = histogram.log_prob(torch.zeros(2, int(active.sum())))
+        if tried.shape != (2,) or bool(tried.isnan().any()):
+            raise ValueError("a density that is no number")
+    except (KeyError, ValueError, RuntimeError, IndexError, TypeError, OverflowError) as error:
+        told = f"no {error}" if isinstance(error, KeyError) else f"{error}".splitlines()[0]
+        raise DataError(f"Expected the density of a model in {path}; got: {told}. {advice}") from error
     return Representation(model, active, histogram, device)
+
+
+def _width(model: Any) -> int | None:
+    """How many units the model's codes have, where it says."""
+    latent = getattr(model, "latent", None)
+    return latent if isinstance(latent, int) else None

@@ -8,14 +8,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from equipoise.data import ImageTable
 from equipoise.files import replacing
 from equipoise.probabilities import Probabilities
+from equipoise.sharing import shared_path
 
-__all__ = ["write_scores"]
+__all__ = ["shared_paths", "write_scores"]
 
 
 def write_scores(
@@ -29,6 +31,8 @@ def write_scores(
 ) -> None:
     """Write a row an image: path, label, split, the probabilities, log-density, attributes.
 
+    Paths are without places of this machine.
+
     Args:
         path: A Parquet file, replaced atomically.
         table: The images, for their labels and attributes.
@@ -41,7 +45,8 @@ def write_scores(
     n = len(table)
     attributes = {name: table.attributes.column(name) for name in table.attributes.column_names}
     labels = pa.array(table.labels) if labelled else pa.nulls(n, pa.int64())
-    columns = {"path": attributes.pop("path", pa.nulls(n, pa.string())), "label": labels}
+    paths = attributes.pop("path", pa.nulls(n, pa.string()))
+    columns = {"path": shared_paths(paths), "label": labels}
     if split is not None:
         columns["split"] = pa.repeat(split, n)
     for name, values in probabilities.items():
@@ -54,3 +59,11 @@ def write_scores(
         columns[name if name not in columns else f"attribute_{name}"] = values
     with replacing(path) as temporary:
         pq.write_table(pa.table(columns), temporary)
+
+
+def shared_paths(column: Any, below: str | None = None) -> Any:
+    """A column of paths as others may see them, see `shared_path`; any other column as it is."""
+    if not pa.types.is_string(column.type) or not pc.any(pc.starts_with(column, "/")).as_py():
+        return column
+    known = {path: shared_path(path, below) for path in column.unique().to_pylist() if path is not None}
+    return pa.array([None if path is None else known[path] for path in column.to_pylist()], pa.string())

@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 
 from equipoise.data import FORMATS, ImageTable, Split, read, split
 from equipoise.data.spelling import doubts
+from equipoise.data.table import PATH
 from equipoise.errors import InputError
 from equipoise.run.folder import Setting
 from equipoise.run.progress import decoding
+from equipoise.run.scores import shared_paths
 from equipoise.run.sides import both_classes, check_attributes, first_sides, given_sides, one_side
+from equipoise.sharing import shared_path
 
 __all__ = [
     "PLANTED",
@@ -37,6 +40,7 @@ Source = str | os.PathLike[str] | ImageTable | None
 PLANTED = "planted"
 NAMES = ("positives", "negatives", "data", "test_positives", "test_negatives", "test_data")
 PLANTED_GROUPS = ("hidden",)
+MOST_IMAGES = 10**8
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,20 @@ def read_one(source: Source, label: int | None, reading: Reading, *, progress: b
     if label is None:
         options |= {"positive": positive, "label_column": column}
     with decoding(os.fspath(source), shown=progress) as bar:
-        return read(source, label=label, progress=bar, **options)
+        return _without_places(read(source, label=label, progress=bar, **options), os.fspath(source))
+
+
+def _without_places(table: ImageTable, source: str) -> ImageTable:
+    """The same with paths from the source on, if it was given as an absolute path: what others may see."""
+    if PATH not in table.attributes.column_names:
+        return table
+    place = table.attributes.column_names.index(PATH)
+    paths = shared_paths(table.attributes.column(PATH), source)
+    return replace(
+        table,
+        attributes=table.attributes.set_column(place, PATH, paths),
+        rejected=tuple(replace(item, path=shared_path(item.path, source)) for item in table.rejected),
+    )
 
 
 def relabelled(table: ImageTable, label: int | NDArray[np.int64]) -> ImageTable:
@@ -177,7 +194,13 @@ def read_source(
 
 
 def embedded(images: int, reading: Reading, seed: int) -> ImageTable:
-    """The embedded set."""
+    """The embedded set.
+
+    Raises:
+        InputError: if it cannot have so many images.
+    """
+    if not 1 <= images <= MOST_IMAGES:
+        raise InputError(f"--images must be 1…{MOST_IMAGES:,}; got {images}. The default is 20,000.")
     from equipoise.data import planted  # brings in what draws, which no other source needs
 
     table: ImageTable = planted(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import statistics
 from collections import Counter
@@ -21,6 +19,8 @@ from equipoise.report.sweep_record import (
     SweptWeights,
 )
 from equipoise.run.sweep_grid import Point
+from equipoise.sharing import shareable
+from equipoise.shown import csv_text
 
 __all__ = ["over_seeds", "rarest_groups", "summary", "sweep_csv", "swept_run", "t_975"]
 
@@ -215,13 +215,9 @@ def rarest_groups(runs: Sequence[SweptRun]) -> dict[str, str]:
 
 def sweep_csv(record: SweepRecord) -> str:
     """One row a run; rates are shares, what is undefined or failed is empty."""
-    rows = [_row(record, run) for run in record.runs]
+    rows = [_row(record, run) for run in shareable(record).runs]
     columns = dict.fromkeys(column for row in rows for column in row)
-    text = io.StringIO()
-    table = csv.DictWriter(text, list(columns), lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
-    return text.getvalue()
+    return csv_text(list(columns), [[row.get(column) for column in columns] for row in rows])
 
 
 def _row(record: SweepRecord, run: SweptRun) -> dict[str, Any]:

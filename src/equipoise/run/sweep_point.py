@@ -14,6 +14,7 @@ from equipoise.errors import EquipoiseError
 from equipoise.run.debias import debias
 from equipoise.run.engine import Engine
 from equipoise.run.sources import Reading
+from equipoise.shown import harmless, one_line
 from equipoise.train import Recipe
 
 __all__ = ["main", "run_point"]
@@ -29,7 +30,7 @@ def run_point(settings: dict[str, Any]) -> None:
         groups=tuple(settings["groups"]),
         **{name: settings[name] for name in ("fpr", "replicates", "controls", "seed", "out", "command")},
         resume=True,
-        tell=lambda line: print(line, file=sys.stderr, flush=True),
+        tell=lambda line: print(harmless(line), file=sys.stderr, flush=True),
     )
 
 
@@ -40,9 +41,10 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # whatever it is, the sweep goes on and tells
-        traceback.print_exception(error)
+        lines = "".join(traceback.format_exception(error)).splitlines()
+        print(*map(harmless, lines), sep="\n", file=sys.stderr)
         known = isinstance(error, EquipoiseError)
-        print(" ".join(f"{error if known else traceback.format_exception_only(error)[-1]}".split()))
+        print(one_line(f"{error if known else traceback.format_exception_only(error)[-1]}"))
         return 1
     return 0
 

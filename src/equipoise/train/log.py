@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +9,7 @@ from typing import Any
 
 from equipoise.errors import MissingExtraError
 from equipoise.files import write_text
+from equipoise.shown import csv_text, harmless
 
 __all__ = ["History", "Progress", "tensorboard_writer", "write_history"]
 
@@ -19,11 +18,7 @@ History = dict[str, list[float]]
 
 def write_history(path: Path, history: History) -> None:
     """The history as CSV, a row an entry, written atomically."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(history)
-    writer.writerows(zip(*history.values(), strict=True))
-    write_text(path, text.getvalue())
+    write_text(path, csv_text(list(history), zip(*history.values(), strict=True)))
 
 
 def tensorboard_writer(folder: Path) -> Any:
@@ -57,6 +52,7 @@ class Progress:
         if shown and sys.stderr.isatty():
             from rich import progress
             from rich.console import Console
+            from rich.markup import escape
 
             self._bar = progress.Progress(
                 progress.TextColumn("{task.description}"),
@@ -68,7 +64,9 @@ class Progress:
                 console=Console(stderr=True),
                 transient=True,
             )
-            self._task = self._bar.add_task(title, total=steps, completed=done, speed="", loss="")
+            self._task = self._bar.add_task(
+                escape(harmless(title)), total=steps, completed=done, speed="", loss=""
+            )
 
     def __enter__(self) -> Progress:
         if self._bar is not None:

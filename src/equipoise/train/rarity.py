@@ -16,7 +16,7 @@ from equipoise.density import normalised
 from equipoise.density.appearance import appearance_rarity
 from equipoise.density.embedding import vector_store
 from equipoise.errors import InputError
-from equipoise.nn import pixels
+from equipoise.nn import evaluating, pixels
 from equipoise.resample import capsa_rule, sampling_weights, temper
 from equipoise.train.recipe import Resampling
 
@@ -59,26 +59,21 @@ def latent_codes(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
     """Latent means of some images, shape (n, k), and if asked for their reconstruction errors, shape (n,).
 
-    Pixels are scaled as in training, batch norm uses its running statistics, and the mode that the model
-    had is restored.
+    Pixels are scaled as in training, batch norm uses its running statistics, and every module's mode is
+    restored.
     """
-    training = model.training
-    model.eval()
     codes: NDArray[np.float32] | None = None
     lost = np.zeros(len(rows), np.float32) if errors else None
-    try:
-        with torch.inference_mode():
-            for start in range(0, len(rows), CHUNK):
-                images = pixels(torch.from_numpy(table.batch(rows[start : start + CHUNK])).to(device))
-                mean = model.encode(images).mean
-                if codes is None:
-                    codes = vector_store(len(rows), mean.shape[1])
-                codes[start : start + CHUNK] = mean.float().cpu().numpy()
-                if lost is not None:
-                    error = (model.decode(mean) - images).abs().mean((1, 2, 3))
-                    lost[start : start + CHUNK] = error.float().cpu().numpy()
-    finally:
-        model.train(training)
+    with evaluating(model), torch.inference_mode():
+        for start in range(0, len(rows), CHUNK):
+            images = pixels(torch.from_numpy(table.batch(rows[start : start + CHUNK])).to(device))
+            mean = model.encode(images).mean
+            if codes is None:
+                codes = vector_store(len(rows), mean.shape[1])
+            codes[start : start + CHUNK] = mean.float().cpu().numpy()
+            if lost is not None:
+                error = (model.decode(mean) - images).abs().mean((1, 2, 3))
+                lost[start : start + CHUNK] = error.float().cpu().numpy()
     return codes if codes is not None else np.zeros((0, model.latent), np.float32), lost
 
 

@@ -184,6 +184,8 @@ def _plain(value: Any) -> Any:
 
 
 def _build(kind: Any, values: dict[str, Any], where: str) -> Any:
+    if not isinstance(values, dict):
+        raise InputError(f"{where} must be a group of settings; got {values!r:.60}. Give names and values.")
     names = [f.name for f in dataclasses.fields(kind)]
     for key in values:
         if key not in names:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
-from equipoise.errors import DataError
-from equipoise.files import read_text, regular, write_json, write_tensors
+from equipoise.errors import DataError, InputError
+from equipoise.files import read_json, read_tensors, write_json, write_tensors
 from equipoise.latent import ModuleGenerator
 from equipoise.nn.small_gan import SmallGenerator
 from equipoise.train.gan import TrainedGenerator
+from equipoise.train.saved_model import check_keys, check_kinds, misfit
 
 __all__ = ["load_generator", "save_generator"]
 
 FORMAT = "equipoise-generator-1"
+ADVICE = "Give the folder of `equipoise train-generator`, or train again."
 
 
 def save_generator(trained: TrainedGenerator, folder: Path | str) -> None:
@@ -50,27 +49,33 @@ def load_generator(folder: Path | str) -> ModuleGenerator:
         DataError: if a file is missing, broken or of another version.
     """
     folder = Path(folder)
+    path = folder / "config.json"
+    config: Any = read_json(path, "config.json of a trained generator", ADVICE)
+    found = config.get("format") if isinstance(config, dict) else None
+    if found != FORMAT:
+        raise DataError(f"Expected a generator of version {FORMAT!r} in {folder}; got {found!r}. {ADVICE}")
+    check_keys(config, {"settings": dict, "image_size": int, "channels": int}, path)
+    check_keys(config["settings"], {"latent": int, "width": int}, path)
+    tensors, _ = read_tensors(folder / "model.safetensors", "the weights of a trained generator", ADVICE)
     try:
-        config: Any = json.loads(read_text(folder / "config.json"))
-        found = config.get("format") if isinstance(config, dict) else None
-        if found != FORMAT:
-            raise DataError(
-                f"Expected a generator of version {FORMAT!r} in {folder}; got {found!r}. "
-                "Give the folder of `equipoise train-generator`, or train again."
-            )
-        tensors = load_file(regular(folder / "model.safetensors"))
-        network = SmallGenerator(
-            config["settings"]["latent"],
-            width=config["settings"]["width"],
-            image_size=config["image_size"],
-            channels=config["channels"],
-        )
+        with torch.device("meta"):  # a size that is not that of the weights is noticed before it takes memory
+            if wrong := misfit(_network(config), tensors):
+                raise InputError(wrong)
+        network = _network(config)
+        check_kinds(network, tensors, folder / "model.safetensors")
         network.load_state_dict(tensors)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        if isinstance(error, DataError):
-            raise
+    except (InputError, RuntimeError, OverflowError) as error:
         raise DataError(
-            f"Expected config.json and model.safetensors of a trained generator in {folder}; got: "
-            f"{(str(error) or type(error).__name__).splitlines()[0]}. Give the folder of `equipoise train-generator`."
+            f"Expected a trained generator in {folder}; got: {str(error).splitlines()[0]}. {ADVICE}"
         ) from error
     return ModuleGenerator(network.eval(), network.latent)
+
+
+def _network(config: dict[str, Any]) -> SmallGenerator:
+    settings = config["settings"]
+    return SmallGenerator(
+        settings["latent"],
+        width=settings["width"],
+        image_size=config["image_size"],
+        channels=config["channels"],
+    )

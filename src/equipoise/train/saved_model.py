@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from equipoise.errors import DataError, InputError
-from equipoise.files import read_text, regular, write_json, write_tensors
+from equipoise.files import read_json, read_tensors, write_json, write_tensors
 from equipoise.nn import Objective
 from equipoise.train.fit import METHODS, Fit, build
 from equipoise.train.given import prepared
 from equipoise.train.recipe import Recipe
 
-__all__ = ["SavedModel", "load_model", "save_model"]
+__all__ = ["SavedModel", "check_keys", "check_kinds", "load_model", "misfit", "save_model"]
 
 FORMAT = "equipoise-model-1"
+ADVICE = "Give the folder of a finished run or of one of its models."
+MOST_PIXELS = 4096
 
 
 class SavedModel:
@@ -73,44 +72,127 @@ def load_model(
         InputError: if the weights do not fit, for example because `encoder` is missing.
     """
     folder = Path(folder)
-    try:
-        config = json.loads(read_text(folder / "config.json"))
-        found = config.get("format") if isinstance(config, dict) else None
-        if found != FORMAT:
-            raise DataError(
-                f"Expected a model of version {FORMAT!r} in {folder}; got {found!r}. "
-                "Read it with the version of equipoise that wrote it, or train again."
-            )
-        tensors = load_file(regular(folder / "model.safetensors"))
-    except (OSError, ValueError, SafetensorError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(
-            f"Expected config.json and model.safetensors of a trained model in {folder}; got: {error}. "
-            "Give the folder of a finished run or of one of its models."
-        ) from error
-    if config["method"] not in METHODS:
-        raise DataError(
-            f"Expected a method among {', '.join(METHODS)} in {folder}; got {config['method']!r}."
-        )
-    chosen = Recipe.from_dict(config["recipe"])
+    config, chosen = _config(folder / "config.json")
+    tensors, _ = read_tensors(folder / "model.safetensors", "the weights of a trained model", ADVICE)
     size, channels = config["image_size"], config["channels"]
-    if bool(config.get("given")) != (model is not None):
+    if config["given"] != (model is not None):
         raise InputError(
             f"Expected {'no model' if model is not None else 'the model'}: the one in {folder} was "
             f"{'built by equipoise' if model is not None else 'given to fit(model=...)'}; got "
             f"{type(model).__name__ if model is not None else 'none'}. "
             f"{'Leave `model` out.' if model is not None else 'Pass the same model as `model`.'}"
         )
-    if model is None:
-        network = build(chosen, config["method"], size, channels, encoder=encoder)
-    else:
+    if model is not None:
         network = prepared(model, torch.zeros(2, size, size, channels, dtype=torch.uint8), seed=0)
+    else:
+        if encoder is None:  # a size that is not that of the weights is noticed before it takes memory
+            try:
+                with torch.device("meta"):
+                    sizes = build(chosen, config["method"], size, channels)
+            except (InputError, RuntimeError, OverflowError) as error:
+                told = str(error).splitlines()[0]
+                raise DataError(f"Expected sizes of a network in {folder / 'config.json'}; {told}") from error
+            if wrong := misfit(sizes, tensors):
+                raise _misfit(folder, wrong)
+        network = build(chosen, config["method"], size, channels, encoder=encoder)
+    check_kinds(network, tensors, folder / "model.safetensors")
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
-        raise InputError(
-            f"The weights in {folder} do not fit the network: {str(error).splitlines()[0]} "
-            "If it was trained with an encoder or a model of your own, pass the same one as `encoder` or `model`."
-        ) from error
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise _misfit(folder, " ".join(lines[1:2] or lines)) from error
     return SavedModel(network.eval(), config)
+
+
+def _misfit(folder: Path, wrong: str) -> InputError:
+    return InputError(
+        f"The weights in {folder} do not fit the network: {wrong.rstrip('.')}. "
+        "If it was trained with an encoder or a model of your own, pass the same one as `encoder` or `model`."
+    )
+
+
+def misfit(network: nn.Module, tensors: dict[str, torch.Tensor]) -> str:
+    """How tensors differ from those of a network, in names and shapes; "" if they fit."""
+    mine = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    theirs = {name: tuple(value.shape) for name, value in tensors.items()}
+    if set(mine) != set(theirs):
+        missing, unknown = sorted(set(mine) - set(theirs)), sorted(set(theirs) - set(mine))
+        parts = (("missing", missing), ("unknown", unknown))
+        return ", ".join(f"{len(names)} {what} ({names[0]!r:.60}, …)" for what, names in parts if names)
+    wrong = next((name for name in mine if mine[name] != theirs[name]), None)
+    return "" if wrong is None else f"{wrong!r} has shape {theirs[wrong]}, not {mine[wrong]}"
+
+
+def check_kinds(network: nn.Module, tensors: dict[str, torch.Tensor], path: Path) -> None:
+    """Whether tensors are of the kind of those that they fill: weights are finite and no whole numbers, variances not
+    negative. Buffers may be anything else: masks are often infinite.
+
+    Raises:
+        DataError: if they are not.
+    """
+    weights = dict(network.named_parameters())
+    for name, mine in network.state_dict().items():
+        theirs = tensors.get(name)
+        if theirs is None:
+            continue
+        if name in weights and theirs.is_floating_point() and not bool(torch.isfinite(theirs).all()):
+            raise DataError(
+                f"Expected finite numbers as {name!r} in {path}; got NaN or infinity. The file is damaged, or training "
+                "went wrong: train again."
+            )
+        negative = name.endswith("running_var") and bool((theirs < 0).any())
+        if theirs.is_floating_point() != mine.is_floating_point() or theirs.is_complex() or negative:
+            got = "negative variances" if negative else f"{theirs.dtype}"
+            raise DataError(
+                f"Expected {mine.dtype} as {name!r} in {path}; got {got}. The file is damaged: train again."
+            )
+
+
+def _config(path: Path) -> tuple[dict[str, Any], Recipe]:
+    """What config.json says, with the recipe; every key that is needed stands there and is of its kind.
+
+    Raises:
+        DataError: if it does not.
+    """
+    config = read_json(path, "config.json of a trained model", ADVICE)
+    found = config.get("format") if isinstance(config, dict) else None
+    if found != FORMAT:
+        raise DataError(
+            f"Expected a model of version {FORMAT!r} in {path.parent}; got {found!r}. "
+            "Read it with the version of equipoise that wrote it, or train again."
+        )
+    config = {"given": False, **config}  # what older versions did not write
+    check_keys(
+        config, {"method": str, "recipe": dict, "image_size": int, "channels": int, "given": bool}, path
+    )
+    if config["method"] not in METHODS:
+        raise DataError(
+            f"Expected a method among {', '.join(METHODS)} in {path}; got {config['method']!r}. {ADVICE}"
+        )
+    if not (1 <= config["image_size"] <= MOST_PIXELS and config["channels"] in (1, 3)):
+        raise DataError(
+            f"Expected images of 1…{MOST_PIXELS} pixels a side and 1 or 3 channels in {path}; got "
+            f"{config['image_size']} and {config['channels']}. The file is damaged: train again."
+        )
+    try:
+        return config, Recipe.from_dict(config["recipe"])
+    except InputError as error:
+        raise DataError(f"Expected the recipe of a trained model in {path}. {error}") from error
+
+
+def check_keys(config: dict[str, Any], kinds: dict[str, type], path: Path) -> None:
+    """Whether a mapping has these keys, with values of these types.
+
+    Raises:
+        DataError: if one is missing, or of another type.
+    """
+    for key, kind in kinds.items():
+        value = config.get(key)
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            got = f"{value!r:.60}" if key in config else "no such key"
+            raise DataError(
+                f"Expected {key!r} as {_KINDS[kind]} in {path}; got {got}. The file is damaged: train again."
+            )
+
+
+_KINDS = {str: "text", dict: "an object", int: "a whole number", bool: "true or false"}
