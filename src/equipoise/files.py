@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from equipoise.errors import DataError
+from equipoise.failures import ADVICE, code_of, refused
 
 __all__ = ["replacing", "write_bytes", "write_json", "write_tensors", "write_text"]
 
@@ -52,8 +53,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def _unwritable(target: Path, error: OSError) -> DataError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        advice = "The disk is full: free some space or choose another folder; nothing half-written is left."
+    if what := refused(error):
+        advice = f"{ADVICE[what]} Nothing half-written is left."
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         advice = "The folder cannot be written: choose another folder or change its permissions."
     else:
@@ -89,5 +90,4 @@ def write_tensors(
         try:
             save_file(kept, temporary, metadata=None if header is None else dict(header))
         except SafetensorError as error:  # it hides which error of the system it was
-            code = errno.ENOSPC if "No space" in str(error) else errno.EIO
-            raise OSError(code, str(error)) from error
+            raise OSError(code_of(error) or errno.EIO, str(error)) from error
