@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from equipoise.errors import DataError
+from equipoise.files import held, part_name, remove_abandoned
 
 __all__ = ["appearing", "cache_folder", "place", "remove", "unwritable"]
 
@@ -41,20 +42,21 @@ def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
 def appearing(parent: Path) -> Iterator[Path]:
     """A hidden folder in `parent` to build in; whatever is left of it when the block ends goes.
 
-    The block moves it to its place with `place`. Killed builds leave such folders behind; they go a day
-    later.
+    The block moves it to its place with `place`. Killed builds leave such folders behind; the next build in the same
+    parent removes them.
 
     Raises:
         DataError: if the folder cannot be written or the disk is full.
     """
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=PART, dir=parent))
+        building = Path(tempfile.mkdtemp(prefix=part_name(), dir=parent))
     except OSError as error:
         raise unwritable(parent, error) from error
     try:
-        _sweep(parent)
-        yield building
+        with held(building):
+            _sweep(parent)
+            yield building
     except OSError as error:
         if isinstance(error, DataError):
             raise
@@ -79,7 +81,7 @@ def place(building: Path, target: Path) -> None:
 
 def remove(folder: Path) -> None:
     """Take a broken folder out of the way at once, then delete it."""
-    trash = Path(tempfile.mkdtemp(prefix=PART, dir=folder.parent))
+    trash = Path(tempfile.mkdtemp(prefix=part_name(), dir=folder.parent))
     with contextlib.suppress(FileNotFoundError):  # another process was faster
         folder.rename(trash / "broken")
     shutil.rmtree(trash, ignore_errors=True)
@@ -96,6 +98,7 @@ def unwritable(folder: Path, error: OSError) -> DataError:
 
 
 def _sweep(parent: Path) -> None:
+    remove_abandoned(parent, f"{PART}*")
     for left in parent.glob(f"{PART}*"):
         with contextlib.suppress(OSError):
             if time.time() - left.stat().st_mtime > ABANDONED_S:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from equipoise.data import FORMATS, ImageTable, Split, read, split
 from equipoise.errors import InputError
-from equipoise.run.folder import Setting
+from equipoise.run.identity import Setting
 from equipoise.run.progress import decoding
 
 __all__ = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from equipoise.data import ImageTable
 from equipoise.density import embed
 from equipoise.errors import InputError
+from equipoise.nn import digest_of
 from equipoise.train.device import device_of
 
 if TYPE_CHECKING:
@@ -69,14 +69,9 @@ def embedding_identity(embedding: Embedding) -> str:
     """What tells this embedding from another: a name, and a digest of its weights or vectors."""
     if isinstance(embedding, str):
         return f"column {embedding}"
-    digest = hashlib.blake2b(digest_size=8)
     if isinstance(embedding, nn.Module):
-        for name, value in embedding.state_dict().items():
-            digest.update(name.encode())
-            digest.update(np.ascontiguousarray(value.detach().cpu().double().numpy()).data)
-        return f"{type(embedding).__name__} {digest.hexdigest()}"
-    digest.update(np.ascontiguousarray(_array(embedding), np.float32).data)
-    return f"vectors {digest.hexdigest()}"
+        return f"{type(embedding).__name__} {digest_of(embedding)}"
+    return f"vectors {digest_of(np.ascontiguousarray(_array(embedding), np.float32))}"
 
 
 def weighted_rows(table: ImageTable, *, both: bool) -> NDArray[np.int64]:
