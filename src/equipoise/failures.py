@@ -6,7 +6,7 @@ import errno
 import re
 from collections.abc import Iterator
 
-__all__ = ["ADVICE", "chain", "code_of", "refused", "ran_out_of_memory"]
+__all__ = ["ADVICE", "chain", "code_of", "ran_out_of_memory", "refused"]
 
 ADVICE = {
     "disk": "The disk is full: free some space or choose another folder.",
@@ -48,7 +48,9 @@ def ran_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and code_of(error) == errno.ENOMEM):
         return True
     # ours quote what they were given, which may say anything
-    native = type(error).__module__ in ("builtins", "torch", "torch.cuda") or "OutOfMemory" in type(error).__name__
+    native = (
+        type(error).__module__ in ("builtins", "torch", "torch.cuda") or "OutOfMemory" in type(error).__name__
+    )
     return native and isinstance(error, RuntimeError | ImportError) and _MEMORY.search(str(error)) is not None
 
 

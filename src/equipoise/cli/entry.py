@@ -36,7 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         with stopped_by_signals():
             return _run(arguments)
     except SystemExit as error:
-        if any(isinstance(one, BrokenPipeError) for one in chain(error)):  # rich's way of taking it, with --help
+        if any(
+            isinstance(one, BrokenPipeError) for one in chain(error)
+        ):  # rich's way of taking it, with --help
             return NO_READER
         raise
     except (Exception, KeyboardInterrupt) as error:
@@ -53,7 +55,9 @@ def _run(arguments: list[str]) -> int:
 
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show × shows ? in its place; a traceback would be worse.
-        if stream is None:  # closed before we began, as by `>&-`: the next file that is opened must not take its place
+        if (
+            stream is None
+        ):  # closed before we began, as by `>&-`: the next file that is opened must not take its place
             os.open(os.devnull, os.O_RDWR)
         elif hasattr(stream, "reconfigure") and not stream.encoding.lower().startswith("utf"):
             stream.reconfigure(errors="replace")

@@ -10,7 +10,16 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from equipoise.cli.settings import ENGINE, EVALUATION, FOLDER, Data, Evaluation, General, Reading
+from equipoise.cli.settings import (
+    ENGINE,
+    EVALUATION,
+    FOLDER,
+    Data,
+    Evaluation,
+    General,
+    Reading,
+    TrainedEncoder,
+)
 
 __all__ = ["evaluate"]
 
@@ -19,6 +28,7 @@ def evaluate(
     models: Annotated[tuple[Path, ...], Parameter(negative=(), consume_multiple=True)],
     *,
     data: Data = Data(),
+    encoder: TrainedEncoder = TrainedEncoder(),
     evaluation: Evaluation = Evaluation(),
     seed: Annotated[int, Parameter(group=EVALUATION)] = 0,
     reading: Reading = Reading(),
@@ -43,6 +53,7 @@ def evaluate(
     record = run.evaluate(
         models,
         **asdict(data),
+        **asdict(encoder),
         reading=reading_of(reading),
         **asdict(evaluation),
         seed=seed,

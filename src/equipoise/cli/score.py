@@ -10,7 +10,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from equipoise.cli.settings import ENGINE, FOLDER, Data, General, Reading
+from equipoise.cli.settings import ENGINE, FOLDER, Data, General, Reading, TrainedEncoder
 
 __all__ = ["score"]
 
@@ -21,6 +21,7 @@ def score(
     /,
     *,
     data: Data = Data(),
+    encoder: TrainedEncoder = TrainedEncoder(),
     reading: Reading = Reading(),
     device: Annotated[str, Parameter(group=ENGINE)] = "auto",
     out: Annotated[Path, Parameter(group=FOLDER)] = Path("scores.parquet"),
@@ -41,6 +42,7 @@ def score(
         model,
         images,
         **asdict(data),
+        **asdict(encoder),
         reading=reading_of(reading),
         device=device,
         progress=not general.quiet,

@@ -17,6 +17,7 @@ from equipoise.cli.settings import (
     Continuing,
     Data,
     Embedding,
+    Encoder,
     General,
     Machine,
     Names,
@@ -36,6 +37,7 @@ def train(
         Literal["debiased", "plain", "plain-same-steps", "uniform"], Parameter(group=TRAINING)
     ] = "debiased",
     training: Training = Training(),
+    encoder: Encoder = Encoder(),
     embedding: Embedding = Embedding(),
     groups: Annotated[Names, Parameter(group=EVALUATION)] = (),
     reading: Reading = Reading(),
@@ -62,6 +64,7 @@ def train(
         groups=groups,
         method=method,
         recipe=recipe_of(training),
+        **asdict(encoder),
         **asdict(embedding),
         seed=training.seed,
         engine=engine_of(machine, general),

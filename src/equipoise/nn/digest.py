@@ -62,7 +62,9 @@ def _pieces(thing: Any, depth: int) -> Iterator[bytes | memoryview]:
         yield flat.reshape(-1).view(torch.uint8).numpy().data if flat.numel() else b""
     elif isinstance(thing, np.ndarray):
         yield f"{thing.dtype} {thing.shape}".encode()
-        yield repr(thing.tolist()).encode() if thing.dtype.hasobject else np.ascontiguousarray(thing).tobytes()
+        yield (
+            repr(thing.tolist()).encode() if thing.dtype.hasobject else np.ascontiguousarray(thing).tobytes()
+        )
     elif isinstance(thing, bytes):
         yield thing
     elif isinstance(thing, str | int | float | complex | bool | type(None)):
@@ -78,7 +80,9 @@ def _pieces(thing: Any, depth: int) -> Iterator[bytes | memoryview]:
         yield from _all(thing, depth)
     else:
         yield f"{type(thing).__qualname__}".encode()
-        yield from _all([part for pair in sorted(getattr(thing, "__dict__", {}).items()) for part in pair], depth)
+        yield from _all(
+            [part for pair in sorted(getattr(thing, "__dict__", {}).items()) for part in pair], depth
+        )
 
 
 def _all(things: Sequence[Any], depth: int) -> Iterator[bytes | memoryview]:

@@ -17,6 +17,7 @@ from torch import nn
 
 from equipoise.data import ImageTable, write_rejected
 from equipoise.errors import InputError
+from equipoise.nn import digest_of
 from equipoise.report.audit_page import write_audit_report
 from equipoise.report.audit_record import AuditData, AuditedModel, AuditRecord, AuditTiming, write_audit
 from equipoise.risk import (
@@ -52,7 +53,9 @@ from equipoise.run.audit_numbers import (
 from equipoise.run.audit_pictures import write_audit_pictures
 from equipoise.run.checks import check_numbers
 from equipoise.run.cross_fitting import Learning, Looked, cross_fitted_scores, looked
-from equipoise.run.folder import Setting, open_folder
+from equipoise.run.encoder_source import encoder_source
+from equipoise.run.folder import open_folder
+from equipoise.run.identity import Identity, Setting, fingerprints
 from equipoise.run.model_source import model_source
 from equipoise.run.scores import write_scores
 from equipoise.run.sources import Reading, Source, check_attributes, describe, read_one, read_source, told
@@ -95,6 +98,7 @@ def audit(
     *,
     data: Source = None,
     reference: Source = None,
+    encoder: nn.Module | str | None = None,
     weights: str | os.PathLike[str] | None = None,
     layer: str | None = None,
     output: str | None = None,
@@ -122,6 +126,8 @@ def audit(
         model: A run's folder, "package.module:callable" that gives an nn.Module, or a network.
         positives: Images of the class to be found, with `negatives`; or `data` with labels.
         reference: The training data, with labels: methods learn from it and score all images.
+        encoder: What the model of a run's folder was trained with in place of the standard CNN, if it was: a network,
+            or "package.module:callable" that gives one.
         weights: A safetensors file for the network that the callable gives; `layer`, `output`, `mean` and `std` as in
             `model_source`.
         reading: How sources are read; a run's folder decides image size and channels itself.
@@ -139,12 +145,15 @@ def audit(
     began = time.perf_counter()
     say: Callable[[str], None] = tell or (lambda line: None)
     lines = thresholds or Thresholds()
+    seed = check_numbers(seed=seed)
     chosen = _methods(methods, seed)
-    check_numbers(seed=seed)
     if epochs is not None and epochs < 1:
         raise InputError(f"--epochs must be 1 or larger; got {epochs}. Leave it out for about 400 steps.")
     learning = Learning(epochs, seed=seed, device=device_of(device))
-    source = model_source(model, weights=weights, layer=layer, output=output, mean=mean, std=std)
+    own = encoder_source(encoder)
+    source = model_source(
+        model, encoder=own.network, weights=weights, layer=layer, output=output, mean=mean, std=std
+    )
     reading = reading or Reading()
     if source.image_size is not None and source.channels is not None:
         reading = replace(reading, image_size=source.image_size, channels=source.channels)
@@ -154,6 +163,7 @@ def audit(
         "command": "audit",
         "model": source.source,
         **sources,
+        "encoder": own.named,
         **({"weights": os.fspath(weights)} if weights is not None else {}),
         "layer": layer,
         "output": output,
@@ -167,12 +177,16 @@ def audit(
         "seed": seed,
         "device": device,
     }
-    with open_folder(out, settings, overwrite=overwrite, last="audit.json") as folder:
+    identity = Identity(settings, {"model": digest_of(source.network)})
+    with open_folder(out, identity, resume=not overwrite, overwrite=overwrite, last="audit.json") as folder:
         table = _read(positives, negatives, data, reading, progress)
         check_attributes(table, groups)
         learned = None if reference is None else _read(None, None, reference, reading, progress)
         told({"audited": table, **({} if learned is None else {"reference": learned})}, say)
         with _on(source.network, learning):
+            folder = folder.settled(
+                fingerprints({"audited": table, **({} if learned is None else {"reference": learned})})
+            )
             seen = looked(source, table, learning)
             folder.begin()
             scored = cross_fitted_scores(

@@ -36,7 +36,11 @@ class EmbeddingSource:
 
     def brought(self) -> dict[str, str]:
         """What a run's identity says about it; a column is part of the data."""
-        return {} if self.embedding is None or self.column is not None else {"embedding": digest_of(self.embedding)}
+        return (
+            {}
+            if self.embedding is None or self.column is not None
+            else {"embedding": digest_of(self.embedding)}
+        )
 
     def representation(self, settings: Resampling) -> str:
         """In what rarity was measured, in words."""

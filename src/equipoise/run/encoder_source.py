@@ -1,4 +1,4 @@
-"""The encoder that a run was given in place of the standard CNN: a network, or `package.module:callable` that gives one."""
+"""The encoder that a run was given in place of the standard CNN: a network, or `package.module:callable`."""
 
 from __future__ import annotations
 

@@ -17,9 +17,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from equipoise.data import ImageTable
 from equipoise.errors import DataError, InputError
 
-__all__ = ["Identity", "Setting", "check_data", "earlier_identity", "model_digest", "settings_text"]
+__all__ = [
+    "Identity",
+    "Setting",
+    "check_data",
+    "earlier_identity",
+    "fingerprints",
+    "model_digest",
+    "settings_text",
+]
 
 Setting = str | int | float | bool | Sequence[str] | None
 
@@ -64,7 +73,10 @@ class Identity:
         lines += [f"{name} = {_toml_value(value)}" for name, value in self.versions.items()]
         for table, values in (("brought", self.brought), ("data", self.data)):
             if values:
-                lines += [f"\n[{TABLE}.{table}]", *(f"{json.dumps(k)} = {_toml_value(v)}" for k, v in values.items())]
+                lines += [
+                    f"\n[{TABLE}.{table}]",
+                    *(f"{json.dumps(k)} = {_toml_value(v)}" for k, v in values.items()),
+                ]
         return settings_text(self.settings) + "\n".join(lines) + "\n"
 
     def differences(self, earlier: Identity, *, finished: bool) -> list[str]:
@@ -77,7 +89,10 @@ class Identity:
         found = _different({k: v for k, v in earlier.settings.items() if k not in FREE}, _without(now, FREE))
         brought = self.brought or {}
         if earlier.brought is None:
-            found += [f"{name}: not noted by {_named(earlier)}, {digest[:8]} now" for name, digest in brought.items()]
+            found += [
+                f"{name}: not noted by {_named(earlier)}, {digest[:8]} now"
+                for name, digest in brought.items()
+            ]
         else:
             known = {k: v[:8] for k, v in earlier.brought.items()}
             found += _different(known, {k: v[:8] for k, v in brought.items()}, both=self.data is None)
@@ -86,13 +101,22 @@ class Identity:
         return found
 
 
+def fingerprints(tables: Mapping[str, ImageTable]) -> dict[str, str]:
+    """Part → fingerprint of its content; parts without images are left out."""
+    return {name: table.fingerprint for name, table in tables.items() if len(table)}
+
+
 def _without(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key not in names}
 
 
 def _different(there: Mapping[str, Any], now: Mapping[str, Any], *, both: bool = False) -> list[str]:
     """Both: look only at keys that both have, as more may follow."""
-    shown = [repr(values[key]) if key in values else "not given" for key in {**there, **now} for values in (there, now)]
+    shown = [
+        repr(values[key]) if key in values else "not given"
+        for key in {**there, **now}
+        for values in (there, now)
+    ]
     return [
         f"{key}: {shown[2 * place]} there, {shown[2 * place + 1]} now"
         for place, key in enumerate({**there, **now})
@@ -105,7 +129,9 @@ def _named(earlier: Identity) -> str:
     return f"equipoise {made}, which wrote it" if made else "the earlier version of equipoise that wrote it"
 
 
-def check_data(there: Mapping[str, str] | None, now: Mapping[str, str], folder: Path, *, finished: bool) -> None:
+def check_data(
+    there: Mapping[str, str] | None, now: Mapping[str, str], folder: Path, *, finished: bool
+) -> None:
     """Whether a run's data are what they were; where an earlier version did not note them, checkpoints did.
 
     Raises:
@@ -175,7 +201,9 @@ def model_digest(folder: str | os.PathLike[str]) -> str:
         except FileNotFoundError:
             continue
         except OSError as error:
-            raise DataError(f"Expected to read {Path(folder) / name}; got: {error.strerror or error}.") from error
+            raise DataError(
+                f"Expected to read {Path(folder) / name}; got: {error.strerror or error}."
+            ) from error
     return digest.hexdigest()
 
 

@@ -122,7 +122,9 @@ def read_checkpoint(path: Path, settings: dict[str, Any]) -> Checkpoint:
                 )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         state, made_with = _mapping(header, "state"), _mapping(header, "settings")
-        if header.get("digest", digest := _digest(tensors, header)) != digest:  # the first versions wrote none
+        if (
+            header.get("digest", digest := _digest(tensors, header)) != digest
+        ):  # the first versions wrote none
             raise ValueError("its content is not what was written")
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         if isinstance(error, DataError) or refused(error):
@@ -146,7 +148,9 @@ def _mapping(header: Mapping[str, str], name: str) -> dict[str, Any]:
 
 
 def _unusable(path: Path, error: Exception) -> DataError:
-    what = f"no {error.args[0]!r}" if isinstance(error, KeyError) and error.args else str(error) or repr(error)
+    what = (
+        f"no {error.args[0]!r}" if isinstance(error, KeyError) and error.args else str(error) or repr(error)
+    )
     return DataError(
         f"Expected a whole checkpoint of this run at {path}; got: {' '.join(what.split())[:400]}. "
         "Delete this file to continue from the one before, or start again (--overwrite)."
@@ -198,10 +202,14 @@ def restore_optimizer(
         index, name = key.split(".", 1)
         state.setdefault(int(index), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": rest["groups"]})
+    if len({frozenset(entries) for entries in optimizer.state.values()}) > 1:
+        raise ValueError("parameters have optimizer states of different kinds")
     for parameter, entries in optimizer.state.items():
         for name, value in entries.items():
             if isinstance(value, Tensor) and value.shape not in (parameter.shape, torch.Size([])):
-                raise ValueError(f"{name} of a parameter of shape {tuple(parameter.shape)} is {tuple(value.shape)}")
+                raise ValueError(
+                    f"{name} of a parameter of shape {tuple(parameter.shape)} is {tuple(value.shape)}"
+                )
     # A fused step walks parameter and moments in memory order, so both must be laid out alike.
     for parameter, entries in optimizer.state.items():
         for name, value in entries.items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -20,17 +22,48 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 __all__ = [
+    "Embedded",
     "Embedding",
-    "check_embedding",
     "column_vectors",
+    "embedded",
     "embedding_identity",
     "embedding_vectors",
     "weighted_rows",
 ]
 
-Embedding: TypeAlias = "nn.Module | ArrayLike | Tensor | str"
+Embedding: TypeAlias = "nn.Module | ArrayLike | Tensor | str | Embedded"
 """A network from images (batch, channels, height, width) in [0, 1] to vectors (batch, d); or vectors, one row an image
 of the table; or the name of a column of the table that holds them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """The vectors of some images of a table, once they are computed.
+
+    Args:
+        vectors: One row an image, finite.
+        rows: Which images of the table.
+        identity: See `embedding_identity`.
+        seconds: What it took.
+    """
+
+    vectors: NDArray[np.float32]
+    rows: NDArray[np.int64]
+    identity: str
+    seconds: float
+
+
+def embedded(
+    embedding: Embedding, table: ImageTable, rows: NDArray[np.int64], *, device: str = "auto"
+) -> Embedded:
+    """The embedding of some images: computed before anything is trained, and used by whatever is trained then.
+
+    Raises:
+        InputError: as `embedding_vectors` does.
+    """
+    began = time.perf_counter()
+    vectors = embedding_vectors(embedding, table, rows, device=device)
+    return Embedded(vectors, rows, embedding_identity(embedding), time.perf_counter() - began)
 
 
 def embedding_vectors(
@@ -43,6 +76,13 @@ def embedding_vectors(
     Raises:
         InputError: if the network or the vectors are not as `Embedding` says, or a vector is not finite.
     """
+    if isinstance(embedding, Embedded):
+        if not np.array_equal(embedding.rows, rows):
+            raise InputError(
+                f"Expected vectors of {len(rows)} images that are weighted; got those of {len(embedding.rows)} others. "
+                "Embed the images of this table."
+            )
+        return embedding.vectors
     if not isinstance(embedding, nn.Module):
         return _vectors(embedding, table, rows)
     home = next(iter([*embedding.parameters(), *embedding.buffers()]), None)
@@ -53,20 +93,10 @@ def embedding_vectors(
             embedding.to(home.device)
 
 
-def check_embedding(embedding: Embedding, table: ImageTable, rows: NDArray[np.int64]) -> None:
-    """Whether it gives vectors of some images: what can be known before training.
-
-    Raises:
-        InputError: if it does not.
-    """
-    if isinstance(embedding, nn.Module):
-        embed(embedding, table, rows=rows[:2])
-    else:
-        _vectors(embedding, table, rows)
-
-
 def embedding_identity(embedding: Embedding) -> str:
     """What tells this embedding from another: a name, and a digest of its weights or vectors."""
+    if isinstance(embedding, Embedded):
+        return embedding.identity
     if isinstance(embedding, str):
         return f"column {embedding}"
     if isinstance(embedding, nn.Module):
