@@ -7,7 +7,6 @@ it. How fast or where it ran is no part of it.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import tomllib
@@ -17,8 +16,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
+
 from equipoise.data import ImageTable
 from equipoise.errors import DataError, InputError
+from equipoise.nn import digest_of
 
 __all__ = [
     "Identity",
@@ -192,19 +194,24 @@ def _recorded(folder: Path) -> tuple[dict[str, str] | None, dict[str, str]]:
 
 
 def model_digest(folder: str | os.PathLike[str]) -> str:
-    """Digest of a model's files: its weights, what they are of, and its density if it has one."""
-    digest = hashlib.blake2b(digest_size=16)
-    for name in MODEL:
-        try:
-            with open(Path(folder) / name, "rb") as file:
-                digest.update(f"{name} {hashlib.file_digest(file, 'blake2b').hexdigest()}".encode())
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise DataError(
-                f"Expected to read {Path(folder) / name}; got: {error.strerror or error}."
-            ) from error
-    return digest.hexdigest()
+    """Digest of a saved model: its weights, what they are of, and its density if it has one.
+
+    Of what the files hold, not of their bytes: safetensors writes a header in any order.
+    """
+    return digest_of([_content(Path(folder) / name) for name in MODEL])
+
+
+def _content(path: Path) -> Any:
+    try:
+        if path.suffix == ".json":
+            return path.read_text(encoding="utf-8", errors="replace")
+        with safe_open(path, framework="pt") as file:
+            names = sorted(file.keys())
+            return [sorted((file.metadata() or {}).items()), names, [file.get_tensor(name) for name in names]]
+    except FileNotFoundError:
+        return None
+    except (OSError, SafetensorError) as error:
+        return str(error)  # whoever loads the model says what is wrong with it
 
 
 def settings_text(settings: Mapping[str, Setting]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,7 @@ def load_model(
     return SavedModel(network.eval(), config)
 
 
-def read_config(folder: Path | str) -> dict[str, Any]:
+def read_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """What `config.json` says of a model, every key looked at.
 
     Raises:
@@ -140,10 +141,11 @@ def read_config(folder: Path | str) -> dict[str, Any]:
         Recipe.from_dict(config["recipe"])
     except (TypeError, AttributeError, InputError) as error:
         raise _no_model(folder, error) from error
-    return config
+    found_config: dict[str, Any] = config
+    return found_config
 
 
-def has_encoder(folder: Path | str) -> bool:
+def has_encoder(folder: str | os.PathLike[str]) -> bool:
     """Whether the model in a folder was trained with an encoder of the user's own.
 
     Raises:
