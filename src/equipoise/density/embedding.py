@@ -133,9 +133,11 @@ def normalised(vectors: Latents, how: Normalisation) -> Latents:
     if how == "raw":
         return vectors
     if how == "cosine":
-        return lambda: (torch.nn.functional.normalize(chunk, dim=1) for chunk in chunks(vectors))
+        return lambda: (
+            torch.nn.functional.normalize(chunk, dim=1) for chunk in chunks(vectors, squared=True)
+        )
     moments: Moments | None = None
-    for chunk in chunks(vectors):
+    for chunk in chunks(vectors, squared=True):
         own = chunk_moments(chunk)
         moments = own if moments is None else moments.merge(own)
     if moments is None:  # chunks of no rows have raised

@@ -96,7 +96,7 @@ class Mixture(nn.Module):
             MissingExtraError: without scikit-learn.
         """
         moments: Moments | None = None
-        for chunk in chunks(latents):
+        for chunk in chunks(latents, squared=True):
             own = chunk_moments(chunk)
             moments = own if moments is None else moments.merge(own)
         if moments is None or moments.rows <= self.clusters:
@@ -156,7 +156,7 @@ class Mixture(nn.Module):
         d = self.means.shape[1]
         constant = self.log_shares - d / 2 * math.log(2 * math.pi)
         constant = constant + self.inverse_factors.diagonal(dim1=1, dim2=2).log().sum(1)
-        for chunk in chunks(latents):
+        for chunk in chunks(latents, squared=True):
             if chunk.shape[1] != len(self.centre):
                 raise InputError(
                     f"Expected codes with {len(self.centre)} dimensions, as fitted; got {chunk.shape[1]}. "

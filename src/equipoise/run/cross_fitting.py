@@ -221,7 +221,7 @@ def fewest(method: Method) -> int:
     parts: list[Any] = list(method.modules())
     neighbours = [part.k + 1 for part in parts if isinstance(getattr(part, "k", None), int)]
     bins = [10 * part.bins for part in parts if hasattr(part, "bins") and hasattr(part, "position")]
-    return max([1, *neighbours, *bins])
+    return int(max([1, *neighbours, *bins]))
 
 
 def cross_fitted_scores(

@@ -140,7 +140,10 @@ def column_vectors(table: ImageTable, name: str, rows: NDArray[np.int64]) -> NDA
             f"{got}{other}. Embed all of these images with one network."
         )
     flat = pa.chunked_array([chunk.flatten() for chunk in column.chunks], kind.value_type)
-    values = np.asarray(flat.to_numpy(), np.float32)  # a null in a vector becomes NaN, which is refused
+    with np.errstate(
+        over="ignore"
+    ):  # what single precision cannot hold becomes infinity, which is refused too
+        values = np.asarray(flat.to_numpy(), np.float32)  # a null in a vector becomes NaN, which is refused
     return values.reshape(len(lengths), int(lengths[0]))
 
 
@@ -154,14 +157,15 @@ def _vectors(embedding: Any, table: ImageTable, rows: NDArray[np.int64]) -> NDAr
                 f"Expected one vector for each of {len(table)} images, shape ({len(table)}, d); got shape "
                 f"{given.shape}. Embed the images of this table, in its order."
             )
-        values = given[rows]
+        with np.errstate(over="ignore"):
+            values = given[rows].astype(np.float32, copy=False)
     finite = np.isfinite(values).all(axis=1)
     if not finite.all():
         raise InputError(
-            f"Vectors must be finite; got NaN or infinity in {where} for image {rows[int((~finite).argmax())]}. "
-            "Look at that picture, or drop it."
+            f"Vectors must be finite; got NaN or infinity in {where} for image {rows[int((~finite).argmax())]}, "
+            "as a 32-bit number. Look at that picture, or drop it."
         )
-    return values.astype(np.float32, copy=False)
+    return values
 
 
 def _array(embedding: Any) -> NDArray[Any]:
