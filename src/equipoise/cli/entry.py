@@ -16,8 +16,14 @@ from equipoise.errors import DataError, EquipoiseError, InputError, MissingExtra
 from equipoise.failures import ADVICE, chain, refused
 from equipoise.interruption import Terminated, stopped_by_signals
 
+try:
+    import resource
+except ImportError:  # Windows has no such limits
+    resource = None  # type: ignore[assignment]
+
 __all__ = ["main"]
 
+LEAST = 1 << 30  # bytes of address space that loading torch takes, about
 DONE, FAILED, BAD_INPUT, STOPPED, NO_READER, BY_SIGNAL = 0, 1, 2, 130, 141, 128
 
 
@@ -65,11 +71,21 @@ def _run(arguments: list[str]) -> int:
         warnings_only = logging.StreamHandler()
         warnings_only.setLevel(logging.WARNING)
         logging.getLogger().addHandler(warnings_only)
+    _check_room(arguments)
     ARGUMENTS.set(tuple(arguments))
     code = app(arguments)
     if sys.stdout is not None:
         sys.stdout.flush()
     return code if isinstance(code, int) else DONE
+
+
+def _check_room(arguments: list[str]) -> None:
+    """Refuse what torch cannot be loaded in: it ends the process without a word of ours."""
+    if not arguments or {"--help", "-h", "--version"} & set(arguments) or resource is None:
+        return
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if 0 <= limit < LEAST:
+        raise MemoryError(f"{limit:,} bytes of address space")
 
 
 def _explain(error: BaseException, arguments: list[str]) -> int:

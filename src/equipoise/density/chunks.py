@@ -34,8 +34,8 @@ def chunks(
     Small parts, such as the batches of an encoder, are joined. Who adds up squares says so, `squared`.
 
     Raises:
-        InputError: if a part is not a table of finite numbers, for squares of at most 1e150; parts differ in width; or there
-            are no rows.
+        InputError: if a part is not a table of finite numbers, for squares of at most 1e150; parts differ in width; or
+            there are no rows.
     """
     width: int | None = None
     seen = held = 0
