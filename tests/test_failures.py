@@ -77,13 +77,15 @@ def test_other_errors_are_none_of_these(error):
 
 
 def test_a_cause_that_was_dealt_with_is_no_cause():
-    try:
+    def hidden():
         try:
             raise MemoryError
         except MemoryError:
             raise InputError("Expected something else.") from None
-    except InputError as error:
-        assert refused(error) is None
+
+    with pytest.raises(InputError) as raised:
+        hidden()
+    assert refused(raised.value) is None
 
 
 @pytest.mark.parametrize(
