@@ -334,6 +334,12 @@ def fabric_of(device: str, precision: str, processes: int) -> Fabric:
     Raises:
         InputError: if this machine does not have it.
     """
+    if (
+        precision == "16-mixed" and device_of(device).type == "cpu"
+    ):  # the engine would take another in its place
+        raise InputError(
+            "Expected a precision that a CPU has; got '16-mixed'. Try --precision bf16-mixed or 32-true."
+        )
     try:
         return Fabric(
             accelerator=device,
