@@ -123,6 +123,9 @@ def _refusal(error: BaseException, what: str) -> str:
     if what == "memory":
         return f"Expected more memory. {ADVICE[what]}"
     names = [one.filename for one in chain(error) if isinstance(one, OSError) and one.filename]
+    if what == "disk":
+        where = f" at {names[0]}" if names else ""
+        return f"Expected room to write{where}; the disk is full. Free some space and try again."
     return f"Expected to write{f' {names[0]}' if names else ''}; got: {error}. {ADVICE[what]}"
 
 

@@ -202,6 +202,8 @@ def restore_optimizer(
         index, name = key.split(".", 1)
         state.setdefault(int(index), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": rest["groups"]})
+    if not optimizer.state:
+        raise ValueError("no state of the optimizer")
     if len({frozenset(entries) for entries in optimizer.state.values()}) > 1:
         raise ValueError("parameters have optimizer states of different kinds")
     for parameter, entries in optimizer.state.items():
