@@ -198,7 +198,7 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL]
 def test_a_signal_to_a_running_process(flags, tmp_path, command, number):
     out, code = tmp_path / "out", "import sys; from equipoise.cli import main; sys.exit(main())"
     mine = [flag for flag in flags if command == "debias" or not flag.startswith(("--test", "--repl"))]
-    mine = [*mine, "--epochs=100", f"--out={out}"]
+    mine = [*mine, "--epochs=30", f"--out={out}"]
     arguments = [sys.executable, "-c", code, command, *[flag for flag in mine if flag != "--epochs=2"]]
     process = subprocess.Popen(arguments, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     deadline = time.monotonic() + 120
