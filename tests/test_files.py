@@ -2,13 +2,16 @@ import json
 import os
 import socket
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from equipoise import files
+from equipoise.data.cache import appearing
 from equipoise.errors import DataError
+from equipoise.files import remove_abandoned, reserve, write_text
 
 
 def test_text_bytes_and_json_are_written_whole(tmp_path: Path):
@@ -114,3 +117,72 @@ def test_missing_files_and_impossible_names(tmp_path: Path):
     (tmp_path / "a").write_bytes(b"\xff")
     with pytest.raises(UnicodeDecodeError):
         files.read_text(tmp_path / "a")
+
+
+DIES = """
+import os, signal, sys, time
+from equipoise.files import replacing
+from equipoise.data.cache import appearing
+from pathlib import Path
+with replacing(Path(sys.argv[1]) / "scores.parquet") as part, appearing(Path(sys.argv[1])) as folder:
+    part.write_text("half")
+    (folder / "images.u8").write_text("half")
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def half_way(tmp_path):
+    """A process that is in the middle of writing a file and of building a folder."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", DIES, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "ready\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def parts(folder):
+    return [path.name for path in folder.iterdir() if ".part" in path.name]
+
+
+def test_what_a_killed_process_left_goes_with_the_next_one(half_way, tmp_path):
+    assert len(parts(tmp_path)) == 2
+    half_way.kill()
+    half_way.wait()
+    write_text(tmp_path / "scores.parquet", "whole")
+    assert len(parts(tmp_path)) == 1  # the folder is not this file's
+    with appearing(tmp_path):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["scores.parquet"]
+
+
+def test_what_a_living_process_writes_stays(half_way, tmp_path):
+    before = parts(tmp_path)
+    write_text(tmp_path / "scores.parquet", "whole")
+    with appearing(tmp_path):
+        remove_abandoned(tmp_path)
+    assert parts(tmp_path) == before
+    assert (tmp_path / "scores.parquet").read_text() == "whole"
+    half_way.communicate("")  # it ends in peace, and its file takes the place
+    assert (tmp_path / "scores.parquet").read_text() == "half"
+    assert parts(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["notes.part", ".mine.part", "part123", ".partition", ".a.12x.b.part", ".part", ".lecture.part2"]
+)
+def test_files_of_others_stay(tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    remove_abandoned(tmp_path)
+    write_text(tmp_path / "mine", "x")
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_room_is_taken_before_it_is_mapped(tmp_path):
+    with open(tmp_path / "sparse", "wb") as file:
+        file.truncate(1 << 20)
+    reserve(tmp_path / "sparse")
+    assert (tmp_path / "sparse").stat().st_blocks * 512 >= 1 << 20

@@ -1,11 +1,18 @@
-"""Files written whole or not at all, and read as what they may be: damaged, huge, or no files."""
+"""Files written whole or not at all, and read as what they may be: damaged, huge, or no files.
+
+A part under way is held by a lock and has its process in its name: it is abandoned when neither lives, and then goes
+with the next one.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import json
 import os
+import re
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -13,16 +20,26 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from equipoise.errors import DataError
+from equipoise.failures import ADVICE, code_of, refused
+
+try:
+    import fcntl
+except ImportError:  # Windows: a part is its process's alone
+    fcntl = None  # type: ignore[assignment]
 
 __all__ = [
+    "held",
     "open_regular",
+    "part_name",
     "read_bytes",
     "read_json",
     "read_tensors",
     "read_text",
     "read_toml",
     "regular",
+    "remove_abandoned",
     "replacing",
+    "reserve",
     "write_bytes",
     "write_json",
     "write_tensors",
@@ -100,6 +117,10 @@ def _check_regular(path: str | os.PathLike[str], mode: int) -> None:
         raise OSError(errno.EINVAL, f"{kind}, not a file", os.fspath(path))
 
 
+PART = ".part"
+_OWNED = re.compile(r"\.(?:.*\.)?(?:part)?(\d+)\.\w+(?:\.part)?")
+
+
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary file beside `path` that takes its place when the block ends without an error.
@@ -113,13 +134,16 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name[:80]}.", suffix=".part", dir=target.parent)
+        remove_abandoned(target.parent, f".{glob.escape(target.name[:80])}.*{PART}")
+        prefix = f".{target.name[:80]}.{os.getpid()}."
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=PART, dir=target.parent)
         os.close(handle)
     except OSError as error:
         raise _unwritable(target, error) from error
     temporary = Path(name)
     try:
-        yield temporary
+        with held(temporary):
+            yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         umask = os.umask(0)
@@ -135,9 +159,79 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def part_name() -> str:
+    """How the name of a folder begins that is being built by this process; the rest is for chance."""
+    return f"{PART}{os.getpid()}."
+
+
+@contextlib.contextmanager
+def held(part: Path) -> Iterator[None]:
+    """Lock a part, a file or a folder, in the block; on a system without locks its name alone tells the owner."""
+    handle = None
+    with contextlib.suppress(OSError):
+        handle = os.open(part, os.O_RDONLY)
+        if fcntl is not None:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    try:
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def remove_abandoned(folder: Path, pattern: str = "*") -> None:
+    """Remove parts in a folder whose process has gone; parts of living ones, and all other files, stay."""
+    for part in folder.glob(pattern):
+        owner = _OWNED.fullmatch(part.name)
+        if owner is None or PART not in part.name or _alive(int(owner[1])):
+            continue
+        with contextlib.suppress(OSError):
+            handle = os.open(part, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+            try:
+                if fcntl is not None:  # a process on another machine may hold it
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if part.is_dir():
+                    shutil.rmtree(part, ignore_errors=True)
+                else:
+                    part.unlink()
+            finally:
+                os.close(handle)
+
+
+def _alive(process: int) -> bool:
+    if os.name == "nt":  # where signal 0 is not a question
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # it is somebody else's
+        return True
+    return True
+
+
+def reserve(path: str | os.PathLike[str]) -> None:
+    """Take the room on the disk that a file's length says, so that writing to its memory map cannot fail.
+
+    A map of a sparse file on a full disk ends the process by a signal; this is an ordinary error.
+
+    Raises:
+        OSError: if there is no room.
+    """
+    if not hasattr(os, "posix_fallocate"):
+        return
+    with open(path, "rb+") as file:
+        size = os.fstat(file.fileno()).st_size
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                raise
+
+
 def _unwritable(target: Path, error: OSError) -> DataError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        advice = "The disk is full: free some space or choose another folder; nothing half-written is left."
+    if what := refused(error):
+        advice = f"{ADVICE[what]} Nothing half-written is left."
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         advice = "The folder cannot be written: choose another folder or change its permissions."
     else:
@@ -174,8 +268,7 @@ def write_tensors(
         try:
             save_file(kept, temporary, metadata=None if header is None else dict(header))
         except SafetensorError as error:  # it hides which error of the system it was
-            code = errno.ENOSPC if "No space" in str(error) else errno.EIO
-            raise OSError(code, str(error)) from error
+            raise OSError(code_of(error) or errno.EIO, str(error)) from error
 
 
 def read_json(path: str | os.PathLike[str], what: str, advice: str) -> Any:

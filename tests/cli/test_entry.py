@@ -138,3 +138,74 @@ def test_a_reader_that_has_gone():
     os.close(writer)
     assert done.returncode == 141
     assert done.stderr == ""
+
+
+def shell(command, **environment):
+    """What a shell makes of a command: the exit code of its first part, what it wrote to both streams."""
+    done = subprocess.run(
+        ["bash", "-c", f"{command}; echo codes ${{PIPESTATUS[@]}} >&2"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, **environment},
+    )
+    said, _, codes = done.stderr.rpartition("codes ")
+    return int(codes.split()[0]), done.stdout, said
+
+
+PROGRAM = f"{sys.executable} -m equipoise"
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("--version | true", (0, 141)),
+        ("debias --help | true", (0, 141)),
+        ("--version >&-", (0,)),
+        ("--version 2>&-", (0,)),
+        ("debais >&- 2>&-", (2,)),
+        ("debais 2>&1 | true", (2,)),
+        ("--version >/dev/full", (1,)),
+    ],
+)
+def test_streams_that_are_closed_or_full(command, code):
+    ended, _, said = shell(f"{PROGRAM} {command}")
+    assert ended in code
+    assert "Traceback" not in said
+    assert "Exception ignored" not in said
+    assert "unexpected" not in said
+
+
+def test_a_terminal_of_few_letters_is_written_to_all_the_same():
+    ended, out, said = shell(f"{PROGRAM} --help", PYTHONIOENCODING="ascii")
+    assert (ended, said) == (0, "")
+    assert "Usage: equipoise" in out
+    assert "?" in out  # a box's corner
+
+
+@pytest.mark.parametrize(("number", "code"), [(15, 143), (1, 129)])
+def test_a_signal_to_end_is_an_interruption(failing, capsys, number, code):
+    from equipoise.interruption import Terminated
+
+    error = Terminated(number)
+    error.add_note("Kept in runs/debias: finished: plain.")
+    failing(error)
+    assert main(["debias"]) == code
+    assert capsys.readouterr().err == "Stopped.\nKept in runs/debias: finished: plain.\n"
+
+
+def test_used_up_memory_says_what_to_do_and_what_is_kept(failing, capsys):
+    wrapped = errors.InputError(
+        "The model must take images of shape (batch, 3, 8, 8); got this error from it."
+    )
+    wrapped.__cause__ = RuntimeError(
+        "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
+    )
+    wrapped.add_note("Kept in runs/debias: finished: plain.")
+    for error in (MemoryError(), wrapped):
+        failing(error)
+        assert main(["debias"]) == 1
+        said = capsys.readouterr().err
+        assert "smaller --batch-size" in said
+    assert said.endswith("Kept in runs/debias: finished: plain.\n")

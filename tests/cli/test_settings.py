@@ -166,7 +166,7 @@ def test_a_missing_file(tmp_path, capsys):
 
 def test_every_setting_of_a_file_is_a_flag(asked, tmp_path):
     from equipoise.run.engine import Engine
-    from equipoise.run.folder import settings_text
+    from equipoise.run.identity import settings_text
     from equipoise.run.sources import Reading
 
     written = settings_text(

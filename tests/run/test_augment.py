@@ -19,6 +19,7 @@ from equipoise.latent import Hyperplane, ModuleGenerator, read_pairs
 from equipoise.report import read_augment
 from equipoise.run import Augmentation, Engine, Reading, augment
 from equipoise.run.folder import open_folder
+from equipoise.run.identity import Identity
 from equipoise.run.making_pairs import make_pairs
 from equipoise.run.plain_training import Trainer
 from equipoise.run.protected import annotated
@@ -140,7 +141,7 @@ def test_pairs_show_what_real_images_never_do(small, tmp_path):
     """Without a single rare image plain takes the light for the target; pairs by perfect classifiers undo it."""
     tables = Split(drawn(320, 0.0, 0), drawn(80, 0.0, 1), drawn(240, 0.5, 2))
     known = annotated(tables._asdict(), ["light"])
-    with open_folder(tmp_path, {}) as folder:
+    with open_folder(tmp_path, Identity({})) as folder:
         folder.begin()
         made = make_pairs(
             drawer(),

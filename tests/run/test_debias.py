@@ -1,7 +1,6 @@
 """The main job through the command line, on pictures that take seconds."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -200,19 +199,33 @@ def test_plain_trained_as_long_is_a_control_where_the_recipe_trains_plain_differ
     assert set(record.pictures) == {"least_represented", "most_represented", "reconstructions"}
 
 
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL]
+
+
 @pytest.mark.slow
-def test_sigint_to_a_running_process(flags, tmp_path):
-    out = tmp_path / "out"
-    code = "import sys; from equipoise.cli import main; sys.exit(main())"
-    short = [flag for flag in flags if not flag.startswith("--epochs")]
-    command = [sys.executable, "-c", code, "debias", *short, "--epochs=2000", f"--out={out}"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ})
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+@pytest.mark.parametrize("command", ["debias", "train"])
+def test_a_signal_to_a_running_process(flags, tmp_path, command, number):
+    out, code = tmp_path / "out", "import sys; from equipoise.cli import main; sys.exit(main())"
+    mine = [flag for flag in flags if command == "debias" or not flag.startswith(("--test", "--repl"))]
+    mine = [*mine, "--epochs=30", f"--out={out}"]
+    arguments = [sys.executable, "-c", code, command, *[flag for flag in mine if flag != "--epochs=2"]]
+    process = subprocess.Popen(arguments, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     deadline = time.monotonic() + 120
-    while not list(out.glob("checkpoints/plain/*.safetensors")) and time.monotonic() < deadline:
+    while not list(out.glob("checkpoints/*/*.safetensors")) and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, message = process.communicate(timeout=60)
-    assert process.returncode == 130
     assert "Traceback" not in message
-    assert "checkpoints of: plain" in message
-    assert not (out / ".lock").exists()
+    if number != signal.SIGKILL:
+        assert process.returncode == 128 + number
+        assert "checkpoints of: " in message
+        assert not (out / ".lock").exists()
+    assert main([*arguments[3:], "--resume", "--quiet"]) == 0
+    assert not [path for path in out.rglob(".*") if path.name == ".lock" or ".part" in path.name]
+    whole = tmp_path / "whole"
+    assert (
+        main([*[flag for flag in arguments[3:] if not flag.startswith("--out")], "--quiet", f"--out={whole}"])
+        == 0
+    )
+    assert (whole / "model.safetensors").read_bytes() == (out / "model.safetensors").read_bytes()

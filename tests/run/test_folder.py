@@ -7,9 +7,14 @@ import tomllib
 import pytest
 
 from equipoise.errors import DataError, InputError
-from equipoise.run.folder import open_folder, settings_text
+from equipoise.run.folder import open_folder as opened
+from equipoise.run.identity import Identity, settings_text
 
 SETTINGS = {"command": "debias", "recipe": "equipoise", "groups": ("race",), "epochs": None, "device": "cpu"}
+
+
+def open_folder(path, settings, **options):
+    return opened(path, Identity(settings), **options)
 
 
 def finished(path, settings=SETTINGS):

@@ -264,7 +264,8 @@ def test_a_full_disk_while_training(capsys, tmp_path, flags, monkeypatch):
 
 def test_two_runs_into_one_folder(capsys, tmp_path, flags):
     from equipoise.run.folder import open_folder
+    from equipoise.run.identity import Identity
 
-    with open_folder(tmp_path / "out", {}):
+    with open_folder(tmp_path / "out", Identity({})):
         assert main(["debias", *flags, "--quiet", f"--out={tmp_path / 'out'}"]) == 2
     assert "another run is working there" in capsys.readouterr().err

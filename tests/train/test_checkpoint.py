@@ -1,10 +1,13 @@
 import errno
+import json
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from equipoise.errors import DataError, InputError
+from equipoise.train import Optimisation, Recipe, Resampling, fit
 from equipoise.train.checkpoint import (
     Checkpoint,
     flat_optimizer,
@@ -91,3 +94,100 @@ def test_an_optimizer_goes_on_exactly(kind):
     step(layer, optimizer, 3.0)
     step(other, resumed, 3.0)
     assert torch.equal(layer.weight, other.weight)
+
+
+def changed(path, *, tensors=lambda found: found, state=lambda found: found, keep_digest=False):
+    """Write a checkpoint again with something changed in it."""
+    with safe_open(path, framework="pt") as file:
+        header, found = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    header["state"] = json.dumps(state(json.loads(header["state"])))
+    if not keep_digest:
+        del header["digest"]  # as one who edits, or the first version, would leave it
+    save_file(tensors(found), path, metadata=header)
+
+
+def without(*names):
+    return lambda found: {name: value for name, value in found.items() if name not in names}
+
+
+def renamed(old, new):
+    return lambda found: {name.replace(old, new): value for name, value in found.items()}
+
+
+def reshaped(name):
+    return lambda found: found | {name: found[name].reshape(-1)[:1].repeat(3)}
+
+
+def a_weight(found):
+    return next(name for name in sorted(found) if name.startswith("model.") and found[name].ndim > 1)
+
+
+BROKEN = {
+    "a weight missing": {"tensors": lambda found: without(a_weight(found))(found)},
+    "all weights under another name": {"tensors": renamed("model.", "net.")},
+    "a moment missing": {"tensors": without("optimizer.0.exp_avg")},
+    "moments under another name": {"tensors": renamed("optimizer.", "optimiser.")},
+    "a moment of another shape": {"tensors": reshaped("optimizer.0.exp_avg")},
+    "weights of the sampler": {"tensors": reshaped("sampler.weights")},
+    "no epoch": {"state": without("epoch")},
+    "no optimizer": {"state": without("optimizer")},
+    "no history": {"state": without("history")},
+    "a history of another kind": {"state": lambda found: found | {"history": [1, 2]}},
+    "an epoch that is text": {"state": lambda found: found | {"epoch": "last"}},
+    "an epoch that its steps deny": {"state": lambda found: found | {"epoch": 7}},
+    "a state that is a list": {"state": lambda found: [found]},
+    "a sampler of another batch": {
+        "state": lambda found: found | {"sampler": found["sampler"] | {"rows": 3}}
+    },
+    "a number that changed on the disk": {
+        "tensors": lambda found: found | {a_weight(found): found[a_weight(found)] + 1},
+        "keep_digest": True,
+    },
+}
+
+
+@pytest.fixture
+def interrupted(scene, tmp_path_factory):
+    """A folder with the checkpoints of a run, and the run."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    way = Optimisation(batch_size=16, epochs=2)
+    chosen = Recipe(
+        "tiny", plain=way, debiased=way, resampling=Resampling("appearance", ess=0.8, renew="once"),
+        objective="classifier", width=4, depth=2,
+    )  # fmt: skip
+    table = scene(160)
+
+    def run(**options):
+        return fit(table, chosen, device="cpu", progress=False, **options)
+
+    run(folder=folder)
+    return folder, run
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_checkpoint_that_cannot_be_continued_says_what_is_wrong(interrupted, tmp_path, what):
+    folder, run = interrupted
+    path = tmp_path / latest_checkpoint(folder).name
+    path.write_bytes((folder / path.name).read_bytes())
+    changed(path, **BROKEN[what])
+    with pytest.raises(DataError, match=r"whole checkpoint of this run at .*Delete this file"):
+        run(folder=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("damage", ["cut", "emptied", "text", "flipped"])
+def test_damaged_files(interrupted, tmp_path, damage):
+    folder, run = interrupted
+    path = tmp_path / latest_checkpoint(folder).name
+    content = (folder / path.name).read_bytes()
+    flipped = content[:-9] + bytes([content[-9] ^ 64]) + content[-8:]
+    path.write_bytes({"cut": content[:-100], "emptied": b"", "text": b"hello", "flipped": flipped}[damage])
+    with pytest.raises(DataError, match="Delete this file"):
+        run(folder=tmp_path, resume=True)
+
+
+def test_a_checkpoint_of_the_first_version_has_no_digest_and_is_continued(interrupted, tmp_path):
+    folder, run = interrupted
+    path = tmp_path / latest_checkpoint(folder).name
+    path.write_bytes((folder / path.name).read_bytes())
+    changed(path)
+    assert run(folder=tmp_path, resume=True).steps == 20

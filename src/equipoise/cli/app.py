@@ -26,7 +26,8 @@ HELP = "\n\n".join(
         "`equipoise debias` trains a plain and a debiased classifier and shows what changed, by group; without data "
         "it works on an embedded set. Every command takes its settings from flags or from one TOML file (--config).",
         "Exit codes: 0 done; 1 the work failed (training, a full disk, a defect); 2 flags, settings or data are not "
-        "as expected; 130 stopped by Ctrl-C; 141 whoever read the output has gone.",
+        "as expected; 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP (128 + signal); 141 whoever read the "
+        "output has gone.",
     )
 )
 

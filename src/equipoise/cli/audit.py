@@ -11,11 +11,20 @@ from typing import Annotated
 from cyclopts import Group, Parameter
 
 from equipoise.cli.saying import say
-from equipoise.cli.settings import ENGINE, EVALUATION, FOLDER, Data, General, Names, Reading
+from equipoise.cli.settings import (
+    ENGINE,
+    EVALUATION,
+    FOLDER,
+    MODEL,
+    Data,
+    General,
+    Names,
+    Reading,
+    TrainedEncoder,
+)
 
 __all__ = ["audit"]
 
-MODEL = Group.create_ordered("Model")
 RISK = Group.create_ordered("Risk")
 
 
@@ -69,6 +78,7 @@ def audit(
     source: str | None = None,
     *,
     data: Data = Data(),
+    encoder: TrainedEncoder = TrainedEncoder(),
     network: Network = Network(),
     scoring: Scoring = Scoring(),
     lines: Lines = Lines(),
@@ -102,6 +112,7 @@ def audit(
     record = run.audit(
         model,
         **sources,
+        **asdict(encoder),
         **asdict(network) | {"mean": _numbers("--mean", network.mean), "std": _numbers("--std", network.std)},
         **asdict(scoring),
         thresholds=risk.Thresholds(**asdict(lines)),

@@ -11,7 +11,16 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from equipoise.cli.saying import say
-from equipoise.cli.settings import ENGINE, EVALUATION, FOLDER, Data, Evaluation, General, Splitting
+from equipoise.cli.settings import (
+    ENGINE,
+    EVALUATION,
+    FOLDER,
+    Data,
+    Evaluation,
+    General,
+    Splitting,
+    TrainedEncoder,
+)
 
 __all__ = ["evaluate"]
 
@@ -20,6 +29,7 @@ def evaluate(
     models: Annotated[tuple[Path, ...], Parameter(negative=(), consume_multiple=True)],
     *,
     data: Data = Data(),
+    encoder: TrainedEncoder = TrainedEncoder(),
     evaluation: Evaluation = Evaluation(),
     seed: Annotated[int, Parameter(group=EVALUATION)] = 0,
     reading: Splitting = Splitting(),
@@ -44,6 +54,7 @@ def evaluate(
     record = run.evaluate(
         models,
         **asdict(data),
+        **asdict(encoder),
         reading=reading_of(reading),
         **asdict(evaluation),
         seed=seed,

@@ -11,7 +11,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from equipoise.cli.saying import say
-from equipoise.cli.settings import ENGINE, FOLDER, Data, General, Reading
+from equipoise.cli.settings import ENGINE, FOLDER, Data, General, Reading, TrainedEncoder
 
 __all__ = ["score"]
 
@@ -22,6 +22,7 @@ def score(
     /,
     *,
     data: Data = Data(),
+    encoder: TrainedEncoder = TrainedEncoder(),
     reading: Reading = Reading(),
     device: Annotated[str, Parameter(group=ENGINE)] = "auto",
     out: Annotated[Path, Parameter(group=FOLDER)] = Path("scores.parquet"),
@@ -42,6 +43,7 @@ def score(
         model,
         images,
         **asdict(data),
+        **asdict(encoder),
         reading=reading_of(reading),
         device=device,
         progress=not general.quiet,

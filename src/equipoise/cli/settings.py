@@ -56,6 +56,7 @@ Names = Annotated[
 
 DATA = Group.create_ordered("Data")
 TEST = Group.create_ordered("Test data")
+MODEL = Group.create_ordered("Model")
 READING = Group.create_ordered("Reading")
 EVALUATION = Group.create_ordered("Evaluation")
 TRAINING = Group.create_ordered("Training")
@@ -189,6 +190,24 @@ class Training:
 
 @Parameter(name="*", group=TRAINING)
 @dataclass(frozen=True)
+class Encoder:
+    """What is trained in place of the standard CNN."""
+
+    encoder: str | None = None
+    """A network from images to feature vectors, package.module:callable, in place of the standard CNN."""
+
+
+@Parameter(name="*", group=MODEL)
+@dataclass(frozen=True)
+class TrainedEncoder:
+    """What a saved model needs that equipoise did not build."""
+
+    encoder: str | None = None
+    """What the model was trained with in place of the standard CNN, if it was: the same package.module:callable."""
+
+
+@Parameter(name="*", group=TRAINING)
+@dataclass(frozen=True)
 class Embedding:
     """What rarity is measured in, if not as the recipe says."""
 
@@ -269,6 +288,7 @@ def _apply_file(commands: tuple[str, ...], arguments: ArgumentCollection) -> Non
     if given is None or not commands:
         return
     settings = read_toml(given, "a settings file", "Check it, or the path of --config.")
+    settings.pop("identity", None)  # what a run was is for the run to compare, not to be given again
     command = settings.pop("command", commands[-1])
     if command != commands[-1]:
         raise InputError(

@@ -18,6 +18,7 @@ from equipoise.cli.settings import (
     Continuing,
     Data,
     Embedding,
+    Encoder,
     General,
     Machine,
     Names,
@@ -37,6 +38,7 @@ def train(
         Literal["debiased", "plain", "plain-same-steps", "uniform"], Parameter(group=TRAINING)
     ] = "debiased",
     training: Training = Training(),
+    encoder: Encoder = Encoder(),
     embedding: Embedding = Embedding(),
     groups: Annotated[Names, Parameter(group=EVALUATION)] = (),
     reading: Splitting = Splitting(),
@@ -63,6 +65,7 @@ def train(
         groups=groups,
         method=method,
         recipe=recipe_of(training),
+        **asdict(encoder),
         **asdict(embedding),
         seed=training.seed,
         engine=engine_of(machine, general),

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from equipoise.errors import DataError
-from equipoise.files import open_regular, read_bytes, write_json
+from equipoise.files import held, open_regular, part_name, read_bytes, remove_abandoned, write_json
 
 __all__ = ["appearing", "cache_folder", "changes_of", "place", "remove", "seal", "sound", "unwritable"]
 
@@ -47,20 +47,21 @@ def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
 def appearing(parent: Path) -> Iterator[Path]:
     """A hidden folder in `parent` to build in; whatever is left of it when the block ends goes.
 
-    The block moves it to its place with `place`. Killed builds leave such folders behind; they go a day
-    later.
+    The block moves it to its place with `place`. Killed builds leave such folders behind; the next build in the same
+    parent removes them.
 
     Raises:
         DataError: if the folder cannot be written or the disk is full.
     """
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=PART, dir=parent))
+        building = Path(tempfile.mkdtemp(prefix=part_name(), dir=parent))
     except OSError as error:
         raise unwritable(parent, error) from error
     try:
-        _sweep(parent)
-        yield building
+        with held(building):
+            _sweep(parent)
+            yield building
     except OSError as error:
         if isinstance(error, DataError):
             raise
@@ -137,7 +138,7 @@ def _digest(path: Path) -> str:
 
 def remove(folder: Path) -> None:
     """Take a broken folder out of the way at once, then delete it."""
-    trash = Path(tempfile.mkdtemp(prefix=PART, dir=folder.parent))
+    trash = Path(tempfile.mkdtemp(prefix=part_name(), dir=folder.parent))
     with contextlib.suppress(FileNotFoundError):  # another process was faster
         folder.rename(trash / "broken")
     shutil.rmtree(trash, ignore_errors=True)
@@ -154,6 +155,7 @@ def unwritable(folder: Path, error: OSError) -> DataError:
 
 
 def _sweep(parent: Path) -> None:
+    remove_abandoned(parent, f"{PART}*")
     for left in parent.glob(f"{PART}*"):
         with contextlib.suppress(OSError):
             if time.time() - left.stat().st_mtime > ABANDONED_S:

@@ -36,6 +36,7 @@ from equipoise.data.cache import appearing, cache_folder, place, remove, seal, s
 from equipoise.data.drawing import any_heads, draw, load_styles
 from equipoise.data.table import ImageTable, digest_images
 from equipoise.errors import InputError
+from equipoise.files import reserve
 from equipoise.seeds import child_seed
 
 __all__ = ["HIDDEN", "planted"]
@@ -223,6 +224,7 @@ def _spread(values: NDArray[Any], position: NDArray[np.int64], images: int) -> N
 def _draw_all(plan: dict[str, Any], size: int, seed: int, building: Path, workers: int) -> None:
     images = len(plan["truth"])
     pixels = np.lib.format.open_memmap(building / "images.npy", "w+", np.uint8, (images, size, size, 3))
+    reserve(building / "images.npy")
     starts = range(0, images, CHUNK)
     parts = [{name: values[start : start + CHUNK] for name, values in plan.items()} for start in starts]
     seeds = [child_seed(seed, "planted", "chunk", start) for start in starts]

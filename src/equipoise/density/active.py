@@ -56,6 +56,11 @@ def active_units(
     mu = means.detach().to(torch.float64)
     if log_variances is None:
         variance = mu.var(0, correction=0)
+        if not bool(variance.isfinite().all()):
+            raise InputError(
+                "Means must be finite and have variances that a number can hold; got others. Scale them, or look for a "
+                "training run that diverged."
+            )
         return variance > threshold * variance.max()
     log_variance = log_variances.detach().to(torch.float64)
     return 0.5 * (log_variance.exp() + mu.square() - 1 - log_variance).mean(0) > threshold

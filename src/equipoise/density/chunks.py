@@ -21,17 +21,21 @@ Latents: TypeAlias = (
 """Codes, one row an image: an array, memory map or tensor of shape (n, k); a list of such; or, for more
 than memory holds, a function that returns an iterator over such, the same ones at every call."""
 
+LARGEST = 1e150
 _CHUNK_VALUES = 1 << 18  # 2 MiB of float64: what a processor's cache holds
 _JOINED_ROWS = 1 << 16  # room for results at the start; pages that nothing is written to cost nothing
 
 
-def chunks(latents: Latents, *, rows: int | None = None) -> Iterator[Float64[Tensor, "m k"]]:
+def chunks(
+    latents: Latents, *, rows: int | None = None, squared: bool = False
+) -> Iterator[Float64[Tensor, "m k"]]:
     """The rows of `latents` in order, as float64 copies of at most `rows` rows (2 MiB by default).
 
-    Small parts, such as the batches of an encoder, are joined.
+    Small parts, such as the batches of an encoder, are joined. Who adds up squares says so, `squared`.
 
     Raises:
-        InputError: if a part is not a table of finite numbers, parts differ in width, or there are no rows.
+        InputError: if a part is not a table of finite numbers, for squares of at most 1e150; parts differ in width; or
+            there are no rows.
     """
     width: int | None = None
     seen = held = 0
@@ -57,6 +61,12 @@ def chunks(latents: Latents, *, rows: int | None = None) -> Iterator[Float64[Ten
                 raise InputError(
                     f"Latents must be finite; got NaN or infinity in row {row}. "
                     "Look for a training run that diverged, or for a broken image."
+                )
+            if squared and chunk.abs().max() > LARGEST:
+                row = seen + int((chunk.abs() > LARGEST).any(1).nonzero()[0])
+                raise InputError(
+                    f"Latents must be at most {LARGEST:g} in size; got {float(chunk.abs().max()):g}, the first in row "
+                    f"{row}. Scale them, or look for a training run that diverged."
                 )
             seen += chunk.shape[0]
             if pending and held + chunk.shape[0] > step:

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from equipoise.density.appearance import Pictures
 from equipoise.density.chunks import Latents, chunks
 from equipoise.density.principal import Moments, chunk_moments
-from equipoise.errors import EquipoiseError, InputError
+from equipoise.errors import DataError, EquipoiseError, InputError
+from equipoise.files import reserve
 from equipoise.nn import evaluating
 
 __all__ = ["Normalisation", "PictureTable", "embed", "normalised", "vector_store"]
@@ -127,9 +128,11 @@ def normalised(vectors: Latents, how: Normalisation) -> Latents:
     if how == "raw":
         return vectors
     if how == "cosine":
-        return lambda: (torch.nn.functional.normalize(chunk, dim=1) for chunk in chunks(vectors))
+        return lambda: (
+            torch.nn.functional.normalize(chunk, dim=1) for chunk in chunks(vectors, squared=True)
+        )
     moments: Moments | None = None
-    for chunk in chunks(vectors):
+    for chunk in chunks(vectors, squared=True):
         own = chunk_moments(chunk)
         moments = own if moments is None else moments.merge(own)
     if moments is None:  # chunks of no rows have raised
@@ -144,8 +147,16 @@ def vector_store(rows: int, dimensions: int) -> NDArray[np.float32]:
     """Room for vectors, zeros: in memory, or where they are many in a temporary file that goes with it."""
     if rows * dimensions * 4 <= IN_MEMORY:
         return np.zeros((rows, dimensions), np.float32)
-    with tempfile.TemporaryFile() as file:  # the map holds it open, and it goes with the map
-        return np.memmap(file, np.float32, "w+", shape=(rows, dimensions))
+    with tempfile.NamedTemporaryFile() as file:  # the map holds it open, and it goes with the map
+        found = np.memmap(file, np.float32, "w+", shape=(rows, dimensions))
+        try:
+            reserve(file.name)
+        except OSError as error:
+            raise DataError(
+                f"Expected room for {rows:,} vectors of {dimensions} numbers in {tempfile.gettempdir()}; got: "
+                f"{error.strerror or error}. Free some space, or set TMPDIR to a folder that has it."
+            ) from error
+        return found
 
 
 def _count(pictures: Any, rows: ArrayLike | None) -> int | None:

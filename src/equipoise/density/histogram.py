@@ -306,10 +306,17 @@ def _check(bins: int, smoothing: float) -> None:
 
 def _equal_edges(low: Tensor, high: Tensor, bins: int) -> tuple[Tensor, Tensor]:
     """`numpy.histogram`'s edges, bit for bit; 0, 1, 2, … where there is no range to divide."""
+    with np.errstate(over="ignore"):
+        spans = high.cpu().numpy() - low.cpu().numpy()
+    if not np.isfinite(spans).all():
+        raise InputError(
+            f"Latents must span less than {np.finfo(np.float64).max:.2g} in a dimension; got {float(low.min()):g}… "
+            f"{float(high.max()):g}. Scale them, or look for a training run that diverged."
+        )
     with np.errstate(over="ignore", invalid="ignore"):
         edges = np.linspace(low.cpu().numpy(), high.cpu().numpy(), bins + 1, axis=1)
     # A step of zero anywhere makes linspace compute every row another way: do those rows apart.
-    flat = ~(np.diff(edges, axis=1) > 0).all(1)
+    flat = ~(np.diff(edges, axis=1) > 1e-300).all(1)  # below, one over a width is beyond all numbers
     if flat.any():
         edges[flat] = np.arange(bins + 1)
         edges[~flat] = np.linspace(low.cpu().numpy()[~flat], high.cpu().numpy()[~flat], bins + 1, axis=1)

@@ -22,7 +22,7 @@ from equipoise.density.chunks import Latents, chunks, joined
 from equipoise.density.neighbours import sample
 from equipoise.density.principal import Moments, chunk_moments, principal_axes
 from equipoise.errors import InputError, MissingExtraError, NotFittedError
-from equipoise.seeds import child_seed
+from equipoise.seeds import checked_seed, child_seed
 
 __all__ = ["Mixture"]
 
@@ -80,7 +80,7 @@ class Mixture(nn.Module):
         if kind not in ("gaussian", "k-means"):
             raise InputError(f"kind must be 'gaussian' or 'k-means'; got {kind!r}. Choose one of them.")
         self.clusters, self.kind, self.components = clusters, kind, components
-        self.reference, self.seed = reference, seed
+        self.reference, self.seed = reference, checked_seed(seed)
         for name in _BUFFERS:
             self.register_buffer(name, torch.zeros(0, dtype=torch.float64))
 
@@ -96,7 +96,7 @@ class Mixture(nn.Module):
             MissingExtraError: without scikit-learn.
         """
         moments: Moments | None = None
-        for chunk in chunks(latents):
+        for chunk in chunks(latents, squared=True):
             own = chunk_moments(chunk)
             moments = own if moments is None else moments.merge(own)
         if moments is None or moments.rows <= self.clusters:
@@ -156,7 +156,7 @@ class Mixture(nn.Module):
         d = self.means.shape[1]
         constant = self.log_shares - d / 2 * math.log(2 * math.pi)
         constant = constant + self.inverse_factors.diagonal(dim1=1, dim2=2).log().sum(1)
-        for chunk in chunks(latents):
+        for chunk in chunks(latents, squared=True):
             if chunk.shape[1] != len(self.centre):
                 raise InputError(
                     f"Expected codes with {len(self.centre)} dimensions, as fitted; got {chunk.shape[1]}. "

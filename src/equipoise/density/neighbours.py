@@ -137,7 +137,7 @@ class Neighbours(nn.Module):
         """
         kept: list[Tensor] = []
         moments: Moments | None = None
-        for chunk in chunks(latents):
+        for chunk in chunks(latents, squared=True):
             chunk = self._direction(chunk.to(self.points.device))
             moments = chunk_moments(chunk) if moments is None else moments.merge(chunk_moments(chunk))
             kept.append(chunk)
@@ -184,7 +184,7 @@ class Neighbours(nn.Module):
         k = int(self.k) if self.k >= 1 else math.ceil(self.k * n)
         d = axes - 1 if self.metric == "cosine" and axes == len(self.centre) > 1 else axes
         constant = math.log(k / n) - d / 2 * math.log(math.pi) + math.lgamma(d / 2 + 1)
-        for chunk in chunks(latents):
+        for chunk in chunks(latents, squared=True):
             if chunk.shape[1] != len(self.centre):
                 raise InputError(
                     f"Expected codes with {len(self.centre)} dimensions, as fitted; got {chunk.shape[1]}. "
@@ -216,9 +216,11 @@ def _kth(values: Tensor, k: int) -> Tensor:
     """The k-th smallest of each row, rounded to float32, which halves the cost of selecting."""
     if values.is_cuda:
         return values.kthvalue(k, dim=1).values
-    part = values.to(torch.float32).numpy()
+    # A power of two, which costs no digit, keeps what is very large or very small inside of single precision.
+    scale = math.ldexp(1.0, math.frexp(float(values.max()))[1]) if values.numel() else 1.0
+    part = (values / scale).to(torch.float32).numpy()
     part.partition(k - 1, axis=1)
-    return torch.from_numpy(part[:, k - 1].astype(np.float64))
+    return torch.from_numpy(part[:, k - 1].astype(np.float64)) * scale
 
 
 def _hash(rows: Tensor) -> NDArray[np.uint64]:

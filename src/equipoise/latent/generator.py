@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from equipoise.errors import InputError
+from equipoise.seeds import checked_seed
 
 __all__ = ["Generator", "check_generator", "decoded", "sampled"]
 
@@ -83,7 +84,7 @@ def sampled(generator: Generator, count: int, *, seed: int) -> Float[Tensor, "co
     Raises:
         InputError: if they are not floats of the size that the generator says, or not finite.
     """
-    latents: Any = generator.sample(count, generator=torch.Generator().manual_seed(seed))
+    latents: Any = generator.sample(count, generator=torch.Generator().manual_seed(checked_seed(seed)))
     wanted = (count, generator.latent)
     if not isinstance(latents, Tensor) or latents.shape != wanted or not latents.is_floating_point():
         raise InputError(

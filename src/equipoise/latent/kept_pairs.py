@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from equipoise.data import ImageTable
 from equipoise.errors import DataError, InputError
-from equipoise.files import regular
+from equipoise.files import regular, reserve
 
 __all__ = ["check_new", "read_pairs", "release", "room", "write"]
 
@@ -48,7 +48,9 @@ def room(building: Path | None, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     if building is None:
         return np.empty(shape, np.uint8)
     flat = (shape[0] * shape[1], *shape[2:])
-    return np.lib.format.open_memmap(building / "images.npy", "w+", np.uint8, flat).reshape(shape)
+    images = np.lib.format.open_memmap(building / "images.npy", "w+", np.uint8, flat).reshape(shape)
+    reserve(building / "images.npy")
+    return images
 
 
 def release(images: NDArray[np.uint8]) -> None:

@@ -6,6 +6,7 @@ pictures.
 
 from equipoise.nn.dbvae import DBVAE, Encoding
 from equipoise.nn.decoder import Decoder
+from equipoise.nn.digest import architecture_digest, digest_of
 from equipoise.nn.losses import (
     db_vae_loss,
     kl_divergence,
@@ -27,7 +28,9 @@ __all__ = [
     "Losses",
     "Objective",
     "StandardCNN",
+    "architecture_digest",
     "db_vae_loss",
+    "digest_of",
     "evaluating",
     "kl_divergence",
     "l1_reconstruction",

@@ -210,7 +210,13 @@ def equipoise_rule(
     if density != "histogram":
         raise InputError(f"density must be 'neighbours' or 'histogram'; got {density!r}. Choose one of them.")
     histogram = Histogram(bins, smoothing).fit(latents)
-    active = histogram.variances() > 0.01 * histogram.variances().max()
+    variances = histogram.variances()
+    if not bool(variances.isfinite().all()):
+        raise InputError(
+            "Latents must have variances that a number can hold; got infinity. Scale them, or look for a training run "
+            "that diverged."
+        )
+    active = variances > 0.01 * variances.max()
     return _normalised([-histogram.log_prob(latents, dimensions=active)])
 
 

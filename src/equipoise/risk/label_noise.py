@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from equipoise.errors import InputError
+from equipoise.seeds import checked_seed
 
 __all__ = ["LabelNoise", "cross_fitted", "label_noise", "suspected"]
 
@@ -138,7 +139,7 @@ def _logistic(x: Tensor, y: Tensor, classes: int, l2: float) -> Tensor:
 def _parts(labels: Int[ndarray, " n"], same: Int[ndarray, " n"], folds: int, seed: int) -> Int[ndarray, " n"]:
     """Fold of each row: every class is dealt out evenly in a random order, copies together."""
     _, first, unit = np.unique(same, return_index=True, return_inverse=True)
-    chance = np.random.default_rng(seed)
+    chance = np.random.default_rng(checked_seed(seed))
     order = np.lexsort((chance.random(len(first)), labels[first]))
     part = np.empty(len(first), np.int64)
     part[order] = np.arange(len(first)) % folds

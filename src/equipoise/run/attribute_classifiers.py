@@ -15,10 +15,9 @@ from equipoise.errors import UndefinedRateWarning
 from equipoise.fairness import attribute_metrics
 from equipoise.groups import Groups
 from equipoise.rate import Rate
-from equipoise.resample import cell_rows
+from equipoise.run.augment_checks import classifier_table
 from equipoise.run.plain_training import Trainer
-from equipoise.run.protected import Protected, joint
-from equipoise.run.sources import relabelled
+from equipoise.run.protected import Protected
 from equipoise.seeds import child_seed
 from equipoise.train import predict
 
@@ -59,16 +58,14 @@ def attribute_classifiers(
         seed: The one source of chance.
     """
     train = tables.train
-    cells = joint(known, "train", train.labels)
     models: dict[str, Any] = {}
     natural, accuracy = {target: float(train.labels.mean())}, {}
     sides = {target: train.labels, **{one.name: one.ids["train"] for one in known}}
     for name, values in sides.items():
-        rows = np.flatnonzero(values >= 0)
-        if learning == "balanced":
-            rows = cell_rows(cells, len(rows), seed=child_seed(seed, "cells", len(models)))
         title = f"classifier of {name}{', all cells drawn equally often' if learning == 'balanced' else ''}"
-        table = relabelled(train.take(rows), values[rows])
+        table = classifier_table(
+            train, values, known, learning=learning, seed=child_seed(seed, "cells", len(models))
+        )
         models[name] = trainer.fit(
             f"attribute-{len(models)}", title, table, seed=child_seed(seed, "attribute", len(models))
         ).model

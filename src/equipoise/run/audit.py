@@ -17,7 +17,7 @@ from torch import nn
 
 from equipoise.data import ImageTable, write_rejected
 from equipoise.errors import InputError
-from equipoise.nn import evaluating
+from equipoise.nn import digest_of, evaluating
 from equipoise.report.audit_page import write_audit_report
 from equipoise.report.audit_record import AuditData, AuditedModel, AuditRecord, AuditTiming, write_audit
 from equipoise.risk import (
@@ -41,6 +41,7 @@ from equipoise.risk import (
     quality_score,
 )
 from equipoise.run.account import peak_rss_bytes, versions
+from equipoise.run.audit_images import audited_table, check_folds
 from equipoise.run.audit_numbers import (
     group_records,
     kind_records,
@@ -51,20 +52,14 @@ from equipoise.run.audit_numbers import (
     within,
 )
 from equipoise.run.audit_pictures import write_audit_pictures
-from equipoise.run.checks import check_numbers
-from equipoise.run.cross_fitting import Learning, Looked, cross_fitted_scores, looked
-from equipoise.run.folder import Setting, open_folder
+from equipoise.run.checks import check_groups, check_numbers
+from equipoise.run.cross_fitting import Learning, Looked, check_methods, cross_fitted_scores, looked
+from equipoise.run.encoder_source import encoder_source
+from equipoise.run.folder import open_folder
+from equipoise.run.identity import Identity, Setting, fingerprints
 from equipoise.run.model_source import model_source
 from equipoise.run.scores import write_scores
-from equipoise.run.sources import (
-    Reading,
-    Source,
-    check_attributes,
-    describe,
-    read_one,
-    read_source,
-    told,
-)
+from equipoise.run.sources import Reading, Source, check_attributes, describe, told
 from equipoise.seeds import child_seed
 from equipoise.train.device import device_of
 
@@ -94,6 +89,7 @@ TITLES = {
     "mve": "noise expected",
 }
 LABEL, QUALITY = "label_noise", "picture_quality"
+FOLDS = 5  # of label noise
 CHUNK = 1024  # images read at a time
 
 
@@ -104,6 +100,7 @@ def audit(
     *,
     data: Source = None,
     reference: Source = None,
+    encoder: nn.Module | str | None = None,
     weights: str | os.PathLike[str] | None = None,
     layer: str | None = None,
     output: str | None = None,
@@ -131,6 +128,8 @@ def audit(
         model: A run's folder, "package.module:callable" that gives an nn.Module, or a network.
         positives: Images of the class to be found, with `negatives`; or `data` with labels.
         reference: The training data, with labels: methods learn from it and score all images.
+        encoder: What the model of a run's folder was trained with in place of the standard CNN, if it was: a network,
+            or "package.module:callable" that gives one.
         weights: A safetensors file for the network that the callable gives; `layer`, `output`, `mean` and `std` as in
             `model_source`.
         reading: How sources are read; a run's folder decides image size and channels itself.
@@ -148,12 +147,15 @@ def audit(
     began = time.perf_counter()
     say: Callable[[str], None] = tell or (lambda line: None)
     lines = thresholds or Thresholds()
+    seed = check_numbers(seed=seed)
     chosen = _methods(methods, seed)
-    check_numbers(seed=seed)
     if epochs is not None and epochs < 1:
         raise InputError(f"--epochs must be 1 or larger; got {epochs}. Leave it out for about 400 steps.")
     learning = Learning(epochs, seed=seed, device=device_of(device))
-    source = model_source(model, weights=weights, layer=layer, output=output, mean=mean, std=std)
+    own = encoder_source(encoder)
+    source = model_source(
+        model, encoder=own.network, weights=weights, layer=layer, output=output, mean=mean, std=std
+    )
     reading = reading or Reading()
     reading.check_unsplit("audit")
     if source.image_size is not None and source.channels is not None:
@@ -164,6 +166,7 @@ def audit(
         "command": "audit",
         "model": source.source,
         **sources,
+        "encoder": own.named,
         **({"weights": os.fspath(weights)} if weights is not None else {}),
         "layer": layer,
         "output": output,
@@ -177,13 +180,20 @@ def audit(
         "seed": seed,
         "device": device,
     }
-    with open_folder(out, settings, overwrite=overwrite, last="audit.json") as folder:
-        table = _read(positives, negatives, data, reading, progress)
+    identity = Identity(settings, {"model": digest_of(source.network)})
+    with open_folder(out, identity, resume=not overwrite, overwrite=overwrite, last="audit.json") as folder:
+        table = audited_table(positives, negatives, data, reading, progress)
         check_attributes(table, groups)
-        learned = None if reference is None else _read(None, None, reference, reading, progress)
+        check_groups(table, groups)
+        check_folds(table, FOLDS)
+        learned = None if reference is None else audited_table(None, None, reference, reading, progress)
         told({"audited": table, **({} if learned is None else {"reference": learned})}, say)
         with _on(source.network, learning):
+            folder = folder.settled(
+                fingerprints({"audited": table, **({} if learned is None else {"reference": learned})})
+            )
             seen = looked(source, table, learning)
+            check_methods(source, table, chosen, seen.task, learning, reference=learned)
             folder.begin()
             scored = cross_fitted_scores(
                 source, table, chosen, seen.task, learning, reference=learned, say=say
@@ -192,6 +202,7 @@ def audit(
             seen.features,
             table.labels,
             same=np.unique(table.digests, return_inverse=True)[1].reshape(-1),
+            folds=FOLDS,
             seed=child_seed(seed, "label noise"),
         )
         quality = quality_score(picture_quality(_pictures(table)))
@@ -324,27 +335,6 @@ def _methods(names: Sequence[str], seed: int) -> dict[str, Method]:
             f"among {', '.join(chosen) or 'none'}. Add one: neighbours, dropout."
         )
     return chosen
-
-
-def _read(positives: Source, negatives: Source, data: Source, reading: Reading, progress: bool) -> ImageTable:
-    """The images; one source may have more than two classes."""
-    if data is not None and positives is None and negatives is None:
-        table = read_one(data, None, reading, progress=progress)
-    else:
-        found = read_source(positives, negatives, data, reading, progress=progress)
-        if found is None:
-            raise InputError(
-                "Expected images to audit; got none. Give a path behind the model, or --positives and --negatives."
-            )
-        table = found
-    classes = np.unique(table.labels)
-    if len(classes) < 2:
-        raise InputError(
-            f"Expected labelled images of at least two classes in {describe(data)}; got {len(table)} of class "
-            f"{', '.join(map(str, classes)) or 'none'}. Name the column of the labels, --label-column, or give "
-            "--positives and --negatives."
-        )
-    return table
 
 
 @contextlib.contextmanager

@@ -21,12 +21,12 @@ import torch
 from numpy.typing import NDArray
 
 from equipoise.data import ImageTable, Split, contact_sheet, write_rejected
-from equipoise.errors import InputError
 from equipoise.files import write_bytes, write_tensors
 from equipoise.groups import Groups
 from equipoise.latent import Generator
 from equipoise.latent.generator import decoded, sampled
 from equipoise.latent.labelled import as_stored
+from equipoise.nn import digest_of
 from equipoise.report.augment_page import write_augment_report
 from equipoise.report.augment_record import (
     AugmentedData,
@@ -41,11 +41,13 @@ from equipoise.report.augment_record import (
 )
 from equipoise.run.account import peak_rss_bytes, versions
 from equipoise.run.attribute_classifiers import attribute_classifiers
+from equipoise.run.augment_checks import check_tables, checked_names
 from equipoise.run.augment_numbers import EDGES, Measured, numbers_and_changes
-from equipoise.run.checks import check_models, check_numbers
+from equipoise.run.checks import Start, check_numbers, need
 from equipoise.run.engine import Engine
-from equipoise.run.folder import Setting, open_folder
+from equipoise.run.folder import open_folder
 from equipoise.run.generator_source import generator_source, trained_generator
+from equipoise.run.identity import Identity, Setting, fingerprints, model_digest
 from equipoise.run.keeping import naming_what_is_kept
 from equipoise.run.making_pairs import Augmentation, Made, make_pairs
 from equipoise.run.plain_training import Trainer
@@ -119,10 +121,12 @@ def augment(
         MissingExtraError: without scikit-learn.
     """
     began = time.perf_counter()
+    seed = check_numbers(replicates=replicates, seed=seed)
+    need("sklearn", "latent", "augment")
     chosen, how, reading = find_recipe(recipe), how or Augmentation(), reading or Reading()
     engine = (engine or Engine()).resolved(chosen)
     say: Tell = tell or (lambda line: None)
-    names = _checked_names(target, protected, reading, how)
+    names = checked_names(target, protected, reading, how)
     making = generator_settings or GAN(steps=STEPS)
     sources = Sources(
         data=data, test_data=test_data, test_share=test_share, validation_share=validation_share
@@ -145,8 +149,13 @@ def augment(
         "seed": seed,
         **engine.settings(),
     }
-    check_numbers(replicates=replicates, seed=seed)
-    with open_folder(out, settings, resume=resume, overwrite=overwrite, last="augment.json") as folder:
+    with open_folder(
+        out,
+        Identity(settings, _brought(generator, making)),
+        resume=resume,
+        overwrite=overwrite,
+        last="augment.json",
+    ) as folder:
         say("Reading the data.")
         tables = sources.split(
             replace(reading, label_column=target),
@@ -155,15 +164,19 @@ def augment(
             progress=engine.progress,
         )
         told(tables._asdict(), say)
-        _check_parts(tables)
-        check_models(["plain"], tables.train, chosen, engine, None)
         check_attributes(tables.test, groups)
         known = [] if names == (DISCOVER,) else annotated(tables._asdict(), names)
         maker = None
         if generator is not None:
-            maker = generator_source(generator, tables.train, device=engine.device)
+            maker = generator_source(generator, tables.train, device=engine.device, seed=seed)
+        named = (
+            {} if maker is None or Path(maker.source).is_dir() else {"generator": digest_of(maker.generator)}
+        )
+        folder = folder.settled(fingerprints(tables._asdict()), named)
         if folder.finished:
-            return _earlier(folder.path, tables, say)
+            return _earlier(folder.path, say)
+        start = Start(chosen, engine, seed=seed)
+        check_tables(tables, known, groups, how, start, making if maker is None else None)
         folder.begin()
         write_rejected(ImageTable.concat(list(tables)), folder.path / "rejected.csv")
         with naming_what_is_kept(folder):
@@ -290,31 +303,6 @@ def augment(
     return record
 
 
-def _checked_names(
-    target: str, protected: Sequence[str], reading: Reading, how: Augmentation
-) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(protected))
-    if not names or (DISCOVER in names and len(names) > 1) or target in names:
-        raise InputError(
-            f"--protected must be one column or several, other than the target {target!r}, or {DISCOVER!r} alone; got "
-            f"{', '.join(names) or 'none'}. Name what the pairs shall differ in."
-        )
-    if "target" in names:  # pairs call the scores of f_t so
-        raise InputError(
-            "A protected attribute must not be called 'target', which names the target's own scores; got one. "
-            "Rename the column."
-        )
-    if reading.label_column is not None:
-        raise InputError(
-            f"The target names the label column; got --label-column {reading.label_column} too. Leave it out."
-        )
-    if how.variant == "complement_by_side" and len(names) > 1:
-        raise InputError(
-            "complement_by_side takes one protected attribute; got more. Choose another --variant."
-        )
-    return names
-
-
 def _names(target: str, reading: Reading) -> tuple[str, str]:
     """What the negative and the positive class are called."""
     positive = target if reading.positive_class is None else reading.positive_class
@@ -327,23 +315,21 @@ def _source(generator: str | os.PathLike[str] | Generator | None) -> str | None:
     return type(generator).__name__
 
 
-def _check_parts(tables: Split) -> None:
-    for part, table in tables._asdict().items():
-        if not (len(table.positives) and len(table.negatives)):
-            raise InputError(
-                f"Expected images with and without the target in the {part} part; got {len(table.positives)} with and "
-                f"{len(table.negatives)} without. Give more images, or larger shares."
-            )
+def _brought(generator: str | os.PathLike[str] | Generator | None, making: GAN) -> dict[str, str]:
+    """What can be known of the generator before the data are read: its files, or what its settings do not say."""
+    if generator is None:
+        usual = replace(GAN(), steps=making.steps) == making
+        return {} if usual else {"generator_settings": digest_of(asdict(making))}
+    return (
+        {"generator": model_digest(generator)}
+        if isinstance(generator, str | os.PathLike) and Path(generator).is_dir()
+        else {}
+    )
 
 
-def _earlier(path: Path, tables: Split, say: Tell) -> AugmentRecord:
+def _earlier(path: Path, say: Tell) -> AugmentRecord:
     """The record of a run that is already there."""
     record = read_augment(path)
-    if record.data.fingerprint != {part: table.fingerprint for part, table in tables._asdict().items()}:
-        raise InputError(
-            f"Expected the data of the finished run in {path}; the same sources hold other images now. "
-            "Choose another --out, or give --overwrite to run it again."
-        )
     say(f"{path} holds this run already; it is shown as it is. --overwrite runs it again.")
     write_augment_report(path)
     return record

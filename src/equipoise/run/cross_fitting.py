@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,13 +17,23 @@ from torch import Tensor, nn
 
 from equipoise.data import ImageTable, split
 from equipoise.errors import InputError
+from equipoise.failures import refused
 from equipoise.nn import pixels
 from equipoise.risk import KINDS, Method, Risk, percentile_ranks
 from equipoise.risk.wrapped import Seen, Task
 from equipoise.run.model_source import ModelSource
 from equipoise.seeds import child_seed
 
-__all__ = ["Learning", "Looked", "Scored", "TableBatches", "cross_fitted_scores", "halves", "looked"]
+__all__ = [
+    "Learning",
+    "Looked",
+    "Scored",
+    "TableBatches",
+    "check_methods",
+    "cross_fitted_scores",
+    "halves",
+    "looked",
+]
 
 STEPS = 400  # of learning, about, where the user does not say how many epochs
 
@@ -116,6 +127,8 @@ def looked(source: ModelSource, table: ImageTable, learning: Learning) -> Looked
         try:
             _, risk = wrapped(images, return_risk=True)
         except RuntimeError as error:
+            if refused(error):
+                raise
             raise InputError(
                 f"Expected a model for images of shape {tuple(images.shape[1:])} (channels, height, width); got this "
                 f"error from it: {error}. Give the --image-size and --channels that it takes."
@@ -176,6 +189,43 @@ def halves(table: ImageTable, seed: int) -> list[Int[ndarray, " k"]]:
     numbered = replace(table, attributes=pa.table({"row": np.arange(len(table))}))
     sides = split(numbered, fractions=(0.5, 0.0, 0.5), seed=child_seed(seed, "audit"))
     return [np.asarray(side.column("row"), dtype=np.int64) for side in (sides.train, sides.test)]
+
+
+def check_methods(
+    source: ModelSource,
+    table: ImageTable,
+    methods: Mapping[str, Method],
+    task: Task,
+    learning: Learning,
+    *,
+    reference: ImageTable | None = None,
+) -> None:
+    """Whether every method can be put around the model and has images enough, before one of them learns.
+
+    Raises:
+        InputError: if one cannot or has not.
+    """
+    learned = (
+        [reference] if reference is not None else [table.take(rows) for rows in halves(table, learning.seed)]
+    )
+    example = pixels(torch.from_numpy(table.batch(np.arange(min(2, len(table))))).to(learning.device))
+    for name, method in methods.items():
+        least, needed = min(map(len, learned)), fewest(method)
+        if least < needed:
+            where = "the reference" if reference is not None else "the smaller half"
+            raise InputError(
+                f"{name} needs {needed} images to learn from; got {least} in {where}. Give more, or leave it out of "
+                "--methods."
+            )
+        method(source.network, layer=source.layer, output=source.output, task=task, example=example)
+
+
+def fewest(method: Method) -> int:
+    """Images that a method needs to learn from: more than the neighbours it counts, ten a bin of its histogram."""
+    parts: list[Any] = list(method.modules())
+    neighbours = [part.k + 1 for part in parts if isinstance(getattr(part, "k", None), int)]
+    bins = [10 * part.bins for part in parts if hasattr(part, "bins") and hasattr(part, "position")]
+    return int(max([1, *neighbours, *bins]))
 
 
 def cross_fitted_scores(

@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 from torch import nn
 
 from equipoise.data import ImageTable, Split, write_rejected
-from equipoise.errors import InputError
 from equipoise.report.page import write_report
 from equipoise.report.record import RunRecord, read, write
 from equipoise.run.account import data_record, timing_record, versions
-from equipoise.run.checks import check_models, check_numbers
+from equipoise.run.checks import Start, check_models, check_numbers, check_test, embedded_once
 from equipoise.run.embedding_source import embedding_source
+from equipoise.run.encoder_source import encoder_source
 from equipoise.run.engine import Engine
 from equipoise.run.enrichment import resampling_record, told_beforehand
-from equipoise.run.folder import RunFolder, Setting, open_folder
+from equipoise.run.folder import RunFolder, open_folder
+from equipoise.run.identity import Identity, Setting, fingerprints
 from equipoise.run.keeping import naming_what_is_kept
 from equipoise.run.numbers import measure
 from equipoise.run.pictures import write_pictures
@@ -64,7 +65,7 @@ def debias(
     replicates: int = 2000,
     controls: bool = True,
     recipe: str | Recipe = "equipoise",
-    encoder: nn.Module | None = None,
+    encoder: nn.Module | str | None = None,
     embedding: nn.Module | str | None = None,
     embedding_column: str | None = None,
     seed: int = 0,
@@ -96,7 +97,8 @@ def debias(
         replicates: Bootstrap replicates.
         controls: Train the controls too: the plain network trained as long, the same losses sampled uniformly.
         recipe: A recipe or its name.
-        encoder: A network of the user's in place of the standard CNN, see `fit`.
+        encoder: A network of the user's in place of the standard CNN, see `fit`; or "package.module:callable" that
+            gives one.
         embedding: What rarity is measured in: a network from images in [0, 1] to vectors, or
             "package.module:callable" that gives one. See `fit`.
         embedding_column: In place of it, a column of the training data that holds vectors.
@@ -114,9 +116,13 @@ def debias(
         TrainingError: if training had to stop.
     """
     began = time.perf_counter()
+    seed = check_numbers(fpr=fpr, replicates=replicates, seed=seed)
     chosen, reading = find_recipe(recipe), reading or Reading()
     engine = (engine or Engine()).resolved(chosen)
-    brought = embedding_source(embedding, embedding_column)
+    own, brought = (
+        encoder_source(encoder, seed=seed),
+        embedding_source(embedding, embedding_column, seed=seed),
+    )
     say: Tell = tell or (lambda line: None)
     sources = Sources(
         *(positives, negatives, data, test_positives, test_negatives, test_data),
@@ -133,21 +139,26 @@ def debias(
         "controls": controls,
         "recipe": chosen.name,
         "tune": tuning(chosen),
+        **own.settings(),
         **brought.settings(),
         "seed": seed,
         **engine.settings(),
     }
-    check_numbers(fpr=fpr, replicates=replicates, seed=seed)
-    with open_folder(out, settings, resume=resume, overwrite=overwrite) as folder:
+    identity = Identity(settings, {**own.brought(), **brought.brought()})
+    with open_folder(out, identity, resume=resume, overwrite=overwrite) as folder:
         say("Reading the data.")
         first = chosen.split == "first-80"
         tables = sources.split(reading, seed=seed, first=first, stratify=groups, progress=engine.progress)
         told(tables._asdict(), say)
         check_attributes(tables.test, groups)
-        methods = methods_of(chosen, controls=controls)
-        check_models(methods, tables.train, chosen, engine, encoder, brought.embedding)
+        folder = folder.settled(fingerprints(tables._asdict()))
         if folder.finished:
-            return earlier(folder, tables, say)
+            return earlier(folder, say)
+        check_test(tables.test, groups)
+        methods = methods_of(chosen, controls=controls)
+        vectors = embedded_once(brought.embedding, tables.train, chosen, engine.device)
+        start = Start(chosen, engine, own.network, vectors, seed)
+        check_models(methods, tables.train, start, weights=not folder.resumed)
         folder.begin()
         for note in told_beforehand(chosen.resampling, tables.train, chosen.debiased.batch_size):
             say(note)
@@ -157,8 +168,8 @@ def debias(
                 tables,
                 chosen,
                 folder,
-                encoder=encoder,
-                embedding=brought.embedding,
+                encoder=own.network,
+                embedding=vectors,
                 seed=seed,
                 engine=engine,
                 say=say,
@@ -211,19 +222,9 @@ def methods_of(chosen: Recipe, *, controls: bool) -> list[str]:
     return ["plain", "debiased", *([] if same else ["plain-same-steps"]), *(["uniform"] if more else [])]
 
 
-def earlier(folder: RunFolder, tables: Split, say: Tell) -> RunRecord:
-    """The record of a run that is already there.
-
-    Raises:
-        InputError: if the data have changed since.
-    """
+def earlier(folder: RunFolder, say: Tell) -> RunRecord:
+    """The record of a run that is already there."""
     record = read(folder.path)
-    now = {name: table.fingerprint for name, table in tables._asdict().items() if len(table)}
-    if record.data.fingerprint != now:
-        raise InputError(
-            f"Expected the data of the finished run in {folder.path}; the same sources hold other images now. "
-            "Choose another --out, or give --overwrite to run it again."
-        )
     say(f"{folder.path} holds this run already; it is shown as it is. --overwrite runs it again.")
     write_report(folder.path)
     return record

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from equipoise.errors import InputError
-from equipoise.run.folder import Setting
+from equipoise.nn import digest_of
+from equipoise.run.identity import Setting
 from equipoise.run.named_object import is_named, named_network
 from equipoise.train import Embedding, Resampling
 from equipoise.train.rarity import rule_of
@@ -33,6 +34,14 @@ class EmbeddingSource:
         """What a run's settings say about it."""
         return {"embedding": self.named, "embedding_column": self.column}
 
+    def brought(self) -> dict[str, str]:
+        """What a run's identity says about it; a column is part of the data."""
+        return (
+            {}
+            if self.embedding is None or self.column is not None
+            else {"embedding": digest_of(self.embedding)}
+        )
+
     def representation(self, settings: Resampling) -> str:
         """In what rarity was measured, in words."""
         if self.embedding is None:
@@ -46,8 +55,10 @@ class EmbeddingSource:
         return rule_of(settings, embedded=self.embedding is not None)
 
 
-def embedding_source(embedding: nn.Module | str | None, column: str | None) -> EmbeddingSource:
-    """Load what the user named.
+def embedding_source(
+    embedding: nn.Module | str | None, column: str | None, *, seed: int = 0
+) -> EmbeddingSource:
+    """Load what the user named; weights that it draws come from the seed.
 
     Raises:
         InputError: if both are given, or the name does not lead to a network.
@@ -66,4 +77,4 @@ def embedding_source(embedding: nn.Module | str | None, column: str | None) -> E
             f"Expected --embedding package.module:callable that gives an nn.Module; got {embedding!r}. "
             "Write for example mypackage.models:backbone; for vectors in a table, --embedding-column."
         )
-    return EmbeddingSource(named_network(embedding), embedding)
+    return EmbeddingSource(named_network(embedding, seed=seed), embedding)

@@ -6,7 +6,7 @@ import difflib
 from dataclasses import asdict, dataclass, replace
 
 from equipoise.errors import InputError
-from equipoise.run.folder import Setting
+from equipoise.run.identity import Setting
 from equipoise.train.device import device_of
 from equipoise.train.fit import precision_of
 from equipoise.train.recipe import Recipe

@@ -8,18 +8,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from torch import nn
+
 from equipoise.data import write_rejected
 from equipoise.errors import InputError
 from equipoise.report.page import write_report
 from equipoise.report.record import RunRecord, write
 from equipoise.run.account import data_record, timing_record, versions
-from equipoise.run.checks import check_numbers
-from equipoise.run.folder import Setting, open_folder
+from equipoise.run.checks import check_groups, check_numbers
+from equipoise.run.encoder_source import encoder_source
+from equipoise.run.folder import open_folder
+from equipoise.run.identity import Identity, Setting, fingerprints, model_digest
 from equipoise.run.numbers import measure
 from equipoise.run.saved import Saved, load
 from equipoise.run.scores import write_scores
 from equipoise.run.sources import Reading, Source, check_attributes, describe, read_source, told
 from equipoise.train import predict
+from equipoise.train.saved_model import has_encoder
 
 __all__ = ["evaluate"]
 
@@ -30,6 +35,7 @@ def evaluate(
     negatives: Source = None,
     *,
     data: Source = None,
+    encoder: nn.Module | str | None = None,
     reading: Reading | None = None,
     groups: Sequence[str] = (),
     fpr: float = 0.01,
@@ -46,6 +52,8 @@ def evaluate(
 
     Args:
         models: Folders with `model.safetensors` and `config.json`: a run's folder, or one of its models'.
+        encoder: What models were trained with in place of the standard CNN, those that were: a network, or
+            "package.module:callable" that gives one.
         reading: How sources are read; image size and channels are the models'.
         seed: Of the bootstrap.
 
@@ -57,9 +65,10 @@ def evaluate(
     """
     began = time.perf_counter()
     say: Callable[[str], None] = tell or (lambda line: None)
-    check_numbers(fpr=fpr, replicates=replicates, seed=seed)
+    seed = check_numbers(fpr=fpr, replicates=replicates, seed=seed)
     folders = [models] if isinstance(models, str | os.PathLike) else list(models)
-    saved = named([load(folder, device=device) for folder in folders])
+    own = encoder_source(encoder)
+    saved = named(loaded(folders, own.network, device))
     first = next(iter(saved.values()))
     given = {"positives": positives, "negatives": negatives, "data": data}
     sources = {name: describe(source) for name, source in given.items() if source is not None}
@@ -68,6 +77,7 @@ def evaluate(
         "command": "evaluate",
         "models": [str(Path(folder)) for folder in folders],
         **sources,
+        "encoder": own.named,
         **reading.settings(),
         "groups": tuple(groups),
         "fpr": fpr,
@@ -75,7 +85,10 @@ def evaluate(
         "seed": seed,
         "device": device,
     }
-    with open_folder(out, settings, overwrite=overwrite) as folder:
+    identity = Identity(
+        settings, {f"model {number}": model_digest(folder) for number, folder in enumerate(folders, 1)}
+    )
+    with open_folder(out, identity, resume=not overwrite, overwrite=overwrite) as folder:
         table = read_source(positives, negatives, data, reading, progress=progress)
         if table is None:
             raise InputError(
@@ -83,7 +96,9 @@ def evaluate(
             )
         table = reading.side(table, "test")
         check_attributes(table, groups)
+        check_groups(table, groups)
         told({"test": table}, say)
+        folder = folder.settled(fingerprints({"test": table}))
         folder.begin()
         probabilities = {name: predict(entry.model, table, device=device) for name, entry in saved.items()}
         measured = measure(
@@ -119,6 +134,21 @@ def evaluate(
         write(record, folder.path)
         write_report(folder.path)
     return record
+
+
+def loaded(folders: Sequence[str | os.PathLike[str]], encoder: nn.Module | None, device: str) -> list[Saved]:
+    """The models; the encoder goes to those that were trained with one.
+
+    Raises:
+        InputError: if none was.
+    """
+    own = [encoder if has_encoder(folder) else None for folder in folders]
+    if encoder is not None and folders and not any(one is not None for one in own):
+        raise InputError(
+            f"Expected a model that was trained with an encoder of your own; got --encoder and "
+            f"{', '.join(map(str, folders))}, built by equipoise. Leave --encoder out."
+        )
+    return [load(folder, encoder=one, device=device) for folder, one in zip(folders, own, strict=True)]
 
 
 def named(saved: Sequence[Saved]) -> dict[str, Saved]:

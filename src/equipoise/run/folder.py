@@ -5,22 +5,19 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import json
 import os
 import shutil
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from equipoise.errors import DataError, InputError
-from equipoise.files import read_toml, write_text
+from equipoise.files import remove_abandoned, write_text
+from equipoise.interruption import stopped_by_signals
+from equipoise.run.identity import SETTINGS, Identity, check_data, earlier_identity
 
-__all__ = ["RunFolder", "Setting", "open_folder", "settings_text"]
+__all__ = ["RunFolder", "holder", "open_folder"]
 
-Setting = str | int | float | bool | Sequence[str] | None
-
-SETTINGS = "settings.toml"
 RECORD = "record.json"
 LOCK = ".lock"
 OURS = (
@@ -30,8 +27,6 @@ OURS = (
     "resampling.json",
     *("sweep.json", "sweep.csv", "points"),
 )
-# Settings that may differ between a run and its continuation: they do not change what is computed.
-FREE = ("device", "workers", "cache", "tensorboard")
 
 
 @dataclass(frozen=True)
@@ -40,28 +35,42 @@ class RunFolder:
 
     Args:
         path: Where it is.
-        settings: The settings of this run.
+        identity: What this run is.
         resumed: Earlier work of the same settings lies there and is to be used.
         finished: That earlier work is a whole run; its record can be read.
         replaces: An earlier run lies there and goes when this one begins.
+        earlier: What the run is that is continued.
     """
 
     path: Path
-    settings: Mapping[str, Setting]
+    identity: Identity
     resumed: bool = False
     finished: bool = False
     replaces: bool = False
+    earlier: Identity | None = None
+
+    def settled(self, data: Mapping[str, str], brought: Mapping[str, str] | None = None) -> RunFolder:
+        """The same once its data are read: part → fingerprint, and what could not be loaded before.
+
+        Raises:
+            InputError: if the run that lies there is of other data, or something else was brought to it.
+        """
+        identity = self.identity.of(data, brought)
+        if self.earlier is not None:
+            check_data(self.earlier.data, data, self.path, finished=self.finished)
+            _check_same(self.path, identity, self.earlier, finished=self.finished)
+        return replace(self, identity=identity)
 
     def begin(self) -> None:
-        """Write the settings and remove the run to be replaced; called once the data are known to be good.
+        """Write what the run is and remove the one to be replaced; called once the data are known to be good.
 
         Raises:
             DataError: if the folder cannot be written.
         """
         if self.replaces:
             _remove_run(self.path)
-        if not self.resumed:
-            write_text(self.path / SETTINGS, settings_text(self.settings))
+        if not self.resumed or self.finished:  # what was finished and begins again is this run from now on
+            write_text(self.path / SETTINGS, self.identity.text())
 
     def model(self, name: str, *, top: str = "debiased") -> Path:
         """The folder of one model; the one that the run is about lies at the top."""
@@ -75,7 +84,7 @@ class RunFolder:
 @contextlib.contextmanager
 def open_folder(
     path: str | os.PathLike[str],
-    settings: Mapping[str, Setting],
+    identity: Identity,
     *,
     resume: bool = False,
     overwrite: bool = False,
@@ -83,18 +92,18 @@ def open_folder(
 ) -> Iterator[RunFolder]:
     """Make or enter a run's folder and lock it; nothing of an earlier run is touched before `begin`.
 
-    A finished run of the same settings is handed back as it is. The lock ends with the process that holds it,
-    however that ends.
+    A finished run of the same identity is handed back as it is. The lock ends with the process that holds it,
+    however that ends; what a killed run left half-written goes. In the block SIGTERM stops the run as Ctrl-C does.
 
     Args:
         path: The folder; made if it is not there.
-        settings: What decides the run's results; None means "not given".
+        identity: What decides the run's results; data are looked at in `RunFolder.settled`.
         resume: Continue what lies there.
         overwrite: Replace the earlier run; files that no run made stay.
         last: The file that the run writes last: where it lies, the run is finished.
 
     Raises:
-        InputError: if the folder holds other settings or an unfinished run, and neither `resume` nor
+        InputError: if the folder holds another run or an unfinished one, and neither `resume` nor
             `overwrite` says what to do with it; or if it holds files that a run would replace.
         DataError: if the folder cannot be made or written, or another run holds it.
     """
@@ -105,77 +114,65 @@ def open_folder(
     if not os.fspath(path).strip():
         raise InputError('Expected a folder for the run; got an empty path. Name one; "." is this folder.')
     folder = Path(path)
-    with _locked(folder):
-        yield _state(folder, settings, resume=resume, overwrite=overwrite, last=last)
+    with _locked(folder), stopped_by_signals():
+        _remove_parts(folder)
+        yield _state(folder, identity, resume=resume, overwrite=overwrite, last=last)
 
 
-def settings_text(settings: Mapping[str, Setting]) -> str:
-    """Settings as TOML; what is None or an empty list is left out.
-
-    Example:
-        >>> print(settings_text({"recipe": "mit-2021", "groups": ("race",), "epochs": None}), end="")
-        recipe = "mit-2021"
-        groups = ["race"]
-    """
-    lines = [
-        f"{key} = {_toml_value(value)}"
-        for key, value in settings.items()
-        if value is not None and value != ()
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _toml_value(value: Setting) -> str:
-    if isinstance(value, str):
-        value = value.encode(errors="surrogateescape").decode(
-            errors="replace"
-        )  # TOML is Unicode, paths need not be
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    if isinstance(value, Sequence):
-        return f"[{', '.join(_toml_value(item) for item in value)}]"
-    return json.dumps(value)
-
-
-def _state(
-    folder: Path, settings: Mapping[str, Setting], *, resume: bool, overwrite: bool, last: str
-) -> RunFolder:
+def _state(folder: Path, identity: Identity, *, resume: bool, overwrite: bool, last: str) -> RunFolder:
     there = [name for name in OURS if name != SETTINGS and (folder / name).exists()]
     if overwrite or not there:
-        return RunFolder(folder, settings, replaces=overwrite)
-    earlier = _earlier_settings(folder)
+        return RunFolder(folder, identity, replaces=overwrite)
+    earlier = earlier_identity(folder)
     if earlier is None:
         raise InputError(
             f"Expected a new folder or an earlier run's; {folder} has no {SETTINGS} but holds "
             f"{', '.join(there)}, which the run would replace. Choose another --out, or give --overwrite."
         )
-    now = tomllib.loads(settings_text(settings))
-    keys = [key for key in {**earlier, **now} if key not in FREE and earlier.get(key) != now.get(key)]
     finished = last in there
-    if keys:
-        differences = ", ".join(
-            f"{key}: {_shown(earlier, key)} there, {_shown(now, key)} now" for key in keys
-        )
-        raise InputError(
-            f"Expected the settings of the {'finished' if finished else 'unfinished'} run in {folder}; "
-            f"got others ({differences}). Choose another --out, or give --overwrite to replace that run."
-        )
+    _check_same(folder, identity, earlier, finished=finished)
     if not finished and not resume:
         raise InputError(
             f"Expected a new folder; {folder} holds an unfinished run of the same settings. "
             "Give --resume to continue it or --overwrite to start it again."
         )
-    return RunFolder(folder, settings, resumed=True, finished=finished)
+    return RunFolder(folder, identity, resumed=True, finished=finished, earlier=earlier)
 
 
-def _shown(settings: Mapping[str, object], key: str) -> str:
-    return repr(settings[key]) if key in settings else "not given"
+def _check_same(folder: Path, identity: Identity, earlier: Identity, *, finished: bool) -> None:
+    if found := identity.differences(earlier, finished=finished):
+        raise InputError(
+            f"Expected the settings of the {'finished' if finished else 'unfinished'} run in {folder}; "
+            f"got others ({', '.join(found)}). Choose another --out, or give --overwrite to replace that run."
+        )
 
 
-def _earlier_settings(folder: Path) -> dict[str, object] | None:
-    if not os.path.lexists(folder / SETTINGS):
+def _remove_parts(folder: Path) -> None:
+    remove_abandoned(folder)
+    for name in OURS:
+        if (folder / name).is_dir() and name != "points":  # a point is a run of its own
+            for below in [folder / name, *(folder / name).glob("**/")]:
+                remove_abandoned(below)
+
+
+def holder(folder: Path) -> str | None:
+    """The process that works in a folder; None if there is none, and then the lock of a dead one goes."""
+    lock = folder / LOCK
+    if not lock.exists():
         return None
-    advice = "It is damaged: give --overwrite to start again, or choose another --out."
-    return read_toml(folder / SETTINGS, "the settings of an earlier run", advice)
+    try:
+        with _locked(folder):
+            return None
+    except _BusyError as busy:
+        return busy.process
+
+
+class _BusyError(DataError):
+    """Another run works in the folder."""
+
+    def __init__(self, message: str, process: str) -> None:
+        super().__init__(message)
+        self.process = process
 
 
 def _remove_run(folder: Path) -> None:
@@ -225,11 +222,12 @@ def _lock_handle(folder: Path, lock: Path) -> int:
             if os.path.samestat(os.fstat(handle), os.stat(lock)):
                 return handle
         except BlockingIOError:
-            holder = os.read(handle, 32).decode(errors="replace") or "unknown"
+            process = os.read(handle, 32).decode(errors="replace") or "unknown"
             os.close(handle)
-            raise DataError(
-                f"Expected {folder} to be free; another run is working there (process {holder}). "
-                "Wait until it ends, or choose another --out."
+            raise _BusyError(
+                f"Expected {folder} to be free; another run is working there (process {process}). "
+                "Wait until it ends, or choose another --out.",
+                process,
             ) from None
         except FileNotFoundError:
             pass

@@ -16,7 +16,7 @@ from equipoise.latent import DBVAEGenerator, Generator, check_generator
 from equipoise.nn import DBVAE
 from equipoise.run.engine import Engine
 from equipoise.run.folder import RunFolder
-from equipoise.run.named_object import is_named, named_object
+from equipoise.run.named_object import is_named, made_by
 from equipoise.run.saved import load
 from equipoise.train.gan import GAN, train_gan
 from equipoise.train.saved_generator import FORMAT, load_generator, save_generator
@@ -42,7 +42,7 @@ class GeneratorSource:
 
 
 def generator_source(
-    given: str | os.PathLike[str] | Generator, table: ImageTable, *, device: str
+    given: str | os.PathLike[str] | Generator, table: ImageTable, *, device: str, seed: int = 0
 ) -> GeneratorSource:
     """Load what the user named, and look whether it draws images of the size of the table.
 
@@ -51,6 +51,7 @@ def generator_source(
             generator; or a generator.
         table: Training images; a decoder's latents are drawn like their codes.
         device: Where its network goes, if it is one of ours.
+        seed: Of weights that a callable draws from torch's generator.
 
     Raises:
         InputError: if it is no generator, or its images have another size.
@@ -60,8 +61,7 @@ def generator_source(
     if not isinstance(given, str | os.PathLike):
         found = GeneratorSource(given, type(given).__name__)
     elif is_named(os.fspath(given)) and not Path(given).exists():
-        made: Any = named_object(os.fspath(given))
-        found = GeneratorSource(made if not callable(made) else made(), os.fspath(given))
+        found = GeneratorSource(made_by(os.fspath(given), seed=seed), os.fspath(given))
     else:
         found = _of_folder(Path(given), table, device)
     channels, height, width = check_generator(found.generator)

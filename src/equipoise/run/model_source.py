@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from equipoise.errors import InputError
+from equipoise.failures import refused
 from equipoise.files import read_tensors
 from equipoise.run.named_object import is_named, named_network
 from equipoise.run.saved import load
@@ -74,6 +75,7 @@ class Normalised(nn.Module):
 def model_source(
     model: str | os.PathLike[str] | nn.Module,
     *,
+    encoder: nn.Module | str | None = None,
     weights: str | os.PathLike[str] | None = None,
     layer: str | None = None,
     output: str | None = None,
@@ -84,6 +86,7 @@ def model_source(
 
     Args:
         model: A run's folder, RUN/models/NAME, "package.module:callable", or a network.
+        encoder: What the model of a run's folder was trained with in place of the standard CNN, if it was.
         weights: A safetensors file for the network that the callable gives.
         layer: The module whose output are the features.
         output: Key, attribute or number of the prediction in what the network returns.
@@ -103,11 +106,16 @@ def model_source(
                 f"{', '.join(extra)} are for package.module:callable; {os.fspath(model)} is a run's folder and knows. "
                 "Leave them out."
             )
-        saved = load(model)
+        saved = load(model, encoder=encoder)
         found = layer or ("encoder" if hasattr(saved.model, "encode") else None)
         title = f"{saved.method} ({saved.recipe.get('name', 'unnamed')})"
         return ModelSource(
             saved.model, title, os.fspath(model), found, None, saved.image_size, saved.channels
+        )
+    if encoder is not None:
+        raise InputError(
+            "Expected --encoder with the folder of a run, whose model was trained with it; got it with a network. "
+            "Leave it out."
         )
     name = type(model).__name__ if isinstance(model, nn.Module) else os.fspath(model)
     network = model if isinstance(model, nn.Module) else _called(name)
@@ -135,6 +143,8 @@ def _fill(network: nn.Module, path: Path) -> None:
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
+        if refused(error):
+            raise
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise InputError(
             f"The weights in {path} do not fit the network: {' '.join(lines[1:3])} Give those of this very network."

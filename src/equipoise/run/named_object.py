@@ -8,11 +8,13 @@ import re
 import sys
 from typing import Any
 
+import torch
 from torch import nn
 
 from equipoise.errors import InputError, MissingExtraError
+from equipoise.seeds import child_seed
 
-__all__ = ["is_named", "named_network", "named_object"]
+__all__ = ["is_named", "made_by", "named_network", "named_object"]
 
 NAMED = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
@@ -50,15 +52,27 @@ def named_object(text: str) -> Any:
     return found
 
 
-def named_network(text: str) -> nn.Module:
-    """The network that a name stands for, or that what it stands for makes without arguments.
+def made_by(text: str, *, seed: int = 0) -> Any:
+    """What a name stands for, or what that makes if it is a function or a class.
+
+    Weights that it draws from torch's generator come from the seed, so that every start gets the same ones.
+    """
+    found = named_object(text)
+    if not callable(found) or isinstance(found, nn.Module):
+        return found
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(child_seed(seed, "brought", text))
+        return found()
+
+
+def named_network(text: str, *, seed: int = 0) -> nn.Module:
+    """The network that a name stands for, or that what it stands for makes without arguments, see `made_by`.
 
     Raises:
         InputError: if it gives none.
         MissingExtraError: if there is no such module.
     """
-    found = named_object(text)
-    made = found if isinstance(found, nn.Module) else found() if callable(found) else found
+    made = made_by(text, seed=seed)
     if not isinstance(made, nn.Module):
         raise InputError(
             f"Expected {text} to give a torch nn.Module; got {type(made).__name__}. Name a class or function that "

@@ -14,7 +14,7 @@ __all__ = ["decoding"]
 @contextlib.contextmanager
 def decoding(title: str, *, shown: bool = True) -> Iterator[Callable[[int, int], None] | None]:
     """What to call with the number of pictures decoded and of all; None where no bar is to be shown."""
-    if not shown or not sys.stderr.isatty():
+    if not shown or sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console

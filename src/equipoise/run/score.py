@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from torch import nn
+
 from equipoise.data import ImageTable, write_rejected
 from equipoise.errors import InputError
 from equipoise.run.saved import load
@@ -24,6 +26,7 @@ def score(
     positives: Source = None,
     negatives: Source = None,
     data: Source = None,
+    encoder: nn.Module | str | None = None,
     reading: Reading | None = None,
     device: str = "auto",
     progress: bool = True,
@@ -36,6 +39,8 @@ def score(
 
     Args:
         model: Folder with `model.safetensors` and `config.json`.
+        encoder: What the model was trained with in place of the standard CNN, if it was: a network, or
+            "package.module:callable" that gives one.
         unlabelled: Images of which nothing is known; or give the sources of `debias`, one class will do.
         reading: How sources are read; image size and channels are the model's.
         out: The Parquet file, replaced atomically.
@@ -44,10 +49,10 @@ def score(
         The images scored.
 
     Raises:
-        InputError: if there are no images, or both kinds of sources.
+        InputError: if there are no images, or both kinds of sources, or the encoder is not that of the model.
         DataError: if the model or a source cannot be read, or the file cannot be written.
     """
-    saved = load(model, device=device)
+    saved = load(model, encoder=encoder, device=device)
     reading = replace(reading or Reading(), image_size=saved.image_size, channels=saved.channels)
     reading.check_unsplit("score")
     labelled = any(source is not None for source in (positives, negatives, data))

@@ -15,7 +15,7 @@ from equipoise.data import FORMATS, ImageTable, Split, read, split
 from equipoise.data.spelling import doubts
 from equipoise.data.table import PATH
 from equipoise.errors import InputError
-from equipoise.run.folder import Setting
+from equipoise.run.identity import Setting
 from equipoise.run.progress import decoding
 from equipoise.run.scores import shared_paths
 from equipoise.run.sides import both_classes, check_attributes, first_sides, given_sides, one_side

@@ -8,20 +8,22 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from equipoise.data import ImageTable
-from equipoise.errors import InputError
+from equipoise.errors import DataError, InputError
 from equipoise.files import write_text
 from equipoise.report.record import RunRecord, read
 from equipoise.report.sweep_page import write_sweep_report
 from equipoise.report.sweep_record import SweepRecord, read_sweep, write_sweep
 from equipoise.run.account import versions
-from equipoise.run.checks import check_models, check_numbers
+from equipoise.run.checks import Start, check_models, check_numbers, check_test
 from equipoise.run.debias import methods_of
 from equipoise.run.engine import Engine
-from equipoise.run.folder import RECORD, RunFolder, Setting, open_folder
+from equipoise.run.folder import RECORD, RunFolder, holder, open_folder
+from equipoise.run.identity import Identity, Setting, check_data, fingerprints
 from equipoise.run.sources import NAMES, PLANTED_GROUPS, Reading, Sources, check_attributes, told
 from equipoise.run.sweep_children import run_all
 from equipoise.run.sweep_grid import SEED, Point, grid
@@ -59,7 +61,8 @@ def sweep(
     """Run `debias` for every combination of values, and put the numbers into one table and one plot.
 
     A run that has finished is never run again: the same call goes on where it was interrupted (`resume`) and
-    tries again what failed.
+    tries again what failed. A run that an earlier start left behind, and that still works, is left to work; once it has
+    finished, the same call takes its record.
 
     Args:
         vary: Setting → values, see `grid`; runs that differ in "seed" alone are repetitions, averaged.
@@ -86,6 +89,7 @@ def sweep(
         InputError: if a setting, a column or the data are not as expected.
         DataError: if a source cannot be read, or the folder cannot be used.
     """
+    seed = check_numbers(fpr=fpr, replicates=replicates, seed=seed)
     base, reading, engine = find_recipe(recipe), reading or Reading(), engine or Engine()
     sources, say = sources or Sources(), tell or (lambda line: None)
     _check(sources, jobs)
@@ -105,18 +109,30 @@ def sweep(
         "seed": None if SEED in vary else seed,
         **engine.settings(),
     }
-    check_numbers(fpr=fpr, replicates=replicates, seed=seed)
     for point in points:
         engine.resolved(point.recipe)
-    with open_folder(out, settings, resume=resume, overwrite=overwrite, last=LAST) as folder:
+    with open_folder(out, Identity(settings), resume=resume, overwrite=overwrite, last=LAST) as folder:
         say("Reading the data.")
-        fingerprints = _prepared(points, sources, reading, groups, engine, controls=controls, say=say)
-        done = {} if folder.replaces else _finished(folder, points, fingerprints)
+        check = partial(check_points, engine=engine, controls=controls, weights=not folder.resumed)
+        data = _prepared(points, sources, reading, groups, engine, check=check, say=say)
+        folder = folder.settled(_all_data(points, data))
+        # First who works, then what is finished: what finishes in between is only run again, and finds itself whole.
+        busy = _busy(folder, points)
+        if folder.replaces and busy:
+            raise DataError(
+                f"Expected nobody to work in {folder.path}; got: {next(iter(busy.values()))} To replace it, wait until "
+                "it ends."
+            )
+        done = {} if folder.replaces else _finished(folder, points, data)
         folder.begin()
         if len(done) == len(points) and folder.finished:
-            say(f"{folder.path} holds this sweep already; it is shown as it is. --overwrite runs it again.")
-            write_sweep_report(folder.path)
-            return read_sweep(folder.path)
+            shown = read_sweep(folder.path)
+            if all(run.error is None for run in shown.runs):
+                say(
+                    f"{folder.path} holds this sweep already; it is shown as it is. --overwrite runs it again."
+                )
+                write_sweep_report(folder.path)
+                return shown
         common = {
             "sources": {**sources.given, **_shares(sources)},
             "reading": reading.settings(),
@@ -126,7 +142,10 @@ def sweep(
             "replicates": replicates,
             "controls": controls,
         }
-        failed = _run(folder, points, common, done=set(done), jobs=jobs, say=say)
+        busy = {name: told for name, told in busy.items() if name not in done}
+        for name, told_of in busy.items():
+            say(f"{name}: {told_of}")
+        failed = busy | _run(folder, points, common, done=set(done), busy=set(busy), jobs=jobs, say=say)
         runs = []
         for point in points:
             record = None if point.folder in failed else read(_place(folder, point))
@@ -182,28 +201,44 @@ def _prepared(
     groups: Sequence[str],
     engine: Engine,
     *,
-    controls: bool,
+    check: Callable[[Sequence[Point], ImageTable], None],
     say: Tell,
 ) -> dict[str, dict[str, str]]:
     """Decode everything into the cache, and check it, before any run begins; folder → fingerprints of its data."""
     found: dict[tuple[int, bool], dict[str, str]] = {}
     by_point: dict[str, dict[str, str]] = {}
-    for key in dict.fromkeys((point.seed, point.recipe.split == "first-80") for point in points):
+    for key in dict.fromkeys((point.seed, _first(point)) for point in points):
         tables = sources.split(reading, seed=key[0], first=key[1], stratify=groups, progress=engine.progress)
         if not found:
             told(tables._asdict(), say)
         check_attributes(tables.test, groups)
-        found[key] = {name: table.fingerprint for name, table in tables._asdict().items() if len(table)}
-        for point in points:
-            if (point.seed, point.recipe.split == "first-80") == key:
-                methods = methods_of(point.recipe, controls=controls)
-                check_models(methods, tables.train, point.recipe, engine, None)
-                by_point[point.folder] = found[key]
+        check_test(tables.test, groups)
+        found[key] = fingerprints(tables._asdict())
+        mine = [point for point in points if (point.seed, _first(point)) == key]
+        check(mine, tables.train)
+        by_point |= {point.folder: found[key] for point in mine}
     return by_point
 
 
+def check_points(
+    points: Sequence[Point], train: ImageTable, *, engine: Engine, controls: bool, weights: bool
+) -> None:
+    """Whether all runs of a sweep on these images can be trained.
+
+    Raises:
+        InputError: with the run that cannot.
+    """
+    for point in points:
+        methods = methods_of(point.recipe, controls=controls)
+        start = Start(point.recipe, engine.resolved(point.recipe), seed=point.seed)
+        try:
+            check_models(methods, train, start, weights=weights)
+        except InputError as error:
+            raise InputError(f"The run {point.title} cannot be trained: {error}") from error
+
+
 def _finished(
-    folder: RunFolder, points: Sequence[Point], fingerprints: Mapping[str, Mapping[str, str]]
+    folder: RunFolder, points: Sequence[Point], data: Mapping[str, Mapping[str, str]]
 ) -> dict[str, RunRecord]:
     """Folder → record of what an earlier start finished.
 
@@ -216,12 +251,32 @@ def _finished(
         if (_place(folder, point) / RECORD).exists()
     }
     for name, record in done.items():
-        if record.data.fingerprint != fingerprints[name]:
-            raise InputError(
-                f"Expected the data of the finished runs in {folder.path}; the same sources hold other images now. "
-                "Choose another --out, or give --overwrite to run all again."
-            )
+        check_data(record.data.fingerprint, data[name], folder.path, finished=True)
     return done
+
+
+def _busy(folder: RunFolder, points: Sequence[Point]) -> dict[str, str]:
+    """Folder → what to say of the process that an earlier start left behind there; locks of dead ones go."""
+    working = {point.folder: holder(_place(folder, point)) for point in points}
+    return {
+        name: f"A process that an earlier start left behind ({process}) still works on it. The same command takes its "
+        "result once it has finished."
+        for name, process in working.items()
+        if process is not None
+    }
+
+
+def _all_data(points: Sequence[Point], data: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Seed and part → fingerprint, over all points."""
+    return {
+        f"{part} of seed {point.seed}{', first 80' if _first(point) else ''}": value
+        for point in points
+        for part, value in data[point.folder].items()
+    }
+
+
+def _first(point: Point) -> bool:
+    return point.recipe.split == "first-80"
 
 
 def _run(
@@ -230,11 +285,12 @@ def _run(
     common: Mapping[str, Any],
     *,
     done: set[str],
+    busy: set[str],
     jobs: int,
     say: Tell,
 ) -> dict[str, str]:
-    """Run what is not done; folder → why it failed."""
-    todo = {point.folder: point for point in points if point.folder not in done}
+    """Run what is neither done nor under way; folder → why it failed."""
+    todo = {point.folder: point for point in points if point.folder not in done | busy}
     if done:
         say(f"{len(done)} of {len(points)} runs are finished already.")
     if todo:

@@ -9,16 +9,19 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
+
+from equipoise.interruption import stopped_by_signals
 
 __all__ = ["run_all"]
 
 MODULE = "equipoise.run.sweep_point"
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 LOG = "log.txt"
+STOPPED = {128 + number: number.name for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 PATIENCE_S = 60.0  # for a run to stop after Ctrl-C; a second Ctrl-C does not wait
 
 
@@ -43,7 +46,7 @@ def run_all(
     """
     children = _Children(module, _threads(at_once))
     failed: dict[str, str] = {}
-    with ThreadPoolExecutor(at_once) as pool, _stopped_by(signal.SIGTERM, signal.SIGHUP):
+    with ThreadPoolExecutor(at_once) as pool, stopped_by_signals():
         futures = {pool.submit(children.run, settings): name for name, settings in work.items()}
         try:
             for future in as_completed(futures):
@@ -124,25 +127,11 @@ def _why(code: int, said: str, log: Path) -> str | None:
         return None
     if code == -signal.SIGKILL:
         return "The process was killed, perhaps because the memory was used up. Try fewer --jobs."
+    if code in STOPPED:
+        return (
+            f"The process was stopped by {STOPPED[code]}. The same command goes on from its last checkpoint."
+        )
     lines = (
         said.strip().splitlines() or log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     )
     return lines[-1] if lines else f"The process ended with code {code} and said nothing."
-
-
-@contextlib.contextmanager
-def _stopped_by(*numbers: signal.Signals) -> Iterator[None]:
-    """Make these signals stop the block as Ctrl-C does: without that our processes would outlive us."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, stop) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import traceback
 from typing import Any
 
 from equipoise.errors import EquipoiseError
+from equipoise.failures import ADVICE, refused
+from equipoise.interruption import Terminated, stopped_by_signals
 from equipoise.run.debias import debias
 from equipoise.run.engine import Engine
 from equipoise.run.sources import Reading
@@ -35,14 +38,19 @@ def run_point(settings: dict[str, Any]) -> None:
 
 
 def main() -> int:
-    """Exit code 0, 1 for a failure, 130 for Ctrl-C."""
+    """Exit code 0, 1 for a failure, 130 for Ctrl-C, 143 for SIGTERM."""
     try:
-        run_point(json.load(sys.stdin))
-    except KeyboardInterrupt:
-        return 130
+        with stopped_by_signals():
+            run_point(json.load(sys.stdin))
+    except KeyboardInterrupt as error:
+        return 128 + (error.number if isinstance(error, Terminated) else signal.SIGINT)
     except Exception as error:  # whatever it is, the sweep goes on and tells
         lines = "".join(traceback.format_exception(error)).splitlines()
         print(*map(harmless, lines), sep="\n", file=sys.stderr)
+        what = refused(error)
+        if what is not None:
+            print(ADVICE[what])
+            return 1
         known = isinstance(error, EquipoiseError)
         print(one_line(f"{error if known else traceback.format_exception_only(error)[-1]}"))
         return 1

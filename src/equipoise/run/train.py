@@ -11,11 +11,13 @@ from torch import nn
 
 from equipoise.data import write_rejected
 from equipoise.report.record import ResamplingRecord, write_resampling
-from equipoise.run.checks import check_models, check_numbers
+from equipoise.run.checks import Start, check_models, check_numbers, embedded_once
 from equipoise.run.embedding_source import embedding_source
+from equipoise.run.encoder_source import encoder_source
 from equipoise.run.engine import Engine
 from equipoise.run.enrichment import resampling_record, told_beforehand
-from equipoise.run.folder import Setting, open_folder
+from equipoise.run.folder import open_folder
+from equipoise.run.identity import Identity, Setting, fingerprints
 from equipoise.run.keeping import naming_what_is_kept
 from equipoise.run.representation import represent, save_representation
 from equipoise.run.sources import (
@@ -61,7 +63,7 @@ def train(
     groups: Sequence[str] = (),
     method: Method = "debiased",
     recipe: str | Recipe = "equipoise",
-    encoder: nn.Module | None = None,
+    encoder: nn.Module | str | None = None,
     embedding: nn.Module | str | None = None,
     embedding_column: str | None = None,
     seed: int = 0,
@@ -84,11 +86,14 @@ def train(
         DataError: if a source cannot be read, or the folder cannot be used.
         TrainingError: if training had to stop.
     """
+    seed = check_numbers(seed=seed)
     chosen, reading = find_recipe(recipe), reading or Reading()
     engine = (engine or Engine()).resolved(chosen)
-    brought = embedding_source(embedding, embedding_column)
+    own, brought = (
+        encoder_source(encoder, seed=seed),
+        embedding_source(embedding, embedding_column, seed=seed),
+    )
     say: Callable[[str], None] = tell or (lambda line: None)
-    check_numbers(seed=seed)
     given = {"positives": positives, "negatives": negatives, "data": data}
     sources = {name: describe(source) for name, source in given.items() if source is not None}
     groups = tuple(groups) if groups or sources else PLANTED_GROUPS
@@ -101,18 +106,25 @@ def train(
         "method": method,
         "recipe": chosen.name,
         "tune": tuning(chosen),
+        **own.settings(),
         **brought.settings(),
         "seed": seed,
         **engine.settings(),
     }
-    with open_folder(out, settings, resume=resume, overwrite=overwrite, last="config.json") as folder:
+    identity = Identity(settings, {**own.brought(), **brought.brought()})
+    with open_folder(out, identity, resume=resume, overwrite=overwrite, last="config.json") as folder:
         say("Reading the data.")
         table = read_source(positives, negatives, data, reading, progress=engine.progress)
         table = embedded(images, reading, seed) if table is None else table
         table = reading.side(table, "train")
         check_attributes(table, groups, what="training data")
         told({"train": table}, say)
-        check_models([method], table, chosen, engine, encoder, brought.embedding)
+        folder = folder.settled(fingerprints({"train": table}))
+        wanted = brought.embedding if method == "debiased" else None
+        rows = embedded_once(wanted, table, chosen, engine.device)
+        check_models(
+            [method], table, Start(chosen, engine, own.network, rows, seed), weights=not folder.resumed
+        )
         folder.begin()
         if method == "debiased":
             for note in told_beforehand(chosen.resampling, table, chosen.debiased.batch_size):
@@ -123,8 +135,8 @@ def train(
                 table,
                 chosen,
                 method=method,
-                encoder=encoder,
-                embedding=brought.embedding,
+                encoder=own.network,
+                embedding=rows,
                 seed=seed,
                 folder=folder.checkpoints(method),
                 resume=folder.resumed,

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from equipoise.data import ImageTable, split, write_rejected
 from equipoise.errors import InputError
-from equipoise.run.folder import Setting, open_folder
+from equipoise.run.folder import open_folder
 from equipoise.run.hidden import hidden_layer
+from equipoise.run.identity import Identity, Setting, fingerprints, model_digest
 from equipoise.run.keeping import naming_what_is_kept
 from equipoise.run.saved import load
 from equipoise.run.sources import Reading, Source, describe, read_one, told
-from equipoise.seeds import child_seed
+from equipoise.seeds import checked_seed
 from equipoise.train.device import device_of
 from equipoise.train.fit import precision_of
 from equipoise.train.gan import GAN, Features, TrainedGenerator, check_start, train_gan
@@ -71,7 +72,7 @@ def train_generator(
     """
     how, reading = settings or GAN(), reading or Reading()
     say: Callable[[str], None] = tell or (lambda line: None)
-    child_seed(seed)
+    seed = checked_seed(seed)
     device = device_of(device).type if device == "auto" else str(device_of(device))
     precision = precision_of(precision, device)
     recorded: dict[str, Setting] = {
@@ -84,7 +85,8 @@ def train_generator(
         "device": device,
         "precision": precision,
     }
-    with open_folder(out, recorded, resume=resume, overwrite=overwrite, last="config.json") as folder:
+    identity = Identity(recorded, {} if score_with is None else {"score_with": model_digest(score_with)})
+    with open_folder(out, identity, resume=resume, overwrite=overwrite, last="config.json") as folder:
         say("Reading the data.")
         chosen = reading.label_column is not None or reading.positive_class is not None
         table = read_one(data, None if chosen else 1, reading, progress=progress)
@@ -92,6 +94,7 @@ def train_generator(
             table = reading.side(table, "train")
         table = table.take(table.positives) if chosen else table
         told({"train": table}, say)
+        folder = folder.settled(fingerprints({"train": table}))
         train, held_out, features = table, None, None
         if score_with is not None:
             features = _features(score_with, table, device)

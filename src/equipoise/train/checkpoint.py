@@ -5,8 +5,11 @@ Tensors are tensors; everything else is JSON in the file's header. Nothing is pi
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +19,19 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from equipoise.errors import DataError, InputError
+from equipoise.failures import refused
 from equipoise.files import regular, write_tensors
 
-__all__ = ["Checkpoint", "latest_checkpoint", "read_checkpoint", "remove_checkpoints", "write_checkpoint"]
+__all__ = [
+    "Checkpoint",
+    "continuing",
+    "flat_optimizer",
+    "latest_checkpoint",
+    "read_checkpoint",
+    "remove_checkpoints",
+    "restore_optimizer",
+    "write_checkpoint",
+]
 
 FORMAT = "equipoise-checkpoint-1"
 KEEP = 2
@@ -56,10 +69,22 @@ def write_checkpoint(folder: Path, epoch: int, checkpoint: Checkpoint) -> Path:
         "state": json.dumps(checkpoint.state),
         "settings": json.dumps(checkpoint.settings, sort_keys=True),
     }
+    header["digest"] = _digest(checkpoint.tensors, header)
     write_tensors(path, checkpoint.tensors, header)
     for old in _checkpoints(folder)[:-KEEP]:
         old.unlink(missing_ok=True)
     return path
+
+
+def _digest(tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> str:
+    """Of all that a checkpoint holds: safetensors itself does not notice a number that has changed on the disk."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(tensors):
+        values = tensors[name].detach().cpu().contiguous().reshape(-1)
+        digest.update(f"{name} {values.dtype} {tuple(tensors[name].shape)}".encode())
+        digest.update(values.view(torch.uint8).numpy().data if values.numel() else b"")
+    digest.update(f"{header['state']} {header['settings']}".encode())
+    return digest.hexdigest()
 
 
 def _checkpoints(folder: Path) -> list[Path]:
@@ -96,13 +121,15 @@ def read_checkpoint(path: Path, settings: dict[str, Any]) -> Checkpoint:
                     "Continue with the version of equipoise that wrote it, or start again in another folder."
                 )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        state, made_with = json.loads(header["state"]), json.loads(header["settings"])
+        state, made_with = _mapping(header, "state"), _mapping(header, "settings")
+        if (
+            header.get("digest", digest := _digest(tensors, header)) != digest
+        ):  # the first versions wrote none
+            raise ValueError("its content is not what was written")
     except (SafetensorError, OSError, KeyError, ValueError) as error:
-        if isinstance(error, DataError):
+        if isinstance(error, DataError) or refused(error):
             raise
-        raise DataError(
-            f"Expected a readable checkpoint at {path}; got: {error}. Delete this file to continue from the one before."
-        ) from error
+        raise _unusable(path, error) from error
     now = json.loads(json.dumps(settings))
     if made_with != now:
         differ = sorted(key for key in {*made_with, *now} if made_with.get(key) != now.get(key))
@@ -111,6 +138,38 @@ def read_checkpoint(path: Path, settings: dict[str, Any]) -> Checkpoint:
             "Resume with the settings of the first start, or start in another folder."
         )
     return Checkpoint(tensors, state, made_with)
+
+
+def _mapping(header: Mapping[str, str], name: str) -> dict[str, Any]:
+    found = json.loads(header[name])
+    if not isinstance(found, dict):
+        raise ValueError(f"{name} is no JSON object")
+    return found
+
+
+def _unusable(path: Path, error: Exception) -> DataError:
+    what = (
+        f"no {error.args[0]!r}" if isinstance(error, KeyError) and error.args else str(error) or repr(error)
+    )
+    return DataError(
+        f"Expected a whole checkpoint of this run at {path}; got: {' '.join(what.split())[:400]}. "
+        "Delete this file to continue from the one before, or start again (--overwrite)."
+    )
+
+
+@contextlib.contextmanager
+def continuing(path: Path) -> Iterator[None]:
+    """Where a run takes its state back from a checkpoint: what does not fit is told with the file that it is in.
+
+    Raises:
+        DataError: if something is missing, or has another name, shape or type.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        if isinstance(error, DataError) or refused(error):
+            raise
+        raise _unusable(path, error) from error
 
 
 def flat_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -130,12 +189,29 @@ def flat_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor],
 def restore_optimizer(
     optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], rest: dict[str, Any]
 ) -> None:
-    """The opposite of `flat_optimizer`."""
+    """The opposite of `flat_optimizer`.
+
+    Raises:
+        ValueError: if it is the state of another optimizer, or of other parameters.
+    """
+    groups = optimizer.param_groups
+    if [sorted(group) for group in rest["groups"]] != [sorted(group) for group in groups]:
+        raise ValueError("the optimizer's settings are those of another kind")
     state: dict[int, dict[str, Any]] = {int(i): dict(entries) for i, entries in rest["numbers"].items()}
     for key, value in tensors.items():
         index, name = key.split(".", 1)
         state.setdefault(int(index), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": rest["groups"]})
+    if not optimizer.state:
+        raise ValueError("no state of the optimizer")
+    if len({frozenset(entries) for entries in optimizer.state.values()}) > 1:
+        raise ValueError("parameters have optimizer states of different kinds")
+    for parameter, entries in optimizer.state.items():
+        for name, value in entries.items():
+            if isinstance(value, Tensor) and value.shape not in (parameter.shape, torch.Size([])):
+                raise ValueError(
+                    f"{name} of a parameter of shape {tuple(parameter.shape)} is {tuple(value.shape)}"
+                )
     # A fused step walks parameter and moments in memory order, so both must be laid out alike.
     for parameter, entries in optimizer.state.items():
         for name, value in entries.items():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
+import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -14,23 +15,55 @@ from torch import Tensor, nn
 from equipoise.data import ImageTable
 from equipoise.density import embed
 from equipoise.errors import InputError
+from equipoise.nn import digest_of
 from equipoise.train.device import device_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 __all__ = [
+    "Embedded",
     "Embedding",
-    "check_embedding",
     "column_vectors",
+    "embedded",
     "embedding_identity",
     "embedding_vectors",
     "weighted_rows",
 ]
 
-Embedding: TypeAlias = "nn.Module | ArrayLike | Tensor | str"
+Embedding: TypeAlias = "nn.Module | ArrayLike | Tensor | str | Embedded"
 """A network from images (batch, channels, height, width) in [0, 1] to vectors (batch, d); or vectors, one row an image
 of the table; or the name of a column of the table that holds them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """The vectors of some images of a table, once they are computed.
+
+    Args:
+        vectors: One row an image, finite.
+        rows: Which images of the table.
+        identity: See `embedding_identity`.
+        seconds: What it took.
+    """
+
+    vectors: NDArray[np.float32]
+    rows: NDArray[np.int64]
+    identity: str
+    seconds: float
+
+
+def embedded(
+    embedding: Embedding, table: ImageTable, rows: NDArray[np.int64], *, device: str = "auto"
+) -> Embedded:
+    """The embedding of some images: computed before anything is trained, and used by whatever is trained then.
+
+    Raises:
+        InputError: as `embedding_vectors` does.
+    """
+    began = time.perf_counter()
+    vectors = embedding_vectors(embedding, table, rows, device=device)
+    return Embedded(vectors, rows, embedding_identity(embedding), time.perf_counter() - began)
 
 
 def embedding_vectors(
@@ -43,6 +76,13 @@ def embedding_vectors(
     Raises:
         InputError: if the network or the vectors are not as `Embedding` says, or a vector is not finite.
     """
+    if isinstance(embedding, Embedded):
+        if not np.array_equal(embedding.rows, rows):
+            raise InputError(
+                f"Expected vectors of {len(rows)} images that are weighted; got those of {len(embedding.rows)} others. "
+                "Embed the images of this table."
+            )
+        return embedding.vectors
     if not isinstance(embedding, nn.Module):
         return _vectors(embedding, table, rows)
     home = next(iter([*embedding.parameters(), *embedding.buffers()]), None)
@@ -53,30 +93,15 @@ def embedding_vectors(
             embedding.to(home.device)
 
 
-def check_embedding(embedding: Embedding, table: ImageTable, rows: NDArray[np.int64]) -> None:
-    """Whether it gives vectors of some images: what can be known before training.
-
-    Raises:
-        InputError: if it does not.
-    """
-    if isinstance(embedding, nn.Module):
-        embed(embedding, table, rows=rows[:2])
-    else:
-        _vectors(embedding, table, rows)
-
-
 def embedding_identity(embedding: Embedding) -> str:
     """What tells this embedding from another: a name, and a digest of its weights or vectors."""
+    if isinstance(embedding, Embedded):
+        return embedding.identity
     if isinstance(embedding, str):
         return f"column {embedding}"
-    digest = hashlib.blake2b(digest_size=8)
     if isinstance(embedding, nn.Module):
-        for name, value in embedding.state_dict().items():
-            digest.update(name.encode())
-            digest.update(np.ascontiguousarray(value.detach().cpu().double().numpy()).data)
-        return f"{type(embedding).__name__} {digest.hexdigest()}"
-    digest.update(np.ascontiguousarray(_array(embedding), np.float32).data)
-    return f"vectors {digest.hexdigest()}"
+        return f"{type(embedding).__name__} {digest_of(embedding)}"
+    return f"vectors {digest_of(np.ascontiguousarray(_array(embedding), np.float32))}"
 
 
 def weighted_rows(table: ImageTable, *, both: bool) -> NDArray[np.int64]:
@@ -115,7 +140,10 @@ def column_vectors(table: ImageTable, name: str, rows: NDArray[np.int64]) -> NDA
             f"{got}{other}. Embed all of these images with one network."
         )
     flat = pa.chunked_array([chunk.flatten() for chunk in column.chunks], kind.value_type)
-    values = np.asarray(flat.to_numpy(), np.float32)  # a null in a vector becomes NaN, which is refused
+    with np.errstate(
+        over="ignore"
+    ):  # what single precision cannot hold becomes infinity, which is refused too
+        values = np.asarray(flat.to_numpy(), np.float32)  # a null in a vector becomes NaN, which is refused
     return values.reshape(len(lengths), int(lengths[0]))
 
 
@@ -129,14 +157,15 @@ def _vectors(embedding: Any, table: ImageTable, rows: NDArray[np.int64]) -> NDAr
                 f"Expected one vector for each of {len(table)} images, shape ({len(table)}, d); got shape "
                 f"{given.shape}. Embed the images of this table, in its order."
             )
-        values = given[rows]
+        with np.errstate(over="ignore"):
+            values = given[rows].astype(np.float32, copy=False)
     finite = np.isfinite(values).all(axis=1)
     if not finite.all():
         raise InputError(
-            f"Vectors must be finite; got NaN or infinity in {where} for image {rows[int((~finite).argmax())]}. "
-            "Look at that picture, or drop it."
+            f"Vectors must be finite; got NaN or infinity in {where} for image {rows[int((~finite).argmax())]}, "
+            "as a 32-bit number. Look at that picture, or drop it."
         )
-    return values.astype(np.float32, copy=False)
+    return values
 
 
 def _array(embedding: Any) -> NDArray[Any]:

@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 import copy
+import multiprocessing
 import tempfile
 import time
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from equipoise.data import ImageTable
 from equipoise.errors import EquipoiseError, InputError, TrainingError
-from equipoise.nn import DBVAE, Classifier, Objective, StandardCNN
+from equipoise.failures import refused
+from equipoise.nn import DBVAE, Classifier, Objective, StandardCNN, architecture_digest, digest_of
 from equipoise.nn.dbvae import feature_count
 from equipoise.nn.standard_cnn import glorot_linear
 from equipoise.resample import Draws
-from equipoise.seeds import child_seed
+from equipoise.seeds import checked_seed, child_seed
 from equipoise.train.checkpoint import latest_checkpoint, read_checkpoint
 from equipoise.train.device import device_of
-from equipoise.train.embedding import Embedding, embedding_identity, embedding_vectors, weighted_rows
+from equipoise.train.embedding import (
+    Embedded,
+    Embedding,
+    embedding_identity,
+    embedding_vectors,
+    weighted_rows,
+)
+from equipoise.train.first_weights import check_first_weights
 from equipoise.train.given import prepared
 from equipoise.train.log import History
 from equipoise.train.loop import Job, Outcome, sampler_of, sampler_state, train
@@ -33,7 +43,7 @@ from equipoise.train.rarity import check_resampling
 from equipoise.train.recipe import Optimisation, Recipe
 from equipoise.train.recipe import recipe as find_recipe
 
-__all__ = ["METHODS", "Fit", "fit"]
+__all__ = ["METHODS", "EncoderNote", "Fit", "fit"]
 
 Method = Literal["debiased", "plain", "plain-same-steps", "uniform"]
 METHODS: dict[str, str] = {
@@ -42,6 +52,13 @@ METHODS: dict[str, str] = {
     "plain-same-steps": "plain CNN, trained as long as the debiased model",
     "uniform": "losses of the debiased model, uniform sampling",
 }
+
+
+class EncoderNote(NamedTuple):
+    """What is noted of a user's encoder, to know it again: its class, and a digest of its architecture."""
+
+    named: str
+    architecture: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +80,7 @@ class Fit:
         negative_weights: As `weights`, over the training negatives; None if these were drawn uniformly.
         draws: How often each training positive was drawn by weights, those of all epochs; None as `weights` is.
         negative_draws: The same of the negatives.
+        encoder: What the user's encoder was, `fit(encoder=...)`.
     """
 
     model: nn.Module
@@ -78,6 +96,7 @@ class Fit:
     negative_weights: NDArray[np.float64] | None = None
     draws: Draws | None = None
     negative_draws: Draws | None = None
+    encoder: EncoderNote | None = None
 
 
 def optimisation_of(chosen: Recipe, method: str) -> Optimisation:
@@ -141,7 +160,7 @@ def fit(
         TrainingError: if a loss or weight is not finite; says the step and the last good checkpoint.
         DataError: if the folder cannot be written or a checkpoint cannot be read.
     """
-    chosen = find_recipe(recipe)
+    chosen, seed = find_recipe(recipe), checked_seed(seed)
     if method not in METHODS:
         raise InputError(f"A method must be one of {', '.join(METHODS)}; got {method!r}. Choose one of them.")
     if resume and folder is None:
@@ -170,9 +189,11 @@ def fit(
         if embedding is not None:
             weighted = weighted_rows(table, both=resampling.classes == "both")
             vectors = embedding_vectors(embedding, table, weighted, device=device)
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - began + (embedding.seconds if isinstance(embedding, Embedded) else 0.0)
     if model is None:
         network = build(chosen, method, table.image_size, table.channels, encoder=encoder, seed=seed)
+        if resampling is not None and resampling.warmup and not resume:
+            check_first_weights(chosen, table, network, vectors=vectors, seed=seed, device=device)
     else:
         two = np.array([np.flatnonzero(table.labels == 0)[0], table.positives[0]])
         network = prepared(model, torch.from_numpy(table.batch(two)), seed=seed)
@@ -194,7 +215,9 @@ def fit(
             "processes": processes,
             "precision": precision,
         }
-        | ({} if model is None else {"model": type(model).__name__})
+        | ({} if model is None else {"model": f"{type(model).__name__} {digest_of(network)}"})
+        | ({} if encoder is None else {"encoder": f"{type(encoder).__name__} {digest_of(encoder)}"})
+        | ({} if validation is None or not len(validation) else {"validation": validation.fingerprint})
         | ({} if embedding is None or vectors is None else {"embedding": embedding_identity(embedding)}),
         compiled=compile,
         recordable=model is None and encoder is None and isinstance(network, Classifier),
@@ -219,6 +242,7 @@ def fit(
         outcome.negative_weights,
         outcome.draws,
         outcome.negative_draws,
+        None if encoder is None else EncoderNote(type(encoder).__name__, architecture_digest(encoder)),
     )
 
 
@@ -265,6 +289,10 @@ def build(
     shape = {"width": chosen.width, "depth": chosen.depth, "image_size": image_size, "channels": channels}
     generator = torch.Generator().manual_seed(child_seed(seed, "weights"))
     network: Any = copy.deepcopy(encoder)
+    if encoder is not None and any(map(is_lazy, encoder.parameters())):
+        with torch.random.fork_rng(devices=[]):  # its layers draw their weights when they first see an image
+            torch.default_generator.manual_seed(child_seed(seed, "encoder"))
+            feature_count(network, channels, image_size)
     if method in ("debiased", "uniform") and chosen.objective == "db-vae":
         return DBVAE(
             network,
@@ -301,8 +329,26 @@ def precision_of(name: str, device: str = "auto") -> str:
 
 
 def _run(job: Job, *, device: str, precision: str, processes: int) -> Outcome:
+    fabric = fabric_of(device, precision, processes)
+    if processes == 1:
+        return train(fabric, job)
+    return _run_in_processes(fabric, job)
+
+
+def fabric_of(device: str, precision: str, processes: int) -> Fabric:
+    """The engine.
+
+    Raises:
+        InputError: if this machine does not have it.
+    """
+    if (
+        precision == "16-mixed" and device_of(device).type == "cpu"
+    ):  # the engine would take another in its place
+        raise InputError(
+            "Expected a precision that a CPU has; got '16-mixed'. Try --precision bf16-mixed or 32-true."
+        )
     try:
-        fabric = Fabric(
+        return Fabric(
             accelerator=device,
             devices=processes,
             strategy="auto" if processes == 1 else "ddp_spawn",
@@ -313,20 +359,27 @@ def _run(job: Job, *, device: str, precision: str, processes: int) -> Outcome:
             f"Expected a device and a precision that this machine has; got device {device!r}, precision "
             f"{precision!r}, {processes} process(es): {error}. Try --device cpu --precision 32-true."
         ) from error
-    if processes == 1:
-        return train(fabric, job)
-    return _run_in_processes(fabric, job)
 
 
 def _run_in_processes(fabric: Fabric, job: Job) -> Outcome:
     """Workers hand their result over as a checkpoint: a file carries any size, a pipe does not."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = job.folder or Path(scratch)
+        others = set(multiprocessing.active_children())
         try:
             fabric.launch(partial(_worker, job=replace(job, folder=folder)))
         except EquipoiseError:
             raise
+        except KeyboardInterrupt:
+            for worker in (
+                set(multiprocessing.active_children()) - others
+            ):  # a signal to us alone did not reach them
+                worker.terminate()
+                worker.join()
+            raise
         except Exception as error:
+            if refused(error):
+                raise
             lines = [line for line in str(error).strip().splitlines() if line.strip()]
             raise TrainingError(
                 f"A training process stopped: {lines[-1] if lines else error!r}. "

@@ -30,6 +30,7 @@ from equipoise.nn.small_gan import SmallDiscriminator, SmallGenerator, checked_s
 from equipoise.seeds import child_seed
 from equipoise.train.checkpoint import (
     Checkpoint,
+    continuing,
     flat_optimizer,
     latest_checkpoint,
     read_checkpoint,
@@ -434,6 +435,10 @@ class _Run:
         if path is None:
             return
         checkpoint = read_checkpoint(path, self.settings)
+        with continuing(path):
+            self._take_back(checkpoint)
+
+    def _take_back(self, checkpoint: Checkpoint) -> None:
         state = checkpoint.state
         parts = {
             "generator": self.generator,
@@ -442,6 +447,8 @@ class _Run:
         }
         for name, network in parts.items():
             network.load_state_dict(checkpoint.part(name))
+        if len(state["optimizers"]) != len(self.optimizers):
+            raise ValueError(f"{len(state['optimizers'])} optimizers in place of {len(self.optimizers)}")
         for name, optimizer, rest in zip(parts, self.optimizers, state["optimizers"], strict=False):
             restore_optimizer(optimizer, checkpoint.part(f"optimizer_{name}"), rest)
         self.saved, self.out.steps, self.out.seconds = state["number"], state["steps"], state["seconds"]

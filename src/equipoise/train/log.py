@@ -49,7 +49,7 @@ class Progress:
 
     def __init__(self, title: str, steps: int, *, done: int = 0, shown: bool = True) -> None:
         self._bar: Any = None
-        if shown and sys.stderr.isatty():
+        if shown and sys.stderr is not None and sys.stderr.isatty():
             from rich import progress
             from rich.console import Console
             from rich.markup import escape

@@ -22,6 +22,7 @@ from equipoise.resample import AdaptiveSampler, Draws
 from equipoise.seeds import child_seed
 from equipoise.train.checkpoint import (
     Checkpoint,
+    continuing,
     flat_optimizer,
     latest_checkpoint,
     read_checkpoint,
@@ -365,7 +366,22 @@ def _restore(
     if path is None:
         return 0
     checkpoint = read_checkpoint(path, job.settings)
+    with continuing(path):
+        return _taken_back(checkpoint, model, optimizer, average, sampler, outcome)
+
+
+def _taken_back(
+    checkpoint: Checkpoint,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: AveragedModel | None,
+    sampler: AdaptiveSampler,
+    outcome: Outcome,
+) -> int:
     state = checkpoint.state
+    epoch, steps = int(state["epoch"]), int(state["steps"])
+    if steps != (epoch + 1) * len(sampler):
+        raise ValueError(f"{steps} steps after epoch {epoch} of {len(sampler)} steps")
     model.load_state_dict(checkpoint.part("model"))
     restore_optimizer(optimizer, checkpoint.part("optimizer"), state["optimizer"])
     if average is not None:
@@ -374,5 +390,8 @@ def _restore(
     weights = {name: value.numpy() for name, value in checkpoint.part("sampling").items()}
     outcome.weights, outcome.negative_weights = weights.get("weights"), weights.get("negative_weights")
     outcome.history, outcome.validation = state["history"], state["validation"]
-    outcome.steps, outcome.seconds = state["steps"], state["seconds"]
-    return int(state["epoch"]) + 1
+    outcome.steps, outcome.seconds = steps, float(state["seconds"])
+    for name, values in (*outcome.history.items(), *outcome.validation.items()):
+        if not isinstance(values, list):
+            raise TypeError(f"{name} of the history is no list")
+    return epoch + 1

@@ -13,7 +13,7 @@ __all__ = ["predict"]
 
 
 def predict(model: Any, table: ImageTable, *, device: str = "auto", batch_size: int = 512) -> Probabilities:
-    """Probability of the positive class of each image, shape (n,), in [0, 1], with its logits; the model stays as it was.
+    """Probability of the positive class of each image, shape (n,), in [0, 1], with logits; the model stays as it was.
 
     Probabilities of large logits are rounded to 1 and tie; `fairness` ranks by `logits`, and so should you.
 

@@ -46,6 +46,15 @@ def check_resampling(settings: Resampling, *, embedded: bool = False, codes: boo
             "Expected a rule on vectors for an embedding; got 'capsa', which needs the errors of a reconstruction. "
             "Use --tune resampling.rule=neighbours, or leave the embedding out."
         )
+    if (
+        settings.ess is not None
+        and settings.max_weight is not None
+        and settings.ess < 1 / settings.max_weight
+    ):
+        raise InputError(
+            f"With max_weight {settings.max_weight} the effective sample size is at least "
+            f"{1 / settings.max_weight:.3g}; got ess {settings.ess}. Raise one of them."
+        )
     if settings.classes == "both" and settings.rule != "appearance" and not embedded:
         raise InputError(
             f"With resampling.classes 'both' a rule must see negatives; got rule {settings.rule!r}, which weighs "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +11,24 @@ import torch
 from torch import nn
 
 from equipoise.errors import DataError, InputError
+from equipoise.failures import refused
 from equipoise.files import read_json, read_tensors, write_json, write_tensors
-from equipoise.nn import Objective
+from equipoise.nn import Objective, architecture_digest
 from equipoise.train.fit import METHODS, Fit, build
 from equipoise.train.given import prepared
 from equipoise.train.recipe import Recipe
 
-__all__ = ["SavedModel", "check_keys", "check_kinds", "load_model", "misfit", "save_model"]
+__all__ = [
+    "SavedModel",
+    "check_keys",
+    "check_kinds",
+    "has_encoder",
+    "load_model",
+    "misfit",
+    "read_config",
+    "save_model",
+]
+
 
 FORMAT = "equipoise-model-1"
 ADVICE = "Give the folder of a finished run or of one of its models."
@@ -27,7 +40,8 @@ class SavedModel:
 
     Args:
         model: In evaluation mode on the CPU.
-        config: Format, method, recipe, image_size, channels, seed, versions, whether the model was given to `fit`.
+        config: Format, method, recipe, image_size, channels, seed, versions, whether the model was given to `fit`, and
+            what its encoder was if the user brought one.
     """
 
     def __init__(self, model: Any, config: dict[str, Any]) -> None:
@@ -50,6 +64,7 @@ def save_model(fitted: Fit, folder: Path | str, *, image_size: int, channels: in
         "recipe": fitted.recipe.to_dict(),
         "seed": fitted.seed,
         "given": fitted.given,
+        "encoder": None if fitted.encoder is None else fitted.encoder._asdict(),
         "image_size": image_size,
         "channels": channels,
         "torch": torch.__version__,
@@ -64,24 +79,20 @@ def load_model(
 
     Args:
         folder: Holds `model.safetensors` and `config.json`.
-        encoder: The network that was trained in place of the standard CNN, if one was.
+        encoder: The network that was trained in place of the standard CNN, if one was; copied, not changed.
         model: The model that was given to `fit`, if one was; copied, not changed.
 
     Raises:
         DataError: if a file is missing, broken or of another version.
-        InputError: if the weights do not fit, for example because `encoder` is missing.
+        InputError: if the weights do not fit, or `encoder` or `model` is missing, of another architecture or not
+            wanted.
     """
     folder = Path(folder)
-    config, chosen = _config(folder / "config.json")
+    config = read_config(folder)
     tensors, _ = read_tensors(folder / "model.safetensors", "the weights of a trained model", ADVICE)
-    size, channels = config["image_size"], config["channels"]
-    if config["given"] != (model is not None):
-        raise InputError(
-            f"Expected {'no model' if model is not None else 'the model'}: the one in {folder} was "
-            f"{'built by equipoise' if model is not None else 'given to fit(model=...)'}; got "
-            f"{type(model).__name__ if model is not None else 'none'}. "
-            f"{'Leave `model` out.' if model is not None else 'Pass the same model as `model`.'}"
-        )
+    _check_given(folder, config, model)
+    _check_encoder(folder, config, encoder)
+    size, channels, chosen = config["image_size"], config["channels"], Recipe.from_dict(config["recipe"])
     if model is not None:
         network = prepared(model, torch.zeros(2, size, size, channels, dtype=torch.uint8), seed=0)
     else:
@@ -95,19 +106,115 @@ def load_model(
             if wrong := misfit(sizes, tensors):
                 raise _misfit(folder, wrong)
         network = build(chosen, config["method"], size, channels, encoder=encoder)
+    if wrong := misfit(network, tensors):
+        raise _misfit(folder, wrong)
     check_kinds(network, tensors, folder / "model.safetensors")
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
+        if refused(error):
+            raise
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise _misfit(folder, " ".join(lines[1:2] or lines)) from error
     return SavedModel(network.eval(), config)
 
 
+def read_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """What `config.json` says of a model; every key that is needed stands there and is of its kind.
+
+    Raises:
+        DataError: if it is missing, broken or of another version.
+    """
+    path = Path(folder) / "config.json"
+    config = read_json(path, "config.json of a trained model", ADVICE)
+    found = config.get("format") if isinstance(config, dict) else None
+    if found != FORMAT:
+        raise DataError(
+            f"Expected a model of version {FORMAT!r} in {path.parent}; got {found!r}. "
+            "Read it with the version of equipoise that wrote it, or train again."
+        )
+    config = {"given": False, **config}  # what older versions did not write
+    check_keys(
+        config, {"method": str, "recipe": dict, "image_size": int, "channels": int, "given": bool}, path
+    )
+    if config["method"] not in METHODS:
+        raise DataError(
+            f"Expected a method among {', '.join(METHODS)} in {path}; got {config['method']!r}. {ADVICE}"
+        )
+    if not (1 <= config["image_size"] <= MOST_PIXELS and config["channels"] in (1, 3)):
+        raise DataError(
+            f"Expected images of 1…{MOST_PIXELS} pixels a side and 1 or 3 channels in {path}; got "
+            f"{config['image_size']} and {config['channels']}. The file is damaged: train again."
+        )
+    noted = config.get("encoder")
+    if noted is not None and (not isinstance(noted, dict) or not {"named", "architecture"} <= noted.keys()):
+        raise DataError(f"Expected what the encoder was in {path}; got {noted!r:.60}. {ADVICE}")
+    try:
+        Recipe.from_dict(config["recipe"])
+    except (TypeError, AttributeError, InputError) as error:
+        raise DataError(f"Expected the recipe of a trained model in {path}. {error}") from error
+    found_config: dict[str, Any] = config
+    return found_config
+
+
+def has_encoder(folder: str | os.PathLike[str]) -> bool:
+    """Whether the model in a folder was trained with an encoder of the user's own.
+
+    Raises:
+        DataError: if there is no model.
+    """
+    config = read_config(folder)
+    if "encoder" in config or config.get("given"):
+        return config.get("encoder") is not None
+    # An earlier version did not note it: other weights than those of the standard CNN are an encoder's.
+    tensors, _ = read_tensors(Path(folder) / "model.safetensors", "the weights of a trained model", ADVICE)
+    shape = config["image_size"], config["channels"]
+    with torch.device("meta"):
+        standard = build(Recipe.from_dict(config["recipe"]), config["method"], *shape)
+    return bool(tensors.keys() != standard.state_dict().keys())
+
+
+def _check_given(folder: Path, config: Mapping[str, Any], model: Objective | None) -> None:
+    if bool(config.get("given")) != (model is not None):
+        raise InputError(
+            f"Expected {'no model' if model is not None else 'the model'}: the one in {folder} was "
+            f"{'built by equipoise' if model is not None else 'given to fit(model=...)'}; got "
+            f"{type(model).__name__ if model is not None else 'none'}. "
+            f"{'Leave `model` out.' if model is not None else 'Pass the same model as `model`.'}"
+        )
+
+
+def _check_encoder(folder: Path, config: Mapping[str, Any], encoder: nn.Module | None) -> None:
+    """Where the folder says what its encoder was: whether this is one of that architecture."""
+    if "encoder" not in config:
+        return  # an earlier version wrote it: the weights tell
+    noted = config["encoder"]
+    if noted is None and encoder is not None:
+        raise InputError(
+            f"Expected no encoder: the model in {folder} was built by equipoise; got {type(encoder).__name__}. "
+            "Leave the encoder out."
+        )
+    if noted is None:
+        return
+    if encoder is None:
+        raise InputError(
+            f"Expected the encoder that the model in {folder} was trained with, {noted['named']}; got none. "
+            "To read it, pass the same one as `encoder` (--encoder package.module:callable)."
+        )
+    if noted["architecture"] != architecture_digest(encoder):
+        raise InputError(
+            f"Expected the encoder that the model in {folder} was trained with, {noted['named']} of architecture "
+            f"{noted['architecture'][:8]}; got {type(encoder).__name__} of architecture "
+            f"{architecture_digest(encoder)[:8]}. To read it, pass the same one as `encoder` (--encoder "
+            "package.module:callable)."
+        )
+
+
 def _misfit(folder: Path, wrong: str) -> InputError:
     return InputError(
         f"The weights in {folder} do not fit the network: {wrong.rstrip('.')}. "
-        "If it was trained with an encoder or a model of your own, pass the same one as `encoder` or `model`."
+        "If it was trained with an encoder or a model of your own, pass the same one as `encoder` "
+        "(--encoder) or `model`."
     )
 
 
@@ -146,38 +253,6 @@ def check_kinds(network: nn.Module, tensors: dict[str, torch.Tensor], path: Path
             raise DataError(
                 f"Expected {mine.dtype} as {name!r} in {path}; got {got}. The file is damaged: train again."
             )
-
-
-def _config(path: Path) -> tuple[dict[str, Any], Recipe]:
-    """What config.json says, with the recipe; every key that is needed stands there and is of its kind.
-
-    Raises:
-        DataError: if it does not.
-    """
-    config = read_json(path, "config.json of a trained model", ADVICE)
-    found = config.get("format") if isinstance(config, dict) else None
-    if found != FORMAT:
-        raise DataError(
-            f"Expected a model of version {FORMAT!r} in {path.parent}; got {found!r}. "
-            "Read it with the version of equipoise that wrote it, or train again."
-        )
-    config = {"given": False, **config}  # what older versions did not write
-    check_keys(
-        config, {"method": str, "recipe": dict, "image_size": int, "channels": int, "given": bool}, path
-    )
-    if config["method"] not in METHODS:
-        raise DataError(
-            f"Expected a method among {', '.join(METHODS)} in {path}; got {config['method']!r}. {ADVICE}"
-        )
-    if not (1 <= config["image_size"] <= MOST_PIXELS and config["channels"] in (1, 3)):
-        raise DataError(
-            f"Expected images of 1…{MOST_PIXELS} pixels a side and 1 or 3 channels in {path}; got "
-            f"{config['image_size']} and {config['channels']}. The file is damaged: train again."
-        )
-    try:
-        return config, Recipe.from_dict(config["recipe"])
-    except InputError as error:
-        raise DataError(f"Expected the recipe of a trained model in {path}. {error}") from error
 
 
 def check_keys(config: dict[str, Any], kinds: dict[str, type], path: Path) -> None:
