@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from equipoise.fairness import attribute_metrics, intervals, threshold_at_equal_error
+from equipoise.fairness import attribute_metrics, threshold_at_equal_error
 from equipoise.groups import Groups
+from equipoise.intervals import Proportions, gap
 from equipoise.rate import Rate
 
 RATES = ("worst_cell_accuracy", "average_accuracy", "balanced_accuracy", "ap", "deo", "ba", "kl")
@@ -76,6 +77,4 @@ def gap_of(right: np.ndarray, target: np.ndarray, groups: Groups) -> Rate:
     n, hits = np.bincount(ids, minlength=k), np.bincount(ids[right], minlength=k)
     if not n.all():
         return Rate.undefined("a cell has no pictures", int(n.sum()))
-    chance = np.random.default_rng(0)
-    drawn = intervals.resampled_rates(hits, n, replicates=REPLICATES, generator=chance)
-    return intervals.gap(hits, n, drawn, intervals.resampled_as_equal(hits, n, REPLICATES, chance))
+    return gap(Proportions(hits, n))

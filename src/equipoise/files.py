@@ -97,7 +97,7 @@ def read_bytes(path: str | os.PathLike[str], *, most: int = MOST_BYTES) -> bytes
         content = b"" if size > most else file.read(most + 1)  # it may grow meanwhile
     if max(size, len(content)) > most:
         found = f"{max(size, len(content)):,} bytes, more than {most:,}"
-        raise OSError(errno.EFBIG, found, os.fspath(path))
+        raise OSError(errno.EINVAL, found, os.fspath(path))  # EFBIG is what a limit on writing says
     return content
 
 
@@ -283,7 +283,7 @@ def read_json(path: str | os.PathLike[str], what: str, advice: str) -> Any:
         DataError: if it cannot be read, is larger than 256 MB, or is not strict JSON.
     """
     try:
-        return json.loads(read_bytes(path), parse_constant=_not_strict)
+        return json.loads(read_bytes(path, most=MOST_BYTES), parse_constant=_not_strict)
     except OSError as error:
         raise DataError(
             f"Expected {what} at {os.fspath(path)}; got: {error.strerror or error}. {advice}"

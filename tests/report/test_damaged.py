@@ -101,16 +101,16 @@ def test_pictures_that_are_no_pictures_are_left_out(kind, folders, make_record, 
 
 
 def test_files_that_no_reader_takes(tmp_path, told, monkeypatch):
-    monkeypatch.setattr("equipoise.files.MOST_JSON", 100)
+    monkeypatch.setattr("equipoise.files.MOST_BYTES", 100)
     place = tmp_path / "record.json"
     place.write_text("[" + "1," * 200 + "1]")
-    assert "more than 0 MB" in told("report", tmp_path)[1]
+    assert "more than 100" in told("report", tmp_path)[1]
     place.unlink()
     os.mkfifo(place)
-    assert "Not a regular file" in told("report", tmp_path)[1]
+    assert "not a file" in told("report", tmp_path)[1]
     place.unlink()
     place.mkdir()
     assert told("report", tmp_path)[0] == 2
     place.rmdir()
     place.symlink_to("/dev/zero")
-    assert "Not a regular file" in told("report", tmp_path)[1]
+    assert "not a file" in told("report", tmp_path)[1]

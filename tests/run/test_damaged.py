@@ -226,11 +226,11 @@ def test_no_file_at_all(model, name, tmp_path):
         (tmp_path / other).write_bytes(content)
     (tmp_path / name).unlink()
     os.mkfifo(tmp_path / name)  # whoever opened it would wait for ever
-    with pytest.raises(DataError, match=f"{name}.*ot a regular file"):
+    with pytest.raises(DataError, match=f"{name}.*ot a file"):
         load(tmp_path, device="cpu")
     (tmp_path / name).unlink()
     (tmp_path / name).mkdir()
-    with pytest.raises(DataError, match=f"{name}.*a directory"):
+    with pytest.raises(DataError, match=f"{name}.*a folder"):
         load(tmp_path, device="cpu")
 
 

@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 
 from equipoise.data import ImageTable
 from equipoise.errors import DataError, InputError
+from equipoise.files import read_bytes, read_text, read_toml, regular
 from equipoise.nn import digest_of
 
 __all__ = [
@@ -154,17 +155,10 @@ def earlier_identity(folder: Path) -> Identity | None:
         DataError: if it cannot be read.
     """
     path = folder / SETTINGS
-    try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"Expected to read {path}; got: {error}. Choose another --out.") from error
-    except tomllib.TOMLDecodeError as error:
-        raise DataError(
-            f"Expected the settings of an earlier run in {path}; got a damaged file ({error}). "
-            "Give --overwrite to start again, or choose another --out."
-        ) from error
+    advice = "It is damaged: give --overwrite to start again, or choose another --out."
+    found = read_toml(path, "the settings of an earlier run", advice)
     noted = found.pop(TABLE, None)
     if noted is None:
         return Identity(found, None, *_recorded(folder))
@@ -186,9 +180,9 @@ def _recorded(folder: Path) -> tuple[dict[str, str] | None, dict[str, str]]:
     """Data and version of a run that an earlier version wrote, as far as its record says."""
     for name in RECORDS:
         try:
-            record = json.loads((folder / name).read_text(encoding="utf-8"))
+            record = json.loads(read_text(folder / name))
             return _texts(record["data"]["fingerprint"]), {"equipoise": str(record["versions"]["equipoise"])}
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue
     return None, {}
 
@@ -204,8 +198,8 @@ def model_digest(folder: str | os.PathLike[str]) -> str:
 def _content(path: Path) -> Any:
     try:
         if path.suffix == ".json":
-            return path.read_text(encoding="utf-8", errors="replace")
-        with safe_open(path, framework="pt") as file:
+            return read_bytes(path)
+        with safe_open(regular(path), framework="pt") as file:
             names = sorted(file.keys())
             return [sorted((file.metadata() or {}).items()), names, [file.get_tensor(name) for name in names]]
     except FileNotFoundError:

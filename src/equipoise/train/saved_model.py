@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from equipoise.errors import DataError, InputError
 from equipoise.failures import refused
@@ -106,16 +106,13 @@ def load_model(
             if wrong := misfit(sizes, tensors):
                 raise _misfit(folder, wrong)
         network = build(chosen, config["method"], size, channels, encoder=encoder)
-    if wrong := misfit(network, tensors):
-        raise _misfit(folder, wrong)
     check_kinds(network, tensors, folder / "model.safetensors")
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
         if refused(error):
             raise
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise _misfit(folder, " ".join(lines[1:2] or lines)) from error
+        raise _misfit(folder, misfit(network, tensors) or str(error)) from error
     return SavedModel(network.eval(), config)
 
 
@@ -218,16 +215,17 @@ def _misfit(folder: Path, wrong: str) -> InputError:
     )
 
 
-def misfit(network: nn.Module, tensors: dict[str, torch.Tensor]) -> str:
-    """How tensors differ from those of a network, in names and shapes; "" if they fit."""
-    mine = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    theirs = {name: tuple(value.shape) for name, value in tensors.items()}
-    if set(mine) != set(theirs):
-        missing, unknown = sorted(set(mine) - set(theirs)), sorted(set(theirs) - set(mine))
-        parts = (("missing", missing), ("unknown", unknown))
-        return ", ".join(f"{len(names)} {what} ({names[0]!r:.60}, …)" for what, names in parts if names)
-    wrong = next((name for name in mine if mine[name] != theirs[name]), None)
-    return "" if wrong is None else f"{wrong!r} has shape {theirs[wrong]}, not {mine[wrong]}"
+def misfit(network: nn.Module, tensors: Mapping[str, Tensor]) -> str:
+    """What a file holds and what a network has, where they differ in names and shapes; "" if they fit."""
+    there, here = (
+        {name: tuple(value.shape) for name, value in of.items()} for of in (tensors, network.state_dict())
+    )
+    names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
+    told = [
+        f"{name:.60} is {there.get(name, 'missing')} in the file, {here.get(name, 'missing')} in the network"
+        for name in names[:3]
+    ]
+    return "; ".join(told) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def check_kinds(network: nn.Module, tensors: dict[str, torch.Tensor], path: Path) -> None:
