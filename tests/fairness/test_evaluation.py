@@ -27,7 +27,7 @@ def flat(value, path=""):
 
 
 def test_it_has_what_a_model_record_needs(made):
-    record = pytest.importorskip("equipoise.report.record")
+    record = pytest.importorskip("equipoise.report.debias.record")
     found = evaluated(made)
     own = {"title", "role", "history", "seconds", "steps"}
     for field in dataclasses.fields(record.ModelRecord):

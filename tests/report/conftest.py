@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from equipoise.rate import Rate
-from equipoise.report.audit_record import (
+from equipoise.report.audit.record import (
     AuditData,
     AuditedModel,
     AuditGroup,
@@ -18,7 +18,7 @@ from equipoise.report.audit_record import (
     KindRecord,
     RiskRecord,
 )
-from equipoise.report.augment_record import (
+from equipoise.report.augment.record import (
     AttributeChange,
     AttributeNumbers,
     AugmentedData,
@@ -30,7 +30,7 @@ from equipoise.report.augment_record import (
     PlaneRecord,
     ProtectedRecord,
 )
-from equipoise.report.record import (
+from equipoise.report.debias.record import (
     ComparisonRecord,
     DataRecord,
     GroupDifference,

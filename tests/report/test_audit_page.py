@@ -3,7 +3,7 @@ import re
 import pytest
 
 from equipoise.report import audit_html, audit_text, write_audit, write_audit_report
-from equipoise.report.audit_words import AUDIT_LIMITS, audit_headline, best_risk
+from equipoise.report.audit.words import AUDIT_LIMITS, audit_headline, best_risk
 
 HOSTILE = "<script>window.hacked = true</script>\"'&"
 

@@ -54,7 +54,7 @@ def test_a_record_that_could_not_be_read_back_is_not_written(make_audit, tmp_pat
 def test_every_key_is_documented(make_audit):
     from pathlib import Path
 
-    import equipoise.report.audit_record as schema
+    import equipoise.report.audit.record as schema
 
     text = (Path(__file__).parents[2] / "docs" / "audit.md").read_text()
     for name in schema.__all__:

@@ -5,8 +5,9 @@ import pytest
 
 from equipoise.cli.entry import main
 from equipoise.rate import Rate
-from equipoise.report import augment_html, augment_text, words, write_augment, write_augment_report
-from equipoise.report.augment_words import AUGMENT_LIMITS, EDITS_HIDDEN, MEASURES, augment_headline, outcome
+from equipoise.report import augment_html, augment_text, write_augment, write_augment_report
+from equipoise.report.augment.words import AUGMENT_LIMITS, EDITS_HIDDEN, MEASURES, augment_headline, outcome
+from equipoise.report.parts import words
 
 HOSTILE = "<script>window.hacked = true</script>\"'&"
 PLAIN = ("plain", "plain", "", (0.9, 0.6, 0.3, 0.9))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-import equipoise.report.augment_record as schema
+import equipoise.report.augment.record as schema
 from equipoise.errors import DataError, InputError
 from equipoise.report import read_augment, write_augment
 

@@ -9,7 +9,7 @@ import pytest
 
 from equipoise.rate import Rate
 from equipoise.report import write, write_audit, write_augment, write_sweep
-from equipoise.report.sweep_record import SweepRecord, SweptModel, SweptPoint, SweptRun, SweptSampling
+from equipoise.report.sweep.record import SweepRecord, SweptModel, SweptPoint, SweptRun, SweptSampling
 
 KINDS = ("record.json", "audit.json", "augment.json", "sweep.json")
 

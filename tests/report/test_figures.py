@@ -6,7 +6,7 @@ import matplotlib as mpl
 import pytest
 
 from equipoise.rate import Rate
-from equipoise.report.figures import (
+from equipoise.report.parts.figures import (
     COLOURS,
     Curve,
     Series,

@@ -6,8 +6,8 @@ import pytest
 from equipoise.errors import DataError
 from equipoise.rate import Rate
 from equipoise.report import html, text, write, write_report
-from equipoise.report.record import CountedDraws, MeantSampling
-from equipoise.report.words import DOES_NOT_PROVE, saturated
+from equipoise.report.debias.record import CountedDraws, MeantSampling
+from equipoise.report.parts.words import DOES_NOT_PROVE, saturated
 
 HOSTILE = "<script>window.hacked = true</script>\"'&"
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from equipoise.errors import DataError, EquipoiseError, InputError
 from equipoise.rate import Rate
-from equipoise.report import record as schema
-from equipoise.report.record import from_json, read, to_json, write
-from equipoise.report.typed_json import decode, encode
+from equipoise.report.debias import record as schema
+from equipoise.report.debias.record import from_json, read, to_json, write
+from equipoise.report.parts.typed_json import decode, encode
 
 RECORDS = [
     c for c in vars(schema).values() if isinstance(c, type) and dataclasses.is_dataclass(c) and c is not Rate

@@ -6,9 +6,9 @@ import pytest
 from equipoise.errors import DataError
 from equipoise.rate import Rate
 from equipoise.report import read_sweep, sweep_html, sweep_text, write_sweep, write_sweep_report
-from equipoise.report.sweep_page import axis_of
-from equipoise.report.sweep_record import SweepRecord, SweptModel, SweptPoint, SweptRun, SweptSampling
-from equipoise.report.sweep_words import SWEEP_LIMITS, sweep_headline
+from equipoise.report.sweep.page import axis_of
+from equipoise.report.sweep.record import SweepRecord, SweptModel, SweptPoint, SweptRun, SweptSampling
+from equipoise.report.sweep.words import SWEEP_LIMITS, sweep_headline
 
 HOSTILE = "<script>window.hacked = true</script>\"'&"
 

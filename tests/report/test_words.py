@@ -4,8 +4,8 @@ import math
 import pytest
 
 from equipoise.rate import Rate
-from equipoise.report import words
-from equipoise.report.record import RunRecord
+from equipoise.report.debias.record import RunRecord
+from equipoise.report.parts import words
 
 
 def with_change(record: RunRecord, difference: Rate) -> RunRecord:

@@ -5,7 +5,7 @@ import pytest
 
 from equipoise.data import ImageTable
 from equipoise.resample import temper
-from equipoise.run.audit_numbers import (
+from equipoise.run.audit.numbers import (
     group_records,
     kind_records,
     rarity_verdicts,

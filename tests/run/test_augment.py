@@ -18,12 +18,12 @@ from equipoise.errors import DataError, InputError
 from equipoise.latent import Hyperplane, ModuleGenerator, read_pairs
 from equipoise.report import read_augment
 from equipoise.run import Augmentation, Engine, Reading, augment
+from equipoise.run.augment.making_pairs import make_pairs
+from equipoise.run.augment.protected import annotated
+from equipoise.run.augment.target_models import TrainedModel, judged_models, target_models
 from equipoise.run.folder import open_folder
 from equipoise.run.identity import Identity
-from equipoise.run.making_pairs import make_pairs
 from equipoise.run.plain_training import Trainer
-from equipoise.run.protected import annotated
-from equipoise.run.target_models import TrainedModel, judged_models, target_models
 from equipoise.train import recipe
 from equipoise.train.gan import GAN
 from equipoise.train.saved_generator import load_generator

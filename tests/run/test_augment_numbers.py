@@ -5,7 +5,7 @@ import pytest
 
 from equipoise.groups import Groups
 from equipoise.probabilities import sigmoid
-from equipoise.run.augment_numbers import EDGES, LOGIT_EDGES, Judged, Measured, numbers_and_changes
+from equipoise.run.augment.numbers import EDGES, LOGIT_EDGES, Judged, Measured, numbers_and_changes
 
 
 def numbers(logits, threshold, targets, groups):

@@ -8,7 +8,7 @@ from torch import nn
 from equipoise.data import ImageTable
 from equipoise.errors import InputError
 from equipoise.risk import Histogram, Method, Risk
-from equipoise.run.cross_fitting import Learning, TableBatches, cross_fitted_scores, halves, looked
+from equipoise.run.audit.cross_fitting import Learning, TableBatches, cross_fitted_scores, halves, looked
 from equipoise.run.model_source import ModelSource
 
 LEARNING = Learning(epochs=1, batch_size=32)

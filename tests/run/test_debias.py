@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from equipoise.cli import main
-from equipoise.report.record import read
+from equipoise.report.debias.record import read
 
 FILES = (
     "config.json",

@@ -11,8 +11,8 @@ import pytest
 from equipoise import fairness
 from equipoise.cli import main
 from equipoise.report import resampling_text
-from equipoise.report.record import ResamplingRecord
-from equipoise.report.typed_json import decode
+from equipoise.report.debias.record import ResamplingRecord
+from equipoise.report.parts.typed_json import decode
 from equipoise.resample import AdaptiveSampler, Draws, effective_sample_size, temper
 from equipoise.run.enrichment import enrichment_at_half, resampling_record, told_beforehand
 from equipoise.train import Resampling

@@ -8,7 +8,7 @@ from torch import nn
 from equipoise.errors import InputError
 from equipoise.latent import ModuleGenerator, read_pairs
 from equipoise.run import Augmentation
-from equipoise.run.making_pairs import make_pairs
+from equipoise.run.augment.making_pairs import make_pairs
 
 
 class Tinted(nn.Module):

@@ -11,8 +11,8 @@ from equipoise.latent.scores import attribute_scores
 from equipoise.nn import Classifier
 from equipoise.nn.dbvae import feature_count
 from equipoise.risk import Compose, Dropout, Histogram, Neighbours
-from equipoise.run.audit import _on
-from equipoise.run.cross_fitting import Learning, looked
+from equipoise.run.audit.cross_fitting import Learning, looked
+from equipoise.run.audit.job import _on
 from equipoise.run.hidden import hidden_features
 from equipoise.run.model_source import model_source
 from equipoise.train import predict

@@ -13,7 +13,7 @@ from PIL import Image
 
 from equipoise.cli import main
 from equipoise.report import read, write_report
-from equipoise.report.record import to_json
+from equipoise.report.debias.record import to_json
 
 LOCAL = {"settings.toml", ".lock", "log.txt"}  # and checkpoints/
 

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from equipoise.cli import main
-from equipoise.report.record import read
+from equipoise.report.debias.record import read
 
 SMALL = ["--image-size=32", "--batch-size=16", "--epochs=1", "--tune=width=4", "--tune=latent=6"]
 

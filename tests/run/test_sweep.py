@@ -13,7 +13,7 @@ from equipoise.errors import DataError, InputError
 from equipoise.report import read_sweep
 from equipoise.run import Engine, Reading, Sources, sweep, tuned
 from equipoise.run.folder import holder
-from equipoise.run.sweep_point import run_point
+from equipoise.run.sweep.point import run_point
 from equipoise.train import recipe
 
 VARY = {"resampling.smoothing": [0.1, 0.001], "seed": [0, 1]}

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from equipoise.run.sweep_children import run_all
+from equipoise.run.sweep.children import run_all
 
 CHILD = """
 import json, os, pathlib, signal, sys, time

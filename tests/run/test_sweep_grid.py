@@ -1,7 +1,7 @@
 import pytest
 
 from equipoise.errors import InputError
-from equipoise.run.sweep_grid import grid, varied
+from equipoise.run.sweep.grid import grid, varied
 from equipoise.run.tuning import tuned
 from equipoise.train import RECIPES
 

@@ -9,9 +9,9 @@ import pytest
 
 from equipoise.rate import Rate
 from equipoise.report import sweep_html, sweep_text
-from equipoise.report.sweep_record import SweepRecord, SweptModel, SweptRun, SweptSampling, SweptWeights
-from equipoise.report.sweep_words import not_followed
-from equipoise.run.sweep_numbers import over_seeds, rarest_groups, summary, sweep_csv, t_975
+from equipoise.report.sweep.record import SweepRecord, SweptModel, SweptRun, SweptSampling, SweptWeights
+from equipoise.report.sweep.words import not_followed
+from equipoise.run.sweep.numbers import over_seeds, rarest_groups, summary, sweep_csv, t_975
 
 
 def exact(value):

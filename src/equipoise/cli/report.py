@@ -33,7 +33,7 @@ def report(folder: Path, /, *, general: General = General()) -> int:
         write_report,
         write_sweep_report,
     )
-    from equipoise.report.versioned import fitting
+    from equipoise.report.parts.versioned import fitting
 
     kinds: dict[str, Any] = {
         "audit.json": (read_audit, audit_text, write_audit_report),

@@ -1,17 +1,17 @@
 """What a run leaves behind, and what people see of it. No torch here."""
 
-from equipoise.report.audit_page import audit_html, write_audit_report
-from equipoise.report.audit_record import AuditRecord, read_audit, write_audit
-from equipoise.report.audit_words import audit_text
-from equipoise.report.augment_page import augment_html, write_augment_report
-from equipoise.report.augment_record import AugmentRecord, read_augment, write_augment
-from equipoise.report.augment_words import augment_text
-from equipoise.report.page import html, write_report
-from equipoise.report.record import RunRecord, from_json, read, to_json, write
-from equipoise.report.sweep_page import sweep_html, write_sweep_report
-from equipoise.report.sweep_record import SweepRecord, read_sweep, write_sweep
-from equipoise.report.sweep_words import sweep_text
-from equipoise.report.terminal import resampling_text, text
+from equipoise.report.audit.page import audit_html, write_audit_report
+from equipoise.report.audit.record import AuditRecord, read_audit, write_audit
+from equipoise.report.audit.words import audit_text
+from equipoise.report.augment.page import augment_html, write_augment_report
+from equipoise.report.augment.record import AugmentRecord, read_augment, write_augment
+from equipoise.report.augment.words import augment_text
+from equipoise.report.debias.page import html, write_report
+from equipoise.report.debias.record import RunRecord, from_json, read, to_json, write
+from equipoise.report.parts.terminal import resampling_text, text
+from equipoise.report.sweep.page import sweep_html, write_sweep_report
+from equipoise.report.sweep.record import SweepRecord, read_sweep, write_sweep
+from equipoise.report.sweep.words import sweep_text
 
 __all__ = [
     "AuditRecord",

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from equipoise.data import ImageTable
-from equipoise.report.record import DataRecord, TimingRecord
+from equipoise.report.debias.record import DataRecord, TimingRecord
 
 __all__ = ["data_record", "peak_rss_bytes", "timing_record", "versions"]
 

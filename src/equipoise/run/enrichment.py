@@ -12,7 +12,7 @@ from equipoise import fairness
 from equipoise.data import ImageTable
 from equipoise.groups import Groups
 from equipoise.rate import Rate
-from equipoise.report.record import CountedDraws, MeantSampling, ResamplingRecord
+from equipoise.report.debias.record import CountedDraws, MeantSampling, ResamplingRecord
 from equipoise.resample import (
     DegenerateWeightsError,
     Draws,

@@ -12,14 +12,14 @@ from torch import nn
 
 from equipoise.data import write_rejected
 from equipoise.errors import InputError
-from equipoise.report.page import write_report
-from equipoise.report.record import RunRecord, write
+from equipoise.report.debias.page import write_report
+from equipoise.report.debias.record import RunRecord, write
 from equipoise.run.account import data_record, timing_record, versions
 from equipoise.run.checks import check_groups, check_numbers
+from equipoise.run.debias.numbers import measure
 from equipoise.run.encoder_source import encoder_source
 from equipoise.run.folder import open_folder
 from equipoise.run.identity import Identity, Setting, fingerprints, model_digest
-from equipoise.run.numbers import measure
 from equipoise.run.saved import Saved, load
 from equipoise.run.scores import write_scores
 from equipoise.run.sources import Reading, Source, check_attributes, describe, read_source, told

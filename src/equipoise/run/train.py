@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import nn
 
 from equipoise.data import write_rejected
-from equipoise.report.record import ResamplingRecord, write_resampling
+from equipoise.report.debias.record import ResamplingRecord, write_resampling
 from equipoise.run.checks import Start, check_models, check_numbers, embedded_once
 from equipoise.run.embedding_source import embedding_source
 from equipoise.run.encoder_source import encoder_source

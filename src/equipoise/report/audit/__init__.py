@@ -1,0 +1,1 @@
+"""The report of `audit`: its record, its sentences, its page."""

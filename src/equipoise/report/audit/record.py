@@ -1,0 +1,150 @@
+"""What an audit leaves behind, and its JSON; docs/audit.md documents it, key for key."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from equipoise.rate import Rate
+from equipoise.report.parts.versioned import read_versioned, write_versioned
+
+__all__ = [
+    "AUDIT_SCHEMA_VERSION",
+    "AuditData",
+    "AuditGroup",
+    "AuditRecord",
+    "AuditTiming",
+    "AuditedModel",
+    "KindRecord",
+    "RiskRecord",
+    "read_audit",
+    "write_audit",
+]
+
+AUDIT_SCHEMA_VERSION = 2
+FILE = "audit.json"
+
+
+@dataclass(frozen=True)
+class AuditedModel:
+    """The model, and how often it is right."""
+
+    title: str  # what people read
+    source: str  # what the user gave
+    task: str  # "binary" | "multiclass"
+    layer: str  # where the features are
+    features: int  # how many
+    accuracy: Rate  # over all images
+
+
+@dataclass(frozen=True)
+class AuditData:
+    """What was scored, and what the methods learned from."""
+
+    fingerprint: dict[str, str]  # "audited" | "reference" → fingerprint
+    labels: dict[str, dict[str, int]]  # part → label → images
+    sources: dict[str, str]
+    rejected: int
+
+
+@dataclass(frozen=True)
+class RiskRecord:
+    """One score. All that follows from its order is over percentiles of the half that it was computed on."""
+
+    title: str
+    kind: str  # "representation" | "epistemic" | "aleatoric" | "label noise" | "picture quality"
+    method: str  # its settings
+    sees_label: bool  # whether it knows the given label, so that errors tell on themselves
+    finds_errors: Rate  # AUROC for wrong predictions
+    errors_in_top: Rate  # share of all wrong predictions that are among the tenth most at risk
+    accuracy_by_decile: list[Rate]  # least at risk first
+    rejection: dict[str, Rate]  # share put aside → accuracy of the rest
+    coverage: list[float]  # of the curve, at most 201 points
+    error: list[float]  # share of wrong predictions among those kept
+    area: Rate  # AURC, of all points
+    excess: Rate  # E-AURC
+    gain: Rate  # 1 = ideal, 0 = like chance
+    ideal: float
+    random: float
+    lowest: list[int]  # rows of scores.parquet
+    highest: list[int]
+    highest_of_label: dict[str, list[int]]  # label → rows; for two labels, else empty
+
+
+@dataclass(frozen=True)
+class AuditGroup:
+    """One group, among the images that have a value of the attribute."""
+
+    n: int
+    small: bool  # under 30 images
+    accuracy: Rate
+    percentile: dict[str, Rate]  # risk → mean percentile among images of the same label
+    difference: dict[str, Rate]  # risk → mean percentile − that of the other groups' images
+    kinds: dict[str, Rate]  # kind → share of the group
+    enrichment: dict[str, Rate] = field(
+        default_factory=dict
+    )  # representation risk → share of draws / natural share
+
+
+@dataclass(frozen=True)
+class KindRecord:
+    """Images of one kind."""
+
+    share: Rate
+    accuracy: Rate
+    examples: list[int]  # rows of scores.parquet, the clearest first
+
+
+@dataclass(frozen=True)
+class AuditTiming:
+    """Cost of the audit."""
+
+    methods: dict[str, float]  # method → seconds of learning and scoring
+    wall_s: float
+    peak_rss_bytes: int
+
+
+@dataclass(frozen=True)
+class AuditRecord:
+    """All numbers of an audit, with intervals."""
+
+    command: str
+    settings: dict[str, Any]
+    seed: int
+    versions: dict[str, str]
+    model: AuditedModel
+    data: AuditData
+    risks: dict[str, RiskRecord]  # by column of scores.parquet
+    correlations: dict[str, dict[str, Rate]]  # each pair once
+    groups: dict[str, dict[str, AuditGroup]]
+    unannotated: dict[str, int]  # attribute → images without a value
+    kinds: dict[str, KindRecord]
+    thresholds: dict[str, float]  # kind → percentile from which on
+    suspected: Rate  # share of labels that confident learning takes for wrong
+    timing: AuditTiming
+    pictures: dict[str, str] = field(default_factory=dict)  # name → PNG file in the folder
+    verdicts: dict[str, dict[str, str]] = field(
+        default_factory=dict
+    )  # attribute → representation risk → words
+    schema_version: int = AUDIT_SCHEMA_VERSION
+
+
+def write_audit(record: AuditRecord, folder: str | os.PathLike[str]) -> Path:
+    """Write folder/audit.json atomically, and give its path.
+
+    Raises:
+        InputError: if the record does not fit its own schema.
+        DataError: if the file cannot be written.
+    """
+    return write_versioned(record, Path(folder) / FILE)
+
+
+def read_audit(folder: str | os.PathLike[str]) -> AuditRecord:
+    """Read folder/audit.json.
+
+    Raises:
+        DataError: if there is none, it is not JSON, or not of this schema version.
+    """
+    return read_versioned(AuditRecord, Path(folder) / FILE, AUDIT_SCHEMA_VERSION, what="an audit")

@@ -1,0 +1,1 @@
+"""The report of `augment`: its record, its sentences, its page."""

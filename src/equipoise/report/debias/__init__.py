@@ -1,0 +1,1 @@
+"""The report of `debias`: its record, its sentences, its page."""

@@ -1,0 +1,90 @@
+"""What a page says of how one class was drawn: asked for, drawn, and counted."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+from equipoise.report.debias.record import ResamplingRecord
+from equipoise.report.debias.sampling_words import asked_for, counted_draws, strength
+from equipoise.report.parts import figures, tables, words
+from equipoise.report.parts.figures import Series
+from equipoise.report.parts.tables import ABSENT, Cell, Column, Panel, Table, Tabs
+
+__all__ = ["sampling_facts"]
+
+
+def sampling_facts(made: ResamplingRecord, what: str) -> dict[str, Any]:
+    """Shares before and after, with enrichment, for the template.
+
+    Args:
+        made: Of one class.
+        what: What its images are called.
+    """
+    attributes = dict.fromkeys([*made.natural_share, *made.share, *made.enrichment])
+    panels: list[tuple[str, Panel | Tabs]] = [(name, _panel(made, what, name)) for name in attributes]
+    return {
+        "what": what,
+        "rule": made.rule,
+        "representation": made.representation,
+        "verdict": made.verdict,
+        "verdict_at_half": made.verdict_at_half if panels and abs(strength(made) - 0.5) >= 0.005 else "",
+        "negatives": None if made.negatives is None else sampling_facts(made.negatives, "negatives"),
+        "ess": words.decimal(made.ess, 3),
+        "ess_percent": words.percent(made.ess, 0),
+        "max_weight": words.decimal(made.max_weight, 2),
+        "asked": asked_for(made, what),
+        "counted": counted_draws(made, what),
+        "legend": list(zip(*_series(what), strict=True)),
+        "tabs": Tabs("attribute", panels) if panels else None,
+    }
+
+
+def _series(what: str) -> tuple[tuple[str, str], tuple[str, ...]]:
+    return (f"Share of the {what}", "Share of the draws"), tuple(figures.COLOURS[:2])
+
+
+def _panel(made: ResamplingRecord, what: str, attribute: str) -> Panel:
+    labels, colours = _series(what)
+    shares = [made.natural_share.get(attribute, {}), made.share.get(attribute, {})]
+    found, at_half = made.enrichment.get(attribute, {}), made.enrichment_at_half.get(attribute, {})
+    meant = made.meant.enrichment.get(attribute, {}) if made.meant else {}
+    counted = made.counted.share.get(attribute, {}) if made.counted else {}
+    named = dict.fromkeys([*shares[0], *shares[1], *found])
+    groups = sorted(named, key=functools.partial(_natural, shares[0]))
+    series = [
+        Series(label, colour, [tables.known(one.get(group)) for group in groups])
+        for label, colour, one in zip(labels, colours, shares, strict=True)
+    ]
+    rows = [
+        [
+            tables.name(group),
+            *(tables.share(one.rates[i], digits=2) for one in series),
+            tables.enrichment(found.get(group, ABSENT)),
+            _asked(meant[group].value if group in meant else math.nan),
+            *([tables.share(tables.known(counted.get(group)), digits=2)] if made.counted else []),
+            tables.enrichment(at_half.get(group, ABSENT)),
+        ]
+        for i, group in enumerate(groups)
+    ]
+    heads = [
+        Column(attribute, numeric=False),
+        *map(Column, labels, colours),
+        Column("Enrichment"),
+        Column("Asked"),
+        *([Column("Counted in training")] if made.counted else []),
+        Column("Enrichment at ESS 0.5"),
+    ]
+    chart = figures.bars(
+        groups, series, label="share (%)", title=f"Sampling share of {what} by {attribute}, before and after"
+    )
+    return Panel(attribute, Table(f"Sampling share of {what} by {attribute}", heads, rows), chart)
+
+
+def _asked(value: float) -> Cell:
+    return Cell("–") if math.isnan(value) else Cell(f"{words.decimal(value, 2)} ×", sort=value)
+
+
+def _natural(shares: dict[str, float], group: str) -> float:
+    return shares.get(group, 0.0)

@@ -1,0 +1,1 @@
+"""What reports share: figures, tables, words, the terminal, records as JSON."""

@@ -1,0 +1,1 @@
+"""The report of `sweep`: its record, its sentences, its page."""

@@ -1,0 +1,1 @@
+"""`audit`: the risks of every picture of a folder."""

@@ -1,0 +1,214 @@
+"""From a generator and attribute classifiers to pairs that did what they should."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from equipoise.data import ImageTable
+from equipoise.errors import InputError
+from equipoise.latent import Generator, Hyperplane, fit_hyperplane, fit_hyperplanes, pairs, read_pairs
+from equipoise.latent.labelled import ScoredLatents, scored_latents
+from equipoise.latent.meant import Meant
+from equipoise.latent.pairs import Variant
+from equipoise.rate import Rate
+from equipoise.run.audit.numbers import share_of
+from equipoise.seeds import child_seed
+
+__all__ = ["Augmentation", "Made", "make_pairs"]
+
+SCORED = 4096  # latents whose scores tell the thresholds on generated images
+TRIED = 1024  # pairs that tell what edits do, before any are left out
+Kept = Literal["as-meant", "all"]
+Learning = Literal["balanced", "plain"]
+Sampling = Literal["balanced", "natural"]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How pairs are made and mixed. How the defaults were chosen stands in docs/augment.md.
+
+    Args:
+        share: Generated images among those trained on, in (0, 1).
+        margin: Pairs are kept whose first image has a score of f_t at least this far from the threshold.
+        keep: "as-meant" leaves pairs out whose target changed, or whose protected attribute did not, in the eyes of
+            the classifiers; "all" is as published.
+        classifiers: "balanced" shows the attribute classifiers all cells of target × protected equally often; "plain"
+            is as published.
+        sampling: "balanced" draws the real images beside the pairs so that all cells are equally frequent; "natural"
+            takes them as they are, as published.
+        variant: How latents are edited, see `equipoise.latent.pairs`.
+        latents: Latents that hyperplanes are fitted to; half as many more validate them.
+
+    Raises:
+        InputError: if a number is out of range or a name unknown.
+    """
+
+    share: float = 0.67
+    margin: float = 0.0
+    keep: Kept = "as-meant"
+    classifiers: Learning = "balanced"
+    sampling: Sampling = "balanced"
+    variant: Variant = "complement"
+    latents: int = 10_000
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1:
+            raise InputError(
+                f"--share must be in (0, 1); got {self.share}. 0.5 is as many generated as real."
+            )
+        if not 0 <= self.margin < 0.5:
+            raise InputError(f"--margin must be in [0, 0.5); got {self.margin}. 0 keeps all pairs.")
+        if self.latents < 100:
+            raise InputError(f"--latents must be 100 or more; got {self.latents}. 10000 is usual.")
+        for name, known in (
+            ("keep", Kept),
+            ("classifiers", Learning),
+            ("sampling", Sampling),
+            ("variant", Variant),
+        ):
+            if getattr(self, name) not in get_args(known):
+                raise InputError(
+                    f"--{name} must be one of {', '.join(get_args(known))}; got {getattr(self, name)!r}. "
+                    "Choose one of these."
+                )
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """Pairs, and how they came about.
+
+    Args:
+        table: Those to train on; the first image of each is the one that was not edited.
+        target_kept: Share of pairs tried whose target stays on its side in all images.
+        changed: Protected attribute → share of pairs tried that it divides as meant.
+        as_meant: Share of pairs tried where all is as meant.
+        planes: Hyperplanes by attribute, the target's first.
+        shares: Attribute → share of generated images whose probability is at least 0.5.
+    """
+
+    table: ImageTable
+    target_kept: Rate
+    changed: dict[str, Rate]
+    as_meant: Rate
+    planes: dict[str, Hyperplane]
+    shares: dict[str, float]
+
+    @property
+    def cosines(self) -> dict[str, float]:
+        """Protected attribute → cosine of its hyperplane with the target's."""
+        first, *rest = self.planes.values()
+        return {plane.name: float(np.asarray(first.weight) @ np.asarray(plane.weight)) for plane in rest}
+
+
+def make_pairs(
+    generator: Generator,
+    classifiers: Mapping[str, Any],
+    natural: Mapping[str, float],
+    wanted: int,
+    how: Augmentation,
+    *,
+    folder: Path,
+    seed: int,
+    say: Callable[[str], None],
+) -> Made:
+    """Fit hyperplanes, see what edits do, and make pairs.
+
+    An image counts as positive from the score on at which as large a share of generated images is positive as of real
+    ones: classifiers are often less sure, or differently so, of generated images.
+
+    Args:
+        generator: Draws images of the size of the classifiers'.
+        classifiers: By attribute, the target's first.
+        natural: Attribute → share of real images that are positive.
+        wanted: Images in the table, about: whole pairs.
+        how: Variant, margin, what is kept.
+        folder: Where pairs go; if they lie there already they are read.
+        seed: The one source of chance.
+        say: Takes lines on what was found.
+
+    Raises:
+        InputError: if a hyperplane does not separate, hyperplanes are nearly parallel, or no pair is as meant.
+        MissingExtraError: without scikit-learn.
+    """
+    target, *protected = classifiers
+    seen = scored_latents(generator, classifiers, SCORED, seed=child_seed(seed, "thresholds")).scores
+    limits = {
+        name: float(np.clip(np.quantile(seen[name], 1 - natural[name]), 1e-6, 1 - 1e-6))
+        for name in classifiers
+    }
+    planes = fit_hyperplanes(
+        generator,
+        classifiers,
+        fit=how.latents,
+        validate=how.latents // 2,
+        threshold=limits,
+        seed=child_seed(seed, "hyperplanes"),
+    )
+    keep: Any = planes[target]
+    crossed = [planes[name] for name in protected]
+    if how.variant == "complement_by_side":
+        keep = _by_side(generator, classifiers, crossed[0], limits, how.latents, seed)
+    setting: dict[str, Any] = {
+        "scorer": classifiers[target],
+        "also": {name: classifiers[name] for name in protected},
+        "variant": how.variant,
+        "threshold": limits[target],
+        "margin": how.margin,
+        "seed": child_seed(seed, "pairs"),
+    }
+    across = crossed[0] if len(crossed) == 1 else crossed
+    tried = pairs(generator, keep, across, TRIED, **setting)
+    meant = Meant(how.variant, protected, {**limits, "target": limits[target]})
+    scores = {
+        name: np.asarray(tried.column(f"{name}_score")).reshape(TRIED, -1) for name in ("target", *protected)
+    }
+    stays, divided, good = meant.target_stays(scores), meant.divided(scores), meant(scores)
+    say(
+        f"Of {TRIED:,} pairs, {good.mean():.0%} are as meant: target kept in {stays.mean():.0%}"
+        + "".join(f", {name} changed in {ok.mean():.0%}" for name, ok in divided.items())
+        + "."
+    )
+    if how.keep == "as-meant" and not good.any():
+        raise InputError(
+            f"Expected pairs in which the protected attribute changes and the target stays; got none of {TRIED}. "
+            "The classifiers cannot tell the two apart: train on more images of the rare cells, or give --keep all."
+        )
+    if not folder.exists():
+        count = max(8, -(-wanted // len(scores["target"][0])))
+        as_meant = limits if how.keep == "as-meant" else None
+        pairs(generator, keep, across, count, **setting, as_meant=as_meant, folder=folder)
+    return Made(
+        read_pairs(folder),
+        share_of(stays),
+        {name: share_of(ok) for name, ok in divided.items()},
+        share_of(good),
+        planes,
+        {name: float((values >= 0.5).mean()) for name, values in seen.items()},
+    )
+
+
+def _by_side(
+    generator: Generator,
+    classifiers: Mapping[str, Any],
+    protected: Hyperplane,
+    limits: Mapping[str, float],
+    count: int,
+    seed: int,
+) -> tuple[Hyperplane, Hyperplane]:
+    """The target's hyperplane on each side of the protected one."""
+    target = next(iter(classifiers))
+    seen: ScoredLatents = scored_latents(
+        generator, {target: classifiers[target]}, 2 * count, seed=child_seed(seed, "by side")
+    )
+    side = protected.distances(seen.latents) >= 0
+    has = seen.scores[target] >= limits[target]
+    first, second = (
+        fit_hyperplane(seen.latents[mine], has[mine.numpy()], name=f"{target} on side {number}", seed=seed)
+        for number, mine in enumerate((~side, side))
+    )
+    return first, second

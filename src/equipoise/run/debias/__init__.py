@@ -1,0 +1,1 @@
+"""`debias`: plain and debiased training side by side, compared."""
