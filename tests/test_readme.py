@@ -1,10 +1,23 @@
 import re
 from pathlib import Path
 
+import pytest
 
-def test_the_examples_run_in_order(capsys):
-    text = (Path(__file__).parents[1] / "README.md").read_text()
-    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) == 4
-    exec(compile("\n".join(blocks), "README.md", "exec"), {})
-    assert re.match(r"\d\.\d{3} \[", capsys.readouterr().out)
+
+@pytest.mark.parametrize(("page", "blocks", "printed"), [("README.md", 2, 2), ("docs/python.md", 3, 1)])
+def test_the_examples_run_in_order(page, blocks, printed, capsys):
+    text = (Path(__file__).parents[1] / page).read_text()
+    found = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(found) == blocks
+    exec(compile("\n".join(found), page, "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == printed
+    assert re.search(r"\d\.\d{3} \[", lines[-1])
+
+
+def test_the_readme_is_read_in_a_sitting_and_its_links_lead_somewhere():
+    root = Path(__file__).parents[1]
+    text = (root / "README.md").read_text()
+    assert text.count("\n") < 150
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
+        assert (root / target).exists(), target

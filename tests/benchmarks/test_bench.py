@@ -334,32 +334,33 @@ def test_the_page_is_made_of_lines_alone(tmp_path, results):
     assert (page.parent / "figures" / "bench-b1.svg").read_bytes() == before
 
 
-def test_the_readme_gets_the_measured_goals_between_its_marks(results):
-    found = results(*(b1_line("equipoise", seed, 0.5) for seed in range(3)))
+def test_the_readme_gets_the_headline_between_its_marks_and_only_what_was_measured(results):
     text = f"before\n{render.BEGIN}\nold\n{render.END}\nafter\n"
-    filled = render.in_readme(text, found)
-    assert filled.startswith(f"before\n{render.BEGIN}\n| |")
-    assert filled.endswith(f"|\n{render.END}\nafter\n")
-    assert "old" not in filled
-    assert "not measured |" not in filled.replace("TensorFlow: not measured |", "")
-    assert render.in_readme(filled, found) == filled
-    assert render.in_readme("no marks", found) == "no marks"
+    assert render.in_readme(text, results(b1_line("equipoise", 0, 0.5))) == text
+    whole = render.Results.of(Path(render.HERE) / "results")
+    filled = render.in_readme(text, whole)
+    assert filled.startswith(f"before\n{render.BEGIN}\n**Against plain training")
+    assert filled.endswith(f"\n{render.END}\nafter\n")
+    assert "old\n" not in filled
+    assert render.in_readme(filled, whole) == filled
+    assert render.in_readme("no marks", whole) == "no marks"
 
 
-@pytest.mark.parametrize("case", ["B1", "B2", "B3"])
-def test_intervals_in_the_readme_stand_in_the_same_case_of_the_page(case):
+def test_intervals_of_the_headline_stand_on_the_page():
     readme, page = (
         (Path(render.HERE).parent / name).read_text() for name in ("README.md", "docs/benchmarks.md")
     )
-    block = readme.split(f"\n**{case}, ")[1].split("\n**B")[0]
-    section = page.split(f"\n## {case}: ")[1].split("\n## ")[0]
-    told = re.findall(r"\d+\.\d+ \[[^\]]+\]", block)
-    assert len(told) > 3
-    assert [one for one in told if one not in section] == []
+    told = re.findall(r"\d+\.\d+ \[[^\]]+\]", readme.split(render.BEGIN)[1].split(render.END)[0])
+    assert len(told) == 8
+    assert [one for one in told if one not in page] == []
 
 
-def test_what_makes_figures_optimistic_is_on_the_page():
-    assert "picked by these figures" in render.caution(Path(render.HERE) / "README.md")
+def test_what_was_found_and_what_makes_figures_optimistic_is_on_the_page():
+    page = (Path(render.HERE).parent / "docs" / "benchmarks.md").read_text()
+    for title in (render.FOUND, render.OPTIMISTIC):
+        section = render.told(Path(render.HERE) / "README.md", title)
+        assert len(section) > 300
+        assert f"## {title}\n\n{section}" in page
 
 
 # --- B4 ---
