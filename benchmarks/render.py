@@ -607,8 +607,8 @@ def headline(results: Results) -> str:
     uniform = over("b1", "equipoise: plain", miss, 2)
     found = [
         "**Against plain training with as good a schedule no method without group labels wins on two of our three real "
-        f"tasks.** Faces, worst race missed at 1 % false positives: plain {plain} %, recipe `equipoise` {ours} % (drawn "
-        f"uniformly {uniform}), the lab's DB-VAE {lab} %."
+        f"tasks.** Faces, worst race missed at 1 % false positives: plain {plain} %, recipe `equipoise` {ours} % "
+        f"(drawn uniformly {uniform}), the lab's DB-VAE {lab} %."
     ]
     cells = (
         ("An attribute with a skew in race", "b2", {"epochs": B2_PASSES}),
