@@ -271,10 +271,10 @@ def risk_coverage_area(power: float) -> float:
     return float(np.trapezoid(error, kept))
 
 
-def agreement_with_mcnemar() -> str:
+def agreement_with_mcnemar(sizes: Sequence[int] = (10, 20, 30, 60, 100, 200)) -> str:
     """Whether intervals of paired differences exclude 0 where the exact test does, and how they cover, in words."""
     apart, tables, lowest, alarms = 0, 0, 1.0, 0.0
-    for n in (10, 20, 30, 60, 100, 200):
+    for n in sizes:
         won, lost = np.array([(b, c) for b in range(n + 1) for c in range(n + 1 - b)]).T
         pairs = Pairs.of(won, lost, np.full(len(won), n))
         low, high = pairs.low(), pairs.high()
@@ -292,7 +292,7 @@ def agreement_with_mcnemar() -> str:
                 if first == second:
                     alarms = max(alarms, 1 - held)
     return (
-        f"**Paired differences, counted out, not simulated**: of all {tables:,} outcomes that 10 to 200 images can "
+        f"**Paired differences, counted out, not simulated**: of all {tables:,} outcomes that {min(sizes)} to {max(sizes)} images can "
         f"have, the interval excludes 0 where the exact McNemar test has p ≥ 0.05, or the other way round, in "
         f"{apart}. The lowest coverage over 294 pairs of error rates is {100 * lowest:.1f} %, the most "
         f"false alarms between equal models {100 * alarms:.1f} %."
