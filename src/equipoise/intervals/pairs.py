@@ -18,6 +18,9 @@ Floats = NDArray[np.float64]
 
 NODES = 64  # quantiles of the share of images on which the models disagree
 STEPS = 42  # halvings of [−1, 1]
+MORE = (
+    0.7  # part of an image on the side that makes the interval wider: with ½ it covers 92.8 % here and there
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +29,8 @@ class Pairs:
 
     With d = b + c images on which the models disagree, b of them won by the first, the difference of the shares is
     ψ(2θ − 1): ψ is how often they disagree, θ how often the first wins then. θ is judged by the exact test
-    (b of d, whether or not they should be equal), ψ is Beta(d + ½, n − d + ½), and the lower limit L solves
+    (b of d), ψ is Beta(d + 0.7, n − d + 0.3) below 0, where more of it lowers the limit, and Beta(d + 0.3, n − d + 0.7)
+    above, and the lower limit L solves
 
     .. math:: E_\psi\, P(\mathrm{Beta}(b, c + 1) \le (1 + L/\psi)/2) = 0.025.
 
@@ -80,11 +84,13 @@ def _limit(won: NDArray[Any], lost: NDArray[Any], n: NDArray[Any], tail: float) 
         won, lost = (np.broadcast_to(one, (NODES, len(n))) for one in (won, lost))
     apart = won + lost
     quantiles = (np.arange(len(won)) + 0.5)[:, None] / len(won)
-    often = betaincinv(apart + 0.5, np.maximum(n - apart, 0) + 0.5, quantiles)
+    agreed = np.maximum(n - apart, 0)
+    seldom, often = (betaincinv(apart + part, agreed + 1 - part, quantiles) for part in (1 - MORE, MORE))
     low, high = np.full(len(n), -1.0), np.ones(len(n))
     for _ in range(STEPS):
         middle = (low + high) / 2
-        wins = np.clip((1 + middle / np.maximum(often, 1e-300)) / 2, 0, 1)
+        share = np.maximum(np.where(middle < 0, often, seldom), 1e-300)
+        wins = np.clip((1 + middle / share) / 2, 0, 1)
         below = np.where(won > 0, betainc(np.maximum(won, 1), lost + 1, wins), wins > 0)
         reached = below.mean(axis=0) >= tail
         low, high = np.where(reached, low, middle), np.where(reached, middle, high)
