@@ -1,7 +1,11 @@
 """B8: how often each interval that the product prints holds the truth, by simulation.
 
-    python benchmarks/coverage.py            # everything, writes docs/coverage.md (about half an hour on one core)
-    python benchmarks/coverage.py --quick    # few draws, prints only
+    python benchmarks/coverage.py                   # what is missing, then docs/coverage.md; half an hour on one core
+    python benchmarks/coverage.py --only "AUROC"    # the settings with this text
+    python benchmarks/coverage.py --quick           # few draws, prints only
+
+What a setting gave is kept as a line in results/coverage.jsonl; delete the file to draw anew, for example after an
+interval has changed.
 
 Each case of `coverage_cases` draws images from a population whose numbers are known, asks the product's own doors for
 them, and counts on which side of the truth the interval lay. Nominal is 95 %: 2.5 % missed on each side. Where two
@@ -11,22 +15,24 @@ equal models, or equal groups, are compared, an interval without 0 is a false al
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from coverage_cases import CASES, Case
+from coverage_cases import CASES, Case, agreement_with_mcnemar
 from equipoise.errors import UndefinedRateWarning
 from equipoise.files import write_text
 from equipoise.seeds import child_seed
 
 PAGE = Path(__file__).parents[1] / "docs" / "coverage.md"
+LINES = Path(__file__).parent / "results" / "coverage.jsonl"
 
 
 @dataclass
@@ -57,10 +63,10 @@ def simulated(case: Case, draws: int, seed: int) -> dict[str, Tally]:
             if not rate.defined:
                 tally.undefined += 1
                 continue
-            tally.below += truth < rate.low - 1e-9
-            tally.above += truth > rate.high + 1e-9
+            tally.below += float(truth < rate.low - 1e-9)
+            tally.above += float(truth > rate.high + 1e-9)
             tally.width += rate.high - rate.low
-            tally.equal = truth == 0 and name.startswith("difference")
+            tally.equal = bool(truth == 0) and name.startswith("difference")
     return found
 
 
@@ -122,37 +128,58 @@ How each interval is made stands in `equipoise.intervals`, and beside the functi
 """
 
 
+def kept(path: Path, cases: Iterable[Case]) -> dict[str, dict[str, Tally]]:
+    """Setting → number → tally, of the lines of these cases."""
+    known = {case.setting for case in cases}
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return {
+        line["setting"]: {name: Tally(**tally) for name, tally in line["numbers"].items()}
+        for line in lines
+        if line["setting"] in known
+    }
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="a twentieth of the draws, no page")
-    parser.add_argument("--only", default="", help="cases whose setting holds this text, no page")
+    parser.add_argument("--quick", action="store_true", help="a twentieth of the draws, nothing is kept")
+    parser.add_argument("--only", default="", help="settings that hold this text")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=PAGE)
+    parser.add_argument("--lines", type=Path, default=LINES)
+    parser.add_argument("--page", type=Path, default=PAGE)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", UndefinedRateWarning)
-    cases = [case for case in CASES if arguments.only in case.setting]
-    rows: list[tuple[str, str, Tally]] = []
-    start, total, done = time.perf_counter(), sum(case.cost for case in cases), 0.0
-    for case in cases:
+    wanted = [case for case in CASES if arguments.only in case.setting]
+    there = {} if arguments.quick else kept(arguments.lines, CASES)
+    missing = [case for case in wanted if case.setting not in there]
+    start, total, done = time.perf_counter(), sum(case.cost for case in missing), 0.0
+    for case in missing:
         draws = max(20, case.draws // 20) if arguments.quick else case.draws
-        for name, tally in simulated(case, draws, arguments.seed).items():
-            rows.append((name, case.setting, tally))
+        there[case.setting] = simulated(case, draws, arguments.seed)
+        if not arguments.quick:
+            line = {
+                "setting": case.setting,
+                "numbers": {n: asdict(t) for n, t in there[case.setting].items()},
+            }
+            with open(arguments.lines, "a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
         done += case.cost
         spent = time.perf_counter() - start
         left = spent * (total - done) / done
         print(
             f"{done / total:4.0%}  {spent:5.0f} s, about {left:5.0f} s left  {case.setting}", file=sys.stderr
         )
+    rows = [
+        (name, case.setting, tally)
+        for case in wanted
+        if case.setting in there
+        for name, tally in there[case.setting].items()
+    ]
     rows.sort(key=lambda row: row[0])
-    if arguments.quick or arguments.only:
-        print(table(rows) if arguments.only else summary(rows))
-        return 0
-    from coverage_cases import agreement_with_mcnemar
-
-    write_text(arguments.out, page(rows, agreement_with_mcnemar()))
     print(summary(rows))
+    if not arguments.quick and not arguments.only:
+        write_text(arguments.page, page(rows, agreement_with_mcnemar()))
     return 0
 
 

@@ -331,7 +331,7 @@ def _models() -> list[Case]:
         same = "equal models" if mus[0] == mus[1] else "one better"
         words = f"{_words(sizes)}, {m} negatives, together {together:g}, {same}"
         cases.append(
-            Case(f"two models: {words}", partial(two_models, sizes, mus, m, 0.01, together), 1000, 90)
+            Case(f"two models: {words}", partial(two_models, sizes, mus, m, 0.01, together), 600, 90)
         )
     return cases
 
