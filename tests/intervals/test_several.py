@@ -47,6 +47,7 @@ def test_one_group_has_a_worst_rate_but_no_gap():
         ([0.84] + [0.945] * 11, [20] * 12),
         ([0.885, 0.964, 0.977], [60, 200, 600]),
         ([0.5, 0.99], [10, 10]),
+        ([0.9] * 12, [100] * 12),
     ],
 )
 def test_intervals_hold_the_truth(rates, sizes):
@@ -129,6 +130,14 @@ def test_a_mended_worst_group_is_seen_though_the_models_have_different_ones():
     one, other, pairs = two_models([400, 400], [0.9, 0.9], [0.75, 0.9], rng(1), together=0.8)
     assert worst_difference(one, other, pairs).low > 0.05
     assert gap_difference(one, other, pairs).high < -0.01
+
+
+def test_two_models_with_their_worst_groups_exchanged_differ_by_nothing_and_not_beyond_doubt():
+    one, other, pairs = two_models([500, 500], [0.7, 0.9], [0.9, 0.7], rng(4))
+    found = worst_difference(one, other, pairs)
+    assert abs(found.value) < 0.05
+    assert found.low < found.value - 0.02
+    assert found.high > found.value + 0.02
 
 
 def test_swapping_models_flips_signs():
