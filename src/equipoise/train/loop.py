@@ -17,7 +17,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from equipoise.data import ImageTable
 from equipoise.errors import InputError, TrainingError
-from equipoise.nn import evaluating, pixels
+from equipoise.nn import run_over
 from equipoise.resample import AdaptiveSampler, Draws
 from equipoise.seeds import child_seed
 from equipoise.train.checkpoint import (
@@ -282,19 +282,19 @@ def _validation(model: Any, table: ImageTable, device: torch.device) -> dict[str
 
 
 def model_logits(
-    model: Any, table: ImageTable, *, device: torch.device, batch_size: int = 512
+    model: Any, table: ImageTable, *, device: torch.device, batch_size: int | None = None
 ) -> NDArray[np.float64]:
-    """Logits of all images, shape (n,), in evaluation mode; every module's mode is restored.
+    """Logits of all images, shape (n,), in evaluation mode; the model is left where and as it was.
 
     Raises:
         InputError: if one is not finite; says which image's and why.
     """
     out = np.empty(len(table), np.float64)
-    with evaluating(model), torch.inference_mode():
-        for start in range(0, len(table), batch_size):
-            rows = np.arange(start, min(start + batch_size, len(table)))
-            images = pixels(torch.from_numpy(table.batch(rows)).to(device))
-            out[rows] = model(images).double().reshape(len(rows)).cpu().numpy()
+
+    def keep(place: slice, logits: Tensor) -> None:
+        out[place] = logits.double().reshape(place.stop - place.start).cpu().numpy()
+
+    run_over(model, table, keep, device=device, batch_size=batch_size)
     if (wrong := np.flatnonzero(~np.isfinite(out))).size:
         broken = [
             n for n, v in model.state_dict().items() if v.is_floating_point() and not v.isfinite().all()
