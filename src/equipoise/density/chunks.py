@@ -94,7 +94,7 @@ def joined(parts: Iterable[Float[Tensor, "m ..."]]) -> Float[Tensor, "n ..."]:
     return whole[:filled].clone()
 
 
-def _parts(latents: Latents) -> Iterable[NDArray[Any] | Tensor]:
+def _parts(latents: Latents) -> Iterable[Any]:
     if isinstance(latents, (np.ndarray, Tensor)):
         return (latents,)
     if callable(latents):

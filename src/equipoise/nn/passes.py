@@ -178,11 +178,11 @@ def _affordable(network: nn.Module, run: Callable[[Tensor], Any], images: Tensor
     return int(max(1, min(most, MEMORY * len(images) // (HELD * seen.bytes))))
 
 
-class _Largest(TorchDispatchMode):
+class _Largest(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Bytes of the largest tensor that is made: weights, as they are or seen in another shape, are not."""
 
     def __init__(self, images: Tensor) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.bytes = images.numel() * images.element_size()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
