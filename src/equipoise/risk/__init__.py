@@ -6,7 +6,6 @@
 from equipoise.pictures.quality import PictureQuality, picture_quality
 from equipoise.risk.analysis import (
     Extremes,
-    RiskCoverage,
     accuracy_by_decile,
     auroc,
     correlation,
@@ -16,10 +15,9 @@ from equipoise.risk.analysis import (
     mean_images,
     percentile_ranks,
     precision_at_recall,
-    rejection,
-    risk_coverage,
 )
 from equipoise.risk.compose import Compose
+from equipoise.risk.coverage import RiskCoverage, rejection, risk_coverage
 from equipoise.risk.dropout import Dropout
 from equipoise.risk.ensemble import Ensemble
 from equipoise.risk.histogram import Histogram

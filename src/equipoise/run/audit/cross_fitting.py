@@ -20,7 +20,7 @@ from equipoise.errors import InputError
 from equipoise.failures import refused
 from equipoise.nn import affordable, pixels, slices
 from equipoise.risk import KINDS, Method, Risk, percentile_ranks
-from equipoise.risk.wrapped import Seen, Task
+from equipoise.risk.seen import Seen, Task
 from equipoise.run.model_source import ModelSource
 from equipoise.seeds import child_seed
 
