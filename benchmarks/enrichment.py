@@ -34,9 +34,10 @@ import b2
 import b3
 from equipoise.data import ImageTable, planted, split
 from equipoise.density import Neighbours, agreement, ranks
-from equipoise.density.appearance import appearance_rarity, light, structure
+from equipoise.density.appearance import appearance_rarity
 from equipoise.fairness import enrichment
 from equipoise.groups import Groups
+from equipoise.pictures.appearance import light, structure
 from equipoise.resample import (
     DegenerateWeightsError,
     cluster_rule,

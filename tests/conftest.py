@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import io
 import json
 import os
 import random
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from equipoise.data import ImageTable
 
@@ -44,6 +46,39 @@ def discs(
 @pytest.fixture
 def scene() -> Callable[..., ImageTable]:
     return discs
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def saved() -> Callable[..., bytes]:
+    """The bytes of a picture in a format."""
+
+    def make(image: Image.Image, format: str = "PNG", **options: Any) -> bytes:
+        file = io.BytesIO()
+        image.save(file, format, **options)
+        return file.getvalue()
+
+    return make
+
+
+@pytest.fixture
+def picture(saved: Callable[..., bytes]) -> Callable[..., bytes]:
+    """Makes the bytes of a small picture of one colour, so that a test can tell it by its pixels."""
+
+    def make(
+        colour: Any = (200, 100, 50),
+        size: Any = (16, 16),
+        format: str = "PNG",
+        mode: str = "RGB",
+        **options: Any,
+    ) -> bytes:
+        return saved(Image.new("RGB", size, colour).convert(mode), format, **options)
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from equipoise.errors import InputError
 
-__all__ = ["Probabilities", "from_logits", "sigmoid"]
+__all__ = ["Probabilities", "from_logits", "probability_vector", "sigmoid"]
 
 
 class Probabilities(np.ndarray[Any, np.dtype[np.float64]]):
@@ -92,3 +92,26 @@ def sigmoid(logits: NDArray[np.float64] | float) -> NDArray[np.float64]:
     """Probabilities of logits, 1 / (1 + exp(−logit))."""
     with np.errstate(over="ignore"):  # exp of more than 709 is infinite, and its probability 0
         return np.asarray(1 / (1 + np.exp(-np.asarray(logits))))
+
+
+def probability_vector(scores: ArrayLike) -> NDArray[np.floating[Any]]:
+    """Scores as a vector of probabilities; float32 stays float32, so that ties stay ties.
+
+    Raises:
+        InputError: if empty, not a vector, not finite or outside [0, 1].
+    """
+    given = np.asarray(scores)
+    if given.ndim != 1 or given.size == 0 or given.dtype.kind not in "fiub":
+        raise InputError(
+            f"Scores must be a vector with one probability an image; got shape {given.shape} of "
+            f"{given.dtype}. Flatten them, and score at least one image."
+        )
+    vector: NDArray[np.floating[Any]] = given if given.dtype.kind == "f" else given.astype(np.float64)
+    wrong = np.flatnonzero(~((vector >= 0) & (vector <= 1)))
+    if wrong.size:
+        raise InputError(
+            f"Scores must be probabilities in [0, 1]; got {vector[wrong[0]]} at row {wrong[0]} "
+            f"({wrong.size} such rows). Pass logits through fairness.from_logits, a sigmoid that "
+            "keeps them; a NaN means that the model or its input broke."
+        )
+    return vector

@@ -76,7 +76,7 @@ def test_an_order_that_cannot_be_told(faces, stored):
 def test_real_faces_tell(shared_data):
     from pyarrow import parquet
 
-    from equipoise.data.decode import decoded
+    from equipoise.pictures.decode import decoded
 
     file = parquet.ParquetFile(shared_data / "fairface64" / "test.parquet")
     rows = file.read_row_group(0, columns=["image", "race"]).slice(0, 300).to_pylist()

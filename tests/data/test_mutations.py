@@ -20,9 +20,10 @@ import pytest
 from PIL import Image, ImageCms
 
 import equipoise
-from equipoise.data import decode, read
-from equipoise.data.decode import Unreadable, decoded
+from equipoise.data import read
 from equipoise.errors import EquipoiseError
+from equipoise.pictures import decode
+from equipoise.pictures.decode import Unreadable, decoded
 
 pytestmark = pytest.mark.slow
 

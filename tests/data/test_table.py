@@ -1,6 +1,8 @@
 """ImageTable: what goes in, what comes out, and that views cost nothing."""
 
+import dataclasses
 import pickle
+import re
 import subprocess
 import sys
 import types
@@ -269,6 +271,23 @@ def test_digests_know_the_shape(rng):
 
 def test_repr_is_short(table):
     assert repr(table) == "ImageTable(12 images 8×8×3, 6 positives, 6 negatives, attributes: race)"
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "told"),
+    [
+        ([1] * 3, {}, "3 positives, 0 negatives"),
+        ([0, 1, 2] * 2 + [1], {}, "2 of class 0, 3 of class 1, 2 of class 2"),
+        ([2, 2, 5], {"cat": 2, "dog": 5}, "2 of class cat, 1 of class dog"),
+        ([*range(40), 3], {}, "40 classes of 1 to 2 images"),
+    ],
+)
+def test_counts_of_a_repr_add_up(labels, classes, told):
+    table = ImageTable.from_arrays(np.zeros((len(labels), 8, 8, 1), np.uint8), labels)
+    table = dataclasses.replace(table, classes=classes)
+    assert f"({len(labels)} images 8×8×1, {told}, attributes: none)" in repr(table)
+    counts = [int(n) for n in re.findall(r"(\d+) (?:of class|positives|negatives)", repr(table))]
+    assert sum(counts) in (0, len(labels))
 
 
 def test_memory_mapped_table_survives_pickling_small(tmp_path, images):

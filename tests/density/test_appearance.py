@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from equipoise.density.appearance import appearance_rarity, light, ranks, structure
+from equipoise.density import ranks
+from equipoise.density.appearance import appearance_rarity
 from equipoise.errors import InputError
 
 
@@ -37,22 +38,6 @@ def test_neither_order_nor_cut_nor_mirroring_counts():
     order = np.random.default_rng(1).permutation(len(images))
     np.testing.assert_allclose(rarity(images[order]), scores[order], atol=0.003)
     assert np.corrcoef(rarity(images[:, :, ::-1].copy()), scores)[0, 1] > 0.98
-
-
-def test_structure_does_not_see_light_and_light_does():
-    images = torch.from_numpy(pictures(10))
-    darker = (images // 2).to(torch.uint8)
-    assert torch.allclose(structure(images), structure(darker), atol=0.1)
-    assert bool((light(darker) < 0.6 * light(images)).all())
-    assert torch.allclose(structure(images).mean(1), torch.zeros(10), atol=1e-5)
-
-
-def test_light_is_the_percentile():
-    images = np.zeros((1, 64, 64, 1), np.uint8)
-    images[0, ::2, ::2, 0] = np.arange(32)[:, None] * 8
-    np.testing.assert_allclose(
-        light(torch.from_numpy(images))[0, 1] * 255, np.percentile(images[0, ::2, ::2], 95), atol=8
-    )
 
 
 def test_ranks_share_ties():

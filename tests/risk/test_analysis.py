@@ -78,69 +78,6 @@ def test_extremes_are_stable():
     assert found.highest.tolist() == [4, 0, 2]
 
 
-def aurc(order, losses):
-    """From the formula, a loop."""
-    return np.mean([losses[order[:k]].mean() for k in range(1, len(losses) + 1)])
-
-
-def test_area_is_the_mean_selective_loss():
-    rng = np.random.default_rng(0)
-    risk, losses = rng.normal(size=80), rng.exponential(size=80)
-    found = analysis.risk_coverage(risk, losses)
-    assert found.area.value == pytest.approx(aurc(np.argsort(risk), losses))
-    assert found.ideal == pytest.approx(aurc(np.argsort(losses), losses))
-    assert found.random == pytest.approx(losses.mean())
-    assert found.loss[-1] == pytest.approx(losses.mean())
-    assert found.excess.value == pytest.approx(found.area.value - found.ideal)
-
-
-def test_ties_count_with_their_expectation():
-    rng = np.random.default_rng(1)
-    risk, losses = rng.integers(0, 4, 40).astype(float), (rng.random(40) < 0.4).astype(float)
-    shuffled = [aurc(np.lexsort((rng.random(40), risk)), losses) for _ in range(4000)]
-    found = analysis.risk_coverage(risk, losses, replicates=0)
-    assert found.area.value == pytest.approx(np.mean(shuffled), abs=3 * np.std(shuffled) / 60)
-    turned = analysis.risk_coverage(risk[::-1], losses[::-1], replicates=0)
-    assert turned.area.value == pytest.approx(found.area.value)
-
-
-def test_gain_is_1_for_the_ideal_and_0_for_chance(scene):
-    risk, correct = scene
-    errors = (~correct).astype(float)
-    assert analysis.risk_coverage(errors, errors).gain.value == pytest.approx(1)
-    assert analysis.risk_coverage(np.zeros(300), errors).gain.value == pytest.approx(0, abs=1e-9)
-    usual = analysis.risk_coverage(risk, errors)
-    assert 0 < usual.gain.value < 1
-    assert usual.gain.low < usual.gain.value < usual.gain.high
-    assert not analysis.risk_coverage(risk, np.zeros(300)).gain.defined
-
-
-def test_the_bootstrap_covers_the_truth():
-    rng = np.random.default_rng(5)
-
-    def draw(n):
-        risk = rng.random(n)
-        return risk, (rng.random(n) < 0.5 * risk).astype(float)
-
-    truth = analysis.risk_coverage(*draw(200_000), replicates=0).area.value
-    inside = 0
-    for _ in range(60):
-        area = analysis.risk_coverage(*draw(300), generator=rng).area
-        inside += area.low <= truth <= area.high
-    assert 50 <= inside <= 60
-
-
-def test_rejection_is_accuracy_of_the_rest(scene):
-    risk, correct = scene
-    kept = np.argsort(risk, kind="stable")
-    found = analysis.rejection(risk, correct, (0.0, 0.1, 0.5, 1.0))
-    assert found[0.0].value == pytest.approx(correct.mean())
-    assert found[0.1].value == pytest.approx(correct[kept[:270]].mean())
-    assert found[0.5].n == 150
-    assert found[0.5].value > found[0.0].value
-    assert not found[1.0].defined
-
-
 def test_correlation_is_spearmans(scene):
     risk, _ = scene
     other = risk + np.random.default_rng(8).normal(size=300)
@@ -185,8 +122,6 @@ def test_precision_at_recall_is_scikit_learns(scene):
         (lambda: analysis.extremes(np.zeros(3), 0), "count must be"),
         (lambda: analysis.auroc(np.zeros(3), np.zeros(3)), "booleans"),
         (lambda: analysis.auroc(np.zeros(3), np.zeros(2, bool)), "3 booleans"),
-        (lambda: analysis.rejection(np.zeros(3), np.ones(3, bool), [1.5]), "share"),
-        (lambda: analysis.risk_coverage(np.zeros(3), np.zeros(2)), "a loss for each"),
         (lambda: analysis.precision_at_recall(np.zeros(3), np.ones(3, bool), 0), "recall must be"),
         (lambda: analysis.correlation(np.zeros(3), np.zeros(2)), "same images"),
     ],

@@ -22,7 +22,7 @@ from equipoise.risk import (
     Neighbours,
     Risk,
 )
-from equipoise.risk.wrapped import supervised_loss
+from equipoise.risk.seen import supervised_loss
 
 
 def network(outputs: int = 3) -> nn.Module:

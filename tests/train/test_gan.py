@@ -8,8 +8,9 @@ from equipoise.data import ImageTable
 from equipoise.errors import DataError, InputError, TrainingError
 from equipoise.latent import check_generator
 from equipoise.nn.small_gan import SmallDiscriminator
-from equipoise.train import gan as module
-from equipoise.train.gan import GAN, squared_gradient, train_gan
+from equipoise.train import gan_run as module
+from equipoise.train.gan import GAN, train_gan
+from equipoise.train.gan_run import squared_gradient
 from equipoise.train.saved_generator import load_generator, save_generator
 
 SMALL = GAN(latent=8, width=4, discriminator_width=4, steps=6, batch_size=8, r1_every=2, look_every=2)
@@ -62,9 +63,9 @@ def test_the_learning_rate_falls_to_zero_at_the_end(halves, monkeypatch):
     assert rates == pytest.approx([0.4] * 5 + [0.3, 0.2, 0.1, 0])
     assert dataclasses.replace(SMALL, decay=0.0).rate(5) == SMALL.learning_rate
     used = []
-    step = module._Run.step
+    step = module.Run.step
     monkeypatch.setattr(
-        module._Run,
+        module.Run,
         "step",
         lambda run, at: (step(run, at), used.append(run.optimizers[1].param_groups[0]["lr"]))[0],
     )
@@ -77,7 +78,7 @@ def test_a_resumed_run_has_the_same_numbers(halves, tmp_path, monkeypatch, at):
     """Stopped at a look, and by time between two."""
     whole = train_gan(halves, SMALL, held_out=halves, features=flat, folder=tmp_path / "whole", **STILL)
     steps = iter(range(1000))
-    real_step = module._Run.step
+    real_step = module.Run.step
 
     def step(self, number):
         if next(steps) == at - 1:
@@ -85,7 +86,7 @@ def test_a_resumed_run_has_the_same_numbers(halves, tmp_path, monkeypatch, at):
         return real_step(self, number)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module._Run, "step", step)
+        patch.setattr(module.Run, "step", step)
         stopped = train_gan(
             halves, SMALL, held_out=halves, features=flat, folder=tmp_path / "part", minutes=60, **STILL
         )
@@ -123,14 +124,14 @@ def test_a_saved_generator_is_a_generator(halves, tmp_path):
 
 
 def test_what_is_not_finite_stops_the_run(halves, tmp_path, monkeypatch):
-    real_step = module._Run.step
+    real_step = module.Run.step
 
     def step(self, number):
         if number == 3:
             self.discriminator.score.bias.data.fill_(torch.nan)
         return real_step(self, number)
 
-    monkeypatch.setattr(module._Run, "step", step)
+    monkeypatch.setattr(module.Run, "step", step)
     with pytest.raises(
         TrainingError, match=r"discriminator nan.*at step 3\. The last good checkpoint is .*0001"
     ):

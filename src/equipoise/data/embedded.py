@@ -14,8 +14,9 @@ from equipoise.data.below import check_below
 from equipoise.data.folder_metadata import NAMES
 from equipoise.data.parquet_file import BROKEN, columns_in, damaged, opened
 from equipoise.data.side import side_folder
-from equipoise.data.source import Content, Source, without
+from equipoise.data.source import Source, without
 from equipoise.errors import DataError
+from equipoise.pictures.decode import Content
 
 __all__ = ["embedded", "holds_pictures", "image_column", "parquet_files"]
 

@@ -15,10 +15,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from equipoise.data.decode import MAX_PIXELS
 from equipoise.data.hdf5 import column, data_sets, opened
-from equipoise.data.source import Content, Source
+from equipoise.data.source import Source
 from equipoise.errors import DataError, InputError
+from equipoise.pictures.decode import MAX_PIXELS, Content
 
 __all__ = ["channel_order_of_faces", "lab_hdf5"]
 

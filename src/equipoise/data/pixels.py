@@ -26,16 +26,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from equipoise.data.cache import appearing, cache_folder, changes_of, place, remove, seal, sound
-from equipoise.data.decode import MAX_BYTES, Unreadable, decoded, encoded
-from equipoise.data.memory import Budget
-from equipoise.data.source import Content, Source
+from equipoise.data.source import Source
 from equipoise.data.table import digest_images
 from equipoise.errors import DataError, EquipoiseError, InputError
 from equipoise.files import open_regular, read_bytes, write_json
+from equipoise.pictures.decode import MAX_BYTES, Content, Unreadable, decoded, encoded
+from equipoise.pictures.memory import Budget
 
 __all__ = ["Pixels", "Progress", "pixels_of"]
 
-VERSION = 2  # of the cache and of what decode.py decides: raise it when either changes
+VERSION = 2  # of the cache and of what pictures/decode.py decides: raise it when either changes
 BLOCK = 64  # pictures a task, fewer where they are large
 BLOCK_BYTES = 16 << 20
 PROBES = 16  # pictures checked against their digest when a cache is opened
@@ -269,7 +269,7 @@ class _Block(NamedTuple):
 def _blocks(source: Source, shape: tuple[int, int, int], workers: int) -> Generator[_Block, None, None]:
     """Blocks in the order of the source; only a few are in memory at a time."""
     with warnings.catch_warnings(), ThreadPoolExecutor(workers, "equipoise-decode") as pool:
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # refused by decode.py anyway
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # refused by `decoded` anyway
         warnings.filterwarnings("ignore", module=r"PIL\..*")  # odd metadata; pixels are what counts
         running: deque[Future[_Block]] = deque()
         try:

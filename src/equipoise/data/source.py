@@ -19,10 +19,10 @@ from equipoise.data.columns import values_of
 from equipoise.data.table import PATH, Rejected
 from equipoise.errors import DataError, InputError
 from equipoise.groups import text_of
+from equipoise.pictures.decode import Content
 
 __all__ = [
     "PICTURE_ENDINGS",
-    "Content",
     "Source",
     "files_below",
     "is_picture",
@@ -31,9 +31,6 @@ __all__ = [
     "printable",
     "without",
 ]
-
-Content = Path | bytes | NDArray[np.uint8]
-"""A picture before it is decoded: a file, an encoded file's bytes, or pixels (height, width, channels)."""
 
 PICTURE_ENDINGS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".webp"}) | (
     frozenset({".avif", ".heic", ".heif", ".hif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"})

@@ -7,25 +7,24 @@ import mmap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from equipoise.data.arrays import Layout, UInt8Images, channels_last, class_ids, stored
 from equipoise.data.columns import array_of, columns_of, indexed, joined, text_bytes, values_of
 from equipoise.errors import InputError
 from equipoise.groups import Groups
 
 __all__ = ["ImageTable", "Rejected", "digest_images"]
 
-UInt8Images = NDArray[np.uint8]
 Rows = NDArray[np.int64]
-Layout = Literal["NHWC", "NCHW"]
 
 PATH = "path"
+MOST_CLASSES = 12  # told one by one
 RELEASE_ROWS = 16  # read from memory-mapped parts before their pages are given back: a fault may map 2 MiB
-CHUNK = 1024  # images converted at a time
 
 
 @dataclass(frozen=True)
@@ -122,8 +121,8 @@ class ImageTable:
         Raises:
             InputError: if a shape, a type or a range is not as said, or a value is NaN.
         """
-        pixels = _uint8(_channels_last(array_of(images), layout))
-        ids = _class_ids(labels, len(pixels))
+        pixels = stored(channels_last(array_of(images), layout))
+        ids = class_ids(labels, len(pixels))
         columns = columns_of(attributes, len(pixels))
         rows = np.arange(len(pixels), dtype=np.int64)
         return cls((pixels,), rows, ids, columns, digest_images(pixels))
@@ -134,8 +133,20 @@ class ImageTable:
     def __repr__(self) -> str:
         size, names = self.image_size, ", ".join(self.attributes.column_names)
         return (
-            f"ImageTable({len(self)} images {size}×{size}×{self.channels}, {len(self.positives)} positives, "
-            f"{len(self.negatives)} negatives, attributes: {names or 'none'})"
+            f"ImageTable({len(self)} images {size}×{size}×{self.channels}, {self._classes_in_words()}, "
+            f"attributes: {names or 'none'})"
+        )
+
+    def _classes_in_words(self) -> str:
+        """How many images of each class; numbers that add up to all."""
+        ids, counts = np.unique(self.labels, return_counts=True)
+        if set(ids.tolist()) <= {0, 1}:
+            return f"{len(self.positives)} positives, {len(self.negatives)} negatives"
+        if len(ids) > MOST_CLASSES:
+            return f"{len(ids)} classes of {counts.min()} to {counts.max()} images"
+        names = {number: name for name, number in self.classes.items()}
+        return ", ".join(
+            f"{n} of class {names.get(i, i)}" for i, n in zip(ids.tolist(), counts.tolist(), strict=True)
         )
 
     @property
@@ -370,83 +381,3 @@ def _place(part: UInt8Images) -> UInt8Images | dict[str, Any]:
     if not (isinstance(part, np.memmap) and isinstance(part.base, mmap.mmap) and part.mode == "r"):
         return np.asarray(part)
     return {"filename": part.filename, "offset": part.offset, "shape": part.shape}
-
-
-def _channels_last(images: NDArray[Any], layout: Layout | None) -> NDArray[Any]:
-    if images.ndim == 3:
-        images, layout = images[..., None], "NHWC"
-    if images.ndim != 4 or not images.size:
-        raise InputError(
-            "Images must be (n, size, size, channels), (n, channels, size, size) or (n, size, size), n ≥ 1; "
-            f"got shape {images.shape}. Stack them into one array of equal sizes."
-        )
-    _, one, two, three = images.shape
-    last, first = one == two and three in (1, 3), two == three and one in (1, 3)
-    if layout is None and last and first:
-        raise InputError(
-            f"The layout of images with shape {images.shape} cannot be told from the shape. "
-            'Say layout="NHWC" (channels last) or layout="NCHW" (channels first).'
-        )
-    if layout not in (None, "NHWC", "NCHW"):
-        raise InputError(f'layout must be "NHWC" or "NCHW"; got {layout!r}. Choose one of these.')
-    if not (last if layout == "NHWC" else first if layout == "NCHW" else last or first):
-        raise InputError(
-            "Images must be square with 1 or 3 channels, (n, size, size, channels) or (n, channels, size, "
-            f"size); got shape {images.shape}. Crop or resize them to a square and drop an alpha channel."
-        )
-    return images if (layout or ("NHWC" if last else "NCHW")) == "NHWC" else images.transpose(0, 2, 3, 1)
-
-
-def _uint8(images: NDArray[Any]) -> UInt8Images:
-    if images.dtype == np.uint8:
-        return images
-    if not np.issubdtype(images.dtype, np.floating):
-        raise InputError(
-            f"Images must be uint8 (0…255) or float in [0, 1]; got {images.dtype}. "
-            "Convert them, for example images.astype(np.uint8)."
-        )
-    out = np.empty(images.shape, np.uint8)
-    for begin in range(0, len(images), CHUNK):
-        block = images[begin : begin + CHUNK]
-        if not np.isfinite(block).all():
-            bad = begin + int(np.flatnonzero(~np.isfinite(block).all(axis=(1, 2, 3)))[0])
-            raise InputError(
-                f"Pixels must be finite; got NaN or infinity in image {bad}. Remove or repair such images."
-            )
-        low, high = float(block.min()), float(block.max())
-        if low < 0 or high > 1:
-            raise InputError(
-                f"Float images must be in [0, 1]; got {low:g}…{high:g} from image {begin} on. "
-                "Divide by 255, undo the normalisation, or give uint8."
-            )
-        out[begin : begin + CHUNK] = np.rint(block * 255)
-    return out
-
-
-def _class_ids(labels: Any, n: int) -> NDArray[np.int64]:
-    values = array_of(labels)
-    if np.ma.is_masked(values):
-        raise InputError(
-            f"Expected a label an image; got {int(np.ma.getmaskarray(values).sum())} masked ones. Drop these images."
-        )
-    if values.ndim == 2 and values.shape[1] == 1:
-        values = values[:, 0]
-    if values.shape != (n,):
-        raise InputError(f"Labels must be one an image, shape ({n},); got {values.shape}. Check the lengths.")
-    if values.dtype.kind not in "buif":
-        raise InputError(
-            f"Labels must be whole numbers ≥ 0; got {values.dtype}. Encode class names as numbers."
-        )
-    if values.dtype.kind == "f" and not (np.isfinite(values).all() and (values == np.rint(values)).all()):
-        row = int(np.flatnonzero(~(np.isfinite(values) & (values == np.rint(values))))[0])
-        raise InputError(
-            f"Labels must be whole numbers ≥ 0; got {values[row]} at row {row}. Repair or drop such rows."
-        )
-    ids = values.astype(np.int64)
-    if (ids < 0).any():
-        row = int(np.flatnonzero(ids < 0)[0])
-        raise InputError(
-            f"Labels must be whole numbers ≥ 0 (1 = positive); got {ids[row]} at row {row}. "
-            "Map -1/1 labels to 0/1 first."
-        )
-    return ids

@@ -7,11 +7,12 @@ Each method stands twice in its file: pure functions, and a module that learns f
 from equipoise.density.active import active_units
 from equipoise.density.agreement import agreement, ranks
 from equipoise.density.chunks import Latents, chunks
-from equipoise.density.embedding import Normalisation, PictureTable, embed, normalised
 from equipoise.density.histogram import Bins, Histogram, bin_rows, histogram_bins, log_probabilities
 from equipoise.density.mixture import Mixture
 from equipoise.density.neighbours import Neighbours, neighbour_distances, sample
+from equipoise.density.normalisation import Normalisation, normalised
 from equipoise.density.principal import Moments, chunk_moments, principal_axes
+from equipoise.nn import PictureTable, embed
 
 __all__ = [
     "Bins",

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from equipoise.errors import InputError
+from equipoise.nn.codes import block_rows, blocks
 
 __all__ = ["Latents", "chunks", "joined"]
 
@@ -22,7 +23,6 @@ Latents: TypeAlias = (
 than memory holds, a function that returns an iterator over such, the same ones at every call."""
 
 LARGEST = 1e150
-_CHUNK_VALUES = 1 << 18  # 2 MiB of float64: what a processor's cache holds
 _JOINED_ROWS = 1 << 16  # room for results at the start; pages that nothing is written to cost nothing
 
 
@@ -53,15 +53,9 @@ def chunks(
                 f"All latents must have the same number of dimensions, at least 1; got {width} and then "
                 f"{part.shape[1]}. Encode all images with the same model."
             )
-        step = rows or max(1, _CHUNK_VALUES // width)
-        for start in range(0, part.shape[0], step):
-            chunk = _float64(part[start : start + step])
-            if not bool(torch.isfinite(chunk).all()):
-                row = seen + int((~torch.isfinite(chunk)).any(1).nonzero()[0])
-                raise InputError(
-                    f"Latents must be finite; got NaN or infinity in row {row}. "
-                    "Look for a training run that diverged, or for a broken image."
-                )
+        step = rows or block_rows(width)
+        for _, block in blocks(part, rows=step, seen=seen):
+            chunk = block if isinstance(block, Tensor) else torch.from_numpy(block)
             if squared and chunk.abs().max() > LARGEST:
                 row = seen + int((chunk.abs() > LARGEST).any(1).nonzero()[0])
                 raise InputError(
@@ -100,7 +94,7 @@ def joined(parts: Iterable[Float[Tensor, "m ..."]]) -> Float[Tensor, "n ..."]:
     return whole[:filled].clone()
 
 
-def _parts(latents: Latents) -> Iterable[NDArray[Any] | Tensor]:
+def _parts(latents: Latents) -> Iterable[Any]:
     if isinstance(latents, (np.ndarray, Tensor)):
         return (latents,)
     if callable(latents):
@@ -112,15 +106,3 @@ def _parts(latents: Latents) -> Iterable[NDArray[Any] | Tensor]:
         f"over them; got {type(latents).__name__}. An iterator can be read once only and codes are read "
         "more than once: pass a function that makes it."
     )
-
-
-def _float64(part: NDArray[Any] | Tensor) -> Tensor:
-    if isinstance(part, Tensor):
-        part = part.detach()
-        return (part.cpu() if part.device.type == "mps" else part).to(torch.float64)  # MPS has no float64
-    try:
-        return torch.from_numpy(np.array(part, dtype=np.float64))
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"Latents must be numbers; got an array of {part.dtype}. Pass the encoder's output."
-        ) from error

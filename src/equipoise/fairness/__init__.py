@@ -32,7 +32,8 @@ from equipoise.fairness.rates import (
 )
 from equipoise.fairness.score_divergence import score_divergence, score_divergence_own_ranges
 from equipoise.fairness.table import Table, all_measures, side_by_side
-from equipoise.fairness.windows import Windows, window_scores, windows
+from equipoise.fairness.windows import Windows, windows
+from equipoise.pictures.windows import window_scores
 from equipoise.probabilities import Probabilities, from_logits
 
 __all__ = [

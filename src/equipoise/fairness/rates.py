@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from equipoise.errors import InputError
-from equipoise.fairness.scored import Scored, fraction, probability_vector
+from equipoise.fairness.scored import Scored, fraction
 from equipoise.groups import Groups
 from equipoise.intervals import Proportions, area, mean
+from equipoise.probabilities import probability_vector
 from equipoise.rate import Rate
 
 __all__ = [

@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from equipoise.errors import InputError
 from equipoise.groups import Groups
-from equipoise.probabilities import Probabilities, sigmoid
+from equipoise.probabilities import Probabilities, probability_vector, sigmoid
 from equipoise.seeds import child_seed
 
-__all__ = ["Scored", "finite", "fraction", "generator", "probability_vector", "replicate_count"]
+__all__ = ["Scored", "finite", "fraction", "generator", "replicate_count"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,29 +118,6 @@ class Scored:
         return [
             group for group in range(len(groups.names)) if positives[group] or group not in groups.unknown
         ]
-
-
-def probability_vector(scores: ArrayLike) -> NDArray[np.floating[Any]]:
-    """Scores as a vector of probabilities; float32 stays float32, so that ties stay ties.
-
-    Raises:
-        InputError: if empty, not a vector, not finite or outside [0, 1].
-    """
-    given = np.asarray(scores)
-    if given.ndim != 1 or given.size == 0 or given.dtype.kind not in "fiub":
-        raise InputError(
-            f"Scores must be a vector with one probability an image; got shape {given.shape} of "
-            f"{given.dtype}. Flatten them, and score at least one image."
-        )
-    vector: NDArray[np.floating[Any]] = given if given.dtype.kind == "f" else given.astype(np.float64)
-    wrong = np.flatnonzero(~((vector >= 0) & (vector <= 1)))
-    if wrong.size:
-        raise InputError(
-            f"Scores must be probabilities in [0, 1]; got {vector[wrong[0]]} at row {wrong[0]} "
-            f"({wrong.size} such rows). Pass logits through fairness.from_logits, a sigmoid that "
-            "keeps them; a NaN means that the model or its input broke."
-        )
-    return vector
 
 
 def _binary(labels: ArrayLike) -> NDArray[np.bool_]:

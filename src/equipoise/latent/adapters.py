@@ -17,8 +17,8 @@ from torch.nn import functional
 
 from equipoise.data import ImageTable
 from equipoise.errors import InputError
-from equipoise.latent.frozen import frozen, home, in_batches
-from equipoise.nn import DBVAE, pixels
+from equipoise.latent.frozen import frozen, in_batches
+from equipoise.nn import DBVAE, home, pixels
 
 __all__ = ["DBVAEGenerator", "ModuleGenerator", "ProgressiveGAN", "StyleGAN"]
 

@@ -1,10 +1,8 @@
-"""Latent codes as a numpy array or a torch tensor: read in float64 blocks, answered in the form they came in."""
+"""Latent codes as a numpy array or a torch tensor: answers have the form and the type that the codes came in."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,13 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from equipoise.errors import InputError
+from equipoise.nn.codes import Codes, array64, blocks
 
-__all__ = ["Codes", "array64", "blank", "blocks", "check", "distances64", "put", "same_place"]
-
-Codes = TypeVar("Codes", NDArray[Any], Tensor)
-"""Codes of shape (rows, width), one a row, of any float type; what comes back has the same form and type."""
-
-_BLOCK_VALUES = 1 << 18  # 2 MiB of float64: what a processor's cache holds
+__all__ = ["blank", "check", "distances64", "put", "same_place"]
 
 
 def check(latents: Any, width: int | None = None) -> None:
@@ -52,29 +46,6 @@ def check(latents: Any, width: int | None = None) -> None:
         )
 
 
-def blocks(latents: Codes, *, rows: int | None = None) -> Iterator[tuple[slice, Codes]]:
-    """Where each block of rows stands, and a float64 copy of it. Gradients end here.
-
-    Raises:
-        InputError: if a code is not finite.
-    """
-    step = rows or max(1, _BLOCK_VALUES // latents.shape[1])
-    for start in range(0, latents.shape[0], step):
-        place = slice(start, start + step)
-        part = latents[place]
-        block = np.array(part, dtype=np.float64) if isinstance(part, np.ndarray) else _double(part)
-        with np.errstate(invalid="ignore", over="ignore"):
-            total = float(block.sum())
-        if not math.isfinite(total):  # only then is it worth the time to look at each number
-            wrong = np.flatnonzero(~np.isfinite(array64(block)).all(axis=1))
-            if wrong.size:
-                raise InputError(
-                    f"Latents must be finite; got NaN or infinity in row {start + int(wrong[0])}. "
-                    "Look for an encoder that diverged, or drop the row."
-                )
-        yield place, block
-
-
 def distances64(
     latents: Codes,
     weights: Float64[ndarray, "m k"],
@@ -88,13 +59,6 @@ def distances64(
     for place, block in blocks(latents, rows=rows):
         found[place] = array64(block @ same_place(weights.T, block)) + offsets
     return found
-
-
-def array64(values: Any) -> NDArray[np.float64]:
-    """As a float64 array in main memory."""
-    if isinstance(values, Tensor):
-        return _double(values).cpu().numpy()
-    return np.asarray(values, dtype=np.float64)
 
 
 def same_place(values: NDArray[np.float64], block: Codes) -> Codes:
@@ -113,9 +77,3 @@ def put(found: Codes, place: Any, values: Codes) -> None:
         found[place] = values.to(found.dtype).to(found.device)
     else:
         found[place] = values
-
-
-def _double(part: Tensor) -> Tensor:
-    part = part.detach()
-    part = part.cpu() if part.device.type == "mps" else part  # MPS has no float64
-    return part.to(torch.float64, copy=True)

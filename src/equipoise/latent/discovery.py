@@ -21,7 +21,7 @@ from torch import Tensor
 
 from equipoise.errors import InputError, MissingExtraError
 from equipoise.intervals import proportion
-from equipoise.latent.codes import array64
+from equipoise.nn.codes import array64
 from equipoise.rate import Rate
 from equipoise.seeds import child_seed
 

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from equipoise.errors import InputError, MissingExtraError
 from equipoise.intervals import area, proportion
-from equipoise.latent.codes import Codes, array64, blank, blocks, check, distances64, put, same_place
+from equipoise.latent.codes import blank, check, distances64, put, same_place
+from equipoise.nn.codes import Codes, array64, blocks
 from equipoise.rate import Rate
 from equipoise.seeds import child_seed
 

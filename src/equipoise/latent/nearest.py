@@ -16,7 +16,8 @@ from numpy import ndarray
 from torch import Tensor
 
 from equipoise.errors import InputError
-from equipoise.latent.codes import Codes, array64, blank, blocks, check, put, same_place
+from equipoise.latent.codes import blank, check, put, same_place
+from equipoise.nn.codes import Codes, array64, blocks
 
 __all__ = ["nearest"]
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from equipoise.data import ImageTable
 from equipoise.errors import InputError
-from equipoise.latent.frozen import frozen, home
-from equipoise.nn import pixels
+from equipoise.latent.frozen import frozen
+from equipoise.nn import home, pixels, slices
 
 __all__ = ["AttributeClassifier", "ManyImages", "attribute_scores", "check_decision"]
 
@@ -62,11 +62,9 @@ def through(
     device, dtype = home(network)
     found = []
     with frozen(network):
-        for start in range(0, len(images), batch_size):
-            rows = np.arange(start, min(start + batch_size, len(images)))
-            part = (
-                images.batch(rows) if isinstance(images, ImageTable) else images[start : start + batch_size]
-            )
+        for place in slices(len(images), batch_size):
+            rows = np.arange(place.start, place.stop)
+            part = images.batch(rows) if isinstance(images, ImageTable) else images[place]
             part = torch.from_numpy(np.array(part)) if isinstance(part, np.ndarray) else part
             part = pixels(part) if part.dtype == torch.uint8 else part
             found.append(read(network(part.to(device, dtype)), len(rows)).detach().cpu())

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 
 from torch import nn
 
-__all__ = ["evaluating", "modes_kept"]
+__all__ = ["evaluating", "modes_kept", "weights_fixed"]
 
 
 @contextmanager
@@ -42,3 +42,16 @@ def evaluating(*networks: nn.Module) -> Iterator[None]:
             for module in network.modules():  # whatever their own `train` made of it
                 module.training = False
         yield
+
+
+@contextmanager
+def weights_fixed(network: nn.Module) -> Iterator[None]:
+    """No gradient of the weights inside, and then what was asked of each before."""
+    asked = {parameter: parameter.requires_grad for parameter in network.parameters()}
+    for parameter in asked:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter, wanted in asked.items():
+            parameter.requires_grad_(wanted)

@@ -3,9 +3,9 @@
 `Method(...)(model)` gives a `Wrapped` model that behaves as before, and tells a `Risk` when asked. A file a method.
 """
 
+from equipoise.pictures.quality import PictureQuality, picture_quality
 from equipoise.risk.analysis import (
     Extremes,
-    RiskCoverage,
     accuracy_by_decile,
     auroc,
     correlation,
@@ -15,21 +15,19 @@ from equipoise.risk.analysis import (
     mean_images,
     percentile_ranks,
     precision_at_recall,
-    rejection,
-    risk_coverage,
 )
 from equipoise.risk.compose import Compose
+from equipoise.risk.coverage import RiskCoverage, rejection, risk_coverage
 from equipoise.risk.dropout import Dropout
 from equipoise.risk.ensemble import Ensemble
 from equipoise.risk.histogram import Histogram
 from equipoise.risk.histogram_vae import HistogramVAE
-from equipoise.risk.kinds import IMAGE_KINDS, ImageKind, Thresholds, kinds
+from equipoise.risk.kinds import IMAGE_KINDS, ImageKind, Thresholds, kinds, quality_score
 from equipoise.risk.label_noise import LabelNoise, label_noise
 from equipoise.risk.last_layer import LastLayer
 from equipoise.risk.mve import MVE
 from equipoise.risk.neighbours import Neighbours
 from equipoise.risk.percentiles import Percentiles
-from equipoise.risk.picture_quality import PictureQuality, picture_quality, quality_score
 from equipoise.risk.risk import KINDS, Kind, Risk
 from equipoise.risk.scores import write_scores
 from equipoise.risk.vae import VAE

@@ -1,4 +1,4 @@
-"""What a risk is worth: deciles, risk–coverage, rejection, correlation, and how well it finds what it is for.
+"""What a risk is worth: deciles, correlation, and how well it finds what it is for.
 
 NumPy only. A risk is a vector, one number an image, higher = trust it less; only its order counts, and equal
 numbers are treated alike, whatever the order of the rows.
@@ -22,9 +22,10 @@ from equipoise.rate import Rate
 
 __all__ = [
     "Extremes",
-    "RiskCoverage",
     "accuracy_by_decile",
     "auroc",
+    "booleans",
+    "checked",
     "correlation",
     "correlations",
     "deciles",
@@ -32,13 +33,9 @@ __all__ = [
     "mean_images",
     "percentile_ranks",
     "precision_at_recall",
-    "rejection",
-    "risk_coverage",
 ]
 
 Z = NormalDist().inv_cdf(0.975)
-UNSEEN = 0.1
-"""Weight of an image that was not drawn, in images: what intervals of areas lack otherwise; by simulation."""
 
 
 def percentile_ranks(
@@ -57,8 +54,8 @@ def percentile_ranks(
         >>> percentile_ranks(np.array([3.0, 1.0, 2.0, 2.0])).tolist()
         [0.875, 0.125, 0.5, 0.5]
     """
-    values = _checked(risk)
-    ordered = np.sort(values if reference is None else _checked(reference, "reference"))
+    values = checked(risk)
+    ordered = np.sort(values if reference is None else checked(reference, "reference"))
     below = np.searchsorted(ordered, values)
     upto = np.searchsorted(ordered, values, side="right")
     return np.asarray((below + upto) / (2 * len(ordered)), dtype=np.float64)
@@ -91,7 +88,7 @@ def accuracy_by_decile(
     Undefined: a part without images, which happens if many risks are equal.
     """
     ids = deciles(risk, parts)
-    right = _yes(correct, len(ids), "correct")
+    right = booleans(correct, len(ids), "correct")
     n = np.bincount(ids, minlength=parts)
     hits = np.bincount(ids, weights=right, minlength=parts)
     return tuple(
@@ -150,126 +147,13 @@ class Extremes:
 
 def extremes(risk: Float[ndarray, " n"], count: int = 20) -> Extremes:
     """The `count` rows with the lowest and the highest risk; of equal risks, the earlier row comes first."""
-    values = _checked(risk)
+    values = checked(risk)
     if count < 1:
         raise InputError(f"count must be at least 1; got {count}. 20 is usual.")
     return Extremes(
         np.argsort(values, kind="stable")[:count].astype(np.int64),
         np.argsort(-values, kind="stable")[:count].astype(np.int64),
     )
-
-
-@dataclass(frozen=True, eq=False)
-class RiskCoverage:
-    """Mean loss of the part that is kept when the most risky are put aside.
-
-    Args:
-        coverage: Share kept, k/n for k = 1…n.
-        loss: Mean loss of the k images least at risk.
-        area: AURC, the mean of `loss` over all coverages, with a bootstrap interval; lower is better.
-        ideal: The area if the risk ordered images by their loss. Nothing can be below it.
-        random: The expected area of a risk that knows nothing: the mean loss.
-        excess: E-AURC, `area` − `ideal`.
-        gain: (random − area) / (random − ideal), 1 = ideal, 0 = like chance, below 0 = worse than chance;
-            undefined where nothing can be gained.
-    """
-
-    coverage: Float[ndarray, " n"]
-    loss: Float[ndarray, " n"]
-    area: Rate
-    ideal: float
-    random: float
-    excess: Rate
-    gain: Rate
-
-
-def risk_coverage(
-    risk: Float[ndarray, " n"],
-    losses: Float[ndarray, " n"],
-    *,
-    replicates: int = 200,
-    generator: np.random.Generator | None = None,
-) -> RiskCoverage:
-    r"""The risk–coverage curve and its area.
-
-    .. math:: \mathrm{AURC} = \frac1n \sum_{k=1}^n \frac1k \sum_{i \le k} \ell_{(i)}
-
-    with the losses in the order of rising risk. Images with equal risks count with their mean loss, which is the
-    expectation over the orders that they could have.
-
-    Args:
-        risk: Any unit.
-        losses: ≥ 0; 1 for a wrong and 0 for a right prediction gives the usual error curve.
-        replicates: Bootstrap replicates behind the intervals, 0 for none.
-        generator: Chance of the bootstrap.
-
-    Raises:
-        InputError: if lengths differ or a number is not finite.
-
-    Source: Y. Geifman, R. El-Yaniv, Selective classification for deep neural networks, NeurIPS 2017; E-AURC:
-    Y. Geifman, G. Uziel, R. El-Yaniv, Bias-reduced uncertainty estimation for deep neural classifiers, ICLR 2019.
-    Differs from it in: the ideal area is that of these very losses, not its approximation r + (1 − r) ln(1 − r),
-    and ties do not depend on the order of rows. Intervals: Bayesian bootstrap over images and a bit of one more, that
-    has the least risk and is right, or wrong.
-    """
-    values, loss = _checked(risk), _checked(losses, "losses")
-    if len(values) != len(loss):
-        raise InputError(
-            f"Expected a loss for each of {len(values)} risks; got {len(loss)}. Give both of the same."
-        )
-    order = np.argsort(values, kind="stable")
-    level = np.unique(values, return_inverse=True)[1].reshape(-1)
-    even = (np.bincount(level, weights=loss) / np.bincount(level))[level]
-    n = len(loss)
-    k = np.arange(1, n + 1)
-    curve = np.cumsum(even[order]) / k
-    area, random = float(curve.mean()), float(loss.mean())
-    by_loss = np.sort(loss)
-    ideal = min(float((np.cumsum(by_loss) / k).mean()), area)  # equal up to rounding
-    gained = _gain(area, ideal, random)
-    lows, highs = (
-        _resampled(values, loss, end, replicates, generator or np.random.default_rng(0))
-        for end in (float(loss.min()), float(loss.max()))
-    )
-    return RiskCoverage(
-        k / n,
-        curve,
-        _held(area, lows[0], highs[0], n),
-        ideal,
-        random,
-        _held(area - ideal, lows[1], highs[1], n),
-        Rate.undefined("all images have the same loss", n)
-        if math.isnan(gained)
-        else _held(gained, highs[2], lows[2], n),
-    )
-
-
-def rejection(
-    risk: Float[ndarray, " n"],
-    correct: Bool[ndarray, " n"],
-    shares: Iterable[float] = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5),
-) -> dict[float, Rate]:
-    """Accuracy of what is kept when a share of the images, those most at risk, is put aside.
-
-    Args:
-        risk: Any unit. Of equal risks, earlier rows are kept.
-        correct: Whether each prediction is right.
-        shares: In [0, 1]. The number put aside is rounded.
-
-    Returns:
-        Share put aside → accuracy of the rest, with its exact interval.
-
-    Undefined: where nothing is kept.
-    """
-    values = _checked(risk)
-    right = _yes(correct, len(values), "correct")[np.argsort(values, kind="stable")]
-    found = {}
-    for share in shares:
-        if not 0 <= share <= 1:
-            raise InputError(f"A share must be in [0, 1]; got {share}. 0.1 puts one in ten aside.")
-        kept = len(values) - round(share * len(values))
-        found[share] = intervals.proportion(int(right[:kept].sum()), kept, "nothing is kept")
-    return found
 
 
 def correlation(first: Float[ndarray, " n"], second: Float[ndarray, " n"]) -> Rate:
@@ -319,8 +203,8 @@ def auroc(risk: Float[ndarray, " n"], sought: Bool[ndarray, " n"]) -> Rate:
 
     Source: the interval is that of `intervals.area`.
     """
-    values = _checked(risk)
-    yes = _yes(sought, len(values), "sought")
+    values = checked(risk)
+    yes = booleans(sought, len(values), "sought")
     m, rest = int(yes.sum()), int((~yes).sum())
     if not m or not rest:
         return Rate.undefined("nothing is sought" if not m else "everything is sought", m)
@@ -336,8 +220,8 @@ def precision_at_recall(risk: Float[ndarray, " n"], sought: Bool[ndarray, " n"],
     """
     if not 0 < recall <= 1:
         raise InputError(f"recall must be in (0, 1]; got {recall}. 0.5 asks for half of what is sought.")
-    values = _checked(risk)
-    yes = _yes(sought, len(values), "sought")
+    values = checked(risk)
+    yes = booleans(sought, len(values), "sought")
     if not yes.any():
         return Rate.undefined("nothing is sought")
     found = np.sort(values[yes])[::-1]
@@ -346,44 +230,12 @@ def precision_at_recall(risk: Float[ndarray, " n"], sought: Bool[ndarray, " n"],
     return intervals.proportion(int(yes[taken].sum()), int(taken.sum()), "")
 
 
-def _area(losses: Float[ndarray, " n"], weights: Float[ndarray, " n"]) -> float:
-    curve = np.cumsum(weights * losses) / np.cumsum(weights)
-    return float((weights * curve).sum() / weights.sum())
+def checked(values: Any, name: str = "risk") -> Float[ndarray, " n"]:
+    """Finite numbers, one an image.
 
-
-def _gain(area: float, ideal: float, random: float) -> float:
-    return (random - area) / (random - ideal) if random - ideal > 1e-12 else math.nan
-
-
-def _resampled(
-    risk: Float[ndarray, " n"],
-    losses: Float[ndarray, " n"],
-    unseen: float,
-    replicates: int,
-    chance: np.random.Generator,
-) -> Float[ndarray, "3 replicates"]:
-    """Replicates of area, excess and gain, a bit of an image more has the least risk and loss `unseen`."""
-    values, loss = np.append(risk, -np.inf), np.append(losses, unseen)
-    order, loss_order = np.argsort(values, kind="stable"), np.argsort(loss, kind="stable")
-    level, by_loss = np.unique(values, return_inverse=True)[1].reshape(-1), np.sort(loss)
-    drawn = np.empty((3, replicates))
-    for i in range(replicates):
-        weights = np.append(chance.standard_exponential(len(risk)), chance.standard_gamma(UNSEEN) + 1e-300)
-        mean = np.bincount(level, weights=weights * loss) / np.bincount(level, weights=weights)
-        area = _area(mean[level][order], weights[order])
-        best = _area(by_loss, weights[loss_order])
-        drawn[:, i] = area, area - best, _gain(area, best, float((weights * loss).sum() / weights.sum()))
-    return drawn
-
-
-def _held(value: float, lows: Float[ndarray, " r"], highs: Float[ndarray, " r"], n: int) -> Rate:
-    lows, highs = lows[np.isfinite(lows)], highs[np.isfinite(highs)]
-    if not len(lows) or not len(highs):
-        return Rate(value, math.nan, math.nan, n)
-    return intervals.held(value, lows, highs, n)
-
-
-def _checked(values: Any, name: str = "risk") -> Float[ndarray, " n"]:
+    Raises:
+        InputError: if they are not.
+    """
     found = np.asarray(values, dtype=np.float64)
     if found.ndim != 1 or not found.size or not np.isfinite(found).all():
         raise InputError(
@@ -394,7 +246,12 @@ def _checked(values: Any, name: str = "risk") -> Float[ndarray, " n"]:
     return found
 
 
-def _yes(values: Any, n: int, name: str) -> Bool[ndarray, " n"]:
+def booleans(values: Any, n: int, name: str) -> Bool[ndarray, " n"]:
+    """One an image.
+
+    Raises:
+        InputError: if they are not.
+    """
     found = np.asarray(values)
     if found.shape != (n,) or found.dtype != np.bool_:
         raise InputError(

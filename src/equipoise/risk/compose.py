@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from equipoise.errors import InputError
-from equipoise.risk.wrapped import Method, Output, Rule, Task, Wrapped
+from equipoise.risk.seen import Output, Task
+from equipoise.risk.wrapped import Method, Rule, Wrapped
 
 __all__ = ["Compose"]
 

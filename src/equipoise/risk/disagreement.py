@@ -21,7 +21,7 @@ from torch.nn.functional import logsigmoid
 from equipoise.errors import InputError
 from equipoise.risk.features import widest
 from equipoise.risk.risk import Risk
-from equipoise.risk.wrapped import Task
+from equipoise.risk.seen import Task
 
 __all__ = ["disagreement", "joint_prediction", "log_probabilities"]
 

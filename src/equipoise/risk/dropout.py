@@ -24,7 +24,8 @@ from equipoise.risk.disagreement import disagreement
 from equipoise.risk.features import COMPILED, Tap, has_weights, named_tap
 from equipoise.risk.own_chance import OwnChance, drawing, every_layer_called, own_chance
 from equipoise.risk.risk import Risk
-from equipoise.risk.wrapped import Method, Seen
+from equipoise.risk.seen import Seen
+from equipoise.risk.wrapped import Method
 from equipoise.seeds import child_seed
 
 __all__ = ["Dropout", "thinned"]

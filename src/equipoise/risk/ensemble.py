@@ -16,16 +16,8 @@ from equipoise.errors import InputError, NotFittedError
 from equipoise.nn import evaluating
 from equipoise.risk.disagreement import disagreement, joint_prediction
 from equipoise.risk.risk import KINDS, Risk
-from equipoise.risk.wrapped import (
-    Method,
-    Output,
-    Seen,
-    Task,
-    Wrapped,
-    copied,
-    prediction_of,
-    supervised_loss,
-)
+from equipoise.risk.seen import Output, Seen, Task, copied, prediction_of, supervised_loss
+from equipoise.risk.wrapped import Method, Wrapped
 from equipoise.seeds import child_seed
 
 __all__ = ["Ensemble", "Mean", "bootstrap_weights", "fresh_copy"]

@@ -16,7 +16,8 @@ from torch import Tensor
 from equipoise.density import histogram_bins, log_probabilities
 from equipoise.errors import InputError, NotFittedError
 from equipoise.risk.risk import Risk
-from equipoise.risk.wrapped import Method, Seen
+from equipoise.risk.seen import Seen
+from equipoise.risk.wrapped import Method
 
 __all__ = ["Histogram", "RunningHistogram"]
 

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from equipoise.errors import NotFittedError
 from equipoise.risk.histogram import RunningHistogram
 from equipoise.risk.risk import Kind, Risk
+from equipoise.risk.seen import Seen
 from equipoise.risk.vae import Variational
-from equipoise.risk.wrapped import Seen
 
 __all__ = ["HistogramVAE"]
 

@@ -13,8 +13,10 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from equipoise.errors import InputError
+from equipoise.pictures.quality import PictureQuality
+from equipoise.risk.analysis import percentile_ranks
 
-__all__ = ["IMAGE_KINDS", "ImageKind", "Thresholds", "kinds"]
+__all__ = ["IMAGE_KINDS", "ImageKind", "Thresholds", "kinds", "quality_score"]
 
 ImageKind = Literal["ordinary", "rare", "hard", "mislabelled", "bad picture"]
 IMAGE_KINDS: tuple[ImageKind, ...] = get_args(ImageKind)
@@ -106,3 +108,13 @@ def kinds(
     return [
         next((kind for kind, holds in rules if holds[row]), "ordinary") for row in range(len(representation))
     ]
+
+
+def quality_score(quality: PictureQuality) -> Float[ndarray, " n"]:
+    """One score in (0, 1), higher = worse: the largest of the measures' percentiles among these pictures.
+
+    A picture is as bad as what is worst about it. Only order counts, so no measure drowns the others; and somebody
+    is always worst, in a set of good pictures too.
+    """
+    worst: Float[ndarray, " n"] = np.stack([percentile_ranks(values) for values in quality]).max(axis=0)
+    return worst

@@ -21,7 +21,8 @@ from equipoise.errors import InputError, NotFittedError
 from equipoise.risk.disagreement import disagreement
 from equipoise.risk.features import widest
 from equipoise.risk.risk import Risk
-from equipoise.risk.wrapped import Method, Seen, Task
+from equipoise.risk.seen import Seen, Task
+from equipoise.risk.wrapped import Method
 from equipoise.seeds import child_seed
 
 __all__ = ["LastLayer", "curvature"]

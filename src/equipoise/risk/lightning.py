@@ -21,7 +21,8 @@ import torch
 from equipoise.errors import InputError, MissingExtraError, NotFittedError
 from equipoise.nn import evaluating
 from equipoise.risk.risk import KINDS
-from equipoise.risk.wrapped import Wrapped, taken
+from equipoise.risk.seen import taken
+from equipoise.risk.wrapped import Wrapped
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback, LightningModule, Trainer

@@ -22,7 +22,8 @@ from torch.nn.functional import log_softmax, logsigmoid
 from equipoise.errors import InputError, NotFittedError
 from equipoise.risk.layers import Dense, bounded
 from equipoise.risk.risk import Risk
-from equipoise.risk.wrapped import Method, Seen, Task
+from equipoise.risk.seen import Seen, Task
+from equipoise.risk.wrapped import Method
 from equipoise.seeds import child_seed
 
 __all__ = ["MVE", "gaussian_nll", "integrated"]

@@ -13,7 +13,8 @@ from equipoise import density
 from equipoise.density.neighbours import Metric
 from equipoise.errors import InputError, NotFittedError
 from equipoise.risk.risk import Risk
-from equipoise.risk.wrapped import Method, Seen
+from equipoise.risk.seen import Seen
+from equipoise.risk.wrapped import Method
 from equipoise.seeds import child_seed
 
 __all__ = ["KeptRows", "Neighbours", "traced_log_prob"]

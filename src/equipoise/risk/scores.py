@@ -14,7 +14,8 @@ from equipoise.errors import InputError
 from equipoise.files import replacing
 from equipoise.nn import evaluating
 from equipoise.risk.risk import KINDS
-from equipoise.risk.wrapped import Batches, Wrapped, taken
+from equipoise.risk.seen import Batches, taken
+from equipoise.risk.wrapped import Wrapped
 
 if TYPE_CHECKING:
     import pyarrow as pa

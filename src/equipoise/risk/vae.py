@@ -18,7 +18,8 @@ from equipoise.errors import InputError, NotFittedError
 from equipoise.nn import Decoder, kl_divergence, reparameterise
 from equipoise.risk.layers import Dense, bounded
 from equipoise.risk.risk import Risk
-from equipoise.risk.wrapped import Method, Seen
+from equipoise.risk.seen import Seen
+from equipoise.risk.wrapped import Method
 from equipoise.seeds import child_seed
 
 __all__ = ["VAE", "Variational", "VariationalHead", "input_decoder"]

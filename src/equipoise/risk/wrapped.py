@@ -4,86 +4,36 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from typing import Any, ClassVar, Literal, NamedTuple, get_args
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
-from torch.utils._pytree import tree_map_only
 
 from equipoise.errors import InputError, NotFittedError
 from equipoise.nn import Losses, evaluating, modes_kept
-from equipoise.risk.features import COMPILED, Tap, find_tap, named_tap, tapped
+from equipoise.nn.modes import weights_fixed
+from equipoise.risk.features import Tap, find_tap, named_tap
 from equipoise.risk.percentiles import Percentiles
 from equipoise.risk.risk import KINDS, Kind, Risk
+from equipoise.risk.seen import (
+    Batches,
+    Output,
+    Pass,
+    Seen,
+    Task,
+    check_inputs,
+    copied,
+    prediction_of,
+    supervised_loss,
+    taken,
+)
 
-__all__ = [
-    "Batches",
-    "Method",
-    "Output",
-    "Rule",
-    "Seen",
-    "Task",
-    "Wrapped",
-    "copied",
-    "prediction_of",
-    "supervised_loss",
-    "taken",
-]
-
-Task = Literal["regression", "binary", "multiclass"]
-"""What the prediction is: values (batch, …), one logit (batch,) or (batch, 1), or logits (batch, classes)."""
+__all__ = ["Method", "Rule", "Wrapped"]
 
 Rule = Literal["mean", "max"]
 """How percentiles of the same kind of risk are put together."""
-
-Output = str | int | Callable[[Any], Tensor] | None
-"""Where the prediction is in what the model returns: a key or attribute, an index, a function; None = all of it."""
-
-Batches = Iterable[Any]
-"""Batches, the same number at every pass: tensors of inputs, or tuples (inputs, targets, …)."""
-
-
-class Seen(NamedTuple):
-    """What one forward pass of the model showed; what a risk method works on.
-
-    Args:
-        inputs: The first argument of the model.
-        features: One vector a sample, single precision at least; None if no method asked.
-        prediction: The model's prediction.
-        again: Runs the model, or the one that is passed to it, on the same inputs and gives its prediction.
-        task: What the prediction is; None if the user did not say and it cannot be told.
-        model: The model itself.
-    """
-
-    inputs: Tensor
-    features: Float[Tensor, "batch n"] | None
-    prediction: Tensor
-    again: Callable[..., Tensor]
-    task: Task | None
-    model: nn.Module
-
-    def needed_features(self) -> Float[Tensor, "batch n"]:
-        """Features, for methods with `uses_features`."""
-        if self.features is None:
-            raise InputError("Expected features; got none. Set uses_features in the method's class.")
-        return self.features
-
-    def needed_task(self) -> Task:
-        """The task.
-
-        Raises:
-            InputError: if it is not known: one output may be a logit or a value.
-        """
-        if self.task is None:
-            raise InputError(
-                f"A prediction of shape {tuple(self.prediction.shape)} may be logits or values. Wrap with "
-                "task='binary', 'multiclass' or 'regression'."
-            )
-        return self.task
 
 
 class Method(nn.Module, ABC):
@@ -244,7 +194,7 @@ class Wrapped(nn.Module):
         if self.training:
             with torch.no_grad():
                 for method in self._methods():
-                    method.observe(_detached(seen))
+                    method.observe(seen.detached())
         if return_loss:
             return returned, self._loss(seen, targets, generator)
         if return_risk:
@@ -303,7 +253,7 @@ class Wrapped(nn.Module):
                     self.build(inputs)
                 self.model.eval()
                 self.methods.train(number < passes)
-                with _frozen(self.model):
+                with weights_fixed(self.model):
                     with torch.no_grad():
                         _, seen = self._see((inputs,), {})
                         if number == passes:
@@ -371,7 +321,7 @@ class Wrapped(nn.Module):
         """
         if self.built:
             return
-        _check_inputs(inputs)
+        check_inputs(inputs)
         inputs, kwargs = copied((inputs, kwargs))  # several passes, of a model that may work on them in place
         # layers that are made in inference mode could never be trained
         with evaluating(self), torch.inference_mode(False), torch.no_grad():
@@ -414,48 +364,10 @@ class Wrapped(nn.Module):
     def _see(
         self, inputs: tuple[Any, ...], kwargs: Mapping[str, Any], *, judged: bool = False
     ) -> tuple[Any, Seen]:
-        _check_inputs(inputs)
-        wanted = self.tap if any(method.uses_features for method in self._methods()) else None
-        found: list[Tensor] = []
-        with ExitStack() as stack:
-            if wanted is not None:
-                found = stack.enter_context(tapped(self.model, wanted))
-            for method in self._methods() if judged else ():
-                stack.enter_context(method.watching(self.model))
-            given, named = copied((inputs, kwargs))  # the inputs are needed again as they are
-            returned = self.model(*given, **named)
-        prediction = self.prediction_of(returned)
-        features = None
-        if wanted is not None:
-            if not found:
-                raise InputError(
-                    f"Expected layer {wanted.layer!r} to be called; the model ran without it. Name another layer. "
-                    + COMPILED
-                )
-            features = found[-1]
-            if features.shape[0] != inputs[0].shape[0]:
-                raise InputError(
-                    f"Expected one feature vector for each of {inputs[0].shape[0]} samples at layer "
-                    f"{wanted.layer!r}; got {features.shape[0]}. Name another layer."
-                )
-            if not torch.compiler.is_exporting() and not bool(torch.isfinite(features).all()):
-                raise InputError(
-                    f"Features must be finite; got NaN or infinity at layer {wanted.layer!r}. Look for a broken "
-                    "input, or for weights that diverged."
-                )
-
-        def again(model: nn.Module = self.model) -> Tensor:
-            given, named = copied((inputs, kwargs))
-            return self.prediction_of(model(*given, **named)).clone()  # it may be the same memory each time
-
-        return returned, Seen(
-            inputs[0],
-            features,
-            prediction,
-            again,
-            self.task or ("multiclass" if prediction.ndim == 2 and prediction.shape[1] > 1 else None),
-            self.model,
-        )
+        wanted = any(method.uses_features for method in self._methods())
+        watching = [method.watching for method in self._methods() if judged]
+        one = Pass(self.model, self.tap if wanted else None, self.output, self.task, watching)
+        return one.of(inputs, kwargs)
 
     def prediction_of(self, returned: Any) -> Tensor:
         """The prediction in what the model returned."""
@@ -478,109 +390,11 @@ class Wrapped(nn.Module):
         return Risk(**fields, raw=raw)
 
     def _loss(self, seen: Seen, targets: Tensor | None, generator: torch.Generator | None) -> Tensor:
-        total = torch.zeros((), device=seen.prediction.device)
-        for method in self._methods():
-            extra = method.loss(seen, targets, generator)
-            if extra is not None:
-                total = total + extra
-        return total
+        extra = [method.loss(seen, targets, generator) for method in self._methods()]
+        nothing = torch.zeros((), device=seen.prediction.device)
+        return sum((one for one in extra if one is not None), nothing)
 
     def _finish(self) -> None:
         with torch.no_grad():
             for method in self._methods():
                 method.finish()
-
-
-def prediction_of(returned: Any, output: Output) -> Tensor:
-    """The prediction in what a model returned.
-
-    Raises:
-        InputError: if it is not there, or is not a tensor.
-    """
-    found = returned
-    if callable(output):
-        found = output(returned)
-    elif output is not None:
-        named = isinstance(output, str) and not isinstance(returned, Mapping)
-        try:
-            found = getattr(returned, str(output)) if named else returned[output]
-        except (KeyError, IndexError, TypeError, AttributeError) as error:
-            raise InputError(
-                f"The model returns {_described(returned)}, which has no {output!r}. "
-                "Name what is there, output=...."
-            ) from error
-    if isinstance(found, Tensor):
-        return found
-    raise InputError(
-        f"Expected the model's prediction as one tensor; got {_described(found)}. Say which part it is: "
-        "output='logits', output=0, or a function that takes what the model returns."
-    )
-
-
-def supervised_loss(prediction: Tensor, targets: Tensor, task: Task) -> Float[Tensor, " batch"]:
-    """The usual loss of a task, one a sample: squared error, sigmoid or softmax cross-entropy in nats."""
-    if task == "multiclass":
-        return cross_entropy(prediction, targets.long(), reduction="none")
-    wanted = targets.to(prediction.dtype).reshape(prediction.shape)
-    loss = mse_loss if task == "regression" else binary_cross_entropy_with_logits
-    return (
-        loss(prediction, wanted, reduction="none").flatten(1).mean(1)
-        if prediction.ndim > 1
-        else loss(prediction, wanted, reduction="none")
-    )
-
-
-@contextmanager
-def _frozen(model: nn.Module) -> Iterator[None]:
-    asked = {parameter: parameter.requires_grad for parameter in model.parameters()}
-    for parameter in asked:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter, wanted in asked.items():
-            parameter.requires_grad_(wanted)
-
-
-def _check_inputs(inputs: tuple[Any, ...]) -> None:
-    if not inputs or not isinstance(inputs[0], Tensor):
-        raise InputError(
-            f"Expected a tensor as first input; got {type(inputs[0]).__name__ if inputs else 'nothing'}. "
-            "Pass the model's inputs by position, the main one first."
-        )
-
-
-def copied(given: Any) -> Any:
-    """With a copy of each tensor, in lists, tuples and mappings too."""
-    return tree_map_only(Tensor, torch.clone, given)
-
-
-def _detached(seen: Seen) -> Seen:
-    features = None if seen.features is None else seen.features.detach()
-    return seen._replace(features=features, prediction=seen.prediction.detach())
-
-
-def taken(batch: Any) -> tuple[Tensor, Tensor | None]:
-    """Inputs and, if there are some, targets of a batch.
-
-    Raises:
-        InputError: if it is neither a tensor nor a tuple that begins with one.
-    """
-    if isinstance(batch, Tensor):
-        return batch, None
-    if isinstance(batch, Sequence) and len(batch) >= 2 and all(isinstance(p, Tensor) for p in batch[:2]):
-        return batch[0], batch[1]
-    if isinstance(batch, Sequence) and len(batch) == 1 and isinstance(batch[0], Tensor):
-        return batch[0], None
-    raise InputError(
-        f"A batch must be a tensor of inputs, or a tuple (inputs, targets); got {_described(batch)}. "
-        "Map your batches to that."
-    )
-
-
-def _described(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return f"a {type(value).__name__} with the keys {', '.join(map(str, value))}"
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return f"a {type(value).__name__} of {len(value)}"
-    return f"a {type(value).__name__}"

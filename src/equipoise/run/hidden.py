@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float32
 from numpy import ndarray
-from torch import nn
+from torch import Tensor, nn
 
 from equipoise.data import ImageTable
-from equipoise.nn import evaluating, pixels
+from equipoise.nn import run_over
 from equipoise.train.device import device_of
 from equipoise.train.gan import Features
 
 __all__ = ["has_hidden_layer", "hidden_features", "hidden_layer"]
-
-BATCH = 512
 
 
 def hidden_layer(model: Any) -> Features:
@@ -36,14 +33,13 @@ def has_hidden_layer(model: Any) -> bool:
 
 def hidden_features(model: Any, table: ImageTable, *, device: str) -> Float32[ndarray, "n features"]:
     """The same of all images of a table; the model is left as it was."""
-    where, home = device_of(device), next(model.parameters()).device
-    layer = hidden_layer(model.to(where))
-    found = []
-    try:
-        with evaluating(model), torch.inference_mode():
-            for start in range(0, len(table), BATCH):
-                rows = np.arange(start, min(start + BATCH, len(table)))
-                found.append(layer(pixels(torch.from_numpy(table.batch(rows)).to(where))).float().cpu())
-    finally:
-        model.to(home)
+    found: list[Tensor] = []
+    layer = hidden_layer(model)
+
+    def keep(place: slice, features: Tensor) -> None:
+        found.append(
+            features.float().cpu().clone()
+        )  # a network may write all its results into the same memory
+
+    run_over(model, table, keep, call=layer, device=device_of(device))
     return torch.cat(found).flatten(1).numpy()

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from equipoise.data import ImageTable
 from equipoise.density import Histogram, active_units
-from equipoise.density.embedding import vector_store
 from equipoise.errors import DataError
 from equipoise.files import read_tensors, write_tensors
+from equipoise.nn.embedding import vector_store
 from equipoise.run.hidden import has_hidden_layer, hidden_features
 from equipoise.train.device import device_of
 from equipoise.train.rarity import latent_codes
@@ -93,12 +93,7 @@ def _codes(model: Any, table: ImageTable, rows: NDArray[np.int64], device: str) 
             codes = vector_store(len(rows), found.shape[1]) if codes is None else codes
             codes[start : start + CHUNK] = found
         return np.zeros((0, 1), np.float32) if codes is None else codes
-    target = device_of(device)
-    home = next(model.parameters()).device
-    try:
-        return latent_codes(model.to(target), table, rows, device=target)[0]
-    finally:
-        model.to(home)
+    return latent_codes(model, table, rows, device=device_of(device))[0]
 
 
 def save_representation(found: Representation, folder: Path) -> None:

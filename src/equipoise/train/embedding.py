@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from equipoise.data import ImageTable
-from equipoise.density import embed
 from equipoise.errors import InputError
-from equipoise.nn import digest_of
+from equipoise.nn import digest_of, embed
 from equipoise.train.device import device_of
 
 if TYPE_CHECKING:
@@ -85,12 +84,7 @@ def embedding_vectors(
         return embedding.vectors
     if not isinstance(embedding, nn.Module):
         return _vectors(embedding, table, rows)
-    home = next(iter([*embedding.parameters(), *embedding.buffers()]), None)
-    try:
-        return embed(embedding.to(device_of(device)), table, rows=rows)
-    finally:
-        if home is not None:
-            embedding.to(home.device)
+    return embed(embedding, table, rows=rows, device=device_of(device))
 
 
 def embedding_identity(embedding: Embedding) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,9 +12,15 @@ from equipoise.errors import MissingExtraError
 from equipoise.files import write_text
 from equipoise.shown import csv_text, harmless
 
-__all__ = ["History", "Progress", "tensorboard_writer", "write_history"]
+__all__ = ["History", "Progress", "append", "tensorboard_writer", "write_history"]
 
 History = dict[str, list[float]]
+
+
+def append(history: History, numbers: Mapping[str, float]) -> None:
+    """A row more."""
+    for name, value in numbers.items():
+        history.setdefault(name, []).append(float(value))
 
 
 def write_history(path: Path, history: History) -> None:

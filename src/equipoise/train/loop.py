@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +15,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from equipoise.data import ImageTable
-from equipoise.errors import InputError, TrainingError
-from equipoise.nn import evaluating, pixels
+from equipoise.errors import InputError
+from equipoise.nn import run_over
 from equipoise.resample import AdaptiveSampler, Draws
 from equipoise.seeds import child_seed
 from equipoise.train.checkpoint import (
@@ -30,14 +29,19 @@ from equipoise.train.checkpoint import (
     restore_optimizer,
     write_checkpoint,
 )
-from equipoise.train.log import History, Progress, tensorboard_writer, write_history
+from equipoise.train.log import History, Progress, append, tensorboard_writer, write_history
 from equipoise.train.rarity import Rarity
 from equipoise.train.recipe import Optimisation, Resampling, epochs_of
 from equipoise.train.steps import RecordedSteps, Steps, recordable
+from equipoise.train.watch import Watch
 
 __all__ = ["Job", "Outcome", "train"]
 
 LOG_EVERY = 20  # steps
+ADVICE = (
+    "Try a smaller learning rate, gradient clipping (clip = 1), precision 32-true, or look for broken images with "
+    "`equipoise data`."
+)
 
 
 @dataclass(frozen=True)
@@ -116,88 +120,127 @@ def train(fabric: Fabric, job: Job) -> Outcome:
     Raises:
         TrainingError: if a loss, gradient or weight is not finite.
     """
-    how, table = job.optimisation, job.table
-    rank, replicas = fabric.global_rank, fabric.world_size
-    model: Any = job.model
-    sampler = sampler_of(job, rank=rank, replicas=replicas)
-    per_epoch = len(sampler)
-    epochs = epochs_of(how, per_epoch)
-    steps = per_epoch * epochs
-    optimizer = optimizer_of(how, model)
-    record = job.compiled and job.recordable and recordable(fabric, how, table)
-    if job.compiled and not record:
-        for network in model.children():  # not the whole step: how many positives a batch has depends on it
-            network.compile()
-    taking = (RecordedSteps if record else Steps)(fabric, model, optimizer, table, how, steps)
-    average = taking.average
-    rarity = None
-    if job.resampling:
-        seed = child_seed(job.seed, "rarity")
-        rarity = Rarity(job.resampling, table, fabric, vectors=job.vectors, seed=seed)
-    outcome = Outcome({"step": [], "epoch": [], "learning_rate": []}, {"epoch": []}, None, 0, job.seconds)
-    start = 0
+    run, start = _Run(fabric, job), 0
+    outcome = run.outcome
     if job.folder is not None:
         if job.resume:
-            start = _restore(job, model, optimizer, average, sampler, outcome)
-        elif rank == 0:
+            start = _restore(run)
+        elif fabric.global_rank == 0:
             remove_checkpoints(job.folder)
-    if rarity and start == 0 and rarity.due(0):
+    if run.rarity and start == 0 and run.rarity.due(0):
         began = time.perf_counter()
-        _renew(rarity, model, sampler, outcome)
+        run.renew()
         outcome.seconds += time.perf_counter() - began
     events = tensorboard_writer(job.folder / "tensorboard") if job.tensorboard and job.folder else None
-
     devices = range(torch.cuda.device_count()) if fabric.device.type == "cuda" else []
+    shown = job.progress and fabric.global_rank == 0
     with (
         torch.random.fork_rng(devices=devices),
-        Progress(job.title, steps, done=outcome.steps, shown=job.progress and rank == 0) as progress,
+        Progress(job.title, run.steps, done=outcome.steps, shown=shown) as progress,
     ):
-        for epoch in range(start, epochs):
+        for epoch in range(start, run.epochs):
             began = time.perf_counter()
-            # A user's network may hold dropout, which draws from the global generators.
-            torch.manual_seed(child_seed(job.seed, "global", epoch, rank))
-            chance = torch.Generator().manual_seed(child_seed(job.seed, "augmentation", epoch, rank))
-            noise = torch.Generator(fabric.device).manual_seed(child_seed(job.seed, "noise", epoch, rank))
-            watch = _Watch(job.title, epoch, fabric.device.type == "cpu", job.folder)
-            model.train()
-            for taken in taking.taken(sampler, outcome.steps, chance=chance, noise=noise):
-                watch.see(outcome.steps, taken.parts)
-                if rarity:
-                    rarity.observe(taken.rows, taken.codes)
-                outcome.steps += 1
-                if outcome.steps % LOG_EVERY == 0 or outcome.steps % per_epoch == 0:
-                    means = watch.flush()
-                    _append(
-                        outcome.history,
-                        {"step": outcome.steps, "epoch": epoch, "learning_rate": taken.rate} | means,
-                    )
-                    speed = watch.steps / (time.perf_counter() - began)
-                    progress.step(outcome.steps, means["total"], speed)
-                    if events:
-                        for name, value in means.items():
-                            events.add_scalar(name, value, outcome.steps)
-            watch.finite(model)
-            final = epoch == epochs - 1
-            if final and average is not None:
-                model.load_state_dict(average.module.state_dict())
-            if rarity and not final and rarity.due(epoch + 1):
-                _renew(rarity, model, sampler, outcome)
+            run.epoch(epoch, progress, events)
             outcome.seconds += time.perf_counter() - began
-            if job.validation is not None and len(job.validation):
-                numbers = _validation(model, job.validation, fabric.device)
-                _append(outcome.validation, {"epoch": epoch} | numbers)
-                if events:
-                    for name, value in numbers.items():
-                        events.add_scalar(f"validation/{name}", value, outcome.steps)
+            run.validate(epoch, events)
             if job.folder is not None:
-                if rank == 0:
-                    _save(job, epoch, model, optimizer, average, sampler, outcome)
+                if fabric.global_rank == 0:
+                    _save(run, epoch)
                 fabric.barrier()
     if events:
         events.close()
-    outcome.draws = None if outcome.weights is None else sampler.draws
-    outcome.negative_draws = None if outcome.negative_weights is None else sampler.negative_draws
+    outcome.draws = None if outcome.weights is None else run.sampler.draws
+    outcome.negative_draws = None if outcome.negative_weights is None else run.sampler.negative_draws
     return outcome
+
+
+class _Run:
+    """What a job is trained with, and where it stands."""
+
+    def __init__(self, fabric: Fabric, job: Job) -> None:
+        self.fabric, self.job, how = fabric, job, job.optimisation
+        self.model: Any = job.model
+        self.sampler = sampler_of(job, rank=fabric.global_rank, replicas=fabric.world_size)
+        self.epochs = epochs_of(how, len(self.sampler))
+        self.steps = len(self.sampler) * self.epochs
+        self.optimizer = optimizer_of(how, self.model)
+        record = job.compiled and job.recordable and recordable(fabric, how, job.table)
+        if job.compiled and not record:
+            for (
+                network
+            ) in self.model.children():  # not the whole step: how many positives a batch has depends on it
+                network.compile()
+        kind = RecordedSteps if record else Steps
+        self.taking = kind(fabric, self.model, self.optimizer, job.table, how, self.steps)
+        self.rarity = None
+        if job.resampling:
+            seed = child_seed(job.seed, "rarity")
+            self.rarity = Rarity(job.resampling, job.table, fabric, vectors=job.vectors, seed=seed)
+        self.outcome = Outcome(
+            {"step": [], "epoch": [], "learning_rate": []}, {"epoch": []}, None, 0, job.seconds
+        )
+
+    @property
+    def average(self) -> AveragedModel | None:
+        """Of the model's weights, if one is kept."""
+        return self.taking.average
+
+    def renew(self) -> None:
+        """New sampling weights."""
+        if self.rarity is not None:
+            self.outcome.weights = self.rarity.weights(self.model)
+            self.outcome.negative_weights = self.rarity.negative_weights()
+            self.sampler.renew(self.outcome.weights, self.outcome.negative_weights)
+
+    def epoch(self, epoch: int, progress: Progress, events: Any) -> None:
+        """Take the steps of an epoch, and make the sampling weights of the next."""
+        job, outcome, rank, began = self.job, self.outcome, self.fabric.global_rank, time.perf_counter()
+        # A user's network may hold dropout, which draws from the global generators.
+        torch.manual_seed(child_seed(job.seed, "global", epoch, rank))
+        chance = torch.Generator().manual_seed(child_seed(job.seed, "augmentation", epoch, rank))
+        noise = torch.Generator(self.fabric.device).manual_seed(child_seed(job.seed, "noise", epoch, rank))
+        watch = Watch(
+            f"{job.title!r}",
+            job.folder,
+            at_once=self.fabric.device.type == "cpu",
+            decisive="total",
+            advice=ADVICE,
+        )
+        self.model.train()
+        for taken in self.taking.taken(self.sampler, outcome.steps, chance=chance, noise=noise):
+            watch.see(outcome.steps, taken.parts, where=f" (epoch {epoch + 1})")
+            if self.rarity:
+                self.rarity.observe(taken.rows, taken.codes)
+            outcome.steps += 1
+            if outcome.steps % LOG_EVERY == 0 or outcome.steps % len(self.sampler) == 0:
+                means = watch.flush()
+                append(
+                    outcome.history,
+                    {"step": outcome.steps, "epoch": epoch, "learning_rate": taken.rate} | means,
+                )
+                speed = watch.steps / (time.perf_counter() - began)
+                progress.step(outcome.steps, means["total"], speed)
+                _tell(events, means, outcome.steps)
+        watch.finite(watch.steps, self.model, where=f" (epoch {epoch + 1})")
+        final = epoch == self.epochs - 1
+        if final and self.average is not None:
+            self.model.load_state_dict(self.average.module.state_dict())
+        if self.rarity and not final and self.rarity.due(epoch + 1):
+            self.renew()
+
+    def validate(self, epoch: int, events: Any) -> None:
+        """Score what is never trained on, if there is some."""
+        if self.job.validation is not None and len(self.job.validation):
+            numbers = _validation(self.model, self.job.validation, self.fabric.device)
+            append(self.outcome.validation, {"epoch": epoch} | numbers)
+            _tell(
+                events, {f"validation/{name}": value for name, value in numbers.items()}, self.outcome.steps
+            )
+
+
+def _tell(events: Any, numbers: dict[str, float], step: int) -> None:
+    for name, value in numbers.items() if events else ():
+        events.add_scalar(name, value, step)
 
 
 def sampler_of(job: Job, *, rank: int = 0, replicas: int = 1) -> AdaptiveSampler:
@@ -217,60 +260,6 @@ def sampler_state(checkpoint: Checkpoint) -> dict[str, Any]:
     return {**checkpoint.state["sampler"], **arrays}
 
 
-def _renew(rarity: Rarity, model: nn.Module, sampler: AdaptiveSampler, outcome: Outcome) -> None:
-    outcome.weights, outcome.negative_weights = rarity.weights(model), rarity.negative_weights()
-    sampler.renew(outcome.weights, outcome.negative_weights)
-
-
-class _Watch:
-    """Means of the losses for the log, and the guard against losses that are not finite."""
-
-    def __init__(self, title: str, epoch: int, at_once: bool, folder: Path | None) -> None:
-        self.title, self.epoch, self.at_once, self.folder = title, epoch, at_once, folder
-        self.steps = 0
-        self._seen: list[tuple[int, dict[str, Tensor]]] = []
-
-    def see(self, step: int, parts: dict[str, Tensor]) -> None:
-        self.steps += 1
-        self._seen.append((step, parts))
-        if self.at_once:  # elsewhere, asking every step would make the device wait
-            self._check(*self._seen[-1])
-
-    def _check(self, step: int, parts: dict[str, Tensor]) -> None:
-        if not math.isfinite(float(parts["total"])):
-            raise self._stopped(step, "loss " + ", ".join(f"{n} {float(v):g}" for n, v in parts.items()))
-
-    def flush(self) -> dict[str, float]:
-        if not self.at_once:
-            for entry in self._seen:
-                self._check(*entry)
-        names = self._seen[0][1]
-        means = {name: sum(float(parts[name]) for _, parts in self._seen) / len(self._seen) for name in names}
-        self._seen = []
-        return means
-
-    def finite(self, model: nn.Module) -> None:
-        for name, tensor in model.state_dict().items():
-            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-                raise self._stopped(self.steps, f"a weight that is not finite in {name}")
-
-    def _stopped(self, step: int, what: str) -> TrainingError:
-        checkpoint = latest_checkpoint(self.folder) if self.folder else None
-        kept = (
-            f"The last good checkpoint is {checkpoint}." if checkpoint else "No checkpoint was written yet."
-        )
-        return TrainingError(
-            f"Expected finite losses while training {self.title!r}; got {what} at step {step} "
-            f"(epoch {self.epoch + 1}). {kept} Try a smaller learning rate, gradient clipping (clip = 1), "
-            "precision 32-true, or look for broken images with `equipoise data`."
-        )
-
-
-def _append(history: History, numbers: dict[str, float]) -> None:
-    for name, value in numbers.items():
-        history.setdefault(name, []).append(float(value))
-
-
 def _validation(model: Any, table: ImageTable, device: torch.device) -> dict[str, float]:
     logits = model_logits(model, table, device=device)
     labels = table.labels
@@ -282,19 +271,19 @@ def _validation(model: Any, table: ImageTable, device: torch.device) -> dict[str
 
 
 def model_logits(
-    model: Any, table: ImageTable, *, device: torch.device, batch_size: int = 512
+    model: Any, table: ImageTable, *, device: torch.device, batch_size: int | None = None
 ) -> NDArray[np.float64]:
-    """Logits of all images, shape (n,), in evaluation mode; every module's mode is restored.
+    """Logits of all images, shape (n,), in evaluation mode; the model is left where and as it was.
 
     Raises:
         InputError: if one is not finite; says which image's and why.
     """
     out = np.empty(len(table), np.float64)
-    with evaluating(model), torch.inference_mode():
-        for start in range(0, len(table), batch_size):
-            rows = np.arange(start, min(start + batch_size, len(table)))
-            images = pixels(torch.from_numpy(table.batch(rows)).to(device))
-            out[rows] = model(images).double().reshape(len(rows)).cpu().numpy()
+
+    def keep(place: slice, logits: Tensor) -> None:
+        out[place] = logits.double().reshape(place.stop - place.start).cpu().numpy()
+
+    run_over(model, table, keep, device=device, batch_size=batch_size)
     if (wrong := np.flatnonzero(~np.isfinite(out))).size:
         broken = [
             n for n, v in model.state_dict().items() if v.is_floating_point() and not v.isfinite().all()
@@ -316,26 +305,19 @@ def model_logits(
     return out
 
 
-def _save(
-    job: Job,
-    epoch: int,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    average: AveragedModel | None,
-    sampler: AdaptiveSampler,
-    outcome: Outcome,
-) -> None:
+def _save(run: _Run, epoch: int) -> None:
+    job, outcome = run.job, run.outcome
     folder = job.folder or Path()
-    moments, rest = flat_optimizer(optimizer)
-    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    moments, rest = flat_optimizer(run.optimizer)
+    tensors = {f"model.{name}": value for name, value in run.model.state_dict().items()}
     tensors |= {f"optimizer.{name}": value for name, value in moments.items()}
-    if average is not None:
-        tensors |= {f"average.{name}": value for name, value in average.state_dict().items()}
+    if run.average is not None:
+        tensors |= {f"average.{name}": value for name, value in run.average.state_dict().items()}
     if outcome.weights is not None:
         tensors["sampling.weights"] = torch.from_numpy(outcome.weights)
     if outcome.negative_weights is not None:
         tensors["sampling.negative_weights"] = torch.from_numpy(outcome.negative_weights)
-    sampler_state = sampler.state_dict()
+    sampler_state = run.sampler.state_dict()
     arrays = {key: value for key, value in sampler_state.items() if isinstance(value, np.ndarray)}
     tensors |= {f"sampler.{key}": torch.from_numpy(value) for key, value in arrays.items()}
     state = {
@@ -353,40 +335,26 @@ def _save(
         write_history(folder / "validation.csv", outcome.validation)
 
 
-def _restore(
-    job: Job,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    average: AveragedModel | None,
-    sampler: AdaptiveSampler,
-    outcome: Outcome,
-) -> int:
+def _restore(run: _Run) -> int:
     """Bring everything back to where the newest checkpoint was; the epoch to go on with."""
-    path = latest_checkpoint(job.folder) if job.folder else None
+    path = latest_checkpoint(run.job.folder) if run.job.folder else None
     if path is None:
         return 0
-    checkpoint = read_checkpoint(path, job.settings)
+    checkpoint = read_checkpoint(path, run.job.settings)
     with continuing(path):
-        return _taken_back(checkpoint, model, optimizer, average, sampler, outcome)
+        return _taken_back(checkpoint, run)
 
 
-def _taken_back(
-    checkpoint: Checkpoint,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    average: AveragedModel | None,
-    sampler: AdaptiveSampler,
-    outcome: Outcome,
-) -> int:
-    state = checkpoint.state
+def _taken_back(checkpoint: Checkpoint, run: _Run) -> int:
+    state, outcome = checkpoint.state, run.outcome
     epoch, steps = int(state["epoch"]), int(state["steps"])
-    if steps != (epoch + 1) * len(sampler):
-        raise ValueError(f"{steps} steps after epoch {epoch} of {len(sampler)} steps")
-    model.load_state_dict(checkpoint.part("model"))
-    restore_optimizer(optimizer, checkpoint.part("optimizer"), state["optimizer"])
-    if average is not None:
-        average.load_state_dict(checkpoint.part("average"))
-    sampler.load_state_dict(sampler_state(checkpoint))
+    if steps != (epoch + 1) * len(run.sampler):
+        raise ValueError(f"{steps} steps after epoch {epoch} of {len(run.sampler)} steps")
+    run.model.load_state_dict(checkpoint.part("model"))
+    restore_optimizer(run.optimizer, checkpoint.part("optimizer"), state["optimizer"])
+    if run.average is not None:
+        run.average.load_state_dict(checkpoint.part("average"))
+    run.sampler.load_state_dict(sampler_state(checkpoint))
     weights = {name: value.numpy() for name, value in checkpoint.part("sampling").items()}
     outcome.weights, outcome.negative_weights = weights.get("weights"), weights.get("negative_weights")
     outcome.history, outcome.validation = state["history"], state["validation"]

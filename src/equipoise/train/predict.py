@@ -12,18 +12,15 @@ from equipoise.train.loop import model_logits
 __all__ = ["predict"]
 
 
-def predict(model: Any, table: ImageTable, *, device: str = "auto", batch_size: int = 512) -> Probabilities:
+def predict(
+    model: Any, table: ImageTable, *, device: str = "auto", batch_size: int | None = None
+) -> Probabilities:
     """Probability of the positive class of each image, shape (n,), in [0, 1], with logits; the model stays as it was.
 
+    `batch_size` is how many images go through it at a time; None takes what memory takes.
     Probabilities of large logits are rounded to 1 and tie; `fairness` ranks by `logits`, and so should you.
 
     Raises:
         InputError: if there is no such device, or a logit is not finite; says which image's and why.
     """
-    target = device_of(device)
-    home = next(model.parameters()).device
-    try:
-        logits = model_logits(model.to(target), table, device=target, batch_size=batch_size)
-    finally:
-        model.to(home)
-    return from_logits(logits)
+    return from_logits(model_logits(model, table, device=device_of(device), batch_size=batch_size))

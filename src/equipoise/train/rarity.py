@@ -9,20 +9,20 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from equipoise.data import ImageTable
 from equipoise.density import normalised
 from equipoise.density.appearance import appearance_rarity
-from equipoise.density.embedding import vector_store
 from equipoise.errors import InputError
-from equipoise.nn import evaluating, pixels
+from equipoise.nn import run_over, slices
+from equipoise.nn.embedding import vector_store
 from equipoise.resample import capsa_rule, sampling_weights, temper
 from equipoise.train.recipe import Resampling
 
 __all__ = ["Rarity", "check_resampling", "latent_codes", "rule_of"]
 
-CHUNK = 512
+CHUNK = 512  # pictures looked at at a time
 
 
 def rule_of(settings: Resampling, *, embedded: bool) -> str:
@@ -68,21 +68,26 @@ def latent_codes(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
     """Latent means of some images, shape (n, k), and if asked for their reconstruction errors, shape (n,).
 
-    Pixels are scaled as in training, batch norm uses its running statistics, and every module's mode is
-    restored.
+    Pixels are scaled as in training, batch norm uses its running statistics, and the model is left where and as it
+    was.
     """
     codes: NDArray[np.float32] | None = None
     lost = np.zeros(len(rows), np.float32) if errors else None
-    with evaluating(model), torch.inference_mode():
-        for start in range(0, len(rows), CHUNK):
-            images = pixels(torch.from_numpy(table.batch(rows[start : start + CHUNK])).to(device))
-            mean = model.encode(images).mean
-            if codes is None:
-                codes = vector_store(len(rows), mean.shape[1])
-            codes[start : start + CHUNK] = mean.float().cpu().numpy()
-            if lost is not None:
-                error = (model.decode(mean) - images).abs().mean((1, 2, 3))
-                lost[start : start + CHUNK] = error.float().cpu().numpy()
+
+    def encoded(images: Tensor) -> tuple[Tensor, Tensor | None]:
+        mean: Tensor = model.encode(images).mean
+        return mean, (model.decode(mean) - images).abs().mean((1, 2, 3)) if errors else None
+
+    def keep(place: slice, found: tuple[Tensor, Tensor | None]) -> None:
+        nonlocal codes
+        mean, error = found
+        if codes is None:
+            codes = vector_store(len(rows), mean.shape[1])
+        codes[place] = mean.float().cpu().numpy()
+        if lost is not None and error is not None:
+            lost[place] = error.float().cpu().numpy()
+
+    run_over(model, table, keep, call=encoded, rows=rows, device=device)
     return codes if codes is not None else np.zeros((0, model.latent), np.float32), lost
 
 
@@ -121,7 +126,7 @@ class Rarity:
         again = self.settings.renew == "every-epoch" and self.vectors is None  # an embedding does not change
         return first or (again and epoch > self.settings.warmup)
 
-    def observe(self, rows: NDArray[np.int64], codes: torch.Tensor | None) -> None:
+    def observe(self, rows: NDArray[np.int64], codes: Tensor | None) -> None:
         """Keep the codes of a training batch, if the recipe harvests."""
         if not self.settings.harvest or codes is None or self.vectors is not None:
             return
@@ -190,9 +195,8 @@ class Rarity:
         )
 
     def _weights_by_appearance(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        starts = range(0, len(rows), CHUNK)
         rarity = appearance_rarity(
-            lambda: (self.table.batch(rows[start : start + CHUNK]) for start in starts)
+            lambda: (self.table.batch(rows[part]) for part in slices(len(rows), CHUNK))
         )
         return temper(rarity.numpy(), ess=self.settings.ess, max_weight=self.settings.max_weight)
 

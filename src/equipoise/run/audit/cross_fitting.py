@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from equipoise.data import ImageTable, split
 from equipoise.errors import InputError
 from equipoise.failures import refused
-from equipoise.nn import pixels
+from equipoise.nn import affordable, pixels, slices
 from equipoise.risk import KINDS, Method, Risk, percentile_ranks
-from equipoise.risk.wrapped import Seen, Task
+from equipoise.risk.seen import Seen, Task
 from equipoise.run.model_source import ModelSource
 from equipoise.seeds import child_seed
 
@@ -35,6 +35,7 @@ __all__ = [
     "looked",
 ]
 
+SCORED = 256  # images at a time, at most
 STEPS = 400  # of learning, about, where the user does not say how many epochs
 
 
@@ -77,8 +78,8 @@ class TableBatches:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         n = len(self.table)
         order = np.arange(n) if self.chance is None else self.chance.permutation(n)
-        for start in range(0, n, self.batch_size):
-            rows = order[start : start + self.batch_size]
+        for place in slices(n, self.batch_size):
+            rows = order[place]
             images = pixels(torch.from_numpy(self.table.batch(rows)).to(self.device))
             yield images, torch.from_numpy(self.table.labels[rows]).to(self.device)
 
@@ -123,7 +124,8 @@ def looked(source: ModelSource, table: ImageTable, learning: Learning) -> Looked
     """
     wrapped = Looking()(source.network, layer=source.layer, output=source.output).eval()
     predictions, features = [], []
-    for images, _ in TableBatches(table, 256, learning.device):
+    size = affordable(source.network, table, device=learning.device, most=SCORED)
+    for images, _ in TableBatches(table, size, learning.device):
         try:
             _, risk = wrapped(images, return_risk=True)
         except RuntimeError as error:
@@ -302,8 +304,9 @@ def _score(
     wrapped.fit(batches, epochs=epochs, generator=chance)
     wrapped.eval()
     told: dict[str, list[Tensor]] = {}
+    size = affordable(source.network, scored, device=learning.device, most=SCORED)
     with torch.no_grad():
-        for images, _ in TableBatches(scored, 256, learning.device):
+        for images, _ in TableBatches(scored, size, learning.device):
             _, risk = wrapped(images, return_risk=True)
             kinds = {f"{kind}_{name}": getattr(risk, kind) for kind in KINDS}
             raw = {f"{name}.{score.partition('.')[2]}": values for score, values in risk.raw.items()}

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from equipoise.data import decode
-from equipoise.data.decode import Unreadable, decoded
-from equipoise.data.jpeg import jpeg_frame
+from equipoise.pictures import decode
+from equipoise.pictures.decode import Unreadable, decoded
+from equipoise.pictures.jpeg import jpeg_frame
 
 
 @pytest.fixture

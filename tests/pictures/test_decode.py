@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from equipoise.data import decode
-from equipoise.data.decode import Unreadable, decoded, encoded
+from equipoise.pictures import decode
+from equipoise.pictures.decode import Unreadable, decoded, encoded
 
 
 def saved(image, format="PNG", **options):
@@ -230,7 +230,7 @@ def bomb(width, height, depth=8, kind=6):
 
 
 def test_what_would_take_too_much_memory_is_refused_by_its_header(monkeypatch, rng):
-    from equipoise.data.memory import Budget
+    from equipoise.pictures.memory import Budget
 
     picture = Image.fromarray(noise(rng, 100, 100))
     files = {

@@ -6,8 +6,9 @@ import torch
 from torch import nn
 
 from equipoise.data import ImageTable
-from equipoise.density import Histogram, Neighbours, chunks, embed, embedding, normalised
+from equipoise.density import Histogram, Neighbours
 from equipoise.errors import InputError
+from equipoise.nn import embed, embedding
 
 
 class MeanColour(nn.Module):
@@ -22,10 +23,6 @@ class MeanColour(nn.Module):
 
 def pictures(count=1200, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (count, 8, 8, 3), np.uint8)
-
-
-def whole(latents):
-    return torch.cat(list(chunks(latents)))
 
 
 def test_a_table_an_array_and_a_function_give_the_same_and_the_network_is_left_as_it_was():
@@ -64,22 +61,6 @@ def test_any_density_takes_the_vectors():
 def test_maps_of_one_pixel_are_vectors():
     found = embed(nn.AdaptiveAvgPool2d(1), pictures(5))
     assert found.shape == (5, 3)
-
-
-def test_normalisation():
-    vectors = np.random.default_rng(0).normal(size=(500, 4)) * [1, 10, 100, 0] + 7
-    cosine = whole(normalised(vectors, "cosine"))
-    np.testing.assert_allclose(cosine, vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
-    standard = whole(normalised(vectors, "standardised"))
-    np.testing.assert_allclose(standard.mean(0), 0, atol=1e-12)
-    np.testing.assert_allclose(standard.std(0, correction=0), [1, 1, 1, 0], atol=1e-9)
-    np.testing.assert_array_equal(whole(normalised(vectors, "raw")), vectors)
-    parts = [vectors[:3], vectors[3:]]
-    np.testing.assert_allclose(whole(normalised(parts, "standardised")), standard, atol=1e-12)
-    assert not whole(normalised(np.zeros((3, 2)), "cosine")).any()
-    assert not whole(normalised(np.zeros((3, 2)), "standardised")).any()
-    with pytest.raises(InputError, match="must be one of cosine, standardised, raw; got 'l2'"):
-        normalised(vectors, "l2")
 
 
 class Gives(nn.Module):

@@ -26,18 +26,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from equipoise.data.colour import ORIENTATION, Note, Unreadable, ordinary_colours, upright
-from equipoise.data.jpeg import Frame, jpeg_frame
-from equipoise.data.memory import Budget
-from equipoise.data.source import Content
 from equipoise.files import read_bytes
+from equipoise.pictures.colour import ORIENTATION, Note, Unreadable, ordinary_colours, upright
+from equipoise.pictures.jpeg import Frame, jpeg_frame
+from equipoise.pictures.memory import Budget
 
 try:
     import simplejpeg
 except ImportError:  # the extra `jpeg`; Pillow gives the same pixels, slower
     simplejpeg = None
 
-__all__ = ["MAX_PIXELS", "Unreadable", "decoded", "encoded"]
+__all__ = ["MAX_PIXELS", "Content", "Unreadable", "decoded", "encoded"]
+
+Content = Path | bytes | NDArray[np.uint8]
+"""A picture before it is decoded: a file, an encoded file's bytes, or pixels (height, width, channels)."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
 JPEGS = ("JPEG", "MPO")

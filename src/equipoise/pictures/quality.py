@@ -13,9 +13,8 @@ from jaxtyping import Float, UInt8
 from numpy import ndarray
 
 from equipoise.errors import InputError
-from equipoise.risk.analysis import percentile_ranks
 
-__all__ = ["PictureQuality", "picture_quality", "quality_score"]
+__all__ = ["PictureQuality", "picture_quality"]
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 CHUNK = 1024
@@ -59,16 +58,6 @@ def picture_quality(batches: Iterable[UInt8[ndarray, "batch height width channel
     if not parts:
         raise InputError("Expected pictures to measure; got none. Give batches of uint8 images.")
     return PictureQuality(*(np.concatenate(values).astype(np.float64) for values in zip(*parts, strict=True)))
-
-
-def quality_score(quality: PictureQuality) -> Float[ndarray, " n"]:
-    """One score in (0, 1), higher = worse: the largest of the measures' percentiles among these pictures.
-
-    A picture is as bad as what is worst about it. Only order counts, so no measure drowns the others; and somebody
-    is always worst, in a set of good pictures too.
-    """
-    worst: Float[ndarray, " n"] = np.stack([percentile_ranks(values) for values in quality]).max(axis=0)
-    return worst
 
 
 def _measured(images: UInt8[ndarray, "batch height width channels"]) -> tuple[Float[ndarray, " batch"], ...]:

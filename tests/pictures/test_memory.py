@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from equipoise.data.memory import Budget
+from equipoise.pictures.memory import Budget
 
 
 def test_never_more_than_there_is_and_all_of_it_comes_back(rng):

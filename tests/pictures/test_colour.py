@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from equipoise.data import decode
-from equipoise.data.decode import Unreadable, decoded
+from equipoise.pictures import decode
+from equipoise.pictures.decode import Unreadable, decoded
 
 P3 = ((0.5151, 0.2412, -0.0011), (0.2920, 0.6922, 0.0419), (0.1571, 0.0666, 0.7841))
 SRGB = ((0.4361, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7141))
@@ -198,7 +198,7 @@ def test_opaque_alpha_is_not_worth_a_word(saved):
 
 
 def test_transparency_by_strips_is_that_of_the_whole(saved, rng, monkeypatch):
-    from equipoise.data import colour
+    from equipoise.pictures import colour
 
     data = saved(Image.fromarray(rng.integers(0, 256, (40, 30, 4), dtype=np.uint8)))
     whole, _ = read(data)

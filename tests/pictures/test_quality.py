@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from equipoise.errors import InputError
-from equipoise.risk.analysis import precision_at_recall
-from equipoise.risk.picture_quality import PictureQuality, picture_quality, quality_score
+from equipoise.pictures.quality import PictureQuality, picture_quality
+from equipoise.risk import precision_at_recall, quality_score
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,7 @@ MODELS = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}
 
 
 class Unreadable(Exception):
-    """A picture cannot be used; the text is the reason. Never leaves the data room."""
+    """A picture cannot be used; the text is the reason. Readers turn it into a rejected picture."""
 
 
 def upright(image: Image.Image, *, turned: bool = False) -> Image.Image:
