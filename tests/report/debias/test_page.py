@@ -7,7 +7,7 @@ from equipoise.errors import DataError
 from equipoise.rate import Rate
 from equipoise.report import html, text, write, write_report
 from equipoise.report.debias.record import CountedDraws, MeantSampling
-from equipoise.report.parts.words import DOES_NOT_PROVE, saturated
+from equipoise.report.debias.words import DOES_NOT_PROVE, saturated
 
 HOSTILE = "<script>window.hacked = true</script>\"'&"
 
@@ -93,11 +93,11 @@ def test_undefined_says_so_and_why(record, read_page):
 
 def test_numbers_of_a_group_are_on_the_page(record, read_page):
     page = read_page(html(record))
-    rate = record.models["debiased"].groups["race"]["Indian"].tpr_at_fpr.complement
+    rate = record.models["debiased"].numbers.groups["race"]["Indian"].tpr_at_fpr.complement
     shown = f"{100 * rate.value:.1f}\u202f%", f"{100 * rate.low:.1f} to {100 * rate.high:.1f}"
     assert re.search(r"\s*".join(map(re.escape, shown)), " ".join(page.text))
     for label in (
-        "under 30 images",
+        "under 30 positives",
         "9f2c9f2c",
         "3 pictures could not be read",
         "0.512",
@@ -241,8 +241,8 @@ def test_the_page_says_what_could_not_be_drawn(record, read_page):
 def test_scores_that_rounding_ties_are_said(record, read_page):
     assert saturated(record) == ""
     assert "cannot be ranked" not in read_page(html(record)).words
-    models = {name: dataclasses.replace(model, saturated=0) for name, model in record.models.items()}
-    models["plain"] = dataclasses.replace(models["plain"], saturated=1234)
+    models, plain = dict(record.models), record.models["plain"]
+    models["plain"] = dataclasses.replace(plain, numbers=dataclasses.replace(plain.numbers, saturated=1234))
     tied = dataclasses.replace(record, models=models)
     said = f"tied there: {models['plain'].title} (1,234). Which of them rank higher is not known"
     assert said in " ".join(text(tied).split())
