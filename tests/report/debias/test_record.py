@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from equipoise import fairness
 from equipoise.errors import DataError, EquipoiseError, InputError
 from equipoise.rate import Rate
 from equipoise.report.debias import record as schema
@@ -181,3 +182,46 @@ def test_nothing_is_written_that_could_not_be_read(record, tmp_path):
             write(dataclasses.replace(record, **wrong), tmp_path)
     assert (tmp_path / "record.json").read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["record.json"]
+
+
+@pytest.mark.parametrize("version", [1, 2, 4, "3", True, None])
+def test_another_version_is_refused_by_its_name(record, tmp_path, version):
+    content = {**to_json(record), "schema_version": version}
+    (tmp_path / "record.json").write_text(json.dumps(content))
+    with pytest.raises(
+        DataError, match=re.escape(f"schema version 3; got version {version!r}, written by equipoise 0")
+    ):
+        read(tmp_path)
+
+
+def test_numbers_come_back_in_the_types_that_fairness_gives(record, tmp_path):
+    write(record, tmp_path)
+    back = read(tmp_path)
+    numbers = back.models["debiased"].numbers
+    assert isinstance(numbers, fairness.Evaluation)
+    assert isinstance(numbers.groups["race"]["Black"], fairness.GroupNumbers)
+    assert isinstance(numbers.not_compared["race"], tuple)
+    assert isinstance(numbers.worst_group["race"]["at_fpr"]["tpr"], Rate)
+    assert isinstance(back.comparisons, fairness.Comparison)
+    assert isinstance(back.comparisons.differences["debiased"], fairness.Difference)
+    assert repr(back) == repr(record)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (
+            "worst_group/race/at_fpr/group",
+            3,
+            "Expected text at record.models.plain.numbers.worst_group.race.at_fpr.group",
+        ),
+        ("worst_group/race/at_fpr", {"group": "Black"}, "got no tpr"),
+        ("not_compared/race", "Black", "Expected a list at record.models.plain.numbers.not_compared.race"),
+        ("not_compared/race", [3], "record.models.plain.numbers.not_compared.race[0]; got 3"),
+        ("positives", 1.5, "Expected a whole number at record.models.plain.numbers.positives"),
+    ],
+)
+def test_numbers_that_do_not_fit_are_refused(record, path, value, message):
+    content = changed(to_json(record), f"models/plain/numbers/{path}", value)
+    with pytest.raises(InputError, match=re.escape(message)):
+        from_json(content)

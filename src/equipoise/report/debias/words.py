@@ -150,7 +150,7 @@ def _one_model(
 
 
 def _called(model: ModelRecord) -> str:
-    return f"The {model.title} model" if model.title in ("plain", "debiased") else model.title
+    return f"The {model.title} model" if model.title in ("plain", "debiased") else f"“{model.title}”"
 
 
 def _tpr(model: ModelRecord, attribute: str | None) -> Rate:
