@@ -239,7 +239,7 @@ def percent(rate: dict[str, Any]) -> tuple[float, list[float]]:
 
 
 def quality(model: dict[str, Any]) -> dict[str, Any]:
-    """Numbers in percent out of an `Evaluation` as a dict: that of a record, or `asdict` of one."""
+    """Numbers in percent out of an `Evaluation` as a dict: that of a model in a record, or `asdict` of one."""
     everyone = {"group": "all", "tpr": model["tpr_at_fpr"]}
     race = "race" in model["worst_group"]
     worst = model["worst_group"]["race"]["at_fpr"] if race else everyone
@@ -326,7 +326,7 @@ def record(scene: Scene, name: str, seed: int) -> dict[str, Any]:
 def by_recipe(scene: Scene, name: str, model: str, seed: int) -> dict[str, Any]:
     """Numbers of one model of a recipe's run. Peak memory is that of the whole run with all its models."""
     found = record(scene, name, seed)
-    numbers = quality(found["models"][model])
+    numbers = quality(found["models"][model]["numbers"])
     numbers |= {key: found["models"][model][key] for key in ("seconds", "steps")}
     numbers |= {"peak_rss_bytes": found["timing"]["peak_rss_bytes"], "trained": found["day"]}
     numbers["versions"] = found["versions"]

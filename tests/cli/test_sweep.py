@@ -38,7 +38,8 @@ def test_a_sweep_of_two_points_one_of_which_fails(tmp_path, capsys):
     assert [run.error is None for run in record.runs] == [True, False]
     whole = read(out / record.runs[0].folder)
     assert (
-        record.runs[0].models["debiased"].miss.value == whole.models["debiased"].tpr_at_fpr.complement.value
+        record.runs[0].models["debiased"].miss.value
+        == whole.models["debiased"].numbers.tpr_at_fpr.complement.value
     )
     assert record.runs[0].sampling.ess.value == whole.resampling.ess
     assert whole.command.startswith("equipoise debias --config=")

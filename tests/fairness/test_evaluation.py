@@ -26,16 +26,6 @@ def flat(value, path=""):
     return {path: value}
 
 
-def test_it_has_what_a_model_record_needs(made):
-    record = pytest.importorskip("equipoise.report.debias.record")
-    found = evaluated(made)
-    own = {"title", "role", "history", "seconds", "steps"}
-    for field in dataclasses.fields(record.ModelRecord):
-        assert field.name in own or hasattr(found, field.name), field.name
-    numbers = found.groups["race"]["a"]
-    assert all(hasattr(numbers, field.name) for field in dataclasses.fields(record.GroupRecord))
-
-
 def test_totals_equal_the_definitions(made):
     found = evaluated(made, fpr=0.05)
     positive = made.labels == 1

@@ -1,13 +1,24 @@
 """Realistic records to render, in any size, and a strict reader of pages."""
 
+import dataclasses
 import io
 import re
 import shutil
+import typing
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
+from equipoise.fairness import (
+    AttributeDifference,
+    AttributeMetrics,
+    Cell,
+    Comparison,
+    Difference,
+    Evaluation,
+    GroupNumbers,
+)
 from equipoise.rate import Rate
 from equipoise.report.audit.record import (
     AuditData,
@@ -19,27 +30,21 @@ from equipoise.report.audit.record import (
     RiskRecord,
 )
 from equipoise.report.augment.record import (
-    AttributeChange,
     AttributeNumbers,
     AugmentedData,
     AugmentedModel,
     AugmentRecord,
-    CellRecord,
     GeneratorRecord,
     PairsRecord,
     PlaneRecord,
     ProtectedRecord,
 )
 from equipoise.report.debias.record import (
-    ComparisonRecord,
     DataRecord,
-    GroupDifference,
-    GroupRecord,
     ModelRecord,
     ResamplingRecord,
     RunRecord,
     TimingRecord,
-    WorstGroup,
 )
 
 VOID = {"meta", "link", "img", "br"}
@@ -91,6 +96,25 @@ def read_page():
     return Page
 
 
+def keys_of(kind, found):
+    """Name → fields of every dataclass and typed dict that a record's annotations lead to, rates left out."""
+    named = dataclasses.is_dataclass(kind) or typing.is_typeddict(kind)
+    if named and kind is not Rate and kind.__name__ not in found:
+        hints = typing.get_type_hints(kind)
+        found[kind.__name__] = set(hints)
+        for hint in hints.values():
+            keys_of(hint, found)
+    for argument in typing.get_args(kind):
+        keys_of(argument, found)
+    return found
+
+
+@pytest.fixture(scope="session")
+def held():
+    """What a kind of record holds: name → fields of every type in it."""
+    return lambda kind: keys_of(kind, {})
+
+
 RACES = ("White", "Latino_Hispanic", "Middle Eastern", "East Asian", "Southeast Asian", "Indian", "Black")
 MODELS = {
     "plain": ("Plain CNN", "plain", 0.034),
@@ -112,7 +136,17 @@ def difference(value, n):
     return Rate(float(value), float(value - half), float(value + half), n)
 
 
-def make(models=5, attributes=None, *, resampling=True, compared=True, pictures=True, undefined=True, seed=0):
+def make(
+    models=5,
+    attributes=None,
+    *,
+    resampling=True,
+    compared=True,
+    pictures=True,
+    undefined=True,
+    negatives=5000,
+    seed=0,
+):
     rng = np.random.default_rng(seed)
     if attributes is None:
         attributes = {"race": RACES, "gender": ("Female", "Male")}
@@ -129,9 +163,12 @@ def make(models=5, attributes=None, *, resampling=True, compared=True, pictures=
             groups[a] = {}
             for i, g in enumerate(names):
                 n, lost = sizes[a][g], base * (0.4 + 2.2 * i / max(len(names), 1))
-                groups[a][g] = GroupRecord(
+                groups[a][g] = GroupNumbers(
                     n=n,
+                    positives=n,
                     small=n < 30,
+                    fpr=Rate.undefined("no negatives"),
+                    accuracy=rate(1 - 0.6 * lost, n),
                     tpr=rate(1 - 0.6 * lost, n),
                     tpr_at_fpr=rate(1 - lost, n),
                     auroc=rate(1 - lost / 9, n, 0.4),
@@ -139,11 +176,11 @@ def make(models=5, attributes=None, *, resampling=True, compared=True, pictures=
                 )
             if undefined and len(names) > 3:
                 none = Rate.undefined("no positives in this group")
-                groups[a]["(missing)"] = GroupRecord(0, True, none, none, none, none)
+                groups[a]["(missing)"] = GroupNumbers(0, 0, True, none, none, none, none, none, none)
             known = {g: r for g, r in groups[a].items() if r.tpr.defined}
             low = min(known, key=lambda g: known[g].tpr_at_fpr.value)
             tprs = {p: [getattr(r, f).value for r in known.values()] for p, f in POINT_FIELDS.items()}
-            worst[a] = {p: WorstGroup(low, getattr(known[low], f)) for p, f in POINT_FIELDS.items()}
+            worst[a] = {p: {"group": low, "tpr": getattr(known[low], f)} for p, f in POINT_FIELDS.items()}
             gap[a] = {p: rate(max(v) - min(v), 400) for p, v in tprs.items()}
             variance[a] = {
                 p: Rate(float(1e4 * np.var(v)), float(4e3 * np.var(v)), float(2.1e4 * np.var(v)), 400)
@@ -161,39 +198,49 @@ def make(models=5, attributes=None, *, resampling=True, compared=True, pictures=
         made[name] = ModelRecord(
             title=title,
             role=role,
-            fpr=rate(0.006, 5000),
-            tpr=rate(1 - 0.6 * base, 5000),
-            tpr_at_fpr=rate(1 - base, 5000),
-            threshold_at_fpr=0.3137,
-            auroc=rate(0.9991, 5000, 0.2),
-            accuracy=rate(1 - 0.5 * base, 10000),
-            groups=groups,
-            variance=variance,
-            worst_group=worst,
-            gap=gap,
+            numbers=Evaluation(
+                n=5000 + negatives,
+                positives=5000,
+                negatives=negatives,
+                threshold=0.5,
+                fpr_asked=0.01,
+                threshold_at_fpr=0.3137,
+                fpr_achieved=rate(0.01, negatives),
+                fpr=rate(0.006, 5000),
+                tpr=rate(1 - 0.6 * base, 5000),
+                tpr_at_fpr=rate(1 - base, 5000),
+                auroc=rate(0.9991, 5000, 0.2),
+                accuracy=rate(1 - 0.5 * base, 10000),
+                mean_probability=rate(0.97 - base, 5000),
+                groups=groups,
+                variance=variance,
+                worst_group=worst,
+                gap=gap,
+                not_compared={
+                    a: tuple(g for g, r in of.items() if not r.positives) for a, of in groups.items()
+                },
+            ),
             history=history,
             seconds=41.5 if steps else None,
             steps=steps or None,
         )
-    comparisons = {}
+    differences = {}
     if compared and "plain" in made:
         for name in chosen[1:]:
             gain = MODELS["plain"][2] - MODELS[name][2]
             d = difference(gain, 5000)
             both = {a: {p: difference(gain * 2, 900) for p in POINT_FIELDS} for a in attributes}
-            comparisons[name] = ComparisonRecord(
-                baseline="plain",
+            differences[name] = Difference(
                 fpr=difference(0.001, 5000),
-                tpr=d,
-                tpr_at_fpr=d,
+                tpr=dict.fromkeys(POINT_FIELDS, d),
                 auroc=difference(gain / 20, 50000),
                 accuracy=d,
                 groups={
                     a: {
-                        g: GroupDifference(difference(gain, r.n), difference(gain * 1.5, r.n))
+                        g: {"at_0.5": difference(gain, r.n), "at_fpr": difference(gain * 1.5, r.n)}
                         if r.tpr.defined
-                        else GroupDifference(r.tpr, r.tpr)
-                        for g, r in made["plain"].groups[a].items()
+                        else dict.fromkeys(POINT_FIELDS, r.tpr)
+                        for g, r in made["plain"].numbers.groups[a].items()
                     }
                     for a in attributes
                 },
@@ -250,7 +297,7 @@ def make(models=5, attributes=None, *, resampling=True, compared=True, pictures=
         ),
         fpr=0.01,
         models=made,
-        comparisons=comparisons,
+        comparisons=Comparison("plain", 0.5, 0.01, differences, {}) if differences else None,
         resampling=sampled,
         timing=TimingRecord(steps_per_s=71.4, wall_s=214.2, peak_rss_bytes=1_430_000_000),
         pictures={
@@ -446,35 +493,44 @@ def augment(*, models=None, attributes=None, half=0.04, target="old", edits=Fals
                 for i, g in enumerate(groups):
                     n = sizes[t, g]
                     hit, was = (one[2 * t + i % 2] for one in (right, base))
-                    cells.append(CellRecord(t, g, n, n < 30, rate(hit, n) if n else none))
-                    moved.append(CellRecord(t, g, n, n < 30, change(hit, was, half, n) if n else none))
+                    cells.append(Cell(t, g, n, n < 30, rate(hit, n) if n else none))
+                    moved.append(Cell(t, g, n, n < 30, change(hit, was, half, n) if n else none))
                     middle = 0.5 + (hit - 0.5) * (0.9 if t else -0.9)
                     scores = np.clip(rng.normal(middle, 0.22, n), 0, 1)
                     bins["positives" if t else "negatives"][g] = np.histogram(scores, edges)[0].tolist()
             deo, was = (abs(one[2] - one[3]) for one in (right, base))
-            numbers[attribute] = AttributeNumbers(
+            metrics = AttributeMetrics(
+                attribute=attribute,
+                n=2200,
+                threshold=-0.25,
                 ap=rate(0.698 - 0.02 * (role == "comparison"), 2200) if whole else none,
                 deo=rate(deo, 1100) if whole else none,
                 ba=Rate(0.185 - 0.1 * (name != "plain"), 0.05, 0.2, 2200),
                 kl=Rate(2.37 - 1.2 * (name != "plain"), 0.6, 3.0, 2200) if whole else none,
+                kl_positives=none,
+                kl_negatives=none,
                 average_accuracy=rate(sum(right) / 4, 2200),
                 balanced_accuracy=rate(sum(right) / 4, 2200) if whole else none,
                 worst_cell_accuracy=rate(min(right), 400) if whole else none,
                 worst_cell=f"positives with {attribute} = {groups[0]!r}" if whole else None,
-                cells=cells,
+                cells=tuple(cells),
                 fnr={c.group: c.accuracy.complement for c in cells if c.target},
-                histograms=bins,
+                signs={g: (-1) ** i for i, g in enumerate(groups)},
+                edges=(-10.0, 0.0, 10.0),
             )
+            numbers[attribute] = AttributeNumbers(metrics, bins)
             if name != "plain":
-                changes[attribute] = AttributeChange(
+                changes[attribute] = AttributeDifference(
                     ap=change(0.698 - 0.02 * (role == "comparison"), 0.698, half, 2200) if whole else none,
                     deo=change(deo, was, half, 1100) if whole else none,
                     ba=Rate(-0.1, -0.13, -0.07, 2200),
                     kl=Rate(-1.2, -1.7, -0.8, 2200) if whole else none,
+                    kl_positives=none,
+                    kl_negatives=none,
                     average_accuracy=change(sum(right) / 4, sum(base) / 4, half, 2200),
                     balanced_accuracy=change(sum(right) / 4, sum(base) / 4, half, 2200) if whole else none,
                     worst_cell_accuracy=change(min(right), min(base), half, 400) if whole else none,
-                    cells=moved,
+                    cells=tuple(moved),
                 )
         made[name] = AugmentedModel(title, role, sees, 0.437, 500, 61.5, numbers, changes)
     names = list(attributes)

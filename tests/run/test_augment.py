@@ -196,8 +196,8 @@ def test_changes_are_against_plain(run):
     for name in ("augmented", "unedited", "balanced"):
         change, mine, plain = (
             record.models[name].changes["light"],
-            record.models[name].numbers["light"],
-            record.models["plain"].numbers["light"],
+            record.models[name].numbers["light"].metrics,
+            record.models["plain"].numbers["light"].metrics,
         )
         assert change.deo.value == pytest.approx(mine.deo.value - plain.deo.value)
         assert change.ap.value == pytest.approx(mine.ap.value - plain.ap.value)

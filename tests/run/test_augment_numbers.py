@@ -32,7 +32,7 @@ def test_what_probabilities_round_is_ranked(scale, shift):
         for values, cut in ((logits, 0.3), (scale * logits + shift, scale * 0.3 + shift))
     )
     for name in ("ap", "deo", "balanced_accuracy", "worst_cell_accuracy"):
-        assert getattr(large, name).value == pytest.approx(getattr(usual, name).value)
+        assert getattr(large.metrics, name).value == pytest.approx(getattr(usual.metrics, name).value)
     judged = Judged(scale * logits + shift, shift)
     assert judged.probabilities.logits.tolist() == judged.scores.tolist()
     assert judged.threshold_probability == sigmoid(shift)

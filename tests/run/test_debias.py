@@ -62,17 +62,18 @@ def test_the_record_has_the_keys_of_the_schema(run):
     } <= record.keys()
     assert set(record["models"]) == {"plain", "debiased", "threshold-only"}
     for model in record["models"].values():
-        assert {"fpr", "accuracy", "variance", "worst_group", "gap"} <= model.keys()
+        numbers = model["numbers"]
+        assert {"fpr", "accuracy", "variance", "worst_group", "gap"} <= numbers.keys()
         for attribute, groups in {"skin": {"dark", "light"}, "hat": {"yes", "no"}}.items():
-            assert set(model["groups"][attribute]) == groups
-            for entry in model["groups"][attribute].values():
+            assert set(numbers["groups"][attribute]) == groups
+            for entry in numbers["groups"][attribute].values():
                 for number in ("tpr", "tpr_at_fpr", "auroc", "mean_probability"):
                     assert {"value", "low", "high", "n"} <= entry[number].keys()
-        assert set(model["groups"]["skin × hat"]) == {"dark × no", "light × no", "light × yes"}
-    assert record["models"]["plain"]["groups"]["skin"]["dark"]["n"] == 6
+        assert set(numbers["groups"]["skin × hat"]) == {"dark × no", "light × no", "light × yes"}
+    assert record["models"]["plain"]["numbers"]["groups"]["skin"]["dark"]["positives"] == 6
     assert record["data"]["counts"]["test"] == {"positives": 48, "negatives": 48}
     assert record["data"]["group_counts"]["train"]["skin"] == {"dark": 12, "light": 84}
-    assert set(record["comparisons"]) == {"debiased"}
+    assert set(record["comparisons"]["differences"]) == {"debiased"}
     assert 0 < record["resampling"]["ess"] <= 1
     assert set(record["resampling"]["enrichment"]["skin"]) == {"dark", "light"}
     assert "skin" in record["resampling"]["verdict"]
@@ -83,8 +84,8 @@ def test_the_record_has_the_keys_of_the_schema(run):
 
 def test_the_threshold_only_control_is_plain_at_the_false_positive_rate_of_debiased(run):
     models = read(run).models
-    assert models["threshold-only"].auroc == models["plain"].auroc
-    assert models["threshold-only"].fpr.value <= models["debiased"].fpr.value
+    assert models["threshold-only"].numbers.auroc == models["plain"].numbers.auroc
+    assert models["threshold-only"].numbers.fpr.value <= models["debiased"].numbers.fpr.value
     assert models["threshold-only"].steps is None
 
 
@@ -100,7 +101,7 @@ def test_a_row_an_image(run):
     for name in ("plain", "debiased"):
         logits, chances = (table.column(f"{what}_{name}").to_numpy() for what in ("logit", "probability"))
         np.testing.assert_allclose(1 / (1 + np.exp(-logits)), chances)
-        model = record.models[name]
+        model = record.models[name].numbers
         assert np.mean(logits[labels == 1] >= model.logit_at_fpr) == model.tpr_at_fpr.value
         assert np.mean(chances[labels == 1] >= model.threshold_at_fpr) == model.tpr_at_fpr.value
         assert model.saturated == 0
@@ -174,7 +175,7 @@ def test_without_controls(flags, tmp_path):
     assert main(["debias", *flags, "--no-controls", "--quiet", f"--out={tmp_path / 'out'}"]) == 0
     record = read(tmp_path / "out")
     assert set(record.models) == {"plain", "debiased", "threshold-only"}
-    assert record.models["plain"].groups == {}
+    assert record.models["plain"].numbers.groups == {}
 
 
 def test_plain_trained_as_long_is_a_control_where_the_recipe_trains_plain_differently(flags, tmp_path):

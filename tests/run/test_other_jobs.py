@@ -73,7 +73,7 @@ def test_evaluate_compares_saved_models(models, test_flags, tmp_path, capsys):
     assert f"Report: {out / 'report.html'}" in capsys.readouterr().out
     record = read(out)
     assert list(record.models) == ["plain", "debiased", "threshold-only"]
-    assert record.comparisons["debiased"].baseline == "plain"
+    assert record.comparisons.baseline == "plain"
     assert record.resampling is None
     assert record.data.counts == {"test": {"positives": 48, "negatives": 48}}
     assert pq.read_table(out / "scores.parquet").num_rows == 96
@@ -105,7 +105,7 @@ def test_a_group_without_positives_is_undefined(models, pictures, tmp_path, caps
         f"--out={tmp_path / 'out'}",
     ]
     assert main(["evaluate", str(models / "plain"), *flags]) == 0
-    green = read(tmp_path / "out").models["plain"].groups["skin"]["green"]
+    green = read(tmp_path / "out").models["plain"].numbers.groups["skin"]["green"]
     assert not green.tpr.defined
     assert green.tpr.reason == "no positives"
     assert "green" in capsys.readouterr().err

@@ -37,7 +37,7 @@ class GroupNumbers:
     """Numbers of one group.
 
     Args:
-        n: Images, positives and negatives.
+        n: Images; `positives` of them.
         small: Fewer than 30 positives.
         tpr: Share of the positives found at `threshold`; `fnr` is the share missed.
         tpr_at_fpr: The same at the matched false-positive rate.
@@ -48,6 +48,7 @@ class GroupNumbers:
     """
 
     n: int
+    positives: int
     small: bool
     tpr: Rate
     tpr_at_fpr: Rate
@@ -329,6 +330,7 @@ def _by_group(
     numbers = {
         groups.names[i]: GroupNumbers(
             n=int(n[i] + m[i]),
+            positives=int(n[i]),
             small=bool(n[i] < SMALL),
             tpr=rates[AT_THRESHOLD][i],
             tpr_at_fpr=rates[AT_FPR][i],

@@ -5,10 +5,10 @@ from equipoise.report.audit.record import AuditRecord, read_audit, write_audit
 from equipoise.report.audit.words import audit_text
 from equipoise.report.augment.page import augment_html, write_augment_report
 from equipoise.report.augment.record import AugmentRecord, read_augment, write_augment
-from equipoise.report.augment.words import augment_text
+from equipoise.report.augment.terminal import augment_text
 from equipoise.report.debias.page import html, write_report
 from equipoise.report.debias.record import RunRecord, from_json, read, to_json, write
-from equipoise.report.parts.terminal import resampling_text, text
+from equipoise.report.debias.terminal import resampling_text, text
 from equipoise.report.sweep.page import sweep_html, write_sweep_report
 from equipoise.report.sweep.record import SweepRecord, read_sweep, write_sweep
 from equipoise.report.sweep.words import sweep_text

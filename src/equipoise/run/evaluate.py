@@ -105,7 +105,6 @@ def evaluate(
             probabilities,
             table,
             groups,
-            methods={name: entry.method for name, entry in saved.items()},
             fpr=fpr,
             replicates=replicates,
             seed=seed,

@@ -7,14 +7,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from equipoise.files import write_text
-from equipoise.report.audit.record import AuditRecord, RiskRecord, read_audit
+from equipoise.report.audit.record import AUDIT, AuditRecord, RiskRecord
 from equipoise.report.audit.words import AUDIT_LIMITS, ENRICHMENT, KIND_WORDS, audit_headline
-from equipoise.report.debias.page import Picture, picture, template
 from equipoise.report.parts import figures, tables, words
 from equipoise.report.parts.figures import Curve, Series
-from equipoise.report.parts.tables import ABSENT, Cell, Column, Panel, Table, Tabs
-from equipoise.report.parts.versioned import fitting
+from equipoise.report.parts.page import Picture, picture, rendered, write_page
+from equipoise.report.parts.tables import Cell, Column, Panel, Table, Tabs
+from equipoise.report.parts.words import ABSENT
 
 __all__ = ["audit_html", "write_audit_report"]
 
@@ -31,9 +30,9 @@ def audit_html(record: AuditRecord, folder: str | os.PathLike[str] | None = None
     """
     page = _AuditPage(record, folder)
     title, sentences = audit_headline(record)
-    return template("audit.html.j2").render(
-        record=record,
-        next_id=itertools.count().__next__,
+    return rendered(
+        "audit.html.j2",
+        record,
         title=title,
         sentences=sentences,
         overview=page.overview(),
@@ -61,12 +60,7 @@ def write_audit_report(folder: str | os.PathLike[str]) -> Path:
     Raises:
         DataError: if there is no audit that can be read, or the folder cannot be written.
     """
-    target = Path(folder) / "report.html"
-    record = read_audit(folder)
-    with fitting(Path(folder) / "audit.json"):
-        text = audit_html(record, folder)
-    write_text(target, text)
-    return target
+    return write_page(folder, AUDIT, audit_html)
 
 
 class _AuditPage:
@@ -139,7 +133,7 @@ class _AuditPage:
         ]
         heads = [
             Column(attribute, numeric=False),
-            Column("n"),
+            Column("Images"),
             Column("Mean percentile"),
             Column("Against the others, points"),
             *([Column("Enrichment at ESS 0.5")] if verdict else []),
@@ -172,7 +166,7 @@ class _AuditPage:
                 ]
                 for group, one in found.items()
             ]
-            heads = [Column(attribute, numeric=False), *map(Column, ("n", "Accuracy", *kinds))]
+            heads = [Column(attribute, numeric=False), *map(Column, ("Images", "Accuracy", *kinds))]
             label = f"Accuracy and kinds by {attribute}"
             panels.append((attribute, Panel(label, Table(label, heads, rows))))
         return Tabs("attribute", panels)
@@ -195,7 +189,7 @@ class _AuditPage:
             [Cell(label, sort=float(i)), tables.count(rate.n), tables.share(rate)]
             for i, (label, rate) in enumerate(zip(labels, one.accuracy_by_decile, strict=True))
         ]
-        heads = [Column("Decile", numeric=False), Column("n"), Column("Accuracy")]
+        heads = [Column("Decile", numeric=False), Column("Images"), Column("Accuracy")]
         chart = figures.bars(
             labels,
             [Series("wrong", self.colours[name], wrong)],
@@ -210,7 +204,7 @@ class _AuditPage:
             ]
             for share, rate in one.rejection.items()
         ]
-        aside = [Column("Put aside", numeric=False), Column("n kept"), Column("Accuracy of the rest")]
+        aside = [Column("Put aside", numeric=False), Column("Images kept"), Column("Accuracy of the rest")]
         return {
             "title": one.title,
             "kind": one.kind,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from equipoise.rate import Rate
-from equipoise.report.parts.versioned import read_versioned, write_versioned
+from equipoise.report.parts.versioned import Schema
 
 __all__ = [
+    "AUDIT",
     "AUDIT_SCHEMA_VERSION",
     "AuditData",
     "AuditGroup",
@@ -24,7 +23,6 @@ __all__ = [
 ]
 
 AUDIT_SCHEMA_VERSION = 2
-FILE = "audit.json"
 
 
 @dataclass(frozen=True)
@@ -131,20 +129,5 @@ class AuditRecord:
     schema_version: int = AUDIT_SCHEMA_VERSION
 
 
-def write_audit(record: AuditRecord, folder: str | os.PathLike[str]) -> Path:
-    """Write folder/audit.json atomically, and give its path.
-
-    Raises:
-        InputError: if the record does not fit its own schema.
-        DataError: if the file cannot be written.
-    """
-    return write_versioned(record, Path(folder) / FILE)
-
-
-def read_audit(folder: str | os.PathLike[str]) -> AuditRecord:
-    """Read folder/audit.json.
-
-    Raises:
-        DataError: if there is none, it is not JSON, or not of this schema version.
-    """
-    return read_versioned(AuditRecord, Path(folder) / FILE, AUDIT_SCHEMA_VERSION, what="an audit")
+AUDIT = Schema(AuditRecord, "audit.json", AUDIT_SCHEMA_VERSION, "an audit")
+write_audit, read_audit = AUDIT.write, AUDIT.read

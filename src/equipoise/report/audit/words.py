@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from equipoise.report.audit.record import AuditRecord, RiskRecord
 from equipoise.report.parts import words
-from equipoise.report.parts.terminal import aligned, number, short, wrapped
+from equipoise.report.parts.terminal import aligned, blocks, number, short, wrapped
 
 __all__ = ["AUDIT_LIMITS", "ENRICHMENT", "KIND_WORDS", "audit_headline", "audit_text", "best_risk"]
 
@@ -72,7 +70,7 @@ def audit_headline(record: AuditRecord) -> tuple[str, list[str]]:
         )
     sentences += [_by_group(record, attribute) for attribute in record.groups]
     named = {kind: one.share for kind, one in record.kinds.items() if kind != "ordinary"}
-    listed = _list(f"{words.percent(share.value)} {kind}" for kind, share in named.items())
+    listed = words.listed(f"{words.percent(share.value)} {kind}" for kind, share in named.items())
     sentences.append(f"By the thresholds of this audit the images are {listed}; the rest is ordinary.")
     return title, sentences
 
@@ -90,7 +88,7 @@ def _by_group(record: AuditRecord, attribute: str) -> str:
         higher = sorted(lowest, key=lambda group: -lowest[group])
         more = [f"{len(higher) - NAMED} more"] if len(higher) > NAMED else []
         if higher:
-            parts.append(f"{kind} risk is measurably higher for {_list(higher[:NAMED] + more)}")
+            parts.append(f"{kind} risk is measurably higher for {words.listed(higher[:NAMED] + more)}")
     if not parts:
         return f"By {attribute}, no group of 30 images or more has a measurably higher risk by every score of a kind."
     return f"By {attribute}, {'; '.join(parts)}: by every score of that kind, against the other groups."
@@ -108,8 +106,7 @@ def audit_text(record: AuditRecord) -> str:
         for name, verdict in verdicts.items()
     ]
     said = "\n".join(map(wrapped, lines))
-    blocks = [said, *(_enrichment(record, attribute) for attribute in record.verdicts)]
-    return "\n\n".join(filter(None, blocks)).replace(words.SPACE, " ")
+    return blocks([said, *(_enrichment(record, attribute) for attribute in record.verdicts)])
 
 
 def _enrichment(record: AuditRecord, attribute: str) -> str:
@@ -121,11 +118,6 @@ def _enrichment(record: AuditRecord, attribute: str) -> str:
         [short(group), f"{one.n:,}", *(number(one.enrichment.get(name), 1, 2) for name in names)]
         for group, one in sorted(found.items(), key=lambda item: item[1].n)
     ]
-    heads = [attribute, "n", *(record.risks[name].title for name in names)]
+    heads = [attribute, "images", *(record.risks[name].title for name in names)]
     title = f"Enrichment by {attribute} at ESS 0.5: share of the draws / natural share [95 % interval]"
     return "\n".join([wrapped(title), *aligned(heads, rows, [])])
-
-
-def _list(parts: Iterable[str]) -> str:
-    items = list(parts)
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else "none"

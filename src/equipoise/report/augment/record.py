@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from equipoise.fairness import AttributeDifference, AttributeMetrics
 from equipoise.rate import Rate
-from equipoise.report.parts.versioned import read_versioned, write_versioned
+from equipoise.report.parts.versioned import Schema
 
 __all__ = [
+    "AUGMENT",
     "AUGMENT_SCHEMA_VERSION",
-    "AttributeChange",
     "AttributeNumbers",
     "AugmentRecord",
     "AugmentedData",
     "AugmentedModel",
-    "CellRecord",
     "GeneratorRecord",
     "PairsRecord",
     "PlaneRecord",
@@ -26,51 +24,16 @@ __all__ = [
     "write_augment",
 ]
 
-AUGMENT_SCHEMA_VERSION = 1
-FILE = "augment.json"
-
-
-@dataclass(frozen=True)
-class CellRecord:
-    """Test images with one target in one group."""
-
-    target: int  # 1 = has the target attribute
-    group: str
-    n: int
-    small: bool  # under 30 images
-    accuracy: Rate  # in a change: points of it, as a share
+AUGMENT_SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)
 class AttributeNumbers:
-    """One model and one attribute, on the test images; definitions in `equipoise.fairness.attribute_metrics`."""
+    """One model and one attribute, on the test images."""
 
-    ap: Rate  # the cells counting equally
-    deo: Rate  # |FNR(g) − FNR(h)|
-    ba: Rate  # bias amplification, above 0 exaggerates what training correlated
-    kl: Rate  # nats
-    average_accuracy: Rate
-    balanced_accuracy: Rate
-    worst_cell_accuracy: Rate
-    worst_cell: str | None  # in words
-    cells: list[CellRecord]
-    fnr: dict[str, Rate]  # group → share of its positives missed
+    metrics: AttributeMetrics  # its threshold and its edges are logits
     # "positives" | "negatives" → group → images a bin of the score
     histograms: dict[str, dict[str, list[int]]]
-
-
-@dataclass(frozen=True)
-class AttributeChange:
-    """A model minus the plain one on the same images, paired intervals."""
-
-    ap: Rate
-    deo: Rate
-    ba: Rate
-    kl: Rate
-    average_accuracy: Rate
-    balanced_accuracy: Rate
-    worst_cell_accuracy: Rate
-    cells: list[CellRecord]
 
 
 @dataclass(frozen=True)
@@ -84,7 +47,7 @@ class AugmentedModel:
     steps: int  # optimiser steps
     seconds: float
     numbers: dict[str, AttributeNumbers]  # by attribute
-    changes: dict[str, AttributeChange]  # by attribute; empty for the plain model
+    changes: dict[str, AttributeDifference]  # by attribute; empty for the plain model
 
 
 @dataclass(frozen=True)
@@ -168,22 +131,5 @@ class AugmentRecord:
     schema_version: int = AUGMENT_SCHEMA_VERSION
 
 
-def write_augment(record: AugmentRecord, folder: str | os.PathLike[str]) -> Path:
-    """Write folder/augment.json atomically, and give its path.
-
-    Raises:
-        InputError: if the record does not fit its own schema.
-        DataError: if the file cannot be written.
-    """
-    return write_versioned(record, Path(folder) / FILE)
-
-
-def read_augment(folder: str | os.PathLike[str]) -> AugmentRecord:
-    """Read folder/augment.json.
-
-    Raises:
-        DataError: if there is none, it is not JSON, or not of this schema version.
-    """
-    return read_versioned(
-        AugmentRecord, Path(folder) / FILE, AUGMENT_SCHEMA_VERSION, what="a record of augment"
-    )
+AUGMENT = Schema(AugmentRecord, "augment.json", AUGMENT_SCHEMA_VERSION, "a record of augment")
+write_augment, read_augment = AUGMENT.write, AUGMENT.read

@@ -10,25 +10,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from equipoise.errors import DataError, InputError
-from equipoise.files import read_json, write_json
+from equipoise.fairness import Comparison, Evaluation
+from equipoise.files import write_json
 from equipoise.rate import Rate
-from equipoise.report.parts.typed_json import decode, encode
-from equipoise.sharing import shareable
+from equipoise.report.parts.typed_json import encode
+from equipoise.report.parts.versioned import Schema
 
 __all__ = [
+    "RUN",
     "SCHEMA_VERSION",
-    "ComparisonRecord",
     "CountedDraws",
     "DataRecord",
-    "GroupDifference",
-    "GroupRecord",
     "MeantSampling",
     "ModelRecord",
     "ResamplingRecord",
     "RunRecord",
     "TimingRecord",
-    "WorstGroup",
     "from_json",
     "read",
     "to_json",
@@ -40,81 +37,15 @@ SCHEMA_VERSION = 3
 
 
 @dataclass(frozen=True)
-class GroupRecord:
-    """Numbers of one group under one model. JSON: models.<model>.groups.<attribute>.<group>.*"""
-
-    n: int  # positives of the group among the test images
-    small: bool  # under 30 images: too few to say much
-    tpr: Rate  # at threshold 0.5
-    tpr_at_fpr: Rate  # at the matched false-positive rate
-    auroc: Rate  # the group's positives against all negatives
-    mean_probability: Rate
-
-
-@dataclass(frozen=True)
-class WorstGroup:
-    """The group found least often; `group` is None when no group of the attribute has a rate."""
-
-    group: str | None
-    tpr: Rate
-
-
-@dataclass(frozen=True)
 class ModelRecord:
-    """One model, or one control, on the test images.
+    """One model, or one control, on the test images."""
 
-    `variance`, `worst_group`, `gap` are by attribute and by operating point:
-    {"race": {"at_0.5": ..., "at_fpr": ...}}.
-    """
-
-    title: str  # what people read, e.g. "plain CNN"
+    title: str  # what people read, e.g. "plain"
     role: str  # "plain" | "debiased" | "control"
-    fpr: Rate  # at 0.5
-    tpr: Rate  # at 0.5, all positives
-    tpr_at_fpr: Rate
-    threshold_at_fpr: float
-    auroc: Rate
-    accuracy: Rate
-    groups: dict[str, dict[str, GroupRecord]]
-    variance: dict[str, dict[str, Rate]]  # percent²; keys attribute → "at_0.5" | "at_fpr"
-    worst_group: dict[str, dict[str, WorstGroup]]
-    gap: dict[str, dict[str, Rate]]  # max − min TPR
+    numbers: Evaluation
     history: dict[str, list[float]]  # loss curves: "step", "total", "classification", …
     seconds: float | None  # training wall-clock; None for a threshold-only control
     steps: int | None
-    logit_at_fpr: float | None = (
-        None  # `threshold_at_fpr` as a logit; None where only probabilities are known
-    )
-    saturated: int = 0  # scores tied at a probability of exactly 0 or 1; 0 where logits rank
-
-
-@dataclass(frozen=True)
-class GroupDifference:
-    """Paired difference of one group's rates, this model − baseline; above 0 = found more often."""
-
-    tpr: Rate
-    tpr_at_fpr: Rate
-
-
-@dataclass(frozen=True)
-class ComparisonRecord:
-    """Paired differences, this model − `baseline`, on the same test images and the same bootstrap draws.
-
-    `variance`, `worst_group` and `gap` are by attribute and operating point, as in `ModelRecord`.
-    `worst_group` is the TPR of this model's worst group minus the TPR of the baseline's worst group, which
-    need not be the same group.
-    """
-
-    baseline: str
-    fpr: Rate
-    tpr: Rate
-    tpr_at_fpr: Rate
-    auroc: Rate
-    accuracy: Rate
-    groups: dict[str, dict[str, GroupDifference]]
-    variance: dict[str, dict[str, Rate]]
-    worst_group: dict[str, dict[str, Rate]]
-    gap: dict[str, dict[str, Rate]]
 
 
 @dataclass(frozen=True)
@@ -194,7 +125,7 @@ class RunRecord:
     data: DataRecord
     fpr: float  # the matched false-positive rate asked for
     models: dict[str, ModelRecord]
-    comparisons: dict[str, ComparisonRecord]  # model → paired differences against its baseline
+    comparisons: Comparison | None  # paired differences against the baseline; None if nothing was compared
     resampling: ResamplingRecord | None
     timing: TimingRecord
     pictures: dict[str, str] = field(default_factory=dict)  # name → PNG file in the run's folder
@@ -212,74 +143,5 @@ def write_resampling(record: ResamplingRecord, folder: str | os.PathLike[str]) -
     return target
 
 
-def to_json(record: RunRecord) -> dict[str, Any]:
-    """The record as plain JSON values, `schema_version` first.
-
-    Raises:
-        InputError: if a setting has no JSON form; the message names the place.
-    """
-    content: dict[str, Any] = encode(record)
-    return {"schema_version": content.pop("schema_version"), **content}
-
-
-def from_json(content: Any) -> RunRecord:
-    """The record that `to_json` turned into `content`.
-
-    Raises:
-        InputError: if the schema version is another, a key is missing or unknown, or a value of another type.
-    """
-    if not isinstance(content, dict) or "schema_version" not in content:
-        raise InputError(
-            "Expected a run record, a JSON object with the key schema_version; "
-            f"got {_shape(content)}. Choose the record.json of a run's folder."
-        )
-    version = content["schema_version"]
-    if version != SCHEMA_VERSION or isinstance(version, bool):
-        versions = content.get("versions")
-        by = versions.get("equipoise") if isinstance(versions, dict) else None
-        raise InputError(
-            f"Expected a run record of schema version {SCHEMA_VERSION}; got version {version!r}"
-            + (f", written by equipoise {by}" if by else "")
-            + ". Read it with the equipoise that wrote it, or run it again with this one."
-        )
-    record: RunRecord = decode(RunRecord, content)
-    return record
-
-
-def write(record: RunRecord, path: str | os.PathLike[str]) -> Path:
-    """Write a record atomically to a file, or to record.json of a folder, without places of this machine.
-
-    Raises:
-        InputError: if the record does not fit its own schema (it could not be read back).
-        DataError: if the file cannot be written.
-    """
-    content = to_json(shareable(record))
-    from_json(content)
-    target = _file(path)
-    write_json(target, content)
-    return target
-
-
-def read(path: str | os.PathLike[str]) -> RunRecord:
-    """Read a record from a file, or from record.json of a folder.
-
-    Raises:
-        DataError: if there is no such file, it is not JSON, or not a record of this schema version.
-    """
-    target = _file(path)
-    content = read_json(target, "a run record", "Give the folder of a finished run, or its record.json.")
-    try:
-        return shareable(from_json(content))  # an older one may hold places of a machine
-    except InputError as error:
-        raise DataError(f"{target} cannot be used. {error}") from error
-
-
-def _file(path: str | os.PathLike[str]) -> Path:
-    target = Path(path)
-    return target if target.suffix == ".json" and not target.is_dir() else target / "record.json"
-
-
-def _shape(content: Any) -> str:
-    if not isinstance(content, dict):
-        return f"a {type(content).__name__}"
-    return "an object without it" + (f" (its keys: {', '.join(list(content)[:5])})" if content else "")
+RUN = Schema(RunRecord, "record.json", SCHEMA_VERSION, "a run record")
+to_json, from_json, write, read = RUN.to_json, RUN.from_json, RUN.write, RUN.read

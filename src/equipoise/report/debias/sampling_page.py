@@ -10,7 +10,8 @@ from equipoise.report.debias.record import ResamplingRecord
 from equipoise.report.debias.sampling_words import asked_for, counted_draws, strength
 from equipoise.report.parts import figures, tables, words
 from equipoise.report.parts.figures import Series
-from equipoise.report.parts.tables import ABSENT, Cell, Column, Panel, Table, Tabs
+from equipoise.report.parts.tables import Cell, Column, Panel, Table, Tabs
+from equipoise.report.parts.words import ABSENT
 
 __all__ = ["sampling_facts"]
 

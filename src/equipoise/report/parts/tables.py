@@ -10,9 +10,9 @@ from typing import Any
 
 from equipoise.rate import Rate
 from equipoise.report.parts import words
+from equipoise.report.parts.words import ABSENT
 
 __all__ = [
-    "ABSENT",
     "Cell",
     "Column",
     "Panel",
@@ -28,8 +28,6 @@ __all__ = [
     "share",
     "spread",
 ]
-
-ABSENT = Rate.undefined("not recorded")
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Dataclasses ⇄ strict JSON, checked against their annotations: no key too many, none too few, no NaN.
 
 A NaN is written as null, an infinity as "Infinity" or "-Infinity"; a `Rate` is {value, low, high, n}, plus
-`reason` when it is undefined. Annotations may be str, bool, int, float, Any, dataclasses, and dict, list
-and `| None` of those.
+`reason` when it is undefined. Annotations may be str, bool, int, float, Any, dataclasses, typed dicts, and
+dict, list, tuple of one type and `| None` of those.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 import numpy as np
 
@@ -78,7 +78,7 @@ def decode(annotation: Any, value: Any, where: str = "record") -> Any:
         return value
     if annotation is Rate:
         return _rate(value, where)
-    if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
+    if isinstance(annotation, type) and (dataclasses.is_dataclass(annotation) or is_typeddict(annotation)):
         hints = _hints(annotation)
         keys = _keys(value, hints.keys(), where)
         return annotation(**{key: decode(hints[key], keys[key], f"{where}.{key}") for key in hints})
@@ -91,10 +91,10 @@ def decode(annotation: Any, value: Any, where: str = "record") -> Any:
         if not isinstance(value, dict):
             raise _wrong("an object", value, where)
         return {key: decode(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
-    if origin is list:
+    if origin in (list, tuple):
         if not isinstance(value, list):
             raise _wrong("a list", value, where)
-        return [decode(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value)]
+        return origin(decode(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value))
     if annotation is float:
         return _float(value, where)
     if annotation is int:

@@ -8,15 +8,13 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from equipoise.files import write_text
-from equipoise.report.debias.page import duration, template
 from equipoise.report.parts import figures, tables, words
 from equipoise.report.parts.figures import Trend
+from equipoise.report.parts.page import rendered, write_page
 from equipoise.report.parts.tables import Cell, Column, Panel, Table, Tabs
-from equipoise.report.parts.versioned import fitting
-from equipoise.report.sweep.record import SweepRecord, SweptModel, SweptPoint, read_sweep
+from equipoise.report.parts.words import ABSENT
+from equipoise.report.sweep.record import SWEEP, SweepRecord, SweptModel, SweptPoint
 from equipoise.report.sweep.words import (
-    ABSENT,
     CHOOSING,
     LEAD,
     PLAIN,
@@ -37,9 +35,9 @@ def sweep_html(record: SweepRecord) -> str:
     """The report as the text of one HTML file."""
     page = _SweepPage(record)
     title, sentences = sweep_headline(record)
-    return template("sweep.html.j2").render(
-        record=record,
-        next_id=itertools.count().__next__,
+    return rendered(
+        "sweep.html.j2",
+        record,
         title=title,
         sentences=sentences,
         choosing=CHOOSING,
@@ -60,12 +58,7 @@ def write_sweep_report(folder: str | os.PathLike[str]) -> Path:
     Raises:
         DataError: if there is no record that can be read, or the folder cannot be written.
     """
-    target = Path(folder) / "report.html"
-    record = read_sweep(folder)
-    with fitting(Path(folder) / "sweep.json"):
-        text = sweep_html(record)
-    write_text(target, text)
-    return target
+    return write_page(folder, SWEEP, lambda record, place: sweep_html(record))
 
 
 def axis_of(values: Sequence[str]) -> tuple[str, dict[str, float]]:
@@ -236,7 +229,7 @@ class _SweepPage:
                 tables.number(run.number, 0),
                 *(_value(value) for value in run.values.values()),
                 tables.number(run.seed, 0),
-                Cell("–") if run.seconds is None else Cell(duration(run.seconds), sort=run.seconds),
+                Cell("–") if run.seconds is None else Cell(words.duration(run.seconds), sort=run.seconds),
                 Cell(run.folder, sort=run.folder, mark="code", tag="" if run.error is None else "failed"),
             ]
             for run in self.record.runs

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from equipoise.rate import Rate
-from equipoise.report.parts.versioned import read_versioned, write_versioned
+from equipoise.report.parts.versioned import Schema
 
 __all__ = [
+    "SWEEP",
     "SWEEP_SCHEMA_VERSION",
     "SweepRecord",
     "SweptModel",
@@ -23,7 +22,6 @@ __all__ = [
 ]
 
 SWEEP_SCHEMA_VERSION = 2
-FILE = "sweep.json"
 
 
 @dataclass(frozen=True)
@@ -100,20 +98,5 @@ class SweepRecord:
     schema_version: int = SWEEP_SCHEMA_VERSION
 
 
-def write_sweep(record: SweepRecord, folder: str | os.PathLike[str]) -> Path:
-    """Write folder/sweep.json atomically, and give its path.
-
-    Raises:
-        InputError: if the record does not fit its own schema.
-        DataError: if the file cannot be written.
-    """
-    return write_versioned(record, Path(folder) / FILE)
-
-
-def read_sweep(folder: str | os.PathLike[str]) -> SweepRecord:
-    """Read folder/sweep.json.
-
-    Raises:
-        DataError: if there is none, it is not JSON, or not of this schema version.
-    """
-    return read_versioned(SweepRecord, Path(folder) / FILE, SWEEP_SCHEMA_VERSION, what="a record of a sweep")
+SWEEP = Schema(SweepRecord, "sweep.json", SWEEP_SCHEMA_VERSION, "a record of a sweep")
+write_sweep, read_sweep = SWEEP.write, SWEEP.read

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from equipoise.rate import Rate
 from equipoise.report.parts import words
-from equipoise.report.parts.terminal import aligned, number, short, wrapped
+from equipoise.report.parts.terminal import aligned, blocks, number, short, wrapped
+from equipoise.report.parts.words import ABSENT
 from equipoise.report.sweep.record import SweepRecord, SweptModel, SweptPoint
 
 __all__ = [
-    "ABSENT",
     "CHOOSING",
     "LEAD",
     "PLAIN",
@@ -25,7 +25,6 @@ __all__ = [
 
 PLAIN, LEAD = "plain", "debiased"
 MOVED = "threshold-only"  # at the matched rate it is the plain network
-ABSENT = Rate.undefined("not recorded")
 CHOOSING = (
     "Values are compared on the test images. Whoever chooses one by these numbers has used the test images to choose, "
     "and the chosen value’s numbers are optimistic: measure it again on images that played no part."
@@ -131,19 +130,17 @@ def sweep_text(record: SweepRecord) -> str:
     """The table for the terminal: a row a point, means and intervals over seeds."""
     title, sentences = sweep_headline(record)
     attribute = next(iter(record.attributes), None)
-    blocks = ["\n".join(wrapped(line) for line in (f"{title}.", *sentences))]
-    blocks.append(_table(record, attribute))
+    parts = ["\n".join(wrapped(line) for line in (f"{title}.", *sentences)), _table(record, attribute)]
     if len(record.attributes) > 1:
-        blocks.append(f"By {', '.join(record.attributes[1:])}: see the report.")
+        parts.append(wrapped(f"By {', '.join(record.attributes[1:])}: see the report."))
     failed = [run for run in record.runs if run.error is not None]
     if failed:
         lines = (f"{_run_name(run.values, run.seed)}: {run.error}" for run in failed)
-        blocks.append("\n".join(["Failed; the same command tries again:", *map(wrapped, lines)]))
+        parts.append("\n".join(["Failed; the same command tries again:", *map(wrapped, lines)]))
     last = [CHOOSING, *filter(None, [not_followed(record)])]
     if attribute is not None:
         last.append(f"Groups by {attribute} are annotations, used to measure unequal error.")
-    blocks.append("\n".join(map(wrapped, last)))
-    return "\n\n".join(blocks).replace(words.SPACE, " ")
+    return blocks([*parts, "\n".join(map(wrapped, last))])
 
 
 def _run_name(values: dict[str, str], seed: int) -> str:

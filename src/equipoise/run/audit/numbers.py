@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from equipoise import fairness
 from equipoise.data import ImageTable
+from equipoise.fairness.evaluation import SMALL
 from equipoise.intervals import combination, mean, proportion
 from equipoise.rate import Rate
 from equipoise.report.audit.record import AuditGroup, KindRecord, RiskRecord
@@ -39,7 +40,6 @@ __all__ = [
 SHOWN = 20
 SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
 POINTS = 201  # of a curve that is written down
-SMALL = 30
 
 
 def share_of(yes: Bool[ndarray, " n"], reason: str = "no images") -> Rate:

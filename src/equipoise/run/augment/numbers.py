@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.errors import UndefinedRateWarning
-from equipoise.fairness import AttributeMetrics, Cell, attribute_metrics, compare_attributes
+from equipoise.fairness import AttributeDifference, attribute_metrics, compare_attributes
 from equipoise.groups import Groups
 from equipoise.probabilities import Probabilities, from_logits, sigmoid
-from equipoise.report.augment.record import AttributeChange, AttributeNumbers, CellRecord
+from equipoise.report.augment.record import AttributeNumbers
 
 __all__ = ["EDGES", "Judged", "Measured", "numbers_and_changes"]
 
@@ -70,7 +70,7 @@ def numbers_and_changes(
     replicates: int,
     seed: int,
     say: Callable[[str], None],
-) -> tuple[dict[str, dict[str, AttributeNumbers]], dict[str, dict[str, AttributeChange]]]:
+) -> tuple[dict[str, dict[str, AttributeNumbers]], dict[str, dict[str, AttributeDifference]]]:
     """Model → attribute → numbers, and model → attribute → change against the first model.
 
     Args:
@@ -83,7 +83,7 @@ def numbers_and_changes(
         say: Takes what is undefined, in words.
     """
     numbers: dict[str, dict[str, AttributeNumbers]] = {name: {} for name in models}
-    changes: dict[str, dict[str, AttributeChange]] = {name: {} for name in models}
+    changes: dict[str, dict[str, AttributeDifference]] = {name: {} for name in models}
     baseline = next(iter(models))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UndefinedRateWarning)
@@ -103,7 +103,8 @@ def numbers_and_changes(
                     threshold=thresholds[name],
                     **options,
                 )
-                numbers[name][attribute] = _numbers(found, sigmoid(scores[name]), mine, measured.groups)
+                shapes = _histograms(sigmoid(scores[name]), mine, measured.groups)
+                numbers[name][attribute] = AttributeNumbers(found, shapes)
             if len(models) > 1:
                 compared = compare_attributes(
                     scores,
@@ -114,38 +115,18 @@ def numbers_and_changes(
                     **options,
                 )
                 for name, difference in compared.items():
-                    changes[name][attribute] = AttributeChange(
-                        **_rates(difference, AttributeChange), cells=_cells(difference.cells)
-                    )
+                    changes[name][attribute] = difference
     for message in dict.fromkeys(str(warning.message) for warning in caught):
         say(message)
     return numbers, changes
 
 
-def _numbers(
-    found: AttributeMetrics, probabilities: Floats, targets: Ints, groups: Groups
-) -> AttributeNumbers:
-    histograms = {
+def _histograms(probabilities: Floats, targets: Ints, groups: Groups) -> dict[str, dict[str, list[int]]]:
+    """Class → group → images a bin."""
+    return {
         title: {
             name: np.histogram(probabilities[(targets == target) & (groups.ids == group)], EDGES)[0].tolist()
             for group, name in enumerate(groups.names)
         }
         for title, target in (("positives", 1), ("negatives", 0))
     }
-    return AttributeNumbers(
-        **_rates(found, AttributeNumbers),
-        worst_cell=found.worst_cell,
-        cells=_cells(found.cells),
-        fnr=found.fnr,
-        histograms=histograms,
-    )
-
-
-def _rates(found: object, record: type) -> dict[str, Any]:
-    """What the record and the numbers both call by one name, and both hold as a rate."""
-    names = [field.name for field in fields(record) if field.type == "Rate"]
-    return {name: getattr(found, name) for name in names}
-
-
-def _cells(cells: tuple[Cell, ...]) -> list[CellRecord]:
-    return [CellRecord(cell.target, cell.group, cell.n, cell.small, cell.accuracy) for cell in cells]

@@ -98,14 +98,15 @@ def swept_run(point: Point, folder: str, record: RunRecord | None, error: str | 
 
 
 def _model(record: ModelRecord) -> SweptModel:
-    worst = {attribute: points["at_fpr"] for attribute, points in record.worst_group.items()}
+    numbers = record.numbers
+    worst = {attribute: points["at_fpr"] for attribute, points in numbers.worst_group.items()}
     return SweptModel(
         title=record.title,
-        miss=record.tpr_at_fpr.complement,
-        accuracy=record.accuracy,
-        worst_group={attribute: one.group for attribute, one in worst.items()},
-        worst_miss={attribute: one.tpr.complement for attribute, one in worst.items()},
-        variance={attribute: points["at_fpr"] for attribute, points in record.variance.items()},
+        miss=numbers.fnr_at_fpr,
+        accuracy=numbers.accuracy,
+        worst_group={attribute: one["group"] for attribute, one in worst.items()},
+        worst_miss={attribute: one["tpr"].complement for attribute, one in worst.items()},
+        variance={attribute: points["at_fpr"] for attribute, points in numbers.variance.items()},
     )
 
 

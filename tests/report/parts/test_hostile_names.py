@@ -43,7 +43,9 @@ def renamed(value, name):
         )
     if isinstance(value, dict):
         return {key: renamed(item, name) for key, item in value.items()}
-    return [renamed(item, name) for item in value] if isinstance(value, list) else value
+    if isinstance(value, list | tuple):
+        return type(value)(renamed(item, name) for item in value)
+    return value
 
 
 NAMES["all"] = "".join(NAMES.values())

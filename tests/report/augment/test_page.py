@@ -6,7 +6,8 @@ import pytest
 from equipoise.cli.entry import main
 from equipoise.rate import Rate
 from equipoise.report import augment_html, augment_text, write_augment, write_augment_report
-from equipoise.report.augment.words import AUGMENT_LIMITS, EDITS_HIDDEN, MEASURES, augment_headline, outcome
+from equipoise.report.augment.measures import MEASURES, outcome
+from equipoise.report.augment.words import AUGMENT_LIMITS, EDITS_HIDDEN, augment_headline
 from equipoise.report.parts import words
 
 HOSTILE = "<script>window.hacked = true</script>\"'&"
@@ -60,14 +61,15 @@ def test_every_model_and_every_number_is_there(by_gender, read_page):
     text = read_page(page).words
     for model in record.models.values():
         assert model.title in text
-        for found in (model.numbers["gender"], model.changes.get("gender")):
+        metrics = model.numbers["gender"].metrics
+        for found in (metrics, model.changes.get("gender")):
             for one in MEASURES if found else ():
                 rate = getattr(found, one.key)
-                show = words.decimal if found is model.numbers["gender"] else words.signed
+                show = words.decimal if found is metrics else words.signed
                 assert show(one.scale * rate.value, one.digits) in text
-                signed = found is not model.numbers["gender"]
+                signed = found is not metrics
                 assert words.interval(rate, one.scale, one.digits, with_sign=signed) in text
-        for cell in model.numbers["gender"].cells:
+        for cell in metrics.cells:
             assert f"{cell.n:,}" in text
             assert re.sub(r"\s+", " ", words.percent(cell.accuracy.value)) in text
     for shown in ("−0.27", "65.4", "8,123", "0.889", "14 min 48 s", "15.8", "71.6", *record.notes):

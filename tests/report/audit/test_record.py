@@ -1,9 +1,11 @@
 import json
+from pathlib import Path
 
 import pytest
 
 from equipoise.errors import DataError, InputError
 from equipoise.report import read_audit, write_audit
+from equipoise.report.audit.record import AuditRecord
 
 
 def test_what_was_written_is_read(make_audit, tmp_path):
@@ -51,14 +53,8 @@ def test_a_record_that_could_not_be_read_back_is_not_written(make_audit, tmp_pat
     assert not (tmp_path / "audit.json").exists()
 
 
-def test_every_key_is_documented(make_audit):
-    from pathlib import Path
-
-    import equipoise.report.audit.record as schema
-
-    text = (Path(__file__).parents[2] / "docs" / "audit.md").read_text()
-    for name in schema.__all__:
-        found = getattr(schema, name)
-        if isinstance(found, type):
-            for key in found.__dataclass_fields__:
-                assert f"`{key}`" in text, f"{name}.{key}"
+def test_every_key_is_documented(held):
+    text = (Path(__file__).parents[3] / "docs" / "audit.md").read_text()
+    for name, fields in held(AuditRecord).items():
+        for key in fields:
+            assert f"`{key}`" in text, f"{name}.{key}"

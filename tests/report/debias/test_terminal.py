@@ -12,10 +12,10 @@ def test_the_table_shows_both_models_at_both_points(record):
     shown = text(record)
     row = line(shown, "Black ")
     for name in ("plain", "debiased"):
-        group = record.models[name].groups["race"]["Black"]
+        group = record.models[name].numbers.groups["race"]["Black"]
         for rate in (group.tpr_at_fpr.complement, group.tpr.complement):
             assert f"{100 * rate.value:.1f} [{100 * rate.low:.1f}, {100 * rate.high:.1f}]" in row
-    assert str(record.models["plain"].groups["race"]["Black"].n) in row
+    assert str(record.models["plain"].numbers.groups["race"]["Black"].positives) in row
     assert line(shown, "worst group").count("Black") == 4
     assert "gap, points" in shown
     assert "variance, percent²" in shown
@@ -31,7 +31,7 @@ def test_undefined_is_printed_as_undefined_with_its_reason(record):
 def test_small_groups_are_marked(record):
     shown = text(record)
     assert line(shown, "White").startswith("White *")
-    assert "* under 30 images" in shown
+    assert "* under 30 positives" in shown
 
 
 def test_every_size_prints(make_record):

@@ -1,3 +1,4 @@
+import base64
 import dataclasses
 import re
 
@@ -7,7 +8,7 @@ from equipoise.errors import DataError
 from equipoise.rate import Rate
 from equipoise.report import html, text, write, write_report
 from equipoise.report.debias.record import CountedDraws, MeantSampling
-from equipoise.report.parts.words import DOES_NOT_PROVE, saturated
+from equipoise.report.debias.words import DOES_NOT_PROVE, saturated
 
 HOSTILE = "<script>window.hacked = true</script>\"'&"
 
@@ -93,11 +94,11 @@ def test_undefined_says_so_and_why(record, read_page):
 
 def test_numbers_of_a_group_are_on_the_page(record, read_page):
     page = read_page(html(record))
-    rate = record.models["debiased"].groups["race"]["Indian"].tpr_at_fpr.complement
+    rate = record.models["debiased"].numbers.groups["race"]["Indian"].tpr_at_fpr.complement
     shown = f"{100 * rate.value:.1f}\u202f%", f"{100 * rate.low:.1f} to {100 * rate.high:.1f}"
     assert re.search(r"\s*".join(map(re.escape, shown)), " ".join(page.text))
     for label in (
-        "under 30 images",
+        "under 30 positives",
         "9f2c9f2c",
         "3 pictures could not be read",
         "0.512",
@@ -241,8 +242,8 @@ def test_the_page_says_what_could_not_be_drawn(record, read_page):
 def test_scores_that_rounding_ties_are_said(record, read_page):
     assert saturated(record) == ""
     assert "cannot be ranked" not in read_page(html(record)).words
-    models = {name: dataclasses.replace(model, saturated=0) for name, model in record.models.items()}
-    models["plain"] = dataclasses.replace(models["plain"], saturated=1234)
+    models, plain = dict(record.models), record.models["plain"]
+    models["plain"] = dataclasses.replace(plain, numbers=dataclasses.replace(plain.numbers, saturated=1234))
     tied = dataclasses.replace(record, models=models)
     said = f"tied there: {models['plain'].title} (1,234). Which of them rank higher is not known"
     assert said in " ".join(text(tied).split())
@@ -264,3 +265,60 @@ def test_an_evaluation_does_not_say_that_nothing_was_resampled(make_record, read
     words = read_page(html(dataclasses.replace(record, models=models))).words
     assert "Nothing was trained in this run" in words
     assert "Nothing was resampled" not in words
+
+
+def test_the_rarest_stand_left_of_those_with_many_like_them(record, tmp_path, png, read_page):
+    """Least before most, and each picture under its own name: the two sheets differ in a byte."""
+    (tmp_path / "pictures").mkdir()
+    for name in ("least", "most"):
+        (tmp_path / "pictures" / f"{name}_represented.png").write_bytes(png + name.encode())
+    page = read_page(html(record, tmp_path))
+    images = [
+        base64.b64decode(value.partition(",")[2]) for tag, key, value in page.attributes if key == "src"
+    ]
+    assert [image.removeprefix(png) for image in images] == [b"least", b"most"]
+    alts = [value for tag, key, value in page.attributes if (tag, key) == ("img", "alt")]
+    assert [alt.split(":")[0] for alt in alts] == ["Least represented", "Most represented"]
+    assert "count as rare" in alts[0]
+    assert alts[0].endswith("drawn most often.")
+    assert "most like them" in alts[1]
+    assert alts[1].endswith("drawn least often.")
+
+
+def test_without_resampling_no_picture_was_drawn_more_often(make_record, read_page):
+    words = read_page(html(make_record(resampling=False))).words
+    assert "count as rare" in words
+    assert "drawn most often" not in words
+    assert "drawn least often" not in words
+
+
+def test_models_of_an_evaluation_are_not_said_to_share_data_and_seed(make_record, read_page):
+    record = make_record(models=2)
+    assert "Controls share the data, the seed" in read_page(html(record)).words
+    models = {name: dataclasses.replace(model, steps=None) for name, model in record.models.items()}
+    words = read_page(html(dataclasses.replace(record, models=models))).words
+    assert "share the data, the seed" not in words
+    assert "These were trained before" in words
+
+
+def test_what_counts_positives_is_called_so(record, read_page):
+    """A group whose images are more than its positives shows its positives."""
+    plain = record.models["plain"]
+    groups = {
+        a: {g: dataclasses.replace(r, n=r.n + 7000) for g, r in of.items()}
+        for a, of in plain.numbers.groups.items()
+    }
+    models = {
+        name: dataclasses.replace(model, numbers=dataclasses.replace(model.numbers, groups=groups))
+        for name, model in record.models.items()
+    }
+    mixed = dataclasses.replace(record, models=models)
+    positives = plain.numbers.groups["race"]["Black"].positives
+    page, said = html(mixed), text(mixed)
+    row = next(line for line in said.splitlines() if line.startswith("Black "))
+    assert row.split()[1] == f"{positives:,}"
+    assert f">{positives:,}</td>" in page
+    assert f"{positives + 7000:,}" not in page + said
+    assert "race" in said
+    assert ">n</th>" not in page
+    assert ">positives</th>" in page

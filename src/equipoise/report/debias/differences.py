@@ -1,0 +1,90 @@
+"""Paired differences on a page: models against the baseline, over all test images and group by group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from equipoise.fairness import Difference
+from equipoise.fairness.operating import AT_FPR, AT_THRESHOLD
+from equipoise.rate import Rate
+from equipoise.report.debias.models import POINTS, Shown, at, ordered_groups, where
+from equipoise.report.parts import figures, tables, words
+from equipoise.report.parts.figures import Series
+from equipoise.report.parts.tables import Cell, Column, Panel, Table, Tabs
+from equipoise.report.parts.words import ABSENT
+
+__all__ = ["differences"]
+
+
+def differences(shown: Shown) -> dict[str, Any] | None:
+    """Paired differences against the baseline, for the template."""
+    found = shown.record.comparisons
+    compared = [name for name in shown.names if found is not None and name in found.differences]
+    if found is None or not compared:
+        return None
+    every = [found.differences[name] for name in compared]
+    places = [shown.names.index(name) for name in compared]
+    heads = [Column(shown.titles[i], shown.colours[i]) for i in places]
+    tabs = [
+        (name, Tabs("point", [_by_group(shown, name, point, every, heads) for point in POINTS]))
+        for name in shown.attributes
+    ]
+    return {
+        "against": shown.title(found.baseline),
+        "overall": _overall(shown, every, heads),
+        "tabs": Tabs("attribute", tabs) if tabs else None,
+    }
+
+
+def _overall(shown: Shown, compared: Sequence[Difference], heads: Sequence[Column]) -> Table:
+    def row(label: str, pick: Callable[[Difference], Cell]) -> list[Cell]:
+        return [tables.name(label), *map(pick, compared)]
+
+    rows = [
+        row(f"Missed at {shown.matched}", lambda c: tables.change(words.flipped(c.tpr[AT_FPR]))),
+        row("Missed at 0.5", lambda c: tables.change(words.flipped(c.tpr[AT_THRESHOLD]))),
+        row("False positives at 0.5", lambda c: tables.change(c.fpr)),
+        row("Accuracy at 0.5", lambda c: tables.change(c.accuracy, better="more")),
+        row("AUROC × 100", lambda c: tables.change(c.auroc, 2, better="more")),
+    ]
+    title = "Change over all test images, percentage points"
+    return Table(title, [Column("Measure", numeric=False), *heads], rows)
+
+
+def _by_group(
+    shown: Shown, attribute: str, point: str, compared: Sequence[Difference], heads: Sequence[Column]
+) -> tuple[str, Panel]:
+    place, groups = where(shown.record, point), ordered_groups(shown.record, attribute)
+
+    def difference(c: Difference, group: str) -> Rate:
+        return words.flipped(c.groups.get(attribute, {}).get(group, {}).get(point, ABSENT))
+
+    def foot(label: str, pick: Callable[[Difference], Cell]) -> list[Cell]:
+        return [tables.name(label), Cell(""), *map(pick, compared)]
+
+    series = [
+        Series(head.text, head.colour, [difference(c, group) for group in groups])
+        for c, head in zip(compared, heads, strict=True)
+    ]
+    rows = [
+        [*shown.group_cells(attribute, group), *(tables.change(one.rates[i]) for one in series)]
+        for i, group in enumerate(groups)
+    ]
+    table = Table(
+        f"Change of the miss rate by {attribute} at {place}, percentage points",
+        [*shown.group_heads(attribute), *heads],
+        rows,
+        [
+            foot("Worst group", lambda c: tables.change(words.flipped(at(c.worst_group, attribute, point)))),
+            foot("Gap, max − min, points", lambda c: tables.change(at(c.gap, attribute, point))),
+            foot("Variance, percent²", lambda c: tables.change(at(c.variance, attribute, point), 2, scale=1)),
+        ],
+    )
+    chart = figures.differences(
+        groups,
+        series,
+        label=f"change of misses at {place}, points (left = fewer)",
+        title=f"Change of the miss rate by {attribute} at {place}",
+    )
+    return f"At {place}", Panel(f"At {place}", table, chart)

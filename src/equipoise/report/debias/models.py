@@ -1,0 +1,141 @@
+"""The models of a record, in the order in which people read them, and what shows them apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from equipoise.fairness import WorstGroup
+from equipoise.fairness.operating import AT_FPR, AT_THRESHOLD
+from equipoise.rate import Rate
+from equipoise.report.debias.record import ModelRecord, RunRecord
+from equipoise.report.parts import figures, tables, words
+from equipoise.report.parts.tables import Cell, Column
+from equipoise.report.parts.words import ABSENT
+
+__all__ = [
+    "POINTS",
+    "Shown",
+    "at",
+    "attributes_of",
+    "main_models",
+    "ordered_groups",
+    "ordered_models",
+    "rate_of",
+    "where",
+    "worst_of",
+]
+
+POINTS = {AT_FPR: "tpr_at_fpr", AT_THRESHOLD: "tpr"}
+"""Operating point → the share of positives found there, in `Evaluation` and in `GroupNumbers`."""
+
+
+def ordered_models(record: RunRecord) -> list[str]:
+    """Names of the models as people read them: the baseline, plain, debiased, then the controls."""
+    rank = {"plain": 0, "debiased": 1}
+    baseline = record.comparisons.baseline if record.comparisons else None
+    return sorted(
+        record.models, key=lambda name: -1 if name == baseline else rank.get(record.models[name].role, 2)
+    )
+
+
+def main_models(record: RunRecord) -> tuple[str | None, str | None]:
+    """The baseline, and the model that is held against it: the debiased one, else the first one compared."""
+    names = ordered_models(record)
+    roles = [record.models[name].role for name in names]
+    plain = names[roles.index("plain")] if "plain" in roles else None
+    debiased = names[roles.index("debiased")] if "debiased" in roles else None
+    found = record.comparisons
+    compared = [name for name in names if found and found.baseline in names and name in found.differences]
+    if not found or not compared:
+        return plain, debiased
+    return found.baseline, debiased if debiased in compared else compared[0]
+
+
+def attributes_of(record: RunRecord) -> list[str]:
+    """Attributes that any model was measured by."""
+    models = (record.models[name] for name in ordered_models(record))
+    return list(dict.fromkeys(attribute for model in models for attribute in model.numbers.groups))
+
+
+def ordered_groups(record: RunRecord, attribute: str) -> list[str]:
+    """Groups of an attribute: those that the first model finds least first, the undefined last."""
+    models = [record.models[name] for name in ordered_models(record)]
+    groups = dict.fromkeys(group for model in models for group in model.numbers.groups.get(attribute, {}))
+
+    def rank(group: str) -> tuple[bool, float]:
+        rate = rate_of(models[0], attribute, group, "tpr_at_fpr")
+        return (False, rate.value) if rate.defined else (True, 0.0)
+
+    return sorted(groups, key=rank)
+
+
+def rate_of(model: ModelRecord, attribute: str, group: str, key: str) -> Rate:
+    """A number of a group, or that it was not recorded; `key` is a field of `GroupNumbers`."""
+    found: Rate = getattr(model.numbers.groups.get(attribute, {}).get(group), key, ABSENT)
+    return found
+
+
+def worst_of(model: ModelRecord, attribute: str, point: str) -> WorstGroup:
+    """The worst group of an attribute at an operating point, or that it was not recorded."""
+    return model.numbers.worst_group.get(attribute, {}).get(point, {"group": None, "tpr": ABSENT})
+
+
+def at(rates: Mapping[str, Mapping[str, Rate]], attribute: str, point: str) -> Rate:
+    """One of the numbers by attribute and operating point, or that it was not recorded."""
+    return rates.get(attribute, {}).get(point, ABSENT)
+
+
+def where(record: RunRecord, point: str) -> str:
+    """An operating point in words."""
+    return f"{words.asked(record.fpr)} FPR" if point == AT_FPR else "threshold 0.5"
+
+
+class Shown:
+    """The models on a page: in order, each with its title, colour and dash, and the cells that name groups."""
+
+    def __init__(self, record: RunRecord) -> None:
+        self.record = record
+        self.names = ordered_models(record)
+        self.models = [record.models[name] for name in self.names]
+        self.titles = [model.title for model in self.models]
+        self.baseline, self.debiased = main_models(record)
+        free = iter(range(2, 99))
+        places = [
+            0 if name == self.baseline else 1 if name == self.debiased else next(free) for name in self.names
+        ]
+        self.colours = [figures.COLOURS[place % len(figures.COLOURS)] for place in places]
+        self.dashes = [figures.DASHES[place % len(figures.DASHES)] for place in places]
+        self.attributes = attributes_of(record)
+        self.matched = where(record, AT_FPR)
+
+    def title(self, name: str | None) -> str:
+        """What people read for a model."""
+        return self.record.models[name].title if name in self.record.models else name or "the baseline"
+
+    def names_of_models(self) -> list[Cell]:
+        """A cell a model, in its colour."""
+        return [
+            tables.name(title, colour=colour) for title, colour in zip(self.titles, self.colours, strict=True)
+        ]
+
+    def heads(self, attribute: str) -> list[Column]:
+        """Columns of a table with a row a group: the group, its positives, a column a model."""
+        return [*self.group_heads(attribute), *map(Column, self.titles, self.colours)]
+
+    @staticmethod
+    def group_heads(attribute: str) -> list[Column]:
+        """Heads of `group_cells`."""
+        return [Column(attribute, numeric=False), Column("positives")]
+
+    def group_cells(self, attribute: str, group: str) -> list[Cell]:
+        """A group's name, and how many of its positives the models were tested on."""
+        found = [
+            model.numbers.groups[attribute][group]
+            for model in self.models
+            if group in model.numbers.groups.get(attribute, {})
+        ]
+        small = any(one.small for one in found)
+        return [
+            tables.name(group, tag="under 30 positives" if small else ""),
+            tables.count(found[0].positives if found else None),
+        ]

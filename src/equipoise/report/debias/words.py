@@ -1,0 +1,208 @@
+"""What the numbers of a run say, in words that claim no more than the intervals allow."""
+
+from __future__ import annotations
+
+import math
+
+from equipoise.fairness import negatives_needed
+from equipoise.fairness.operating import AT_FPR
+from equipoise.rate import Rate
+from equipoise.report.debias.models import at, main_models, ordered_models, worst_of
+from equipoise.report.debias.record import ModelRecord, RunRecord
+from equipoise.report.parts.words import SPACE, Headline, asked, flipped, interval, percent, signed, verdict
+
+__all__ = ["DOES_NOT_PROVE", "explain", "few_negatives", "headline", "saturated"]
+
+EXPLAINED = {
+    "plain": "Ordinary training: every image is drawn equally often, only the classification loss is used.",
+    "debiased": "The classifier, with a variational autoencoder beside it where the recipe has one; positives that the "
+    "resampling rule calls rare are drawn more often.",
+    "plain-same-steps": "Ordinary training, as many steps as the debiased model. It shows how much of a gain "
+    "is nothing but longer training.",
+    "uniform": "The network and the losses of the debiased model, every image drawn equally often. It shows how "
+    "much of a gain comes from these losses and how much from resampling.",
+    "threshold-only": "The plain model, not trained any further, its threshold moved until it has as many false "
+    "positives as the debiased model has at 0.5. It shows how much of a gain at 0.5 is bought with false "
+    "positives; at the matched rate it is the plain model.",
+}
+COMPARED = "Measured on the same test images, to compare with."
+
+DOES_NOT_PROVE = (
+    "That a system is fair. Unequal error is one harm that can be counted; who is scanned, for what, and "
+    "whether the system should exist are questions that no rate answers.",
+    "How other people fare. The test pictures are a sample of one source; another camera, light, country or "
+    "year can turn the order of the groups round.",
+    "What another training run would give. The intervals cover the chance in the test images, not the chance "
+    "in training: repeat the run with other seeds before you rely on a difference.",
+    "That the false-positive rate holds elsewhere. The matched threshold is set on the negatives of the test "
+    "data, the same way for every model.",
+    "How bad the worst group is, to the decimal. It was picked by looking at these very images, which makes "
+    "it look a little worse than it is; a group under 30 positives can be worst by luck.",
+    "That each interval without 0 is an effect. Of twenty comparisons without any effect, about one looks "
+    "like one; the intervals are not corrected for how many there are.",
+    "Anything about a group that is undefined. Undefined is not zero and not perfect: nothing was measured.",
+)
+
+
+def saturated(record: RunRecord) -> str:
+    """Whose scores are rounded until they tie, which no interval covers; empty if nobody's."""
+    told = [
+        f"{model.title} ({model.numbers.saturated:,})"
+        for model in record.models.values()
+        if model.numbers.saturated
+    ]
+    if not told:
+        return ""
+    return (
+        f"Scores rounded to a probability of exactly 0 or 1, and tied there: {', '.join(told)}. Which of them rank "
+        "higher is not known, so AUROC and all numbers at the matched rate may be too low or too high: score with "
+        "logits."
+    )
+
+
+def few_negatives(record: RunRecord) -> str:
+    """That the negatives are too few to tell the matched false-positive rate; empty where they are enough."""
+    negatives = min((model.numbers.negatives for model in record.models.values()), default=0)
+    needed = negatives_needed(record.fpr) if record.fpr > 1e-15 else math.inf
+    if not 0 < negatives < needed:  # without any, the numbers there are undefined, and say so
+        return ""
+    rate, few = asked(record.fpr), f"{negatives:,} {'negative' if negatives == 1 else 'negatives'}"
+    enough = f"{needed:,} are needed" if math.isfinite(needed) else "no number of them can"
+    return f"{few} cannot tell a false-positive rate of {rate}: {enough}; shares found at it have no lower limit."
+
+
+def explain(record: RunRecord, name: str) -> str:
+    """What a model is there for."""
+    model = record.models[name]
+    said = EXPLAINED.get(name) or EXPLAINED.get(model.role, COMPARED)
+    baseline = record.comparisons is not None and record.comparisons.baseline == name
+    return f"{said} The baseline of all differences." if baseline else said
+
+
+def headline(record: RunRecord) -> Headline:
+    """What changed for the worst group at the matched false-positive rate, against the plain model."""
+    plain, debiased = main_models(record)
+    if not record.models:
+        return Headline("No model was evaluated", "unknown", ("The record holds no numbers.",), ())
+    first = debiased or plain or ordered_models(record)[0]
+    attributes = list(record.models[first].numbers.worst_group)
+    subjects: list[str | None] = list(attributes) or [None]
+    told = [_told(record, plain, debiased or first, attribute) for attribute in subjects]
+    title, tone, sentences = told[0]
+    if debiased and record.models[debiased].role == "debiased" and tone == "fewer":
+        sentences += _controls(record, debiased, subjects[0])
+    sentences += filter(None, [few_negatives(record)])
+    others = [(lead, " ".join(rest)) for lead, _, rest in told[1:]]
+    return Headline(title, tone, sentences, others)
+
+
+def _told(
+    record: RunRecord, plain: str | None, debiased: str, attribute: str | None
+) -> tuple[str, str, list[str]]:
+    where = f"at a matched false-positive rate of {asked(record.fpr)}"
+    now = record.models[debiased]
+    whom = f"the worst group by {attribute}" if attribute else "all positives"
+    if plain is None or plain == debiased:
+        return _one_model(record, now, attribute, where)
+    sentences = [
+        f"{_sentence(record.models[plain], attribute)} {where}.",
+        f"{_sentence(now, attribute)} at the same rate.",
+    ]
+    difference = _difference(record, debiased, attribute)
+    if difference is None:
+        sentences.append("No paired comparison was recorded, so nothing is said about the difference.")
+        return f"Not compared: misses of {whom}", "unknown", sentences
+    if not difference.defined:
+        sentences.append(f"The difference is undefined: {difference.reason}.")
+        return f"Undefined: the change for {whom}", "unknown", sentences
+    found = verdict(difference)
+    ends = interval(difference, with_sign=True)
+    sentences.append(
+        f"Paired difference of the misses: {signed(100 * difference.value)} percentage points"
+        + (f", 95{SPACE}% interval {ends}" if ends else "")
+        + {
+            "fewer misses": ".",
+            "more misses": ".",
+            "no measurable difference": ". The interval covers 0: these images do not tell the two apart.",
+        }.get(found, f": {found}.")
+    )
+    title, tone = {
+        "fewer misses": (f"Fewer misses in {whom}", "fewer"),
+        "more misses": (f"More misses in {whom}", "more"),
+        "no measurable difference": (f"No measurable difference for {whom}", "none"),
+    }.get(found, (f"No interval for the change in {whom}", "unknown"))
+    return title, tone, sentences
+
+
+def _one_model(
+    record: RunRecord, model: ModelRecord, attribute: str | None, where: str
+) -> tuple[str, str, list[str]]:
+    whom = f"the worst group by {attribute}" if attribute else "all positives"
+    lacking = "other" if len(record.models) == 1 else "plain"
+    return (
+        f"Misses in {whom}: {_missed(_tpr(model, attribute))}",
+        "unknown",
+        [
+            f"{_sentence(model, attribute)} {where}.",
+            f"There is no {lacking} model beside it to compare with.",
+        ],
+    )
+
+
+def _called(model: ModelRecord) -> str:
+    return f"The {model.title} model" if model.title in ("plain", "debiased") else f"“{model.title}”"
+
+
+def _tpr(model: ModelRecord, attribute: str | None) -> Rate:
+    """Share found at the matched rate: of an attribute's worst group, or of all positives."""
+    return model.numbers.tpr_at_fpr if attribute is None else worst_of(model, attribute, AT_FPR)["tpr"]
+
+
+def _missed(tpr: Rate) -> str:
+    rate = tpr.complement
+    if not rate.defined:
+        return f"undefined ({rate.reason})"
+    ends = interval(rate)
+    return percent(rate.value) + (f" ({ends})" if ends else "")
+
+
+def _sentence(model: ModelRecord, attribute: str | None) -> str:
+    missed = _missed(_tpr(model, attribute))
+    if attribute is None:
+        return f"{_called(model)} misses {missed} of all positives"
+    worst = worst_of(model, attribute, AT_FPR)["group"]
+    if worst is None:
+        return f"{_called(model)}: the misses of its worst group by {attribute} are {missed}"
+    group = model.numbers.groups.get(attribute, {}).get(worst)
+    size = f", {group.positives:,} positives" + (", a small group" if group.small else "") if group else ""
+    return f"{_called(model)} misses {missed} of its worst group by {attribute} ({worst}{size})"
+
+
+def _difference(record: RunRecord, name: str, attribute: str | None) -> Rate | None:
+    found = record.comparisons.differences.get(name) if record.comparisons else None
+    if found is None:
+        return None
+    return flipped(found.tpr[AT_FPR] if attribute is None else at(found.worst_group, attribute, AT_FPR))
+
+
+def _controls(record: RunRecord, debiased: str, attribute: str | None) -> list[str]:
+    """A gain that a control shows as well is not put down to resampling."""
+    ours = _tpr(record.models[debiased], attribute).complement
+    if not ours.defined:
+        return []
+    limit = ours.value if math.isnan(ours.high) else ours.high
+    rivals = [
+        f"{model.title} ({percent(_tpr(model, attribute).complement.value)})"
+        for name, model in ((name, record.models[name]) for name in ordered_models(record))
+        # At the matched rate the moved threshold is the plain model, which the difference is taken from.
+        if model.role == "control"
+        and name != "threshold-only"
+        and _tpr(model, attribute).defined
+        and _tpr(model, attribute).complement.value <= limit
+    ]
+    if not rivals:
+        return []
+    return [
+        f"Within reach of that interval without debiased sampling: {', '.join(rivals)}. "
+        "So this run does not show that resampling is what helps."
+    ]
