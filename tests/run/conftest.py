@@ -1,8 +1,12 @@
 """Small pictures on disk: striped "faces" of two skins, one of them rare, and noise without stripes."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 from PIL import Image
+
+from equipoise.run import Measuring, Output, Sources, Training
 
 SIZE = 32
 
@@ -10,6 +14,22 @@ SIZE = 32
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("EQUIPOISE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(scope="session")
+def asked():
+    """Single settings by the objects that jobs take: `debias(**asked(data=table, seed=1, out=folder))`."""
+
+    def grouped(**settings):
+        parts = {"sources": Sources, "training": Training, "measuring": Measuring, "output": Output}
+        found = {}
+        for name, kind in parts.items():
+            mine = {one.name: settings.pop(one.name) for one in fields(kind) if one.name in settings}
+            if mine:
+                found[name] = kind(**mine)
+        return {**found, **settings}
+
+    return grouped
 
 
 def draw(folder, count, *, kind, seed):

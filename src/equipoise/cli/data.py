@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +15,7 @@ from equipoise.cli.settings import EVALUATION, FOLDER, TRAINING, Data, General, 
 __all__ = ["data"]
 
 
+# As many parameters as there are groups of flags.
 def data(
     source: str | None = None,
     /,
@@ -41,15 +41,10 @@ def data(
         rejected: Write path and reason of every unreadable picture there.
     """
     from equipoise import run
-    from equipoise.cli.conversion import reading_of
-    from equipoise.errors import InputError
+    from equipoise.cli.conversion import reading_of, sources_of
 
-    if source is not None and data.data is not None:
-        raise InputError("Expected one source; got one as argument and another as --data. Give one of them.")
-    sources = asdict(data) | ({"data": source} if source is not None else {})
     table = run.look(
-        **sources,
-        images=planted.images,
+        sources_of(data, planted, source=source),
         reading=reading_of(reading),
         groups=groups,
         seed=seed,

@@ -40,8 +40,8 @@ from equipoise.train.checkpoint import (
 )
 from equipoise.train.device import device_of
 from equipoise.train.diff_augment import DIFF_AUGMENTATIONS, diff_augmented
+from equipoise.train.engine import precision_of
 from equipoise.train.feature_distance import frechet_distance, kernel_distance
-from equipoise.train.fit import precision_of
 from equipoise.train.log import History, Progress, write_history
 
 __all__ = ["GAN", "TrainedGenerator", "train_gan"]
