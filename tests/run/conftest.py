@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from equipoise.cli import main
 from equipoise.run import Measuring, Output, Sources, Training
 
 SIZE = 32
+SMALL = ["--image-size=32", "--batch-size=16", "--epochs=1", "--tune=width=4", "--tune=latent=6"]
 
 
 @pytest.fixture(autouse=True)
@@ -74,3 +76,19 @@ def flags(pictures):
         *[f"--tune={change}" for change in small],
         "--device=cpu",
     ]
+
+
+@pytest.fixture(scope="session")
+def models(pictures, tmp_path_factory):
+    """Folders of a plain and of a debiased model."""
+    root = tmp_path_factory.mktemp("models")
+    sources = ["--positives", pictures["positives"], "--negatives", pictures["negatives"]]
+    for method in ("plain", "debiased"):
+        flags = ["--method", method, "--groups=skin", "--tune=resampling.warmup=0", "--device=cpu"]
+        assert main(["train", *sources, *SMALL, *flags, f"--out={root / method}"]) == 0
+    return root
+
+
+@pytest.fixture(scope="session")
+def test_flags(pictures):
+    return ["--positives", pictures["test_positives"], "--negatives", pictures["test_negatives"]]

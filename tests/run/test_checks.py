@@ -23,6 +23,7 @@ from equipoise.run import (
     audit,
     augment,
     debias,
+    evaluate,
     sweep,
     train,
     tuned,
@@ -262,3 +263,40 @@ def test_an_audit_needs_every_class_in_every_fold(scene, tmp_path):
     network = nn.Sequential(nn.Flatten(), nn.Linear(768, 3))
     with pytest.raises(InputError, match="3 of class 2"):
         audit(network, Sources(data=few), engine=CPU, output=Output(tmp_path / "out"))
+
+
+@pytest.mark.parametrize(
+    ("begin", "words"),
+    [
+        (lambda out: train(Sources(test_data="x"), output=out), "`test_data` for train, which takes all"),
+        (lambda out: train(Sources(test_share=0.5), output=out), "`test_share` for train"),
+        (lambda out: evaluate("m", Sources(data="x", test_positives="y"), output=out), "`test_positives`"),
+        (
+            lambda out: evaluate("m", Sources(data="x"), engine=Engine(precision="32-true"), output=out),
+            "`precision` for evaluate",
+        ),
+        (
+            lambda out: audit("m", Sources(data="x"), engine=Engine(processes=2, compile=True), output=out),
+            "`processes` and no `compile` for audit",
+        ),
+        (
+            lambda out: sweep({"latent": [3]}, training=Training(encoder="a:b"), output=out),
+            "`encoder` for sweep",
+        ),
+        (
+            lambda out: augment(
+                Sources(data="x"), Attributes("a", ["b"]), training=Training(embedding="a:b"), output=out
+            ),
+            "`embedding` for augment",
+        ),
+        (
+            lambda out: augment(Sources(data="x", images=5), Attributes("a", ["b"]), output=out),
+            "`images` for augment",
+        ),
+        (lambda out: augment(Sources(), Attributes("a", ["b"]), output=out), "Give them as `data`"),
+    ],
+)
+def test_what_a_job_does_not_do_is_not_passed_over(tmp_path, begin, words):
+    with pytest.raises(InputError, match=words):
+        begin(Output(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
