@@ -297,7 +297,7 @@ def test_two_processes_stay_in_step(scene, tmp_path):
 @pytest.mark.slow
 def test_an_error_in_a_process_is_told(scene, monkeypatch, tmp_path):
     wild = with_(TINY, debiased={"learning_rate": 1e25})
-    with pytest.raises(TrainingError, match="--processes 1"):
+    with pytest.raises(TrainingError, match="`processes` 1"):
         fit(scene(), wild, method="uniform", engine=Engine(processes=2))
 
 

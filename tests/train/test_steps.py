@@ -176,7 +176,7 @@ def test_a_step_takes_nothing_from_the_host_and_reads_nothing_back(scene, monkey
         AdaptiveSampler(table.labels, batch_size=16), 0, chance=torch.Generator(), noise=torch.Generator()
     )
     if kind == "db-vae":  # its number of positives is read by the host, so fit does not record it
-        with pytest.raises(TrainingError, match=r"recorded as a CUDA graph.*--compile"):
+        with pytest.raises(TrainingError, match=r"recorded as a CUDA graph.*`compile`"):
             next(taken)
         return
     with pytest.raises(NotImplementedError, match="meta"):  # the losses of a block, read at its end

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from equipoise.cli.flags import with_flags
 from equipoise.cli.saying import say
 from equipoise.cli.settings import EVALUATION, FOLDER, TRAINING, Data, General, Looking, Names, Planted
 
@@ -53,7 +54,7 @@ def data(
         rejected=rejected,
         progress=not general.quiet,
     )
-    say(*run.described(table, groups))
+    say(*map(with_flags, run.described(table, groups)))
     for label, path in (("Contact sheet", sheet), ("Rejected pictures", rejected)):
         if path is not None:
             say(f"{label}: {path}")
