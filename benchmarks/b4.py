@@ -48,7 +48,7 @@ from equipoise.resample import (
 )
 from equipoise.risk import auroc, kinds, label_noise, percentile_ranks, picture_quality, quality_score
 from equipoise.run.hidden import hidden_features
-from equipoise.train import fit, predict, recipe
+from equipoise.train import Engine, fit, predict, recipe
 from equipoise.train.rarity import latent_codes
 from lines import Lines, over_seeds, shown
 
@@ -128,7 +128,13 @@ class Scene:
     def codes(self) -> np.ndarray:
         """Latent means of the training positives."""
         train = self.parts[0]
-        fitted = fit(train, self.recipe(), method="uniform", seed=self.seed, device="cpu", progress=False)
+        fitted = fit(
+            train,
+            self.recipe(),
+            method="uniform",
+            seed=self.seed,
+            engine=Engine(device="cpu", progress=False),
+        )
         return latent_codes(fitted.model, train, train.positives, device=torch.device("cpu"))[0]
 
     @cached_property
@@ -200,7 +206,9 @@ def discovered(scene: Scene, chosen: np.ndarray) -> dict[str, Any]:
 def by_errors(scene: Scene) -> dict[str, Any]:
     """The cluster of faces that a brief classifier gets wrong most often on held-out pictures."""
     train, held_out = scene.parts
-    fitted = fit(train, scene.recipe(1), method="plain", seed=scene.seed, device="cpu", progress=False)
+    fitted = fit(
+        train, scene.recipe(1), method="plain", seed=scene.seed, engine=Engine(device="cpu", progress=False)
+    )
     features = hidden_features(fitted.model, train, device="cpu")
     others = hidden_features(fitted.model, held_out, device="cpu")
     logits = predict(fitted.model, held_out, device="cpu")
@@ -212,7 +220,9 @@ def by_errors(scene: Scene) -> dict[str, Any]:
 def by_noise(scene: Scene) -> dict[str, Any]:
     """Rare faces against flipped non-faces, among all that is labelled "face"."""
     train = scene._split(scene.options.drawn(scene.seed, NOISE))[0]
-    fitted = fit(train, scene.recipe(1), method="plain", seed=scene.seed, device="cpu", progress=False)
+    fitted = fit(
+        train, scene.recipe(1), method="plain", seed=scene.seed, engine=Engine(device="cpu", progress=False)
+    )
     noise = label_noise(
         hidden_features(fitted.model, train, device="cpu"), np.asarray(train.labels), seed=scene.seed
     )

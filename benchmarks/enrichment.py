@@ -50,7 +50,7 @@ from equipoise.resample import (
     temper,
 )
 from equipoise.seeds import child_seed
-from equipoise.train import fit, recipe
+from equipoise.train import Engine, fit, recipe
 from equipoise.train.rarity import latent_codes
 from lines import Lines, over_seeds
 from peers.pictures import brought, columns, stored
@@ -416,7 +416,11 @@ class Scene:
         how = recipe("equipoise-latent")
         short = dataclasses.replace(how.debiased, epochs=1 if self.quick else 2)
         fitted = fit(
-            table, dataclasses.replace(how, debiased=short), method="uniform", seed=seed, progress=False
+            table,
+            dataclasses.replace(how, debiased=short),
+            method="uniform",
+            seed=seed,
+            engine=Engine(progress=False),
         )
         codes, _ = latent_codes(fitted.model, table, table.positives, device=torch.device("cpu"))
         features, logits = [], []

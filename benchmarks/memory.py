@@ -29,7 +29,7 @@ def train_once(images: int) -> dict:
 
     from equipoise.data.table import ImageTable, digest_images
     from equipoise.run.account import peak_rss_bytes
-    from equipoise.train import fit, recipe
+    from equipoise.train import Engine, fit, recipe
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "images.u8"
@@ -51,7 +51,7 @@ def train_once(images: int) -> dict:
         how = dataclasses.replace(base.debiased, epochs=STEPS // (images // BATCH))
         small = dataclasses.replace(base, debiased=how, width=4, latent=16)
         before = peak_rss_bytes()
-        fitted = fit(table, small, progress=False)
+        fitted = fit(table, small, engine=Engine(progress=False))
         return {
             "images": images,
             "mapped_mib": images * 64 * 64 * 3 / 2**20,

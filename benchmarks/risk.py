@@ -48,7 +48,7 @@ from equipoise.risk import (
     label_noise,
     precision_at_recall,
 )
-from equipoise.train import fit, recipe
+from equipoise.train import Engine, fit, recipe
 
 COUNTS = {
     "White": 3600,
@@ -172,8 +172,7 @@ def trained(table: ImageTable, held_out: ImageTable, seed: int, options) -> dict
         method="plain",
         model=Difference(methods(network)),
         seed=seed,
-        precision="32-true",
-        progress=False,
+        engine=Engine(precision="32-true", progress=False),
     )
     inner = fitted.model.wrapped
     after = Compose(Neighbours(), Dropout(passes=options.passes), LastLayer())(inner.model)

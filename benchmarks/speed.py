@@ -142,7 +142,7 @@ def fit_once(files: list[Path], epochs: int, seed: int, threads: int) -> dict[st
 
     from equipoise.data import ImageTable, read
     from equipoise.fairness.rates import threshold_at_fpr
-    from equipoise.train import fit, predict, recipe
+    from equipoise.train import Engine, fit, predict, recipe
 
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as cache:
@@ -150,7 +150,9 @@ def fit_once(files: list[Path], epochs: int, seed: int, threads: int) -> dict[st
         chosen = recipe("equipoise")
         chosen = replace(chosen, debiased=replace(chosen.debiased, epochs=epochs))
         load, start = os.getloadavg()[0], time.perf_counter()
-        done = fit(ImageTable.concat(tables[:2]), chosen, seed=seed, device="cpu", progress=False)
+        done = fit(
+            ImageTable.concat(tables[:2]), chosen, seed=seed, engine=Engine(device="cpu", progress=False)
+        )
         seconds = time.perf_counter() - start
         positives, negatives = (predict(done.model, table, device="cpu") for table in tables[2:])
         threshold = threshold_at_fpr(negatives, 0.01)

@@ -22,7 +22,7 @@ from equipoise.data import ImageTable
 from equipoise.nn import StandardCNN, pixels
 from equipoise.seeds import child_seed
 from equipoise.train.augmentation import augmented
-from equipoise.train.fit import precision_of
+from equipoise.train.engine import precision_of
 from equipoise.train.recipe import Optimisation
 from equipoise.train.steps import learning_rate
 

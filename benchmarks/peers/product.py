@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from equipoise.train import AUGMENTATIONS, fit, recipe
+from equipoise.train import AUGMENTATIONS, Engine, fit, recipe
 
 from .harness import HOW, Outcome, Task, Trained, drawing
 
@@ -55,8 +55,7 @@ def wide(task: Task) -> Outcome:
         ),
         method="uniform",
         seed=task.seed,
-        device="cpu",
-        progress=False,
+        engine=Engine(device="cpu", progress=False),
     )
     return task.scored(Trained(Views(done.model).eval(), done.steps, done.seconds))
 
@@ -72,7 +71,13 @@ def fitted(task: Task, name: str, method: str = "debiased") -> Outcome:
     chosen = replace(
         chosen, plain=replace(chosen.plain, epochs=epochs), debiased=replace(chosen.debiased, epochs=epochs)
     )
-    done = fit(task.training.table, chosen, method=method, seed=task.seed, device="cpu", progress=False)
+    done = fit(
+        task.training.table,
+        chosen,
+        method=method,
+        seed=task.seed,
+        engine=Engine(device="cpu", progress=False),
+    )
     told = {}
     if done.weights is not None:
         positives = task.training.take(np.flatnonzero(task.training.target == 1))

@@ -12,8 +12,8 @@ ADVICE = {
     "disk": "The disk is full: free some space or choose another folder.",
     "file": "The system allows no larger files: raise the limit (`ulimit -f`) or choose another folder.",
     "files": "The system allows no more open files: raise the limit (`ulimit -n`).",
-    "memory": "The memory is used up: try a smaller --batch-size or --image-size, fewer --workers, --jobs or "
-    "--processes, or raise the limit (`ulimit -v`).",
+    "memory": "The memory is used up: try a smaller `batch_size` or `image_size`, fewer `workers`, `jobs` or "
+    "`processes`, or raise the limit (`ulimit -v`).",
 }
 """What was refused → what to do."""
 

@@ -14,7 +14,7 @@ from equipoise.cli import main
 from equipoise.data import read
 from equipoise.report import read_audit
 from equipoise.run import tuned
-from equipoise.train import fit, recipe, save_model
+from equipoise.train import Engine, fit, recipe, save_model
 
 FAST = ["--methods=neighbours,dropout,mve", "--epochs=2", "--device=cpu"]
 
@@ -86,7 +86,7 @@ def audited(trouble, tmp_path_factory):
     )
     folder = tmp_path_factory.mktemp("audit")
     save_model(
-        fit(table, chosen, method="plain", device="cpu", progress=False),
+        fit(table, chosen, method="plain", engine=Engine(device="cpu", progress=False)),
         folder / "model",
         image_size=16,
         channels=3,

@@ -15,8 +15,8 @@ def asked(monkeypatch):
 
     calls = []
 
-    def job(**settings):
-        calls.append(settings)
+    def job(sources, **asked):
+        calls.append({"sources": sources, **asked})
 
     monkeypatch.setattr(equipoise.run, "debias", job)
     monkeypatch.setattr(equipoise.report, "text", lambda record: "", raising=False)
@@ -34,10 +34,10 @@ def test_flags_reach_the_job(asked):
         main(["debias", "--positives", "a", "--negatives", "b", "--groups", "race,gender", "--fpr", "0.05"])
         == 0
     )
-    assert asked[0]["positives"] == "a"
-    assert asked[0]["negatives"] == "b"
-    assert asked[0]["groups"] == ("race", "gender")
-    assert asked[0]["fpr"] == 0.05
+    assert asked[0]["sources"].positives == "a"
+    assert asked[0]["sources"].negatives == "b"
+    assert asked[0]["measuring"].groups == ("race", "gender")
+    assert asked[0]["measuring"].fpr == 0.05
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_flags_reach_the_job(asked):
 )
 def test_groups_in_every_spelling(asked, given):
     assert main(["debias", "--groups", *given]) == 0
-    assert asked[0]["groups"] == ("race", "gender")
+    assert asked[0]["measuring"].groups == ("race", "gender")
 
 
 def test_how_data_are_read_and_split_reaches_the_job(asked, tmp_path):
@@ -105,7 +105,7 @@ def test_an_empty_path_in_the_settings_file_neither(tmp_path, capsys):
 def test_flags_change_the_recipe(asked):
     flags = ["--recipe", "mit-2021", "--epochs", "3", "--ess", "0.5", "--tune", "resampling.bins=20"]
     assert main(["debias", *flags, "--tune", "debiased.learning_rate=1e-3"]) == 0
-    recipe = asked[0]["recipe"]
+    recipe = asked[0]["training"].recipe
     assert (recipe.plain.epochs, recipe.debiased.epochs) == (3, 3)
     assert (recipe.resampling.ess, recipe.resampling.bins) == (0.5, 20)
     assert recipe.debiased.learning_rate == 1e-3
@@ -117,17 +117,17 @@ def test_flags_win_over_the_file_and_the_file_over_defaults(asked, tmp_path):
         tmp_path, 'seed = 3\nfpr = 0.02\ngroups = ["race"]\ncontrols = false\nbatch-size = 16\n'
     )
     assert main(["debias", "--config", path, "--fpr", "0.1"]) == 0
-    assert asked[0]["seed"] == 3
-    assert asked[0]["fpr"] == 0.1
-    assert asked[0]["groups"] == ("race",)
-    assert asked[0]["controls"] is False
-    assert asked[0]["recipe"].debiased.batch_size == 16
-    assert asked[0]["replicates"] == 2000
+    assert asked[0]["training"].seed == 3
+    assert asked[0]["measuring"].fpr == 0.1
+    assert asked[0]["measuring"].groups == ("race",)
+    assert asked[0]["measuring"].controls is False
+    assert asked[0]["training"].recipe.debiased.batch_size == 16
+    assert asked[0]["measuring"].replicates == 2000
 
 
 def test_the_command_is_recorded(asked):
     assert main(["debias", "--positives", "my faces", "--negatives", "b"]) == 0
-    assert asked[0]["command"] == "equipoise debias --positives 'my faces' --negatives b"
+    assert asked[0]["output"].command == "equipoise debias --positives 'my faces' --negatives b"
 
 
 @pytest.mark.parametrize("key", ["epoch", "batchsize", "positive"])
@@ -165,9 +165,9 @@ def test_a_missing_file(tmp_path, capsys):
 
 
 def test_every_setting_of_a_file_is_a_flag(asked, tmp_path):
-    from equipoise.run.engine import Engine
     from equipoise.run.identity import settings_text
     from equipoise.run.sources import Reading
+    from equipoise.train import Engine
 
     written = settings_text(
         {
@@ -185,5 +185,5 @@ def test_every_setting_of_a_file_is_a_flag(asked, tmp_path):
     )
     assert main(["debias", "--config", settings_file(tmp_path, written)]) == 0
     assert asked[0]["reading"] == Reading(cache="c")
-    assert asked[0]["recipe"].resampling.bins == 20
-    assert tomllib.loads(written)["test_share"] == asked[0]["test_share"]
+    assert asked[0]["training"].recipe.resampling.bins == 20
+    assert tomllib.loads(written)["test_share"] == asked[0]["sources"].test_share

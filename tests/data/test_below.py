@@ -50,7 +50,7 @@ def ways_out(root):
 def test_a_table_does_not_lead_out(places, ending, way):
     path = ways_out(places)[way]
     listing = listed(places / "data", "in/a.png", path, ending=ending)
-    with pytest.raises(DataError, match=r"below .*data; got .*--allow-outside"):
+    with pytest.raises(DataError, match=r"below .*data; got .*`allow_outside`"):
         read(listing, label=1, image_size=8)
     assert len(read(listing, label=1, image_size=8, allow_outside=True)) == 2
 
@@ -117,7 +117,7 @@ def layouts(root, write):
 @pytest.mark.parametrize("format", ["fairface", "celeba", "ppb", "lab-faces", "utkface", "parquet"])
 def test_no_known_layout_leads_out(tmp_path, write, format):
     folder = layouts(tmp_path, write)[format]
-    with pytest.raises(DataError, match="--allow-outside"):
+    with pytest.raises(DataError, match="`allow_outside`"):
         read(folder, format=format, label=1, image_size=8)
     assert len(read(folder, format=format, label=1, image_size=8, allow_outside=True)) >= 1
 
@@ -126,7 +126,7 @@ def test_embedded_files_of_a_folder_do_not_lead_out(tmp_path, picture):
     (tmp_path / "h").mkdir()
     parquet.write_table(pa.table({"image": [{"bytes": picture(), "path": None}]}), tmp_path / "a.parquet")
     (tmp_path / "h" / "a.parquet").symlink_to(tmp_path / "a.parquet")
-    with pytest.raises(DataError, match="--allow-outside"):
+    with pytest.raises(DataError, match="`allow_outside`"):
         read(tmp_path / "h", label=1, image_size=8)
     assert len(read(tmp_path / "h" / "a.parquet", label=1, image_size=8)) == 1  # the user named this one
 

@@ -1,15 +1,37 @@
 """Small pictures on disk: striped "faces" of two skins, one of them rare, and noise without stripes."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from equipoise.cli import main
+from equipoise.run import Measuring, Output, Sources, Training
+
 SIZE = 32
+SMALL = ["--image-size=32", "--batch-size=16", "--epochs=1", "--tune=width=4", "--tune=latent=6"]
 
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("EQUIPOISE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(scope="session")
+def asked():
+    """Single settings by the objects that jobs take: `debias(**asked(data=table, seed=1, out=folder))`."""
+
+    def grouped(**settings):
+        parts = {"sources": Sources, "training": Training, "measuring": Measuring, "output": Output}
+        found = {}
+        for name, kind in parts.items():
+            mine = {one.name: settings.pop(one.name) for one in fields(kind) if one.name in settings}
+            if mine:
+                found[name] = kind(**mine)
+        return {**found, **settings}
+
+    return grouped
 
 
 def draw(folder, count, *, kind, seed):
@@ -54,3 +76,19 @@ def flags(pictures):
         *[f"--tune={change}" for change in small],
         "--device=cpu",
     ]
+
+
+@pytest.fixture(scope="session")
+def models(pictures, tmp_path_factory):
+    """Folders of a plain and of a debiased model."""
+    root = tmp_path_factory.mktemp("models")
+    sources = ["--positives", pictures["positives"], "--negatives", pictures["negatives"]]
+    for method in ("plain", "debiased"):
+        flags = ["--method", method, "--groups=skin", "--tune=resampling.warmup=0", "--device=cpu"]
+        assert main(["train", *sources, *SMALL, *flags, f"--out={root / method}"]) == 0
+    return root
+
+
+@pytest.fixture(scope="session")
+def test_flags(pictures):
+    return ["--positives", pictures["test_positives"], "--negatives", pictures["test_negatives"]]

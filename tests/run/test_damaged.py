@@ -20,7 +20,7 @@ from equipoise.nn.small_gan import SmallGenerator
 from equipoise.run.generator_source import generator_source
 from equipoise.run.representation import represent, save_representation
 from equipoise.run.saved import load
-from equipoise.train import fit, load_model, save_model
+from equipoise.train import Engine, fit, load_model, save_model
 from equipoise.train import recipe as find_recipe
 from equipoise.train.gan import GAN
 from equipoise.train.saved_generator import FORMAT
@@ -43,7 +43,7 @@ def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
     quick = find_recipe("equipoise-latent")
     quick = replace(quick, width=4, latent=4, debiased=replace(quick.debiased, epochs=1, batch_size=8))
-    fitted = fit(pictures(), quick, method="debiased", device="cpu", progress=False)
+    fitted = fit(pictures(), quick, method="debiased", engine=Engine(device="cpu", progress=False))
     save_model(fitted, folder, image_size=32, channels=3)
     found = represent(fitted.model, pictures(), device="cpu")
     save_representation(found[0], folder)

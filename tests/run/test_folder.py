@@ -56,7 +56,7 @@ def test_a_finished_run_of_the_same_settings_is_handed_back(tmp_path):
 def test_a_finished_run_of_other_settings_is_not_overwritten(tmp_path):
     finished(tmp_path)
     other = SETTINGS | {"recipe": "mit-2021"}
-    message = r"recipe: 'equipoise' there, 'mit-2021' now.*--overwrite"
+    message = r"recipe: 'equipoise' there, 'mit-2021' now.*`overwrite`"
     with pytest.raises(InputError, match=message), open_folder(tmp_path, other):
         pass
     with pytest.raises(InputError, match="recipe"), open_folder(tmp_path, other, resume=True):
@@ -78,7 +78,7 @@ def test_an_unfinished_run_must_be_resumed_or_replaced(tmp_path):
         folder.begin()
         (tmp_path / "checkpoints").mkdir()
     with (
-        pytest.raises(InputError, match=r"unfinished run.*--resume.*--overwrite"),
+        pytest.raises(InputError, match=r"unfinished run.*`resume`.*`overwrite`"),
         open_folder(tmp_path, SETTINGS),
     ):
         pass

@@ -9,7 +9,7 @@ from equipoise.data import ImageTable
 from equipoise.errors import DataError, InputError, MissingExtraError
 from equipoise.latent import DBVAEGenerator
 from equipoise.run.generator_source import generator_source
-from equipoise.train import GAN, fit, recipe, save_generator, save_model, train_gan
+from equipoise.train import GAN, Engine, fit, recipe, save_generator, save_model, train_gan
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,9 @@ def model(table, folder, method):
         depth=3,
         latent=5,
     )
-    fitted = fit(table, chosen, method=method, device="cpu", precision="32-true", progress=False)
+    fitted = fit(
+        table, chosen, method=method, engine=Engine(device="cpu", precision="32-true", progress=False)
+    )
     save_model(fitted, folder, image_size=16, channels=3)
     return folder
 

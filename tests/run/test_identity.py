@@ -11,7 +11,20 @@ import torch
 from torch import nn
 
 from equipoise.errors import DataError, InputError
-from equipoise.run import Engine, audit, debias, evaluate, train, train_generator, tuned
+from equipoise.run import (
+    Engine,
+    Measuring,
+    Output,
+    Scoring,
+    Sources,
+    Training,
+    audit,
+    debias,
+    evaluate,
+    train,
+    train_generator,
+    tuned,
+)
 from equipoise.run.folder import open_folder
 from equipoise.run.identity import Identity, earlier_identity, model_digest
 from equipoise.train import GAN, recipe
@@ -27,7 +40,8 @@ TINY = tuned(
         "debiased.batch_size=16",
     ],
 )
-QUICK = {"recipe": TINY, "engine": Engine(device="cpu", progress=False), "replicates": 100}
+CPU = Engine(device="cpu", progress=False)
+QUICK = {"recipe": TINY, "engine": CPU, "replicates": 100}
 
 
 def encoder(seed=0, slope=0.1):
@@ -69,20 +83,21 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("brought", OTHERS)
-def test_a_finished_run_is_shown_to_its_like_alone(table, tmp_path, scene, brought):
+def test_a_finished_run_is_shown_to_its_like_alone(asked, table, tmp_path, scene, brought):
     first, others = OTHERS[brought]
-    record = debias(data=table, out=tmp_path, **QUICK, **first)
+    record = debias(**asked(data=table, out=tmp_path, **QUICK, **first))
     before = (tmp_path / "record.json").read_bytes()
-    assert debias(data=scene(200), out=tmp_path, **QUICK, **deepcopy(first)).models == record.models
+    again = debias(**asked(data=scene(200), out=tmp_path, **QUICK, **deepcopy(first)))
+    assert again.models == record.models
     for other in others:
-        with pytest.raises(InputError, match=r"(encoder|embedding): .* there, .* now.*--overwrite"):
-            debias(data=table, out=tmp_path, **QUICK, **other)
+        with pytest.raises(InputError, match=r"(encoder|embedding): .* there, .* now.*`overwrite`"):
+            debias(**asked(data=table, out=tmp_path, **QUICK, **other))
     renamed = scene(200)
     colours = [None if value is None else f"{value}ish" for value in renamed.column("colour")]
     object.__setattr__(renamed, "attributes", pa.table({"colour": colours}))
     for data in (table.take(np.arange(len(table))[::-1]), scene(200, noise=0.1), renamed):
         with pytest.raises(InputError, match="the same sources hold other images now"):
-            debias(data=data, out=tmp_path, **QUICK, **first)
+            debias(**asked(data=data, out=tmp_path, **QUICK, **first))
     assert (tmp_path / "record.json").read_bytes() == before
 
 
@@ -97,34 +112,34 @@ def test_how_fast_and_where_it_runs_is_no_part_of_it():
     ]
 
 
-def test_an_unfinished_run_of_another_encoder_is_not_continued(table, tmp_path, monkeypatch):
+def test_an_unfinished_run_of_another_encoder_is_not_continued(asked, table, tmp_path, monkeypatch):
     from equipoise.train import loop
 
     def stop(*_):
         raise KeyboardInterrupt
 
-    options = {"recipe": TINY, "engine": QUICK["engine"], "data": table, "out": tmp_path}
+    options = {"recipe": TINY, "engine": CPU, "data": table, "out": tmp_path}
     save = loop._save
     monkeypatch.setattr(loop, "_save", lambda *given: (save(*given), stop()))
     with pytest.raises(KeyboardInterrupt):
-        train(encoder=encoder(0), **options)
+        train(**asked(encoder=encoder(0), **options))
     monkeypatch.setattr(loop, "_save", save)
     with pytest.raises(InputError, match="encoder: "):
-        train(encoder=encoder(1), resume=True, **options)
-    assert train(encoder=encoder(0), resume=True, **options).fit.steps > 0
+        train(**asked(encoder=encoder(1), resume=True, **options))
+    assert train(**asked(encoder=encoder(0), resume=True, **options)).fit.steps > 0
 
 
-def test_a_run_before_identities_is_continued_where_nothing_was_brought(table, tmp_path):
-    debias(data=table, out=tmp_path, **QUICK)
+def test_a_run_before_identities_is_continued_where_nothing_was_brought(asked, table, tmp_path):
+    debias(**asked(data=table, out=tmp_path, **QUICK))
     settings = (tmp_path / "settings.toml").read_text()
     (tmp_path / "settings.toml").write_text(settings.partition("\n[identity]")[0])
-    debias(data=table, out=tmp_path, **QUICK)
+    debias(**asked(data=table, out=tmp_path, **QUICK))
     there = json.loads((tmp_path / "record.json").read_text())["versions"]["equipoise"]
     (tmp_path / "settings.toml").write_text(
         settings.partition("\n[identity]")[0] + 'encoder = "Sequential"\n'
     )
     with pytest.raises(InputError, match=rf"encoder: not noted by equipoise {there}, which wrote it"):
-        debias(data=table, out=tmp_path, encoder=encoder(), **QUICK)
+        debias(**asked(data=table, out=tmp_path, encoder=encoder(), **QUICK))
 
 
 def test_an_unfinished_run_of_another_version_is_named(tmp_path):
@@ -165,12 +180,11 @@ def models(table, tmp_path):
     """Two models that differ in their seed, in folders of the same name."""
     for seed in (0, 1):
         train(
-            data=table,
-            recipe=TINY,
-            engine=QUICK["engine"],
+            Sources(data=table),
             method="plain",
-            seed=seed,
-            out=tmp_path / f"{seed}",
+            training=Training(TINY, seed=seed),
+            engine=CPU,
+            output=Output(tmp_path / f"{seed}"),
         )
     return tmp_path
 
@@ -179,13 +193,12 @@ def models(table, tmp_path):
 def test_a_model_of_the_same_name_and_other_weights_is_another(models, table, job):
     used, out = models / "used", models / "out"
     small = GAN(latent=4, width=4, discriminator_width=4, steps=2, batch_size=8)
-    quick = {"methods": ["neighbours", "dropout"], "epochs": 1}
+    quick = Scoring(methods=["neighbours", "dropout"], epochs=1)
+    data, where = Sources(data=table), {"engine": CPU, "output": Output(out)}
     jobs = {
-        "evaluate": lambda: evaluate(used, data=table, replicates=100, device="cpu", out=out),
-        "audit": lambda: audit(used, data=table, device="cpu", out=out, **quick),
-        "generator": lambda: train_generator(
-            table, settings=small, score_with=used, device="cpu", out=out, progress=False
-        ),
+        "evaluate": lambda: evaluate(used, data, measuring=Measuring(replicates=100), **where),
+        "audit": lambda: audit(used, data, scoring=quick, **where),
+        "generator": lambda: train_generator(table, small, score_with=used, **where),
     }
     (models / "0").rename(used)
     jobs[job]()

@@ -72,10 +72,10 @@ def test_normalised_images_and_the_layer_behind_them(named):
         ("their_models:missing", {}, InputError, "has no 'missing'"),
         ("their_models:number", {}, InputError, "got int"),
         ("their_models:wrong", {}, InputError, "got str"),
-        ("their_models:network", {"weights": "nowhere.safetensors"}, DataError, "Check --weights"),
+        ("their_models:network", {"weights": "nowhere.safetensors"}, DataError, "Check `weights`"),
         ("their_models:network", {"mean": (0.5,)}, InputError, "as many means"),
         ("their_models:network", {"mean": (0.5,), "std": (0.0,)}, InputError, "above 0"),
-        (".", {"output": "logits"}, InputError, "--output are for package.module:callable"),
+        (".", {"output": "logits"}, InputError, "`output` are for package.module:callable"),
     ],
 )
 def test_errors_say_what_to_do(named, name, options, error, words):

@@ -85,8 +85,8 @@ def test_subjects_stay_together_where_a_share_is_held_out():
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"column": "prt"}, r"'prt' for --split-column in the data.*Nearest: part"),
-        ({"together": "subject"}, "'subject' for --together"),
+        ({"column": "prt"}, r"'prt' for `split_column` in the data.*Nearest: part"),
+        ({"together": "subject"}, "'subject' for `together`"),
         ({"column": "who"}, "Expected a side of the split in every row of 'who'"),
         ({"column": "part", "together": "who"}, "got 10 on two, for example 0 in"),
         ({"together": "who", "first": True}, "split by chance"),
@@ -96,7 +96,7 @@ def test_subjects_stay_together_where_a_share_is_held_out():
         ),
         ({"column": "part", "test": True}, "got both"),
         ({"column": "label"}, "got 0 positives and 30 negatives on the training side, by the column 'label'"),
-        ({"together": "who", "test": True}, "'who' for --together"),
+        ({"together": "who", "test": True}, "'who' for `together`"),
     ],
 )
 def test_splits_that_cannot_be_made(given, words):
@@ -121,7 +121,7 @@ def test_one_side_for_jobs_that_do_not_split():
         found = Reading(split_column="part").side(whole, side)
         assert set(found.column("part")) == {part}
     assert Reading().side(whole, "test") is whole
-    with pytest.raises(InputError, match="Add --split-column"):
+    with pytest.raises(InputError, match="Add `split_column`"):
         Reading(together="who").side(whole, "train")
     with pytest.raises(InputError, match="got 10 on two"):
         Reading(split_column="part", together="who").side(whole, "train")
@@ -132,7 +132,7 @@ def test_jobs_that_take_all_images_are_not_asked_for_some(given):
     from equipoise.run import look
 
     with pytest.raises(InputError, match="for look, which takes all images given"):
-        look(data=official(), reading=Reading(**given))
+        look(Sources(data=official()), reading=Reading(**given))
     Reading().check_unsplit("look")
 
 
@@ -169,12 +169,12 @@ def test_values_written_in_two_ways_are_told():
 
 @pytest.mark.parametrize("shares", [{"test_share": 1.0}, {"test_share": 0.0}, {"validation_share": -0.1}])
 def test_shares_out_of_range(shares):
-    with pytest.raises(InputError, match=r"--test-share|--validation-share"):
+    with pytest.raises(InputError, match=r"`test_share`|`validation_share`"):
         parts(table(10), **shares)
 
 
 def test_an_unknown_column_names_the_nearest():
-    with pytest.raises(InputError, match=r"'gendr' for --groups.*Nearest: gender"):
+    with pytest.raises(InputError, match=r"'gendr' for `groups`.*Nearest: gender"):
         check_attributes(table(2, gender=["m", "f"], race=["a", "b"]), ["gendr"])
 
 

@@ -7,7 +7,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from equipoise.errors import DataError, InputError
-from equipoise.train import Optimisation, Recipe, Resampling, fit
+from equipoise.train import Engine, Optimisation, Recipe, Resampling, fit
 from equipoise.train.checkpoint import (
     Checkpoint,
     flat_optimizer,
@@ -158,7 +158,7 @@ def interrupted(scene, tmp_path_factory):
     table = scene(160)
 
     def run(**options):
-        return fit(table, chosen, device="cpu", progress=False, **options)
+        return fit(table, chosen, engine=Engine(device="cpu", progress=False), **options)
 
     run(folder=folder)
     return folder, run

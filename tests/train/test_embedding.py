@@ -12,7 +12,7 @@ from equipoise.data import ImageTable
 from equipoise.density import embed, normalised
 from equipoise.errors import InputError
 from equipoise.resample import effective_sample_size, sampling_weights
-from equipoise.train import Optimisation, Recipe, Resampling, fit, steps
+from equipoise.train import Engine, Optimisation, Recipe, Resampling, fit, steps
 from equipoise.train import loop as loop_module
 from equipoise.train.embedding import column_vectors, embedding_vectors
 
@@ -194,6 +194,6 @@ def test_embeddings_that_cannot_be_used(scene, embedding, recipe, message):
 
 @pytest.mark.slow
 def test_two_processes_weigh_by_an_embedding(scene):
-    one = fit(scene(), TINY, embedding=MeanColour(), device="cpu")
-    two = fit(scene(), TINY, embedding=MeanColour(), device="cpu", processes=2)
+    one = fit(scene(), TINY, embedding=MeanColour(), engine=Engine(device="cpu"))
+    two = fit(scene(), TINY, embedding=MeanColour(), engine=Engine(device="cpu", processes=2))
     np.testing.assert_array_equal(one.weights, two.weights)

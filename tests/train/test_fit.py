@@ -14,6 +14,7 @@ from equipoise.resample import effective_sample_size
 from equipoise.risk import Histogram
 from equipoise.train import (
     METHODS,
+    Engine,
     Optimisation,
     Recipe,
     Resampling,
@@ -259,9 +260,9 @@ def test_settings_that_do_not_exist(scene):
     with pytest.raises(InputError, match="method must be one of"):
         fit(scene(), TINY, method="debias")
     with pytest.raises(InputError, match="device that this machine has"):
-        fit(scene(), TINY, device="abacus")
+        fit(scene(), TINY, engine=Engine(device="abacus"))
     with pytest.raises(InputError, match="multiple of 6"):
-        fit(scene(), TINY, processes=3)
+        fit(scene(), TINY, engine=Engine(processes=3))
     with pytest.raises(InputError, match="folder of the first start"):
         fit(scene(), TINY, resume=True)
 
@@ -277,32 +278,32 @@ def test_one_cycle_rises_and_falls_and_constant_does_not():
 
 
 def test_bf16_trains_close_to_full_precision(scene):
-    full, half = (fit(scene(), TINY, precision=p) for p in ("32-true", "bf16-mixed"))
+    full, half = (fit(scene(), TINY, engine=Engine(precision=p)) for p in ("32-true", "bf16-mixed"))
     assert not torch.equal(weights_of(full), weights_of(half))
     assert abs(full.history["total"][-1] - half.history["total"][-1]) < 0.1
 
 
 @pytest.mark.slow
 def test_two_processes_stay_in_step(scene, tmp_path):
-    fitted = fit(scene(), TINY, processes=2, folder=tmp_path)
+    fitted = fit(scene(), TINY, engine=Engine(processes=2), folder=tmp_path)
     assert fitted.steps == 2 * 15
     assert np.isfinite(fitted.history["total"]).all()
     assert abs(effective_sample_size(fitted.weights) - 0.7) < 0.02
     assert fitted.draws.counts.sum() == fitted.draws.batch * fitted.draws.batches > 0  # of both processes
-    again = fit(scene(), TINY, processes=2)
+    again = fit(scene(), TINY, engine=Engine(processes=2))
     torch.testing.assert_close(weights_of(fitted), weights_of(again), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow
 def test_an_error_in_a_process_is_told(scene, monkeypatch, tmp_path):
     wild = with_(TINY, debiased={"learning_rate": 1e25})
-    with pytest.raises(TrainingError, match="--processes 1"):
-        fit(scene(), wild, method="uniform", processes=2)
+    with pytest.raises(TrainingError, match="`processes` 1"):
+        fit(scene(), wild, method="uniform", engine=Engine(processes=2))
 
 
 def test_tensorboard_events_are_written(scene, tmp_path):
     pytest.importorskip("tensorboard")
-    fit(scene(), TINY, folder=tmp_path, tensorboard=True)
+    fit(scene(), TINY, folder=tmp_path, engine=Engine(tensorboard=True))
     assert list((tmp_path / "tensorboard").glob("events*"))
     assert (tmp_path / "history.csv").read_text().startswith("step,epoch,learning_rate,total")
 
@@ -386,14 +387,14 @@ def test_a_given_model_resumes_and_is_saved_and_loaded(scene, tmp_path, monkeypa
 
 def test_a_wrapped_model_trains_in_bf16(scene):
     given = Histogram(queue=100)(small_network(), task="binary")
-    fitted = fit(scene(), TINY, method="plain", model=given, precision="bf16-mixed")
+    fitted = fit(scene(), TINY, method="plain", model=given, engine=Engine(precision="bf16-mixed"))
     assert fitted.model.methods["histogram"].running.codes.dtype == torch.float32
 
 
 @pytest.mark.slow
 def test_two_processes_train_a_wrapped_model(scene):
     given = Histogram(queue=100)(Classifier(small_network()))
-    fitted = fit(scene(), TINY, method="plain", model=given, processes=2, device="cpu")
+    fitted = fit(scene(), TINY, method="plain", model=given, engine=Engine(processes=2, device="cpu"))
     assert int(fitted.model.methods["histogram"].running.position[1]) == 100
 
 

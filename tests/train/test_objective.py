@@ -9,7 +9,7 @@ import torch
 from equipoise.data import ImageTable
 from equipoise.errors import InputError
 from equipoise.nn import Classifier, StandardCNN
-from equipoise.train import Optimisation, Resampling, fit, load_model, predict, recipe, save_model
+from equipoise.train import Engine, Optimisation, Resampling, fit, load_model, predict, recipe, save_model
 
 SHORT = Optimisation(learning_rate=1e-3, batch_size=16, epochs=1)
 
@@ -28,7 +28,7 @@ def table():
 
 def test_a_classifier_is_resampled_without_codes(tmp_path):
     how = chosen(objective="classifier", mirror=True)
-    fitted = fit(table(), how, seed=3, device="cpu", progress=False)
+    fitted = fit(table(), how, seed=3, engine=Engine(device="cpu", progress=False))
     assert isinstance(fitted.model, Classifier)
     assert isinstance(fitted.model.network, StandardCNN)
     assert fitted.weights is not None
@@ -43,7 +43,7 @@ def test_a_classifier_is_resampled_without_codes(tmp_path):
 def test_uniform_is_plain_where_there_are_no_further_losses():
     how = chosen(objective="classifier")
     plain, uniform = (
-        fit(table(), how, method=method, device="cpu", progress=False).model
+        fit(table(), how, method=method, engine=Engine(device="cpu", progress=False)).model
         for method in ("plain", "uniform")
     )
     for a, b in zip(plain.parameters(), uniform.parameters(), strict=True):
@@ -53,4 +53,8 @@ def test_uniform_is_plain_where_there_are_no_further_losses():
 def test_rules_on_codes_need_codes():
     how = chosen(objective="classifier")
     with pytest.raises(InputError, match=r"objective 'classifier' has none.*objective=db-vae"):
-        fit(table(), replace(how, resampling=Resampling(rule="max")), device="cpu", progress=False)
+        fit(
+            table(),
+            replace(how, resampling=Resampling(rule="max")),
+            engine=Engine(device="cpu", progress=False),
+        )

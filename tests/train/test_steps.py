@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 from equipoise.errors import TrainingError
 from equipoise.nn import DBVAE, Classifier, StandardCNN
 from equipoise.resample import AdaptiveSampler
-from equipoise.train import Optimisation, Recipe, Resampling, fit, loop, steps
+from equipoise.train import Engine, Optimisation, Recipe, Resampling, fit, loop, steps
 from equipoise.train.recipe import AUGMENTATIONS
 from equipoise.train.steps import RecordedSteps, recordable
 
@@ -84,7 +84,7 @@ def test_recorded_steps_give_the_numbers_of_steps_one_by_one(scene, recording, c
     recipe = dataclasses.replace(RECIPE, debiased=dataclasses.replace(HOW, **changes), precision=precision)
     table, validation = scene(128), scene(20, seed=5)
     one_by_one, recorded = (
-        fit(table, recipe, validation=validation, seed=3, compile=compiled, progress=False)
+        fit(table, recipe, validation=validation, seed=3, engine=Engine(compile=compiled, progress=False))
         for compiled in (False, True)
     )
     assert len(recording) == 1
@@ -94,7 +94,7 @@ def test_recorded_steps_give_the_numbers_of_steps_one_by_one(scene, recording, c
 
 def test_a_recorded_run_resumes(scene, recording, tmp_path, monkeypatch):
     table = scene(128)
-    whole = fit(table, RECIPE, seed=3, compile=True, progress=False)
+    whole = fit(table, RECIPE, seed=3, engine=Engine(compile=True, progress=False))
     saved = loop.write_checkpoint
 
     def stop_after_the_first(folder, epoch, checkpoint):
@@ -103,18 +103,22 @@ def test_a_recorded_run_resumes(scene, recording, tmp_path, monkeypatch):
 
     monkeypatch.setattr(loop, "write_checkpoint", stop_after_the_first)
     with pytest.raises(KeyboardInterrupt):
-        fit(table, RECIPE, seed=3, compile=True, folder=tmp_path, progress=False)
+        fit(table, RECIPE, seed=3, engine=Engine(compile=True, progress=False), folder=tmp_path)
     monkeypatch.setattr(loop, "write_checkpoint", saved)
-    resumed = fit(table, RECIPE, seed=3, compile=True, folder=tmp_path, resume=True, progress=False)
+    resumed = fit(
+        table, RECIPE, seed=3, engine=Engine(compile=True, progress=False), folder=tmp_path, resume=True
+    )
     assert_same(numbers(resumed), numbers(whole))
-    again = fit(table, RECIPE, seed=3, compile=False, folder=tmp_path, resume=True, progress=False)
+    again = fit(
+        table, RECIPE, seed=3, engine=Engine(compile=False, progress=False), folder=tmp_path, resume=True
+    )
     assert_same(numbers(again), numbers(whole))  # nothing of the recording is in a checkpoint
 
 
 def test_a_loss_that_is_not_finite_stops_a_recorded_run(scene, recording):
     wild = dataclasses.replace(RECIPE, debiased=dataclasses.replace(HOW, learning_rate=1e30, clip=None))
     with pytest.raises(TrainingError, match=r"finite.*at step \d"):
-        fit(scene(128), wild, compile=True, progress=False)
+        fit(scene(128), wild, engine=Engine(compile=True, progress=False))
 
 
 class OnTheDevice(TorchDispatchMode):
@@ -172,7 +176,7 @@ def test_a_step_takes_nothing_from_the_host_and_reads_nothing_back(scene, monkey
         AdaptiveSampler(table.labels, batch_size=16), 0, chance=torch.Generator(), noise=torch.Generator()
     )
     if kind == "db-vae":  # its number of positives is read by the host, so fit does not record it
-        with pytest.raises(TrainingError, match=r"recorded as a CUDA graph.*--compile"):
+        with pytest.raises(TrainingError, match=r"recorded as a CUDA graph.*`compile`"):
             next(taken)
         return
     with pytest.raises(NotImplementedError, match="meta"):  # the losses of a block, read at its end
@@ -214,7 +218,7 @@ def test_only_classifiers_are_recorded(scene, recording, objective):
     network = torch.nn.Module.compile
     torch.nn.Module.compile = lambda self, *_, **__: asked.append(self)
     try:
-        fit(scene(128), recipe, compile=True, progress=False)
+        fit(scene(128), recipe, engine=Engine(compile=True, progress=False))
     finally:
         torch.nn.Module.compile = network
     assert bool(recording) == (objective == "classifier")
@@ -225,7 +229,7 @@ def test_only_classifiers_are_recorded(scene, recording, objective):
 def test_a_cuda_graph_gives_the_numbers_of_steps_one_by_one(scene):
     table = scene(240)
     one_by_one, recorded = (
-        fit(table, RECIPE, seed=3, compile=compiled, device="cuda", progress=False)
+        fit(table, RECIPE, seed=3, engine=Engine(compile=compiled, device="cuda", progress=False))
         for compiled in (False, True)
     )
     assert recorded.history["step"] == one_by_one.history["step"]

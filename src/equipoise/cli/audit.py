@@ -16,6 +16,7 @@ from equipoise.cli.settings import (
     EVALUATION,
     FOLDER,
     MODEL,
+    Continuing,
     Data,
     General,
     Names,
@@ -73,6 +74,7 @@ class Lines:
     """By epistemic risk."""
 
 
+# As many parameters as there are groups of flags.
 def audit(
     model: str,
     source: str | None = None,
@@ -102,41 +104,30 @@ def audit(
         overwrite: Replace the audit that lies in the folder.
     """
     from equipoise import report, risk, run
-    from equipoise.cli.conversion import reading_of, teller
-    from equipoise.cli.invocation import command_line
-    from equipoise.errors import InputError
+    from equipoise.cli.conversion import engine_of, output_of, reading_of, sources_of
 
-    if source is not None and data.data is not None:
-        raise InputError("Expected one source; got one as argument and another as --data. Give one of them.")
-    sources = asdict(data) | ({"data": source} if source is not None else {})
+    pixels = {name: _numbers(name, getattr(network, name)) for name in ("mean", "std")}
     record = run.audit(
-        model,
-        **sources,
-        **asdict(encoder),
-        **asdict(network) | {"mean": _numbers("--mean", network.mean), "std": _numbers("--std", network.std)},
-        **asdict(scoring),
-        thresholds=risk.Thresholds(**asdict(lines)),
+        run.Network(model, encoder.encoder, **{**asdict(network), **pixels}),
+        sources_of(data, source=source),
+        scoring=run.Scoring(**asdict(scoring), thresholds=risk.Thresholds(**asdict(lines))),
         reading=reading_of(reading),
         groups=groups,
         seed=seed,
-        device=device,
-        progress=not general.quiet,
-        out=out,
-        overwrite=overwrite,
-        tell=teller(general),
-        command=command_line(),
+        engine=engine_of(device, general),
+        output=output_of(out, general, Continuing(overwrite=overwrite)),
     )
     say(*report.audit_text(record).split("\n"))
     say("", f"Report: {out / 'report.html'}")
     return 0
 
 
-def _numbers(flag: str, values: tuple[str, ...]) -> tuple[float, ...]:
+def _numbers(name: str, values: tuple[str, ...]) -> tuple[float, ...]:
     from equipoise.errors import InputError
 
     try:
         return tuple(float(value) for value in values)
     except ValueError as error:
         raise InputError(
-            f"{flag} must be numbers, one a channel; got {', '.join(values)}. Write them as in 0.5,0.5,0.5."
+            f"`{name}` must be numbers, one a channel; got {', '.join(values)}. Write them as in 0.5,0.5,0.5."
         ) from error

@@ -49,6 +49,7 @@ class Pairing:
     """Latents that hyperplanes are fitted to; half as many more validate them."""
 
 
+# As many parameters as there are groups of flags.
 def augment(
     data: Annotated[str, Parameter(group=DATA)],
     *,
@@ -91,32 +92,20 @@ def augment(
         out: Folder for everything that the run leaves behind: report.html, augment.json, the pairs, the models.
     """
     from equipoise import report, run
-    from equipoise.cli.conversion import engine_of, reading_of, recipe_of, teller
-    from equipoise.cli.invocation import command_line
+    from equipoise.cli.conversion import engine_of, output_of, reading_of, training_of
     from equipoise.train import GAN
 
     record = run.augment(
-        data,
-        target,
-        protected,
-        generator=generator,
-        generator_settings=GAN(steps=generator_steps),
-        test_data=test_data,
-        test_share=test_share,
-        validation_share=validation_share,
+        run.Sources(data=data, test_data=test_data, test_share=test_share, validation_share=validation_share),
+        run.Attributes(target, protected),
+        how=run.Augmentation(
+            generator or GAN(steps=generator_steps), **asdict(pairing), show_edits=show_edits
+        ),
         reading=reading_of(reading),
-        groups=groups,
-        how=run.Augmentation(**asdict(pairing)),
-        controls=controls,
-        show_edits=show_edits,
-        replicates=replicates,
-        recipe=recipe_of(training),
-        seed=training.seed,
+        training=training_of(training),
+        measuring=run.Measuring(groups, replicates=replicates, controls=controls),
         engine=engine_of(machine, general),
-        out=out,
-        **asdict(continuing),
-        tell=teller(general),
-        command=command_line(),
+        output=output_of(out, general, continuing),
     )
     say(*report.augment_text(record).split("\n"))
     say("", f"Report: {out / 'report.html'}")

@@ -4,14 +4,51 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from equipoise import run
+from equipoise.cli.flags import with_flags
+from equipoise.cli.invocation import command_line
 from equipoise.cli.saying import say_aside
-from equipoise.cli.settings import General, Machine, Reading, Training
+from equipoise.cli.settings import (
+    Continuing,
+    Data,
+    Embedding,
+    Encoder,
+    Evaluation,
+    General,
+    Machine,
+    Planted,
+    Reading,
+    Test,
+    Training,
+)
+from equipoise.errors import InputError
 from equipoise.train import Recipe, recipe
 
-__all__ = ["engine_of", "reading_of", "recipe_of", "teller"]
+__all__ = [
+    "engine_of",
+    "measuring_of",
+    "output_of",
+    "reading_of",
+    "recipe_of",
+    "sources_of",
+    "teller",
+    "training_of",
+]
+
+
+def sources_of(*flags: Data | Planted | Test, source: str | None = None) -> run.Sources:
+    """What to work on; a source that stands alone as an argument is one that holds both classes.
+
+    Raises:
+        InputError: if `data` is given too.
+    """
+    given = {name: value for part in flags for name, value in dataclasses.asdict(part).items()}
+    if source is not None and given.get("data") is not None:
+        raise InputError("Expected one source; got one as argument and another as `data`. Give one of them.")
+    return run.Sources(**given | ({} if source is None else {"data": source}))
 
 
 def reading_of(flags: Reading) -> run.Reading:
@@ -19,9 +56,10 @@ def reading_of(flags: Reading) -> run.Reading:
     return run.Reading(**dataclasses.asdict(flags))
 
 
-def engine_of(flags: Machine, general: General) -> run.Engine:
-    """Where models are trained; --quiet hides the bars too."""
-    return run.Engine(**dataclasses.asdict(flags), progress=not general.quiet)
+def engine_of(flags: Machine | str, general: General) -> run.Engine:
+    """Where models run: all that is said of the machine, or the device alone; --quiet hides the bars too."""
+    asked = {"device": flags} if isinstance(flags, str) else dataclasses.asdict(flags)
+    return run.Engine(**asked, progress=not general.quiet)
 
 
 def recipe_of(flags: Training) -> Recipe:
@@ -38,10 +76,27 @@ def recipe_of(flags: Training) -> Recipe:
     )
 
 
+def training_of(flags: Training, *brought: Encoder | Embedding) -> run.Training:
+    """How models are trained."""
+    own = {name: value for part in brought for name, value in dataclasses.asdict(part).items()}
+    return run.Training(recipe_of(flags), **own, seed=flags.seed)
+
+
+def measuring_of(flags: Evaluation, *, controls: bool = True) -> run.Measuring:
+    """What is measured."""
+    return run.Measuring(**dataclasses.asdict(flags), controls=controls)
+
+
+def output_of(out: Path, general: General, continuing: Continuing | None = None) -> run.Output:
+    """Where results go, and who is told."""
+    asked = dataclasses.asdict(continuing or Continuing())
+    return run.Output(out, **asked, tell=teller(general), command=command_line())
+
+
 def _given(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in changes.items() if value is not None}
 
 
 def teller(general: General) -> Callable[[str], None]:
     """Where lines about the stages of a run go: to stderr, or with --quiet nowhere."""
-    return lambda line: None if general.quiet else say_aside(line)
+    return lambda line: None if general.quiet else say_aside(with_flags(line))

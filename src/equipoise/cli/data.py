@@ -4,18 +4,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from equipoise.cli.flags import with_flags
 from equipoise.cli.saying import say
 from equipoise.cli.settings import EVALUATION, FOLDER, TRAINING, Data, General, Looking, Names, Planted
 
 __all__ = ["data"]
 
 
+# As many parameters as there are groups of flags.
 def data(
     source: str | None = None,
     /,
@@ -41,15 +42,10 @@ def data(
         rejected: Write path and reason of every unreadable picture there.
     """
     from equipoise import run
-    from equipoise.cli.conversion import reading_of
-    from equipoise.errors import InputError
+    from equipoise.cli.conversion import reading_of, sources_of
 
-    if source is not None and data.data is not None:
-        raise InputError("Expected one source; got one as argument and another as --data. Give one of them.")
-    sources = asdict(data) | ({"data": source} if source is not None else {})
     table = run.look(
-        **sources,
-        images=planted.images,
+        sources_of(data, planted, source=source),
         reading=reading_of(reading),
         groups=groups,
         seed=seed,
@@ -58,7 +54,7 @@ def data(
         rejected=rejected,
         progress=not general.quiet,
     )
-    say(*run.described(table, groups))
+    say(*map(with_flags, run.described(table, groups)))
     for label, path in (("Contact sheet", sheet), ("Rejected pictures", rejected)):
         if path is not None:
             say(f"{label}: {path}")

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +29,7 @@ from equipoise.cli.settings import (
 __all__ = ["debias"]
 
 
+# As many parameters as there are groups of flags.
 def debias(
     *,
     data: Data = Data(),
@@ -56,25 +56,22 @@ def debias(
         out: Folder for everything that the run leaves behind: report.html, record.json, the models, scores.parquet.
     """
     from equipoise import report, run
-    from equipoise.cli.conversion import engine_of, reading_of, recipe_of, teller
-    from equipoise.cli.invocation import command_line
+    from equipoise.cli.conversion import (
+        engine_of,
+        measuring_of,
+        output_of,
+        reading_of,
+        sources_of,
+        training_of,
+    )
 
     record = run.debias(
-        **asdict(data),
-        **asdict(test),
-        images=planted.images,
+        sources_of(data, planted, test),
         reading=reading_of(reading),
-        **asdict(evaluation),
-        controls=controls,
-        recipe=recipe_of(training),
-        **asdict(encoder),
-        **asdict(embedding),
-        seed=training.seed,
+        training=training_of(training, encoder, embedding),
+        measuring=measuring_of(evaluation, controls=controls),
         engine=engine_of(machine, general),
-        out=out,
-        **asdict(continuing),
-        tell=teller(general),
-        command=command_line(),
+        output=output_of(out, general, continuing),
     )
     say(*report.text(record).split("\n"))
     say("", f"Report: {out / 'report.html'}")

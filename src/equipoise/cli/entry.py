@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 from cyclopts import CycloptsError
 
+from equipoise.cli.flags import with_flags
 from equipoise.cli.invocation import ARGUMENTS
 from equipoise.cli.saying import say_aside
 from equipoise.errors import DataError, EquipoiseError, InputError, MissingExtraError
@@ -139,8 +140,9 @@ def _refusal(error: BaseException, what: str) -> str:
 
 
 def _say(*lines: str) -> None:
+    """Say what went wrong; settings by their flags."""
     with contextlib.suppress(OSError, ValueError):
-        say_aside(*lines)
+        say_aside(*map(with_flags, lines))
 
 
 def _notes(error: BaseException) -> list[str]:

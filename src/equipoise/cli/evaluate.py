@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +14,7 @@ from equipoise.cli.settings import (
     ENGINE,
     EVALUATION,
     FOLDER,
+    Continuing,
     Data,
     Evaluation,
     General,
@@ -25,6 +25,7 @@ from equipoise.cli.settings import (
 __all__ = ["evaluate"]
 
 
+# As many parameters as there are groups of flags.
 def evaluate(
     models: Annotated[tuple[Path, ...], Parameter(negative=(), consume_multiple=True)],
     *,
@@ -48,22 +49,17 @@ def evaluate(
         overwrite: Replace the evaluation that lies in the folder.
     """
     from equipoise import report, run
-    from equipoise.cli.conversion import reading_of, teller
-    from equipoise.cli.invocation import command_line
+    from equipoise.cli.conversion import engine_of, measuring_of, output_of, reading_of, sources_of
 
     record = run.evaluate(
         models,
-        **asdict(data),
-        **asdict(encoder),
+        sources_of(data),
+        encoder=encoder.encoder,
         reading=reading_of(reading),
-        **asdict(evaluation),
+        measuring=measuring_of(evaluation),
         seed=seed,
-        device=device,
-        progress=not general.quiet,
-        out=out,
-        overwrite=overwrite,
-        tell=teller(general),
-        command=command_line(),
+        engine=engine_of(device, general),
+        output=output_of(out, general, Continuing(overwrite=overwrite)),
     )
     say(*report.text(record).split("\n"))
     say("", f"Report: {out / 'report.html'}")

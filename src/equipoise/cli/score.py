@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -37,16 +36,15 @@ def score(
         out: The Parquet file; pictures that cannot be read are listed in OUT.rejected.csv.
     """
     from equipoise import run
-    from equipoise.cli.conversion import reading_of, teller
+    from equipoise.cli.conversion import engine_of, reading_of, sources_of, teller
 
     table = run.score(
         model,
         images,
-        **asdict(data),
-        **asdict(encoder),
+        sources=sources_of(data),
+        encoder=encoder.encoder,
         reading=reading_of(reading),
-        device=device,
-        progress=not general.quiet,
+        engine=engine_of(device, general),
         out=out,
         tell=teller(general),
     )

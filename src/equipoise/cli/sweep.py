@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +30,7 @@ __all__ = ["sweep"]
 SWEEP = Group.create_ordered("Sweep")
 
 
+# As many parameters as there are groups of flags.
 def sweep(
     *,
     vary: Annotated[
@@ -63,23 +63,24 @@ def sweep(
         out: Folder for sweep.json, sweep.csv, report.html and the run of every point.
     """
     from equipoise import report, run
-    from equipoise.cli.conversion import engine_of, reading_of, recipe_of, teller
-    from equipoise.cli.invocation import command_line
+    from equipoise.cli.conversion import (
+        engine_of,
+        measuring_of,
+        output_of,
+        reading_of,
+        sources_of,
+        training_of,
+    )
 
     record = run.sweep(
         run.varied(vary),
-        sources=run.Sources(**asdict(data), **asdict(test), images=planted.images),
+        sources=sources_of(data, planted, test),
         reading=reading_of(reading),
-        **asdict(evaluation),
-        controls=controls,
-        recipe=recipe_of(training),
-        seed=training.seed,
+        training=training_of(training),
+        measuring=measuring_of(evaluation, controls=controls),
         engine=engine_of(machine, general),
         jobs=jobs,
-        out=out,
-        **asdict(continuing),
-        tell=teller(general),
-        command=command_line(),
+        output=output_of(out, general, continuing),
     )
     say(*report.sweep_text(record).split("\n"))
     say("", f"Report: {out / 'report.html'}")

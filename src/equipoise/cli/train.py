@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -30,6 +29,7 @@ from equipoise.cli.settings import (
 __all__ = ["train"]
 
 
+# As many parameters as there are groups of flags.
 def train(
     *,
     data: Data = Data(),
@@ -56,22 +56,16 @@ def train(
         out: Folder for the model, its checkpoints and its logs.
     """
     from equipoise import report, run
-    from equipoise.cli.conversion import engine_of, reading_of, recipe_of, teller
+    from equipoise.cli.conversion import engine_of, output_of, reading_of, sources_of, training_of
 
     trained = run.train(
-        **asdict(data),
-        images=planted.images,
-        reading=reading_of(reading),
-        groups=groups,
+        sources_of(data, planted),
         method=method,
-        recipe=recipe_of(training),
-        **asdict(encoder),
-        **asdict(embedding),
-        seed=training.seed,
+        reading=reading_of(reading),
+        training=training_of(training, encoder, embedding),
+        groups=groups,
         engine=engine_of(machine, general),
-        out=out,
-        **asdict(continuing),
-        tell=teller(general),
+        output=output_of(out, general, continuing),
     )
     steps, seconds = trained.fit.steps, trained.fit.seconds
     say(f"{steps:,} steps in {seconds:.0f} s ({steps / max(seconds, 1e-9):.0f} steps/s)")

@@ -19,6 +19,7 @@ from equipoise.cli.settings import (
     TRAINING,
     Continuing,
     General,
+    Machine,
     Names,
     Splitting,
 )
@@ -58,6 +59,7 @@ class Generating:
     """Steps between two sample grids, scores and checkpoints."""
 
 
+# As many parameters as there are groups of flags.
 def train_generator(
     data: Annotated[str, Parameter(group=DATA)],
     *,
@@ -84,22 +86,18 @@ def train_generator(
         out: Folder for the generator, its sample grids and checkpoints.
     """
     from equipoise import run
-    from equipoise.cli.conversion import reading_of, teller
+    from equipoise.cli.conversion import engine_of, output_of, reading_of
     from equipoise.train import GAN
 
     trained = run.train_generator(
         data,
-        reading=reading_of(reading),
-        settings=GAN(**asdict(generating)),
+        GAN(**asdict(generating)),
         score_with=score_with,
-        seed=seed,
         minutes=minutes,
-        device=device,
-        precision=precision,
-        progress=not general.quiet,
-        out=out,
-        **asdict(continuing),
-        tell=teller(general),
+        reading=reading_of(reading),
+        seed=seed,
+        engine=engine_of(Machine(device, precision), general),
+        output=output_of(out, general, continuing),
     )
     speed = trained.steps / max(trained.seconds, 1e-9)
     say(f"{trained.steps:,} steps in {trained.seconds:.0f} s ({speed:.1f} steps/s, looks included)")

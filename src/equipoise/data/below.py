@@ -44,7 +44,7 @@ def leads_out(picture: str | os.PathLike[str], place: str, folder: str | os.Path
     return DataError(
         f"Expected pictures below {folder}; got {os.fspath(picture)!r}, which leads to {place}: an absolute path, "
         "`..` or a link. Whoever made the data decides what is read then; if that is meant, allow it with "
-        "--allow-outside (allow_outside=True)."
+        "`allow_outside`."
     )
 
 

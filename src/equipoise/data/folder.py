@@ -58,7 +58,7 @@ def image_folder(path: Path, *, allow_outside: bool = False) -> Source:
         notes = (
             *notes,
             f"Folders of a split are kept as the column split ({names}), not as classes; "
-            "--split-column split keeps the sides apart",
+            "`split_column` split keeps the sides apart",
         )
     classes = None not in layout.classes and len(set(layout.classes)) > 1
     label = "folder" if classes else None

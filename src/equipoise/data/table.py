@@ -372,7 +372,7 @@ def _one_meaning(classes: Sequence[Mapping[str, int]]) -> dict[str, int]:
                 raise InputError(
                     f"Expected classes to mean the same in all tables; got {name} = {meant[name]} and "
                     f"{name} = {number}: classes are numbered by the names that a source has. Name the positive "
-                    "class in both (--positive-class), or give both the same classes."
+                    "class in both (`positive_class`), or give both the same classes."
                 )
     return meant
 

@@ -39,7 +39,7 @@ def utkface(path: Path, *, allow_outside: bool = False) -> Source:
     if not pictures:
         raise DataError(
             f"Expected pictures named age_gender_race_date.jpg in {path}; got {len(rejected)} pictures, "
-            "none so. Check the path or the --format."
+            "none so. Check the path or the `format`."
         )
     attributes = pa.table(
         {

@@ -4,57 +4,60 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import fields
 from typing import Any
 
 import pyarrow as pa
 import torch
-from torch import nn
 
 from equipoise.data import ImageTable
 from equipoise.errors import EquipoiseError, InputError, MissingExtraError
 from equipoise.failures import refused
-from equipoise.fairness.scored import fraction, replicate_count
 from equipoise.nn import pixels
-from equipoise.run.engine import Engine
-from equipoise.seeds import checked_seed
-from equipoise.train import Embedding, Recipe, check_trainable
-from equipoise.train.embedding import Embedded, embedded, weighted_rows
+from equipoise.run.training import Start
+from equipoise.train import Engine, check_trainable
+from equipoise.train.embedding import Embedded
 from equipoise.train.first_weights import check_first_weights
-from equipoise.train.fit import build, fabric_of, optimisation_of
+from equipoise.train.fit import build, optimisation_of
 from equipoise.train.rarity import check_resampling
 
-__all__ = ["Start", "check_groups", "check_models", "check_numbers", "check_test", "embedded_once", "need"]
+__all__ = ["check_groups", "check_models", "check_test", "check_unused", "need", "placed"]
 
 
-@dataclass(frozen=True, eq=False)
-class Start:
-    """What models are trained with.
+def check_unused(job: str, given: Any, *names: str, why: str) -> None:
+    """Whether nothing was asked of a job that it does not do: these fields are as they are by default.
 
     Args:
-        recipe: The recipe.
-        engine: Device and speed.
-        encoder: Of the user's own; None = the standard CNN.
-        embedding: What rarity is measured in; None = as the recipe says.
-        seed: Of the run.
-    """
-
-    recipe: Recipe
-    engine: Engine
-    encoder: nn.Module | None = None
-    embedding: Embedding | None = None
-    seed: int = 0
-
-
-def check_numbers(*, fpr: float = 0.01, replicates: int = 2000, seed: Any = 0) -> int:
-    """Whether the numbers of a run can be used; the seed as a plain int.
+        job: Its name.
+        given: A dataclass with settings.
+        names: Fields that the job does not look at.
+        why: What it does in place of that, in words: "which …".
 
     Raises:
-        InputError: if one is out of range.
+        InputError: if one was set.
     """
-    fraction(fpr, "The false-positive rate")
-    replicate_count(replicates)
-    return checked_seed(seed)
+    usual = {field.name: field.default for field in fields(given)}
+    asked = {name: value for name in names if not _same(value := getattr(given, name), usual[name])}
+    if asked:
+        got = ", ".join(value if isinstance(value, str) else type(value).__name__ for value in asked.values())
+        raise InputError(
+            f"Expected no {' and no '.join(f'`{name}`' for name in asked)} for {job}, which {why}; got {got}. "
+            "Leave them out."
+        )
+
+
+def _same(value: Any, usual: Any) -> bool:
+    return value is usual or (isinstance(value, str | int | float | tuple) and bool(value == usual))
+
+
+def placed(engine: Engine, job: str) -> Engine:
+    """The engine of a job that trains nothing: the device is all that counts.
+
+    Raises:
+        InputError: if this machine does not have it, or more was asked for.
+    """
+    check_unused(job, engine, "precision", "processes", "compile", "tensorboard", why="trains no classifier")
+    return engine.resolved()
 
 
 def need(package: str, extra: str, what: str) -> None:
@@ -79,7 +82,7 @@ def check_groups(table: ImageTable, groups: Sequence[str]) -> None:
         kind = table.attributes.column(name).type
         if pa.types.is_nested(kind):
             raise InputError(
-                f"Expected a column of names or numbers for --groups; {name!r} holds {kind}. Choose another column."
+                f"Expected a column of names or numbers for `groups`; {name!r} holds {kind}. Choose another column."
             )
 
 
@@ -92,23 +95,9 @@ def check_test(table: ImageTable, groups: Sequence[str]) -> None:
     if not (len(table.positives) and len(table.negatives)):
         raise InputError(
             f"Expected positives and negatives among the test images; got {len(table.positives)} and "
-            f"{len(table.negatives)}. Give more images, or a larger --test-share."
+            f"{len(table.negatives)}. Give more images, or a larger `test_share`."
         )
     check_groups(table, groups)
-
-
-def embedded_once(
-    embedding: Embedding | None, table: ImageTable, chosen: Recipe, device: str
-) -> Embedding | None:
-    """The vectors of all images that are weighted, for the checks and for training; None without an embedding.
-
-    Raises:
-        InputError: if one of them cannot be had.
-    """
-    if embedding is None:
-        return None
-    rows = weighted_rows(table, both=chosen.resampling.classes == "both")
-    return embedded(embedding, table, rows, device=device)
 
 
 def check_models(methods: Sequence[str], table: ImageTable, start: Start, *, weights: bool = True) -> None:
@@ -124,22 +113,21 @@ def check_models(methods: Sequence[str], table: ImageTable, start: Start, *, wei
         InputError: if one cannot.
         MissingExtraError: if something needs a package that is not installed.
     """
-    chosen, engine = start.recipe, start.engine
-    fabric_of(engine.device, engine.precision, engine.processes)
+    chosen, engine, encoder = start.recipe, start.engine, start.encoder.network
+    given = start.embedding.embedding
+    engine.fabric()
     if engine.tensorboard:
-        need("tensorboard", "tensorboard", "--tensorboard")
+        need("tensorboard", "tensorboard", "`tensorboard`")
     if "debiased" in methods:  # the cheapest first: what settings alone say
-        embedded = start.embedding is not None
-        check_resampling(chosen.resampling, embedded=embedded, codes=chosen.objective == "db-vae")
+        check_resampling(chosen.resampling, embedded=given is not None, codes=chosen.objective == "db-vae")
     for method in methods:
         check_trainable(table, optimisation_of(chosen, method).batch_size, engine.processes)
     shape = table.image_size, table.channels
     for method in methods:
-        model = build(chosen, method, *shape, encoder=start.encoder, seed=start.seed)
-        if start.encoder is not None:
-            _check_step(build(chosen, method, *shape, encoder=start.encoder), table)
+        model = build(chosen, method, *shape, encoder=encoder, seed=start.seed)
+        if encoder is not None:
+            _check_step(build(chosen, method, *shape, encoder=encoder), table)
         if method == "debiased" and weights:
-            given = start.embedding
             vectors = given.vectors if isinstance(given, Embedded) else None
             check_first_weights(chosen, table, model, vectors=vectors, seed=start.seed, device=engine.device)
 

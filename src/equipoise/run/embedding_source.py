@@ -66,7 +66,7 @@ def embedding_source(
     """
     if embedding is not None and column is not None:
         raise InputError(
-            "Expected one embedding; got --embedding and --embedding-column. Give the network or the column."
+            "Expected one embedding; got `embedding` and `embedding_column`. Give the network or the column."
         )
     if embedding is None:
         return EmbeddingSource(column, None, column)
@@ -74,7 +74,7 @@ def embedding_source(
         return EmbeddingSource(embedding, type(embedding).__name__)
     if not is_named(embedding):
         raise InputError(
-            f"Expected --embedding package.module:callable that gives an nn.Module; got {embedding!r}. "
-            "Write for example mypackage.models:backbone; for vectors in a table, --embedding-column."
+            f"Expected `embedding` package.module:callable that gives an nn.Module; got {embedding!r}. "
+            "Write for example mypackage.models:backbone; for vectors in a table, `embedding_column`."
         )
     return EmbeddingSource(named_network(embedding, seed=seed), embedding)

@@ -46,7 +46,7 @@ def encoder_source(encoder: nn.Module | str | None, *, seed: int = 0) -> Encoder
         return EncoderSource(encoder, None if encoder is None else type(encoder).__name__)
     if not is_named(encoder):
         raise InputError(
-            f"Expected --encoder package.module:callable that gives an nn.Module; got {encoder!r}. "
+            f"Expected `encoder` package.module:callable that gives an nn.Module; got {encoder!r}. "
             "Write for example mypackage.models:backbone."
         )
     return EncoderSource(named_network(encoder, seed=seed), encoder)

@@ -20,9 +20,10 @@ from equipoise.resample import (
     inclusion_probabilities,
     temper,
 )
-from equipoise.train import Resampling
+from equipoise.run.training import Start
+from equipoise.train import Fit, Resampling
 
-__all__ = ["HALF", "MAX_WEIGHT", "enrichment_at_half", "resampling_record", "told_beforehand"]
+__all__ = ["HALF", "MAX_WEIGHT", "enrichment_at_half", "resampling_record", "sampled", "told_beforehand"]
 
 HALF = 0.5  # effective sample size at which runs compare
 MAX_WEIGHT = 10.0  # there, no image is drawn more often than this many times its natural share
@@ -68,6 +69,25 @@ def resampling_record(
     )
 
 
+def sampled(
+    fitted: Fit, table: ImageTable, attributes: Sequence[str], start: Start
+) -> ResamplingRecord | None:
+    """How the classes were drawn for a model, by group, see `resampling_record`; None if nothing was resampled."""
+    if fitted.weights is None:
+        return None
+    settings = start.recipe.resampling
+    return resampling_record(
+        fitted.weights,
+        table,
+        attributes,
+        rule=start.embedding.rule(settings),
+        representation=start.embedding.representation(settings),
+        negative_weights=fitted.negative_weights,
+        draws=fitted.draws,
+        negative_draws=fitted.negative_draws,
+    )
+
+
 def told_beforehand(settings: Resampling, table: ImageTable, batch_size: int) -> list[str]:
     """What no batch can draw, in words, before anything is trained: an image is in a batch once at most."""
     notes = []
@@ -79,13 +99,13 @@ def told_beforehand(settings: Resampling, table: ImageTable, batch_size: int) ->
         if least == 1 and settings.ess != 1:
             notes.append(
                 f"A batch of {batch_size} holds all {images} {what}: however they are weighted, all are drawn equally "
-                "often. A smaller batch (--batch-size) can follow weights."
+                "often. A smaller batch (`batch_size`) can follow weights."
             )
         elif settings.ess is not None and settings.ess < least:
             notes.append(
                 f"Effective sample size {settings.ess:g} cannot be drawn: a batch of {batch_size} holds {batch} of "
                 f"{images} {what}, each once at most, which is {least:.2f} or more. Weights are followed as far as "
-                "that goes, and the report says how far; a smaller batch (--batch-size) follows further."
+                "that goes, and the report says how far; a smaller batch (`batch_size`) follows further."
             )
     return notes
 

@@ -1,29 +1,36 @@
 """Saved models on data: the numbers of a record, without training anything."""
 
+# ruff: noqa: B008  (the settings' defaults are frozen)
+
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
-from equipoise.data import write_rejected
+from equipoise.data import ImageTable, write_rejected
 from equipoise.errors import InputError
 from equipoise.report.debias.page import write_report
 from equipoise.report.debias.record import RunRecord, write
 from equipoise.run.account import data_record, timing_record, versions
-from equipoise.run.checks import check_groups, check_numbers
+from equipoise.run.checks import check_groups, placed
 from equipoise.run.debias.numbers import measure
 from equipoise.run.encoder_source import encoder_source
-from equipoise.run.folder import open_folder
+from equipoise.run.folder import RunFolder
 from equipoise.run.identity import Identity, Setting, fingerprints, model_digest
+from equipoise.run.measuring import Measuring
+from equipoise.run.output import Output
 from equipoise.run.saved import Saved, load
 from equipoise.run.scores import write_scores
-from equipoise.run.sources import Reading, Source, check_attributes, describe, read_source, told
-from equipoise.train import predict
+from equipoise.run.sources import Reading, Sources, check_attributes, told
+from equipoise.seeds import checked_seed
+from equipoise.train import Engine, predict
 from equipoise.train.saved_model import has_encoder
 
 __all__ = ["evaluate"]
@@ -31,100 +38,72 @@ __all__ = ["evaluate"]
 
 def evaluate(
     models: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-    positives: Source = None,
-    negatives: Source = None,
+    sources: Sources,
     *,
-    data: Source = None,
     encoder: nn.Module | str | None = None,
-    reading: Reading | None = None,
-    groups: Sequence[str] = (),
-    fpr: float = 0.01,
-    replicates: int = 2000,
+    reading: Reading = Reading(),
+    measuring: Measuring = Measuring(),
     seed: int = 0,
-    device: str = "auto",
-    progress: bool = True,
-    out: str | os.PathLike[str] = "runs/evaluate",
-    overwrite: bool = False,
-    tell: Callable[[str], None] | None = None,
-    command: str = "equipoise.run.evaluate(...)",
+    engine: Engine = Engine(),
+    output: Output = Output("runs/evaluate"),
 ) -> RunRecord:
     """Measure saved models on the same images, by group; the first one is the baseline of the others.
 
     Args:
         models: Folders with `model.safetensors` and `config.json`: a run's folder, or one of its models'.
+        sources: Positives and negatives, or data with both.
         encoder: What models were trained with in place of the standard CNN, those that were: a network, or
             "package.module:callable" that gives one.
         reading: How sources are read; image size and channels are the models'.
+        measuring: Groups, false-positive rate, replicates.
         seed: Of the bootstrap.
-
-    The other arguments are those of `debias`.
+        engine: The device.
+        output: The folder, and who is told.
 
     Raises:
         InputError: if there is no data, a column is missing, or the models take images of different sizes.
         DataError: if a model or a source cannot be read, or the folder cannot be used.
     """
-    began = time.perf_counter()
-    say: Callable[[str], None] = tell or (lambda line: None)
-    seed = check_numbers(fpr=fpr, replicates=replicates, seed=seed)
+    began, say = time.perf_counter(), output.say
+    sources.check_untested("evaluate")
+    measuring, seed, engine = measuring.checked(), checked_seed(seed), placed(engine, "evaluate")
     folders = [models] if isinstance(models, str | os.PathLike) else list(models)
     own = encoder_source(encoder)
-    saved = named(loaded(folders, own.network, device))
+    saved = named(loaded(folders, own.network, engine.device))
     first = next(iter(saved.values()))
-    given = {"positives": positives, "negatives": negatives, "data": data}
-    sources = {name: describe(source) for name, source in given.items() if source is not None}
-    reading = replace(reading or Reading(), image_size=first.image_size, channels=first.channels)
+    reading = replace(reading, image_size=first.image_size, channels=first.channels)
     settings: dict[str, Setting] = {
         "command": "evaluate",
         "models": [str(Path(folder)) for folder in folders],
-        **sources,
+        **sources.given,
         "encoder": own.named,
         **reading.settings(),
-        "groups": tuple(groups),
-        "fpr": fpr,
-        "replicates": replicates,
+        **{name: value for name, value in measuring.settings().items() if name != "controls"},
         "seed": seed,
-        "device": device,
+        "device": engine.device,
     }
-    identity = Identity(
-        settings, {f"model {number}": model_digest(folder) for number, folder in enumerate(folders, 1)}
-    )
-    with open_folder(out, identity, resume=not overwrite, overwrite=overwrite) as folder:
-        table = read_source(positives, negatives, data, reading, progress=progress)
-        if table is None:
-            raise InputError(
-                "Expected images to evaluate on; got none. Give --positives and --negatives, or --data."
-            )
-        table = reading.side(table, "test")
-        check_attributes(table, groups)
-        check_groups(table, groups)
-        told({"test": table}, say)
+    brought = {f"model {number}": model_digest(folder) for number, folder in enumerate(folders, 1)}
+    with output.open(Identity(settings, brought), resume=True) as folder:
+        table = read_test(sources, reading, measuring, engine, say)
         folder = folder.settled(fingerprints({"test": table}))
         folder.begin()
-        probabilities = {name: predict(entry.model, table, device=device) for name, entry in saved.items()}
+        scores = {name: predict(one.model, table, device=engine.device) for name, one in saved.items()}
         measured = measure(
-            probabilities,
-            table,
-            groups,
-            fpr=fpr,
-            replicates=replicates,
+            *(scores, table, measuring.groups),
+            fpr=measuring.fpr,
+            replicates=measuring.replicates,
             seed=seed,
             say=say,
         )
-        write_rejected(table, folder.path / "rejected.csv")
-        write_scores(
-            folder.path / "scores.parquet",
-            table,
-            {f"probability_{name}": values for name, values in probabilities.items()},
-            next((entry.seen.log_density(table) for entry in saved.values() if entry.seen), None),
-        )
+        write_tables(folder, table, saved, scores)
         record = RunRecord(
-            command=command,
+            command=output.command or "equipoise.run.evaluate(...)",
             recipe=first.recipe,
             settings=dict(settings),
             seed=seed,
             versions=versions(),
-            data=data_record({"test": table}, sources, groups),
-            fpr=fpr,
+            data=data_record({"test": table}, sources.given, measuring.groups),
+            fpr=measuring.fpr,
             models=measured.models,
             comparisons=measured.comparisons,
             resampling=None,
@@ -133,6 +112,42 @@ def evaluate(
         write(record, folder.path)
         write_report(folder.path)
     return record
+
+
+def read_test(
+    sources: Sources, reading: Reading, measuring: Measuring, engine: Engine, say: Callable[[str], None]
+) -> ImageTable:
+    """The images of the test side, told, with the columns that are to be compared.
+
+    Raises:
+        InputError: if there are none, or a column is missing.
+    """
+    table = sources.whole(reading, progress=engine.progress)
+    if table is None:
+        raise InputError(
+            "Expected images to evaluate on; got none. Give `positives` and `negatives`, or `data`."
+        )
+    table = reading.side(table, "test")
+    check_attributes(table, measuring.groups)
+    check_groups(table, measuring.groups)
+    told({"test": table}, say)
+    return table
+
+
+def write_tables(
+    folder: RunFolder,
+    table: ImageTable,
+    saved: Mapping[str, Saved],
+    probabilities: Mapping[str, NDArray[np.float64]],
+) -> None:
+    """Write what lies beside the record; the density is that of the first model that has one."""
+    write_rejected(table, folder.path / "rejected.csv")
+    write_scores(
+        folder.path / "scores.parquet",
+        table,
+        {f"probability_{name}": values for name, values in probabilities.items()},
+        next((one.seen.log_density(table) for one in saved.values() if one.seen), None),
+    )
 
 
 def loaded(folders: Sequence[str | os.PathLike[str]], encoder: nn.Module | None, device: str) -> list[Saved]:
@@ -144,8 +159,8 @@ def loaded(folders: Sequence[str | os.PathLike[str]], encoder: nn.Module | None,
     own = [encoder if has_encoder(folder) else None for folder in folders]
     if encoder is not None and folders and not any(one is not None for one in own):
         raise InputError(
-            f"Expected a model that was trained with an encoder of your own; got --encoder and "
-            f"{', '.join(map(str, folders))}, built by equipoise. Leave --encoder out."
+            f"Expected a model that was trained with an encoder of your own; got `encoder` and "
+            f"{', '.join(map(str, folders))}, built by equipoise. Leave `encoder` out."
         )
     return [load(folder, encoder=one, device=device) for folder, one in zip(folders, own, strict=True)]
 

@@ -109,7 +109,7 @@ def open_folder(
     """
     if resume and overwrite:
         raise InputError(
-            "Expected one of --resume and --overwrite; got both. One continues, the other starts again."
+            "Expected one of `resume` and `overwrite`; got both. One continues, the other starts again."
         )
     if not os.fspath(path).strip():
         raise InputError('Expected a folder for the run; got an empty path. Name one; "." is this folder.')
@@ -127,14 +127,14 @@ def _state(folder: Path, identity: Identity, *, resume: bool, overwrite: bool, l
     if earlier is None:
         raise InputError(
             f"Expected a new folder or an earlier run's; {folder} has no {SETTINGS} but holds "
-            f"{', '.join(there)}, which the run would replace. Choose another --out, or give --overwrite."
+            f"{', '.join(there)}, which the run would replace. Choose another `out`, or give `overwrite`."
         )
     finished = last in there
     _check_same(folder, identity, earlier, finished=finished)
     if not finished and not resume:
         raise InputError(
             f"Expected a new folder; {folder} holds an unfinished run of the same settings. "
-            "Give --resume to continue it or --overwrite to start it again."
+            "Give `resume` to continue it or `overwrite` to start it again."
         )
     return RunFolder(folder, identity, resumed=True, finished=finished, earlier=earlier)
 
@@ -143,7 +143,7 @@ def _check_same(folder: Path, identity: Identity, earlier: Identity, *, finished
     if found := identity.differences(earlier, finished=finished):
         raise InputError(
             f"Expected the settings of the {'finished' if finished else 'unfinished'} run in {folder}; "
-            f"got others ({', '.join(found)}). Choose another --out, or give --overwrite to replace that run."
+            f"got others ({', '.join(found)}). Choose another `out`, or give `overwrite` to replace that run."
         )
 
 
@@ -186,7 +186,7 @@ def _remove_run(folder: Path) -> None:
                 target.unlink(missing_ok=True)
         except OSError as error:
             raise DataError(
-                f"Expected to remove {target}; got: {error.strerror or error}. Choose another --out."
+                f"Expected to remove {target}; got: {error.strerror or error}. Choose another `out`."
             ) from error
 
 
@@ -215,7 +215,7 @@ def _lock_handle(folder: Path, lock: Path) -> int:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             raise DataError(
                 f"Expected a folder that can be written at {folder}; got: {error.strerror or error}. "
-                f"{'Free some space or choose' if full else 'Choose'} another --out."
+                f"{'Free some space or choose' if full else 'Choose'} another `out`."
             ) from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -226,7 +226,7 @@ def _lock_handle(folder: Path, lock: Path) -> int:
             os.close(handle)
             raise _BusyError(
                 f"Expected {folder} to be free; another run is working there (process {process}). "
-                "Wait until it ends, or choose another --out.",
+                "Wait until it ends, or choose another `out`.",
                 process,
             ) from None
         except FileNotFoundError:
@@ -235,6 +235,6 @@ def _lock_handle(folder: Path, lock: Path) -> int:
             os.close(handle)
             raise DataError(
                 f"Expected a file system with locks at {folder}; got: {error.strerror or error}. "
-                "Choose another --out."
+                "Choose another `out`."
             ) from error
         os.close(handle)  # its holder removed the file between our open and our lock: take the new one

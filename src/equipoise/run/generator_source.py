@@ -14,10 +14,10 @@ from equipoise.errors import InputError
 from equipoise.files import read_json
 from equipoise.latent import DBVAEGenerator, Generator, check_generator
 from equipoise.nn import DBVAE
-from equipoise.run.engine import Engine
 from equipoise.run.folder import RunFolder
 from equipoise.run.named_object import is_named, made_by
 from equipoise.run.saved import load
+from equipoise.train import Engine
 from equipoise.train.gan import GAN, train_gan
 from equipoise.train.saved_generator import FORMAT, load_generator, save_generator
 
@@ -69,7 +69,7 @@ def generator_source(
         raise InputError(
             f"Expected a generator of images of {table.image_size} pixels a side and {table.channels} channels, like "
             f"the data; {found.source} draws {width} × {height} pixels and {channels} channels. Read the data with "
-            f"--image-size {width} --channels {channels}, or train a generator on them."
+            f"`image_size` {width} and `channels` {channels}, or train a generator on them."
         )
     return found
 

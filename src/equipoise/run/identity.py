@@ -144,7 +144,7 @@ def check_data(
         parts = [part for part in {**there, **now} if there.get(part) != now.get(part)]
         raise InputError(
             f"Expected the data of the {'finished' if finished else 'unfinished'} run in {folder}; the same sources "
-            f"hold other images now ({', '.join(parts)}). Choose another --out, or give --overwrite to run it again."
+            f"hold other images now ({', '.join(parts)}). Choose another `out`, or give `overwrite` to run it again."
         )
 
 
@@ -157,7 +157,7 @@ def earlier_identity(folder: Path) -> Identity | None:
     path = folder / SETTINGS
     if not os.path.lexists(path):
         return None
-    advice = "It is damaged: give --overwrite to start again, or choose another --out."
+    advice = "It is damaged: give `overwrite` to start again, or choose another `out`."
     found = read_toml(path, "the settings of an earlier run", advice)
     noted = found.pop(TABLE, None)
     if noted is None:
@@ -166,7 +166,7 @@ def earlier_identity(folder: Path) -> Identity | None:
         got = noted.get("version") if isinstance(noted, dict) else noted
         raise DataError(
             f"Expected a run of identity version {VERSION} in {path}; got {got!r}. Continue it with the version of "
-            "equipoise that wrote it, choose another --out, or give --overwrite."
+            "equipoise that wrote it, choose another `out`, or give `overwrite`."
         )
     made = {name: str(noted[name]) for name in _versions() if name in noted}
     return Identity(found, _texts(noted.get("brought")), _texts(noted.get("data")) or None, made)

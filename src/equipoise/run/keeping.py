@@ -27,5 +27,5 @@ def _kept(folder: RunFolder) -> str:
     kept = [f"finished: {', '.join(sorted(names))}"] if names else []
     kept += [f"checkpoints of: {', '.join(begun)}"] if begun else []
     if not kept:
-        return f"Nothing was finished yet in {folder.path}; start again with --resume or --overwrite."
-    return f"Kept in {folder.path}: {'; '.join(kept)}. The same command with --resume goes on from there."
+        return f"Nothing was finished yet in {folder.path}; start again with `resume` or `overwrite`."
+    return f"Kept in {folder.path}: {'; '.join(kept)}. The same command with `resume` goes on from there."

@@ -1,5 +1,7 @@
 """What a source holds, before anything is trained on it."""
 
+# ruff: noqa: B008  (the settings' defaults are frozen)
+
 from __future__ import annotations
 
 import os
@@ -11,7 +13,7 @@ from equipoise.data import ImageTable, contact_sheet, write_rejected
 from equipoise.data.spelling import doubts
 from equipoise.errors import InputError
 from equipoise.files import write_bytes
-from equipoise.run.sources import Reading, Source, check_attributes, embedded, read_one
+from equipoise.run.sources import Reading, Sources, check_attributes, embedded, read_one
 from equipoise.seeds import child_seed
 
 __all__ = ["described", "look"]
@@ -21,12 +23,9 @@ COLUMNS = 8
 
 
 def look(
-    positives: Source = None,
-    negatives: Source = None,
+    sources: Sources = Sources(),
     *,
-    data: Source = None,
-    images: int = 20000,
-    reading: Reading | None = None,
+    reading: Reading = Reading(max_rejected=1.0),
     groups: Sequence[str] = (),
     seed: int = 0,
     sheet: str | os.PathLike[str] | None = None,
@@ -41,15 +40,15 @@ def look(
         DataError: if a source cannot be read, or a file cannot be written.
     """
     if shown < 1:
-        raise InputError(f"--shown must be 1 or larger; got {shown}. 64 makes a sheet of 8 by 8.")
-    reading = reading or Reading(max_rejected=1.0)
+        raise InputError(f"`shown` must be 1 or larger; got {shown}. 64 makes a sheet of 8 by 8.")
+    sources.check_untested("look")
     reading.check_unsplit("look")
     given = [
         read_one(source, label, reading, progress=progress)
-        for source, label in ((positives, 1), (negatives, 0), (data, None))
+        for source, label in ((sources.positives, 1), (sources.negatives, 0), (sources.data, None))
         if source is not None
     ]
-    table = ImageTable.concat(given) if given else embedded(images, reading, seed)
+    table = ImageTable.concat(given) if given else embedded(sources.images, reading, seed)
     check_attributes(table, groups, what="data")
     if sheet is not None:
         some = np.random.default_rng(child_seed(seed, "sheet"))

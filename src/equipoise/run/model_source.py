@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,14 @@ from torch import Tensor, nn
 from equipoise.errors import InputError
 from equipoise.failures import refused
 from equipoise.files import read_tensors
+from equipoise.run.encoder_source import encoder_source
+from equipoise.run.identity import Setting
 from equipoise.run.named_object import is_named, named_network
 from equipoise.run.saved import load
+from equipoise.run.sources import Reading
 from equipoise.train.saved_model import check_kinds
 
-__all__ = ["ModelSource", "Normalised", "model_source"]
+__all__ = ["ModelSource", "Network", "Normalised", "model_source"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +46,12 @@ class ModelSource:
     image_size: int | None = None
     channels: int | None = None
 
+    def reading(self, asked: Reading) -> Reading:
+        """How images are read for it: as it takes them, where it knows."""
+        if self.image_size is None or self.channels is None:
+            return asked
+        return replace(asked, image_size=self.image_size, channels=self.channels)
+
 
 class Normalised(nn.Module):
     """A network behind (image − mean) / std, channel by channel.
@@ -61,7 +70,7 @@ class Normalised(nn.Module):
         if not mean or len(mean) != len(std) or not all(value > 0 for value in std):
             raise InputError(
                 f"Expected as many means as standard deviations, all of these above 0; got mean {tuple(mean)}, std "
-                f"{tuple(std)}. Give both, as in --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225."
+                f"{tuple(std)}. Give both, as in `mean` 0.485,0.456,0.406 and `std` 0.229,0.224,0.225."
             )
         self.model = model
         for name, values in (("mean", mean), ("std", std)):
@@ -70,6 +79,33 @@ class Normalised(nn.Module):
     def forward(self, images: Tensor) -> Any:
         """What the network says of normalised images."""
         return self.model((images - self.mean) / self.std)
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A model and what it needs to be read; see `model_source`."""
+
+    model: str | os.PathLike[str] | nn.Module
+    encoder: nn.Module | str | None = None
+    weights: str | os.PathLike[str] | None = None
+    layer: str | None = None
+    output: str | None = None
+    mean: Sequence[float] = ()
+    std: Sequence[float] = ()
+
+    def loaded(self) -> tuple[ModelSource, str | None]:
+        """The model, and what its encoder is called.
+
+        Raises: what `model_source` does.
+        """
+        own = encoder_source(self.encoder)
+        return model_source(**{**vars(self), "encoder": own.network}), own.named
+
+    def settings(self, encoder: str | None) -> dict[str, Setting]:
+        """What a run's settings say about it, the model aside; weights are named only where they are given."""
+        weights = {} if self.weights is None else {"weights": os.fspath(self.weights)}
+        of_pixels = {"mean": tuple(map(str, self.mean)), "std": tuple(map(str, self.std))}
+        return {"encoder": encoder, **weights, "layer": self.layer, "output": self.output, **of_pixels}
 
 
 def model_source(
@@ -99,7 +135,7 @@ def model_source(
         MissingExtraError: if the module is not installed.
     """
     if not isinstance(model, nn.Module) and Path(model).exists():
-        given = {"--weights": weights, "--output": output, "--mean": mean, "--std": std}
+        given = {"`weights`": weights, "`output`": output, "`mean`": mean, "`std`": std}
         extra = [name for name, value in given.items() if value]
         if extra:
             raise InputError(
@@ -114,7 +150,7 @@ def model_source(
         )
     if encoder is not None:
         raise InputError(
-            "Expected --encoder with the folder of a run, whose model was trained with it; got it with a network. "
+            "Expected `encoder` with the folder of a run, whose model was trained with it; got it with a network. "
             "Leave it out."
         )
     name = type(model).__name__ if isinstance(model, nn.Module) else os.fspath(model)
@@ -138,7 +174,7 @@ def _called(name: str) -> nn.Module:
 
 
 def _fill(network: nn.Module, path: Path) -> None:
-    tensors, _ = read_tensors(path, "a safetensors file", "Check --weights.")
+    tensors, _ = read_tensors(path, "a safetensors file", "Check `weights`.")
     check_kinds(network, tensors, path)
     try:
         network.load_state_dict(tensors)

@@ -1,5 +1,7 @@
 """A saved model's opinion of images, a row an image."""
 
+# ruff: noqa: B008  (the settings' defaults are frozen)
+
 from __future__ import annotations
 
 import os
@@ -11,10 +13,11 @@ from torch import nn
 
 from equipoise.data import ImageTable, write_rejected
 from equipoise.errors import InputError
+from equipoise.run.checks import placed
 from equipoise.run.saved import load
 from equipoise.run.scores import write_scores
-from equipoise.run.sources import Reading, Source, read_one, told
-from equipoise.train import predict
+from equipoise.run.sources import Reading, Source, Sources, read_one, told
+from equipoise.train import Engine, predict
 
 __all__ = ["score"]
 
@@ -23,13 +26,10 @@ def score(
     model: str | os.PathLike[str],
     unlabelled: Source = None,
     *,
-    positives: Source = None,
-    negatives: Source = None,
-    data: Source = None,
+    sources: Sources = Sources(),
     encoder: nn.Module | str | None = None,
-    reading: Reading | None = None,
-    device: str = "auto",
-    progress: bool = True,
+    reading: Reading = Reading(),
+    engine: Engine = Engine(),
     out: str | os.PathLike[str] = "scores.parquet",
     tell: Callable[[str], None] | None = None,
 ) -> ImageTable:
@@ -39,11 +39,14 @@ def score(
 
     Args:
         model: Folder with `model.safetensors` and `config.json`.
+        unlabelled: Images of which nothing is known.
+        sources: In place of them, images with labels: positives, negatives or data; one class will do.
         encoder: What the model was trained with in place of the standard CNN, if it was: a network, or
             "package.module:callable" that gives one.
-        unlabelled: Images of which nothing is known; or give the sources of `debias`, one class will do.
         reading: How sources are read; image size and channels are the model's.
+        engine: The device.
         out: The Parquet file, replaced atomically.
+        tell: Takes a line on every stage; None is silent.
 
     Returns:
         The images scored.
@@ -52,19 +55,22 @@ def score(
         InputError: if there are no images, or both kinds of sources, or the encoder is not that of the model.
         DataError: if the model or a source cannot be read, or the file cannot be written.
     """
+    engine = placed(engine, "score")
+    device, progress = engine.device, engine.progress
+    sources.check_untested("score")
     saved = load(model, encoder=encoder, device=device)
-    reading = replace(reading or Reading(), image_size=saved.image_size, channels=saved.channels)
+    reading = replace(reading, image_size=saved.image_size, channels=saved.channels)
     reading.check_unsplit("score")
-    labelled = any(source is not None for source in (positives, negatives, data))
+    labelled = bool(sources.given)
     if (unlabelled is not None) == labelled:
         raise InputError(
             f"Expected images to score; got {'two kinds of sources' if labelled else 'none'}. "
-            "Give one path behind the model, or --positives, --negatives or --data for images with labels."
+            "Give one path behind the model, or `positives`, `negatives` or `data` for images with labels."
         )
     if unlabelled is not None:
         table = read_one(unlabelled, 0, reading, progress=progress)
     else:
-        given = ((positives, 1), (negatives, 0), (data, None))
+        given = ((sources.positives, 1), (sources.negatives, 0), (sources.data, None))
         table = ImageTable.concat(
             [
                 read_one(source, label, reading, progress=progress)

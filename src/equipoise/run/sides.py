@@ -33,14 +33,14 @@ def given_sides(
         sides = Split(data, data.take([]), test)
     else:
         raise InputError(
-            "Expected test data or a --split-column; got both. Leave one of them out: the column says which of the "
+            "Expected test data or a `split_column`; got both. Leave one of them out: the column says which of the "
             "data are for testing."
         )
     _same_shape(sides.train, sides.test)
     _no_leak(sides.train, sides.test)
     ImageTable.concat([sides.train.take([]), sides.test.take([])])  # classes mean the same
     if together is not None:
-        check_attributes(sides.test, [together], flag="--together")
+        check_attributes(sides.test, [together], setting="together")
         check_together(sides, together)
     return sides
 
@@ -54,14 +54,14 @@ def one_side(table: ImageTable, side: str, *, split_column: str | None, together
     if split_column is None:
         if together is not None:
             raise InputError(
-                "Expected a split for --together to mind; got none: all images given are used. Add --split-column, or "
-                "leave --together out."
+                "Expected a split for `together` to mind; got none: all images given are used. Add `split_column`, or "
+                "leave `together` out."
             )
         return table
-    check_attributes(table, [split_column], what="data", flag="--split-column")
+    check_attributes(table, [split_column], what="data", setting="split_column")
     sides = official_split(table, split_column)
     if together is not None:
-        check_attributes(table, [together], what="data", flag="--together")
+        check_attributes(table, [together], what="data", setting="together")
         check_together(sides, together)
     return sides[SIDES.index(side)]
 
@@ -114,7 +114,7 @@ def _no_leak(train: ImageTable, test: ImageTable) -> None:
 
 
 def check_attributes(
-    table: ImageTable, attributes: Sequence[str], *, what: str = "test data", flag: str = "--groups"
+    table: ImageTable, attributes: Sequence[str], *, what: str = "test data", setting: str = "groups"
 ) -> None:
     """Make sure that the table has the columns that were asked for.
 
@@ -127,7 +127,7 @@ def check_attributes(
             near = difflib.get_close_matches(name, known, n=3, cutoff=0.0)
             columns = f"its columns are {', '.join(known)}" if known else "it has no columns"
             raise InputError(
-                f"Expected a column {name!r} for {flag} in the {what}; {columns}."
+                f"Expected a column {name!r} for `{setting}` in the {what}; {columns}."
                 + (
                     f" Nearest: {', '.join(near)}."
                     if near

@@ -15,6 +15,7 @@ from equipoise.data import FORMATS, ImageTable, Split, read, split
 from equipoise.data.spelling import doubts
 from equipoise.data.table import PATH
 from equipoise.errors import InputError
+from equipoise.run.checks import check_unused
 from equipoise.run.identity import Setting
 from equipoise.run.progress import decoding
 from equipoise.run.scores import shared_paths
@@ -92,11 +93,7 @@ class Reading:
         Raises:
             InputError: if it was.
         """
-        if self.split_column is not None or self.together is not None:
-            raise InputError(
-                f"Expected no split_column and no together for {job}, which takes all images given; got "
-                f"{self.split_column!r} and {self.together!r}. Leave them out, or give it the images of one side."
-            )
+        check_unused(job, self, "split_column", "together", why="takes all images given")
 
 
 def read_one(source: Source, label: int | None, reading: Reading, *, progress: bool = True) -> ImageTable:
@@ -113,7 +110,7 @@ def read_one(source: Source, label: int | None, reading: Reading, *, progress: b
     if reading.format is not None and reading.format.lower().replace("_", "-") not in FORMATS:
         near = difflib.get_close_matches(reading.format, FORMATS, n=1, cutoff=0.0)[0]
         raise InputError(
-            f"--format must be one of {', '.join(FORMATS)}; got {reading.format!r}. Did you mean {near!r}?"
+            f"`format` must be one of {', '.join(FORMATS)}; got {reading.format!r}. Did you mean {near!r}?"
         )
     options: dict[str, Any] = {**asdict(reading), "allow_outside": bool(reading.allow_outside)}
     for name in ("split_column", "together"):
@@ -150,7 +147,7 @@ def read_source(
     both: Source,
     reading: Reading,
     *,
-    flags: tuple[str, str, str] = ("--positives", "--negatives", "--data"),
+    names: tuple[str, str, str] = ("`positives`", "`negatives`", "`data`"),
     progress: bool = True,
 ) -> ImageTable | None:
     """One table out of two sources, or out of one that holds both classes; None if nothing was given.
@@ -162,13 +159,13 @@ def read_source(
     pair = [source is not None for source in (positives, negatives)]
     if both is not None and any(pair):
         raise InputError(
-            f"Expected {flags[0]} and {flags[1]}, or {flags[2]} alone; got both. "
-            f"{flags[2]} is for one source that holds both classes."
+            f"Expected {names[0]} and {names[1]}, or {names[2]} alone; got both. "
+            f"{names[2]} is for one source that holds both classes."
         )
     if any(pair) and not all(pair):
-        given, missing = flags[:2] if pair[0] else flags[1::-1]
+        given, missing = names[:2] if pair[0] else names[1::-1]
         raise InputError(
-            f"Expected {missing} beside {given}; got {given} alone. Give {missing}, or {flags[2]} in place of the "
+            f"Expected {missing} beside {given}; got {given} alone. Give {missing}, or {names[2]} in place of the "
             "two for one source that holds both classes."
         )
     if both is not None:
@@ -187,8 +184,8 @@ def read_source(
         found = ", ".join(f"{count} of class {label}" for label, count in zip(labels, counts, strict=True))
         raise InputError(
             f"Expected images of class 1 (positives) and class 0 (negatives), and no others, in "
-            f"{describe(both)}; got {found or 'no images'}. Name the class to be found with --positive-class, "
-            f"another --label-column, or give {flags[0]} and {flags[1]} apart."
+            f"{describe(both)}; got {found or 'no images'}. Name the class to be found with `positive_class`, "
+            f"another `label_column`, or give {names[0]} and {names[1]} apart."
         )
     return table
 
@@ -200,7 +197,7 @@ def embedded(images: int, reading: Reading, seed: int) -> ImageTable:
         InputError: if it cannot have so many images.
     """
     if not 1 <= images <= MOST_IMAGES:
-        raise InputError(f"--images must be 1…{MOST_IMAGES:,}; got {images}. The default is 20,000.")
+        raise InputError(f"`images` must be 1…{MOST_IMAGES:,}; got {images}. The default is 20,000.")
     from equipoise.data import planted  # brings in what draws, which no other source needs
 
     table: ImageTable = planted(
@@ -242,6 +239,24 @@ class Sources:
         shares = {"test_share": self.test_share, "validation_share": self.validation_share}
         return {**self.given, **shares, "images": None if self.given else self.images}
 
+    def whole(self, reading: Reading, *, progress: bool = True) -> ImageTable | None:
+        """All images of both classes, nothing held out; None without sources.
+
+        Raises:
+            InputError: if only one of two sources was given, or a class is missing.
+            DataError: if a source cannot be read.
+        """
+        return read_source(self.positives, self.negatives, self.data, reading, progress=progress)
+
+    def check_untested(self, job: str) -> None:
+        """Make sure that a job that holds nothing out was not asked for a test.
+
+        Raises:
+            InputError: if it was.
+        """
+        names = ("test_positives", "test_negatives", "test_data", "test_share", "validation_share")
+        check_unused(job, self, *names, why="takes all images given")
+
     def split(
         self,
         reading: Reading,
@@ -265,19 +280,19 @@ class Sources:
             DataError: if a source cannot be read.
         """
         self._check_shares()
-        train = read_source(self.positives, self.negatives, self.data, reading, progress=progress)
+        train = self.whole(reading, progress=progress)
         test = read_source(
             *(self.test_positives, self.test_negatives, self.test_data, reading),
-            flags=("--test-positives", "--test-negatives", "--test-data"),
+            names=("`test_positives`", "`test_negatives`", "`test_data`"),
             progress=progress,
         )
         if train is None and test is not None:
             raise InputError(
-                "Expected training data beside the test data; got test data alone. Give --positives and --negatives."
+                "Expected training data beside the test data; got test data alone. Give `positives` and `negatives`."
             )
         train = embedded(self.images, reading, seed) if train is None else train
-        for name, flag in ((reading.split_column, "--split-column"), (reading.together, "--together")):
-            check_attributes(train, [name] if name is not None else [], what="data", flag=flag)
+        for name, setting in ((reading.split_column, "split_column"), (reading.together, "together")):
+            check_attributes(train, [name] if name is not None else [], what="data", setting=setting)
         shares = (1 - self.validation_share, self.validation_share, 0.0)
         columns = [name for name in stratify if name in train.attributes.column_names]
         how: dict[str, Any] = {"seed": seed, "stratify": columns, "together": reading.together}
@@ -289,14 +304,14 @@ class Sources:
             return Split(part.train, part.validation, sides.test)
         if not 0 < self.test_share < shares[0]:
             raise InputError(
-                "Without test data a share is held out: --test-share must be above 0 and leave images to train on; "
-                f"got {self.test_share} beside --validation-share {self.validation_share}. Try 0.2 and 0."
+                "Without test data a share is held out: `test_share` must be above 0 and leave images to train on; "
+                f"got {self.test_share} beside `validation_share` {self.validation_share}. Try 0.2 and 0."
             )
         if first:
             if reading.together is not None:
                 raise InputError(
-                    "Expected --together with a split by chance; the recipe takes the first images of each class to "
-                    "train on. Choose another recipe, or give a --split-column."
+                    "Expected `together` with a split by chance; the recipe takes the first images of each class to "
+                    "train on. Choose another recipe, or give a `split_column`."
                 )
             return first_sides(train, self.test_share, self.validation_share)
         fractions = (shares[0] - self.test_share, self.validation_share, self.test_share)
@@ -310,7 +325,7 @@ class Sources:
             share = getattr(self, name)
             if not 0 <= share < 1:
                 raise InputError(
-                    f"--{name.replace('_', '-')} must be a share in [0, 1); got {share}. 0.2 holds out one in five."
+                    f"`{name}` must be a share in [0, 1); got {share}. 0.2 holds out one in five."
                 )
 
 

@@ -1,5 +1,7 @@
 """A generator of images like those given, for pairs that balance training data."""
 
+# ruff: noqa: B008  (the settings' defaults are frozen)
+
 from __future__ import annotations
 
 import os
@@ -9,15 +11,15 @@ from pathlib import Path
 
 from equipoise.data import ImageTable, split, write_rejected
 from equipoise.errors import InputError
-from equipoise.run.folder import open_folder
+from equipoise.run.checks import check_unused
 from equipoise.run.hidden import hidden_layer
 from equipoise.run.identity import Identity, Setting, fingerprints, model_digest
 from equipoise.run.keeping import naming_what_is_kept
+from equipoise.run.output import Output
 from equipoise.run.saved import load
 from equipoise.run.sources import Reading, Source, describe, read_one, told
 from equipoise.seeds import checked_seed
-from equipoise.train.device import device_of
-from equipoise.train.fit import precision_of
+from equipoise.train import Engine
 from equipoise.train.gan import GAN, Features, TrainedGenerator, check_start, train_gan
 from equipoise.train.saved_generator import save_generator
 
@@ -29,19 +31,14 @@ HELD_OUT_SHARE = 0.1  # of all images, if that is less
 
 def train_generator(
     data: Source,
+    settings: GAN = GAN(),
     *,
-    reading: Reading | None = None,
-    settings: GAN | None = None,
     score_with: str | os.PathLike[str] | None = None,
-    seed: int = 0,
     minutes: float | None = None,
-    device: str = "auto",
-    precision: str = "auto",
-    progress: bool = True,
-    out: str | os.PathLike[str] = "runs/generator",
-    resume: bool = False,
-    overwrite: bool = False,
-    tell: Callable[[str], None] | None = None,
+    reading: Reading = Reading(),
+    seed: int = 0,
+    engine: Engine = Engine(),
+    output: Output = Output("runs/generator"),
 ) -> TrainedGenerator:
     """Train a generator and save it in a folder that `load_generator` reads.
 
@@ -51,77 +48,78 @@ def train_generator(
     Args:
         data: Images to learn from. With `reading.label_column` or `reading.positive_class` only the positives count;
             otherwise labels are not looked at.
-        reading: How they are read; the size is to be 16, 32, 64 or 128 pixels.
-        settings: How the generator is trained; None takes the defaults.
+        settings: How the generator is trained.
         score_with: Folder of a model that equipoise trained. Its features tell how far generated images are from real
             ones that were held out: up to 1000, at most a tenth. None holds out nothing and scores nothing.
-        seed: Decides everything that is left to chance.
         minutes: Stop training after so long; None does all steps.
-        device: "auto", "cpu", "cuda", "mps".
-        precision: "auto", "32-true", "bf16-mixed".
-        progress: Show bars when standard error is a terminal.
-        out: The folder.
-        resume: Continue what was interrupted.
-        overwrite: Replace the run that lies in the folder.
-        tell: Called with a line about every stage.
+        reading: How images are read; the size is to be 16, 32, 64 or 128 pixels.
+        seed: Decides everything that is left to chance.
+        engine: Device and precision: "auto", "32-true", "bf16-mixed".
+        output: The folder, and who is told.
 
     Raises:
         InputError: if a setting or the data are not as expected.
         DataError: if a source or the model cannot be read, or the folder cannot be used.
         TrainingError: if training had to stop.
     """
-    how, reading = settings or GAN(), reading or Reading()
-    say: Callable[[str], None] = tell or (lambda line: None)
-    seed = checked_seed(seed)
-    device = device_of(device).type if device == "auto" else str(device_of(device))
-    precision = precision_of(precision, device)
+    seed, say = checked_seed(seed), output.say
+    check_unused(
+        "train_generator", engine, "processes", "compile", "tensorboard", why="trains in one process"
+    )
+    engine = engine.resolved()
     recorded: dict[str, Setting] = {
         "command": "train-generator",
         "data": describe(data),
         **reading.settings(),
-        **asdict(how),
+        **asdict(settings),
         "score_with": None if score_with is None else os.fspath(score_with),
         "seed": seed,
-        "device": device,
-        "precision": precision,
+        "device": engine.device,
+        "precision": engine.precision,
     }
     identity = Identity(recorded, {} if score_with is None else {"score_with": model_digest(score_with)})
-    with open_folder(out, identity, resume=resume, overwrite=overwrite, last="config.json") as folder:
-        say("Reading the data.")
-        chosen = reading.label_column is not None or reading.positive_class is not None
-        table = read_one(data, None if chosen else 1, reading, progress=progress)
-        if reading.split_column is not None:
-            table = reading.side(table, "train")
-        table = table.take(table.positives) if chosen else table
-        told({"train": table}, say)
+    with output.open(identity, last="config.json") as folder:
+        table = read_images(data, reading, engine, say)
         folder = folder.settled(fingerprints({"train": table}))
         train, held_out, features = table, None, None
         if score_with is not None:
-            features = _features(score_with, table, device)
+            features = _features(score_with, table, engine.device)
             share = min(HELD_OUT_SHARE, HELD_OUT / max(1, len(table)))
             parts = split(table, fractions=(1 - share, share, 0.0), seed=seed, together=reading.together)
             train, held_out = parts.train, parts.validation
-        check_start(how, train, minutes=minutes, precision=precision)
+        check_start(settings, train, minutes=minutes, precision=engine.precision)
         folder.begin()
         write_rejected(table, folder.path / "rejected.csv")
         with naming_what_is_kept(folder):
             trained = train_gan(
                 train,
-                how,
+                settings,
                 held_out=held_out,
                 features=features,
                 seed=seed,
                 minutes=minutes,
-                device=device,
-                precision=precision,
+                device=engine.device,
+                precision=engine.precision,
                 folder=folder.checkpoints("generator"),
                 pictures=Path(folder.path) / "pictures",
                 resume=folder.resumed,
-                progress=progress,
+                progress=engine.progress,
                 tell=say,
             )
             save_generator(trained, folder.path)
     return trained
+
+
+def read_images(data: Source, reading: Reading, engine: Engine, say: Callable[[str], None]) -> ImageTable:
+    """The images to learn from, told: the positives, where it is said what they are."""
+    say("Reading the data.")
+    chosen = reading.label_column is not None or reading.positive_class is not None
+    table = read_one(data, None if chosen else 1, reading, progress=engine.progress)
+    if reading.split_column is not None:
+        table = reading.side(table, "train")
+    table = table.take(table.positives) if chosen else table
+    told({"train": table}, say)
+    return table
 
 
 def _features(folder: str | os.PathLike[str], table: ImageTable, device: str) -> Features:

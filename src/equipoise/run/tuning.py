@@ -33,7 +33,7 @@ def tuned(recipe: Recipe, changes: Sequence[str]) -> Recipe:
         path = [part.strip().replace("-", "_") for part in key.split(".")]
         if not equals or not all(path) or len(path) > 2:
             raise InputError(
-                f"Expected --tune KEY=VALUE, for example resampling.bins=20; got {change!r}. "
+                f"Expected `tune` KEY=VALUE, for example resampling.bins=20; got {change!r}. "
                 "`equipoise recipes NAME` prints a recipe's keys."
             )
         target = values

@@ -4,6 +4,7 @@ The loop asks a model for its losses and a sampler for its batches; which method
 """
 
 from equipoise.train.embedding import Embedding
+from equipoise.train.engine import Engine
 from equipoise.train.fit import METHODS, Fit, check_trainable, fit
 from equipoise.train.gan import GAN, TrainedGenerator, train_gan
 from equipoise.train.predict import predict
@@ -17,6 +18,7 @@ __all__ = [
     "METHODS",
     "RECIPES",
     "Embedding",
+    "Engine",
     "Fit",
     "Optimisation",
     "Recipe",

@@ -153,7 +153,7 @@ def _unusable(path: Path, error: Exception) -> DataError:
     )
     return DataError(
         f"Expected a whole checkpoint of this run at {path}; got: {' '.join(what.split())[:400]}. "
-        "Delete this file to continue from the one before, or start again (--overwrite)."
+        "Delete this file to continue from the one before, or start again (`overwrite`)."
     )
 
 

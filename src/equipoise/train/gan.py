@@ -16,7 +16,7 @@ from equipoise.errors import InputError
 from equipoise.nn.small_gan import checked_stages
 from equipoise.train.checkpoint import remove_checkpoints
 from equipoise.train.device import device_of
-from equipoise.train.fit import precision_of
+from equipoise.train.engine import precision_of
 from equipoise.train.gan_run import Features, Run
 from equipoise.train.gan_settings import GAN, TrainedGenerator
 

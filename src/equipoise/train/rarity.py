@@ -39,12 +39,12 @@ def check_resampling(settings: Resampling, *, embedded: bool = False, codes: boo
     if not codes and not embedded and settings.rule != "appearance":
         raise InputError(
             f"Rule {settings.rule!r} weighs latent codes, and objective 'classifier' has none. Use objective 'db-vae' "
-            "(--tune objective=db-vae), rule 'appearance', or bring an embedding."
+            "(`tune` objective=db-vae), rule 'appearance', or bring an embedding."
         )
     if embedded and settings.rule == "capsa":
         raise InputError(
             "Expected a rule on vectors for an embedding; got 'capsa', which needs the errors of a reconstruction. "
-            "Use --tune resampling.rule=neighbours, or leave the embedding out."
+            "Use `tune` resampling.rule=neighbours, or leave the embedding out."
         )
     if (
         settings.ess is not None

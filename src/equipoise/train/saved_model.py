@@ -196,14 +196,14 @@ def _check_encoder(folder: Path, config: Mapping[str, Any], encoder: nn.Module |
     if encoder is None:
         raise InputError(
             f"Expected the encoder that the model in {folder} was trained with, {noted['named']}; got none. "
-            "To read it, pass the same one as `encoder` (--encoder package.module:callable)."
+            "To read it, pass the same one as `encoder`, for example package.module:callable."
         )
     if noted["architecture"] != architecture_digest(encoder):
         raise InputError(
             f"Expected the encoder that the model in {folder} was trained with, {noted['named']} of architecture "
             f"{noted['architecture'][:8]}; got {type(encoder).__name__} of architecture "
-            f"{architecture_digest(encoder)[:8]}. To read it, pass the same one as `encoder` (--encoder "
-            "package.module:callable)."
+            f"{architecture_digest(encoder)[:8]}. To read it, pass the same one as `encoder`, for "
+            "example package.module:callable."
         )
 
 
@@ -211,7 +211,7 @@ def _misfit(folder: Path, wrong: str) -> InputError:
     return InputError(
         f"The weights in {folder} do not fit the network: {wrong.rstrip('.')}. "
         "If it was trained with an encoder or a model of your own, pass the same one as `encoder` "
-        "(--encoder) or `model`."
+        "or `model`."
     )
 
 

@@ -219,7 +219,7 @@ class RecordedSteps(Steps):
         except RuntimeError as error:
             raise TrainingError(
                 f"Expected a training step that can be recorded as a CUDA graph; got: {error}. "
-                "Run without --compile (compile=False)."
+                "Run without `compile`."
             ) from error
         finally:
             for group, before in zip(groups, held, strict=True):

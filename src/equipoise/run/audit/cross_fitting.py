@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -133,7 +133,7 @@ def looked(source: ModelSource, table: ImageTable, learning: Learning) -> Looked
                 raise
             raise InputError(
                 f"Expected a model for images of shape {tuple(images.shape[1:])} (channels, height, width); got this "
-                f"error from it: {error}. Give the --image-size and --channels that it takes."
+                f"error from it: {error}. Give the `image_size` and `channels` that it takes."
             ) from error
         predictions.append(risk.raw["looking.prediction"].double().cpu())
         features.append(risk.raw["looking.features"].cpu())
@@ -147,7 +147,7 @@ def looked(source: ModelSource, table: ImageTable, learning: Learning) -> Looked
         raise InputError(
             f"Expected finite logits of shape (batch, classes), (batch, 1) or (batch,); got shape "
             f"{tuple(logits.shape)}{'' if finite else ' with NaN or infinity'}. Say which part of what the model "
-            "returns they are, --output."
+            "returns they are, `output`."
         )
     task: Task = "multiclass" if logits.ndim == 2 and logits.shape[1] > 1 else "binary"
     if task == "binary":
@@ -217,7 +217,7 @@ def check_methods(
             where = "the reference" if reference is not None else "the smaller half"
             raise InputError(
                 f"{name} needs {needed} images to learn from; got {least} in {where}. Give more, or leave it out of "
-                "--methods."
+                "`methods`."
             )
         method(source.network, layer=source.layer, output=source.output, task=task, example=example)
 
@@ -262,10 +262,11 @@ def cross_fitted_scores(
         half[rows] = number + 1
         learn = reference if reference is not None else table.take(parts[1 - number])
         if not len(rows) or not len(learn):
-            raise InputError(f"Expected images for two halves; got {n} images. Give more, or --reference.")
+            raise InputError(f"Expected images for two halves; got {n} images. Give more, or `reference`.")
+        part = _Part(rows, table.take(rows), learn)
         for name, method in methods.items():
             began = time.perf_counter()
-            _score(source, name, method, table.take(rows), rows, learn, task, learning, found)
+            _score(source, name, method, part, task, learning, found)
             spent = time.perf_counter() - began
             found.seconds[name] += spent
             whom = "the reference" if reference is not None else f"half {2 - number}"
@@ -273,7 +274,7 @@ def cross_fitted_scores(
     for column, values in found.risks.items():
         if not np.isfinite(values).all():
             raise InputError(
-                f"Expected finite scores; {column} has NaN or infinity. Leave its method out, --methods."
+                f"Expected finite scores; {column} has NaN or infinity. Leave its method out, `methods`."
             )
         ranks = np.empty(n)
         for rows in parts:
@@ -282,13 +283,19 @@ def cross_fitted_scores(
     return found
 
 
+class _Part(NamedTuple):
+    """Images that are scored at a time, their rows in the whole, and those that methods learn from."""
+
+    rows: Int[ndarray, " k"]
+    images: ImageTable
+    learn: ImageTable
+
+
 def _score(
     source: ModelSource,
     name: str,
     method: Method,
-    scored: ImageTable,
-    rows: Int[ndarray, " k"],
-    learn: ImageTable,
+    part: _Part,
     task: Task,
     learning: Learning,
     found: Scored,
@@ -296,7 +303,7 @@ def _score(
     """Fit one method and write its scores of some rows into `found`."""
     chance = torch.Generator(learning.device).manual_seed(child_seed(learning.seed, name, "loss"))
     batches = TableBatches(
-        learn, learning.batch_size, learning.device, seed=child_seed(learning.seed, name, "order")
+        part.learn, learning.batch_size, learning.device, seed=child_seed(learning.seed, name, "order")
     )
     wrapped = method(source.network, layer=source.layer, output=source.output, task=task)
     wrapped.to(learning.device)
@@ -304,9 +311,9 @@ def _score(
     wrapped.fit(batches, epochs=epochs, generator=chance)
     wrapped.eval()
     told: dict[str, list[Tensor]] = {}
-    size = affordable(source.network, scored, device=learning.device, most=SCORED)
+    size = affordable(source.network, part.images, device=learning.device, most=SCORED)
     with torch.no_grad():
-        for images, _ in TableBatches(scored, size, learning.device):
+        for images, _ in TableBatches(part.images, size, learning.device):
             _, risk = wrapped(images, return_risk=True)
             kinds = {f"{kind}_{name}": getattr(risk, kind) for kind in KINDS}
             raw = {f"{name}.{score.partition('.')[2]}": values for score, values in risk.raw.items()}
@@ -321,4 +328,4 @@ def _score(
             found.kinds[column] = kind
             used: nn.Module = next(iter(wrapped.methods.values()))  # the copy, which knows this model
             found.methods[column] = f"{type(used).__name__}({used.extra_repr()})"
-        target.setdefault(column, np.full(len(found.half), np.nan))[rows] = torch.cat(values).numpy()
+        target.setdefault(column, np.full(len(found.half), np.nan))[part.rows] = torch.cat(values).numpy()

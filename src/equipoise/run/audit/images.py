@@ -6,35 +6,33 @@ import numpy as np
 
 from equipoise.data import ImageTable
 from equipoise.errors import InputError
-from equipoise.run.sources import Reading, Source, describe, read_one, read_source
+from equipoise.run.sources import Reading, Sources, describe, read_one
 
 __all__ = ["audited_table", "check_folds"]
 
 
-def audited_table(
-    positives: Source, negatives: Source, data: Source, reading: Reading, progress: bool
-) -> ImageTable:
+def audited_table(sources: Sources, reading: Reading, progress: bool) -> ImageTable:
     """The images; one source may have more than two classes.
 
     Raises:
         InputError: if there are none, or of one class only.
         DataError: if a source cannot be read.
     """
-    if data is not None and positives is None and negatives is None:
-        table = read_one(data, None, reading, progress=progress)
+    if sources.data is not None and sources.positives is None and sources.negatives is None:
+        table = read_one(sources.data, None, reading, progress=progress)
     else:
-        found = read_source(positives, negatives, data, reading, progress=progress)
+        found = sources.whole(reading, progress=progress)
         if found is None:
             raise InputError(
-                "Expected images to audit; got none. Give a path behind the model, or --positives and --negatives."
+                "Expected images to audit; got none. Give a path behind the model, or `positives` and `negatives`."
             )
         table = found
     classes = np.unique(table.labels)
     if len(classes) < 2:
         raise InputError(
-            f"Expected labelled images of at least two classes in {describe(data)}; got {len(table)} of class "
-            f"{', '.join(map(str, classes)) or 'none'}. Name the column of the labels, --label-column, or give "
-            "--positives and --negatives."
+            f"Expected labelled images of at least two classes in {describe(sources.data)}; got {len(table)} of class "
+            f"{', '.join(map(str, classes)) or 'none'}. Name the column of the labels, `label_column`, or give "
+            "`positives` and `negatives`."
         )
     return table
 

@@ -1,123 +1,99 @@
-"""`audit`: every image scored by several risks, and a report of who is badly represented, uncertain, noisy."""
+"""`audit`: every image scored by several risks, and a report of who is badly represented, uncertain, noisy.
+
+It reads from top to bottom: settings → images → scores of every method → ranks and kinds → numbers → record.
+"""
+
+# ruff: noqa: B008  (the settings' defaults are frozen)
 
 from __future__ import annotations
 
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 
-import numpy as np
-from jaxtyping import UInt8
-from numpy import ndarray
-from numpy.typing import NDArray
 from torch import nn
 
 from equipoise.data import ImageTable, write_rejected
-from equipoise.errors import InputError
 from equipoise.nn import digest_of, evaluating
 from equipoise.report.audit.page import write_audit_report
-from equipoise.report.audit.record import AuditData, AuditedModel, AuditRecord, AuditTiming, write_audit
-from equipoise.risk import (
-    MVE,
-    VAE,
-    Dropout,
-    Ensemble,
-    Histogram,
-    HistogramVAE,
-    LastLayer,
-    Method,
-    Neighbours,
-    Thresholds,
-    correlations,
-    deciles,
-    kinds,
-    label_noise,
-    mean_images,
-    percentile_ranks,
-    picture_quality,
-    quality_score,
-)
+from equipoise.report.audit.record import AuditedModel, AuditRecord, AuditTiming, write_audit
+from equipoise.risk import Method, correlations, deciles, mean_images
 from equipoise.run.account import peak_rss_bytes, versions
-from equipoise.run.audit.cross_fitting import Learning, Looked, check_methods, cross_fitted_scores, looked
-from equipoise.run.audit.images import audited_table, check_folds
-from equipoise.run.audit.numbers import (
-    group_records,
-    kind_records,
-    rarity_verdicts,
-    risk_record,
-    share_of,
-    together,
-    within,
+from equipoise.run.audit.account import audit_data, by_group, by_kind, by_risk
+from equipoise.run.audit.cross_fitting import (
+    Learning,
+    Looked,
+    Scored,
+    check_methods,
+    cross_fitted_scores,
+    looked,
 )
+from equipoise.run.audit.images import audited_table, check_folds
+from equipoise.run.audit.numbers import rarity_verdicts, share_of
 from equipoise.run.audit.pictures import write_audit_pictures
-from equipoise.run.checks import check_groups, check_numbers
-from equipoise.run.encoder_source import encoder_source
-from equipoise.run.folder import open_folder
+from equipoise.run.audit.ranking import FOLDS, Ranked, blocks, ranked
+from equipoise.run.audit.scoring import AUDIT_METHODS, Scoring
+from equipoise.run.checks import check_groups, placed
+from equipoise.run.folder import RunFolder
 from equipoise.run.identity import Identity, Setting, fingerprints
-from equipoise.run.model_source import model_source
+from equipoise.run.model_source import ModelSource, Network
+from equipoise.run.output import Output
 from equipoise.run.scores import write_scores
-from equipoise.run.sources import Reading, Source, check_attributes, describe, told
-from equipoise.seeds import child_seed
+from equipoise.run.sources import Reading, Sources, check_attributes, describe, told
+from equipoise.seeds import checked_seed
+from equipoise.train import Engine
 from equipoise.train.device import device_of
 
 __all__ = ["AUDIT_METHODS", "audit"]
 
-AUDIT_METHODS: dict[str, Callable[[int], Method]] = {
-    "neighbours": lambda seed: Neighbours(seed=seed),
-    "histogram": lambda seed: Histogram(),
-    "histogram_vae": lambda seed: HistogramVAE(seed=seed),
-    "vae": lambda seed: VAE(seed=seed),
-    "dropout": lambda seed: Dropout(seed=seed),
-    "last_layer": lambda seed: LastLayer(seed=seed),
-    "ensemble": lambda seed: Ensemble(seed=seed),
-    "mve": lambda seed: MVE(seed=seed),
-}
-"""Name → a method with its usual settings, from a seed."""
 
-DEFAULT = ("neighbours", "dropout", "mve")
-TITLES = {
-    "neighbours": "far from its neighbours",
-    "histogram": "rare features",
-    "histogram_vae": "rare in a VAE's code",
-    "vae": "badly reconstructed",
-    "dropout": "dropout disagrees",
-    "last_layer": "last layer unsure",
-    "ensemble": "members disagree",
-    "mve": "noise expected",
-}
-LABEL, QUALITY = "label_noise", "picture_quality"
-FOLDS = 5  # of label noise
-CHUNK = 1024  # images read at a time
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What a run was asked to do, resolved."""
+
+    source: ModelSource
+    network: Mapping[str, Setting]
+    sources: Sources
+    scoring: Scoring
+    reading: Reading
+    groups: Sequence[str]
+    seed: int
+
+    @property
+    def given(self) -> dict[str, str]:
+        """What the user gave, by the name of the setting."""
+        one = self.scoring.reference
+        return {**self.sources.given, **({} if one is None else {"reference": describe(one)})}
+
+    def settings(self, methods: Sequence[str], engine: Engine) -> dict[str, Setting]:
+        """What the run's settings say."""
+        return {
+            "command": "audit",
+            "model": self.source.source,
+            **self.given,
+            **self.network,
+            **self.reading.settings(),
+            "groups": self.groups,
+            "methods": tuple(methods),
+            **asdict(self.scoring.thresholds),
+            "epochs": self.scoring.epochs,
+            "seed": self.seed,
+            "device": engine.device,
+        }
 
 
 def audit(
-    model: str | os.PathLike[str] | nn.Module,
-    positives: Source = None,
-    negatives: Source = None,
+    model: str | os.PathLike[str] | nn.Module | Network,
+    sources: Sources,
     *,
-    data: Source = None,
-    reference: Source = None,
-    encoder: nn.Module | str | None = None,
-    weights: str | os.PathLike[str] | None = None,
-    layer: str | None = None,
-    output: str | None = None,
-    mean: Sequence[float] = (),
-    std: Sequence[float] = (),
-    reading: Reading | None = None,
+    scoring: Scoring = Scoring(),
+    reading: Reading = Reading(),
     groups: Sequence[str] = (),
-    methods: Sequence[str] = DEFAULT,
-    thresholds: Thresholds | None = None,
-    epochs: int | None = None,
     seed: int = 0,
-    device: str = "auto",
-    progress: bool = True,
-    out: str | os.PathLike[str] = "runs/audit",
-    overwrite: bool = False,
-    tell: Callable[[str], None] | None = None,
-    command: str = "equipoise.run.audit(...)",
+    engine: Engine = Engine(),
+    output: Output = Output("runs/audit"),
 ) -> AuditRecord:
     """Score every image of a data set by several risks, and write audit.json, scores.parquet and report.html.
 
@@ -125,216 +101,111 @@ def audit(
     pictures are never on both sides. The model itself is left as it is.
 
     Args:
-        model: A run's folder, "package.module:callable" that gives an nn.Module, or a network.
-        positives: Images of the class to be found, with `negatives`; or `data` with labels.
-        reference: The training data, with labels: methods learn from it and score all images.
-        encoder: What the model of a run's folder was trained with in place of the standard CNN, if it was: a network,
-            or "package.module:callable" that gives one.
-        weights: A safetensors file for the network that the callable gives; `layer`, `output`, `mean` and `std` as in
-            `model_source`.
+        model: A run's folder, "package.module:callable" that gives an nn.Module, or a network; or one of these with
+            what it needs to be read, `Network`.
+        sources: Positives and negatives, or data with labels, of two classes or more.
+        scoring: Reference data, methods, thresholds.
         reading: How sources are read; a run's folder decides image size and channels itself.
         groups: Attribute columns to compare.
-        methods: Names out of `AUDIT_METHODS`; at least one of representation and one of epistemic risk.
-        thresholds: From which percentile on an image is rare, hard, mislabelled, a bad picture.
-        epochs: Passes of methods with layers of their own; None makes about 400 steps of them.
         seed: Of halves, folds, learning and bootstrap.
-        out: Folder for the results.
+        engine: The device.
+        output: The folder, and who is told.
 
     Raises:
         InputError: if the data, the model and the options do not fit together.
         DataError: if something cannot be read or written.
     """
-    began = time.perf_counter()
-    say: Callable[[str], None] = tell or (lambda line: None)
-    lines = thresholds or Thresholds()
-    seed = check_numbers(seed=seed)
-    chosen = _methods(methods, seed)
-    if epochs is not None and epochs < 1:
-        raise InputError(f"--epochs must be 1 or larger; got {epochs}. Leave it out for about 400 steps.")
-    learning = Learning(epochs, seed=seed, device=device_of(device))
-    own = encoder_source(encoder)
-    source = model_source(
-        model, encoder=own.network, weights=weights, layer=layer, output=output, mean=mean, std=std
-    )
-    reading = reading or Reading()
+    began, say = time.perf_counter(), output.say
+    sources.check_untested("audit")
     reading.check_unsplit("audit")
-    if source.image_size is not None and source.channels is not None:
-        reading = replace(reading, image_size=source.image_size, channels=source.channels)
-    given = {"positives": positives, "negatives": negatives, "data": data, "reference": reference}
-    sources = {name: describe(one) for name, one in given.items() if one is not None}
-    settings: dict[str, Setting] = {
-        "command": "audit",
-        "model": source.source,
-        **sources,
-        "encoder": own.named,
-        **({"weights": os.fspath(weights)} if weights is not None else {}),
-        "layer": layer,
-        "output": output,
-        "mean": tuple(map(str, mean)),
-        "std": tuple(map(str, std)),
-        **reading.settings(),
-        "groups": tuple(groups),
-        "methods": tuple(chosen),
-        **asdict(lines),
-        "epochs": epochs,
-        "seed": seed,
-        "device": device,
-    }
+    seed = checked_seed(seed)
+    methods, engine = scoring.chosen(seed), placed(engine, "audit")
+    network = model if isinstance(model, Network) else Network(model)
+    source, named = network.loaded()
+    reading = source.reading(reading)
+    asked = Asked(source, network.settings(named), sources, scoring, reading, tuple(groups), seed)
+    settings = asked.settings(tuple(methods), engine)
     identity = Identity(settings, {"model": digest_of(source.network)})
-    with open_folder(out, identity, resume=not overwrite, overwrite=overwrite, last="audit.json") as folder:
-        table = audited_table(positives, negatives, data, reading, progress)
-        check_attributes(table, groups)
-        check_groups(table, groups)
-        check_folds(table, FOLDS)
-        learned = None if reference is None else audited_table(None, None, reference, reading, progress)
-        told({"audited": table, **({} if learned is None else {"reference": learned})}, say)
-        with _on(source.network, learning):
-            folder = folder.settled(
-                fingerprints({"audited": table, **({} if learned is None else {"reference": learned})})
-            )
-            seen = looked(source, table, learning)
-            check_methods(source, table, chosen, seen.task, learning, reference=learned)
-            folder.begin()
-            scored = cross_fitted_scores(
-                source, table, chosen, seen.task, learning, reference=learned, say=say
-            )
-        noise = label_noise(
-            seen.features,
-            table.labels,
-            same=np.unique(table.digests, return_inverse=True)[1].reshape(-1),
-            folds=FOLDS,
-            seed=child_seed(seed, "label noise"),
-        )
-        quality = quality_score(picture_quality(_pictures(table)))
-        ranks = {
-            **scored.percentiles,
-            LABEL: percentile_ranks(noise.score),
-            QUALITY: percentile_ranks(quality),
-        }
-        # Errors are found among all images; who is rare is a question about images with the same label.
-        among = {
-            name: within(values, scored.half, table.labels)
-            for name, values in {**scored.risks, LABEL: noise.score, QUALITY: quality}.items()
-        }
-        of_kind = {
-            kind: together(
-                [
-                    (among if kind == "representation" else ranks)[column]
-                    for column, its in scored.kinds.items()
-                    if its == kind
-                ]
-            )
-            for kind in dict.fromkeys(scored.kinds.values())
-        }
-        sorts = np.array(
-            kinds(
-                representation=of_kind["representation"],
-                epistemic=of_kind["epistemic"],
-                label_noise=ranks[LABEL],
-                quality=ranks[QUALITY],
-                suspected=noise.suspected,
-                thresholds=lines,
-            )
-        )
-        wrong = seen.logits.argmax(axis=1) != table.labels
-        say(f"{len(table):,} images, {len(ranks)} scores; drawing the report")
+    with output.open(identity, last="audit.json", resume=True) as folder:
+        tables = read_images(asked, engine)
+        told(tables, say)
+        table = tables["audited"]
+        folder = folder.settled(fingerprints(tables))
+        learning = Learning(scoring.epochs, seed=seed, device=device_of(engine.device))
+        seen, scored = scores_of(source, tables, methods, learning, folder, output)
+        found = ranked(table, seen, scored, scoring.thresholds, seed)
+        say(f"{len(table):,} images, {len(found.ranks)} scores; drawing the report")
         write_rejected(table, folder.path / "rejected.csv")
-        write_scores(
-            folder.path / "scores.parquet",
-            table,
-            {
-                **_said(seen),
-                "half": scored.half,
-                **scored.raw,
-                **scored.risks,
-                "label_noise": noise.score,
-                "label_suspected": noise.suspected,
-                "picture_quality": quality,
-                **{f"{name}_percentile": values for name, values in ranks.items()},
-                **{f"{name}_percentile_of_label": values for name, values in among.items()},
-                "kind": sorts,
-            },
-            None,
-        )
-        described = {
-            name: (TITLES[name.partition("_")[2]], kind, scored.methods[name], False)
-            for name, kind in scored.kinds.items()
-        }
-        described[LABEL] = (
-            "given label contradicted",
-            "label noise",
-            "cross-fitted logistic regression on the features",
-            True,
-        )
-        described[QUALITY] = ("bad as a picture", "picture quality", "worst of five measures", False)
-        risks = {
-            name: risk_record(
-                ranks[name],
-                wrong,
-                table.labels,
-                title=title,
-                kind=kind,
-                method=method,
-                sees_label=sees,
-                seed=seed,
-            )
-            for name, (title, kind, method, sees) in described.items()
-        }
-        clearest = {
-            "ordinary": -np.max(list({**ranks, **of_kind}.values()), axis=0),
-            "rare": of_kind["representation"],
-            "hard": of_kind["epistemic"],
-            "mislabelled": noise.score,
-            "bad picture": quality,
-        }
-        by_kind = kind_records(sorts, wrong, clearest)
-        rarities = [name for name, kind in scored.kinds.items() if kind == "representation"]
-        by_group = {a: group_records(table, a, wrong, among, sorts, rarities) for a in groups}
-        means = {name: mean_images(deciles(values), _pictures(table)) for name, values in ranks.items()}
+        write_scores(folder.path / "scores.parquet", table, found.columns(seen), None)
+        risks, kinds, compared = by_risk(table, found, seed), by_kind(found), by_group(table, found, groups)
+        means = {name: mean_images(deciles(values), blocks(table)) for name, values in found.ranks.items()}
+        lines = {kind.replace("_", " "): value for kind, value in asdict(scoring.thresholds).items()}
         record = AuditRecord(
-            command=command,
+            command=output.command or "equipoise.run.audit(...)",
             settings=dict(settings),
             seed=seed,
             versions=versions(),
-            model=AuditedModel(
-                source.title, source.source, seen.task, seen.layer, seen.features.shape[1], share_of(~wrong)
-            ),
-            data=_data({"audited": table, "reference": learned}, sources),
+            model=audited_model(source, seen, found),
+            data=audit_data(tables, asked.given),
             risks=risks,
-            correlations=correlations(ranks),
-            groups=by_group,
+            correlations=correlations(found.ranks),
+            groups=compared,
             unannotated={
                 a: sum(value is None or value != value for value in table.column(a)) for a in groups
             },
-            kinds=by_kind,
-            thresholds={kind.replace("_", " "): value for kind, value in asdict(lines).items()},
-            suspected=share_of(noise.suspected),
+            kinds=kinds,
+            thresholds=lines,
+            suspected=share_of(found.suspected),
             timing=AuditTiming(scored.seconds, time.perf_counter() - began, peak_rss_bytes()),
-            pictures=write_audit_pictures(folder.path, table, risks, by_kind, means),
-            verdicts={attribute: rarity_verdicts(found, attribute) for attribute, found in by_group.items()},
+            pictures=write_audit_pictures(folder.path, table, risks, kinds, means),
+            verdicts={attribute: rarity_verdicts(one, attribute) for attribute, one in compared.items()},
         )
         write_audit(record, folder.path)
         write_audit_report(folder.path)
     return record
 
 
-def _methods(names: Sequence[str], seed: int) -> dict[str, Method]:
-    """Methods by name; the split into kinds needs both of the risks that it rests on."""
-    chosen: dict[str, Method] = {}
-    for name in (name.replace("-", "_") for name in names):
-        if name not in AUDIT_METHODS:
-            raise InputError(
-                f"--methods must be among {', '.join(AUDIT_METHODS)}; got {name!r}. Choose some of them."
-            )
-        chosen[name] = AUDIT_METHODS[name](child_seed(seed, name))
-    told_of = {kind for method in chosen.values() for kind in method.kinds}
-    missing = [kind for kind in ("representation", "epistemic") if kind not in told_of]
-    if missing:
-        raise InputError(
-            f"Expected methods of representation and of epistemic risk; got none of {' and '.join(missing)} risk "
-            f"among {', '.join(chosen) or 'none'}. Add one: neighbours, dropout."
+def read_images(asked: Asked, engine: Engine) -> dict[str, ImageTable]:
+    """The images to be audited, and those that methods learn from if they are others.
+
+    Raises:
+        InputError: if they are not enough, or a column is missing.
+    """
+    table = audited_table(asked.sources, asked.reading, engine.progress)
+    check_attributes(table, asked.groups)
+    check_groups(table, asked.groups)
+    check_folds(table, FOLDS)
+    if asked.scoring.reference is None:
+        return {"audited": table}
+    reference = audited_table(Sources(data=asked.scoring.reference), asked.reading, engine.progress)
+    return {"audited": table, "reference": reference}
+
+
+def scores_of(
+    source: ModelSource,
+    tables: dict[str, ImageTable],
+    methods: dict[str, Method],
+    learning: Learning,
+    folder: RunFolder,
+    output: Output,
+) -> tuple[Looked, Scored]:
+    """What the model says, and every method of every image; the run begins once all methods are known to fit."""
+    table, reference = tables["audited"], tables.get("reference")
+    with _on(source.network, learning):
+        seen = looked(source, table, learning)
+        check_methods(source, table, methods, seen.task, learning, reference=reference)
+        folder.begin()
+        scored = cross_fitted_scores(
+            source, table, methods, seen.task, learning, reference=reference, say=output.say
         )
-    return chosen
+    return seen, scored
+
+
+def audited_model(source: ModelSource, seen: Looked, found: Ranked) -> AuditedModel:
+    """What the record says of the model."""
+    return AuditedModel(
+        source.title, source.source, seen.task, seen.layer, seen.features.shape[1], share_of(~found.wrong)
+    )
 
 
 @contextlib.contextmanager
@@ -347,33 +218,3 @@ def _on(network: nn.Module, learning: Learning) -> Iterator[None]:
             yield
     finally:
         network.to(home)
-
-
-def _pictures(table: ImageTable) -> Iterator[UInt8[ndarray, "batch height width channels"]]:
-    for start in range(0, len(table), CHUNK):
-        yield table.batch(np.arange(start, min(start + CHUNK, len(table))))
-
-
-def _said(seen: Looked) -> dict[str, NDArray[Any]]:
-    """Columns of what the model says: of the positive class, or of the class it says."""
-    predicted = seen.logits.argmax(axis=1)
-    if seen.logits.shape[1] == 2:
-        logits = seen.logits[:, 1] - seen.logits[:, 0]
-        return {"probability": seen.probabilities[:, 1], "logit": logits, "predicted": predicted}
-    return {"probability": seen.probabilities.max(axis=1), "predicted": predicted}
-
-
-def _data(tables: dict[str, ImageTable | None], sources: dict[str, str]) -> AuditData:
-    given = {part: table for part, table in tables.items() if table is not None}
-    return AuditData(
-        fingerprint={part: table.fingerprint for part, table in given.items()},
-        labels={
-            part: {
-                str(label): int(n)
-                for label, n in zip(*np.unique(table.labels, return_counts=True), strict=True)
-            }
-            for part, table in given.items()
-        },
-        sources=sources,
-        rejected=len({(item.path, item.reason) for table in given.values() for item in table.rejected}),
-    )

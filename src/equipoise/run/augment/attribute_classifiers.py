@@ -17,7 +17,7 @@ from equipoise.groups import Groups
 from equipoise.rate import Rate
 from equipoise.run.augment.checks import classifier_table
 from equipoise.run.augment.protected import Protected
-from equipoise.run.plain_training import Trainer
+from equipoise.run.training import Trainer
 from equipoise.seeds import child_seed
 from equipoise.train import predict
 
@@ -66,12 +66,12 @@ def attribute_classifiers(
         table = classifier_table(
             train, values, known, learning=learning, seed=child_seed(seed, "cells", len(models))
         )
-        models[name] = trainer.fit(
+        models[name] = trainer.plain(
             f"attribute-{len(models)}", title, table, seed=child_seed(seed, "attribute", len(models))
         ).model
     for one in known:
         natural[one.name] = float(one.ids["train"][one.ids["train"] >= 0].mean())
-        scores = predict(models[one.name], tables.validation, device=trainer.engine.device)
+        scores = predict(models[one.name], tables.validation, device=trainer.start.engine.device)
         accuracy[one.name] = _accuracy(scores, one.ids["validation"], tables.validation.labels)
     return AttributeClassifiers(models, natural, accuracy)
 

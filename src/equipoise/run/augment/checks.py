@@ -10,47 +10,18 @@ from numpy.typing import NDArray
 from equipoise.data import ImageTable, Split
 from equipoise.errors import InputError
 from equipoise.resample import cell_rows
-from equipoise.run.augment.making_pairs import Augmentation
-from equipoise.run.augment.protected import DISCOVER, Protected, joint
-from equipoise.run.checks import Start, check_models, check_test
-from equipoise.run.sources import Reading, relabelled
+from equipoise.run.augment.augmentation import Augmentation
+from equipoise.run.augment.protected import Protected, joint
+from equipoise.run.checks import check_models, check_test
+from equipoise.run.sources import relabelled
+from equipoise.run.training import Start
 from equipoise.seeds import child_seed
-from equipoise.train import GAN, check_trainable
+from equipoise.train import check_trainable
 from equipoise.train.gan import check_start
 
 Ids = NDArray[np.int64]
 
-__all__ = ["check_tables", "checked_names", "classifier_table"]
-
-
-def checked_names(
-    target: str, protected: Sequence[str], reading: Reading, how: Augmentation
-) -> tuple[str, ...]:
-    """The protected attributes, once each.
-
-    Raises:
-        InputError: if they do not go together with the target, or with how pairs are made.
-    """
-    names = tuple(dict.fromkeys(protected))
-    if not names or (DISCOVER in names and len(names) > 1) or target in names:
-        raise InputError(
-            f"--protected must be one column or several, other than the target {target!r}, or {DISCOVER!r} alone; got "
-            f"{', '.join(names) or 'none'}. Name what the pairs shall differ in."
-        )
-    if "target" in names:  # pairs call the scores of f_t so
-        raise InputError(
-            "A protected attribute must not be called 'target', which names the target's own scores; got one. "
-            "Rename the column."
-        )
-    if reading.label_column is not None:
-        raise InputError(
-            f"The target names the label column; got --label-column {reading.label_column} too. Leave it out."
-        )
-    if how.variant == "complement_by_side" and len(names) > 1:
-        raise InputError(
-            "complement_by_side takes one protected attribute; got more. Choose another --variant."
-        )
-    return names
+__all__ = ["check_tables", "classifier_table"]
 
 
 def classifier_table(
@@ -77,7 +48,6 @@ def check_tables(
     groups: Sequence[str],
     how: Augmentation,
     start: Start,
-    making: GAN | None,
 ) -> None:
     """Whether all classifiers can be trained and measured, and the generator if one is to be.
 
@@ -85,9 +55,8 @@ def check_tables(
         tables: Labelled with the target.
         known: The protected attributes, those that are annotated.
         groups: Further columns to measure by.
-        how: How classifiers and pairs are made.
+        how: How classifiers and pairs are made, and a generator if there is none.
         start: What classifiers are trained with.
-        making: How a generator is trained; None if there is one.
 
     Raises:
         InputError: if there are too few images of something, or a generator cannot be trained on such images.
@@ -95,8 +64,8 @@ def check_tables(
     _check_parts(tables)
     check_test(tables.test, groups)
     check_models(["plain"], tables.train, start)
-    if making is not None:
-        check_start(making, tables.train, minutes=None, precision="auto")
+    if how.making is not None:
+        check_start(how.making, tables.train, minutes=None, precision="auto")
     batch = start.recipe.plain.batch_size
     sides = (
         {"the target": tables.train.labels, **{one.name: one.ids["train"] for one in known}} if known else {}

@@ -8,111 +8,136 @@ CVPR 2021. Differs from it in: attribute classifiers that see all cells equally 
 at the share of the real ones, pairs that did not do what they should are left out, equal training steps, and controls.
 """
 
+# ruff: noqa: B008  (the settings' defaults are frozen)
+
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from equipoise.data import ImageTable, Split, contact_sheet, write_rejected
-from equipoise.files import write_bytes, write_tensors
-from equipoise.groups import Groups
-from equipoise.latent import Generator
-from equipoise.latent.generator import decoded, sampled
-from equipoise.latent.labelled import as_stored
+from equipoise.data import ImageTable, Split, write_rejected
+from equipoise.errors import InputError
+from equipoise.files import write_tensors
 from equipoise.nn import digest_of
 from equipoise.report.augment.page import write_augment_report
-from equipoise.report.augment.record import (
-    AugmentedData,
-    AugmentedModel,
-    AugmentRecord,
-    GeneratorRecord,
-    PairsRecord,
-    PlaneRecord,
-    ProtectedRecord,
-    read_augment,
-    write_augment,
-)
+from equipoise.report.augment.record import AugmentRecord, PlaneRecord, read_augment, write_augment
 from equipoise.run.account import peak_rss_bytes, versions
-from equipoise.run.augment.attribute_classifiers import attribute_classifiers
-from equipoise.run.augment.checks import check_tables, checked_names
-from equipoise.run.augment.making_pairs import Augmentation, Made, make_pairs
-from equipoise.run.augment.numbers import EDGES, Measured, numbers_and_changes
-from equipoise.run.augment.protected import DISCOVER, Protected, annotated, discovered
-from equipoise.run.augment.target_models import judged_models, target_models
-from equipoise.run.checks import Start, check_numbers, need
-from equipoise.run.engine import Engine
-from equipoise.run.folder import open_folder
-from equipoise.run.generator_source import generator_source, trained_generator
-from equipoise.run.identity import Identity, Setting, fingerprints, model_digest
+from equipoise.run.augment.account import (
+    augmented_data,
+    generator_record,
+    measured_by,
+    model_record,
+    pairs_record,
+    protected_record,
+    write_sheets,
+)
+from equipoise.run.augment.attribute_classifiers import AttributeClassifiers, attribute_classifiers
+from equipoise.run.augment.augmentation import Attributes, Augmentation
+from equipoise.run.augment.checks import check_tables
+from equipoise.run.augment.making_pairs import Made, make_pairs
+from equipoise.run.augment.numbers import EDGES, numbers_and_changes
+from equipoise.run.augment.protected import Protected, annotated, discovered
+from equipoise.run.augment.target_models import TargetModel, judged_models, target_models
+from equipoise.run.checks import check_unused, need
+from equipoise.run.folder import RunFolder
+from equipoise.run.generator_source import GeneratorSource, generator_source, trained_generator
+from equipoise.run.identity import Identity, Setting, fingerprints
 from equipoise.run.keeping import naming_what_is_kept
-from equipoise.run.plain_training import Trainer
+from equipoise.run.measuring import Measuring
+from equipoise.run.output import Output
 from equipoise.run.scores import write_scores
-from equipoise.run.sources import Reading, Source, Sources, check_attributes, told
-from equipoise.run.tuning import tuning
+from equipoise.run.sources import Reading, Sources, check_attributes, told
+from equipoise.run.training import Start, Trainer, Training
 from equipoise.seeds import child_seed
-from equipoise.train import GAN, Recipe
-from equipoise.train import recipe as find_recipe
+from equipoise.train import GAN, Engine
 
-__all__ = ["Augmentation", "augment"]
+__all__ = ["augment"]
 
 Tell = Callable[[str], None]
-Ints = NDArray[np.int64]
-STEPS = 6000  # of a generator that is trained on the spot
-SHOWN = 32  # samples on the page, and pairs with show_edits
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What a run was asked to do, resolved."""
+
+    sources: Sources
+    attributes: Attributes
+    how: Augmentation
+    reading: Reading
+    measuring: Measuring
+    start: Start
+
+    def settings(self) -> dict[str, Setting]:
+        """What the run's settings say."""
+        return {
+            "command": "augment",
+            **{name: value for name, value in self.sources.settings().items() if name != "images"},
+            **self.reading.settings(),
+            "target": self.attributes.target,
+            "protected": tuple(self.attributes.protected),
+            **self.how.settings(),
+            **{name: value for name, value in self.measuring.settings().items() if name != "fpr"},
+            **self.start.settings(brings=False),
+        }
+
+    def child_seed(self, name: str) -> int:
+        """The seed of a part of the run."""
+        return child_seed(self.start.seed, name)
+
+
+@dataclass(frozen=True, eq=False)
+class Making:
+    """Everything that was trained and drawn.
+
+    Args:
+        known: The protected attributes, annotated or discovered.
+        eyes: Classifiers of the attributes.
+        maker: The generator.
+        made: The pairs.
+        judged: Classifiers of the target, with their scores of the test images.
+        notes: What was left out.
+    """
+
+    known: list[Protected]
+    eyes: AttributeClassifiers
+    maker: GeneratorSource
+    made: Made
+    judged: dict[str, TargetModel]
+    notes: list[str]
 
 
 def augment(
-    data: Source,
-    target: str,
-    protected: Sequence[str],
+    sources: Sources,
+    attributes: Attributes,
     *,
-    generator: str | os.PathLike[str] | Generator | None = None,
-    generator_settings: GAN | None = None,
-    test_data: Source = None,
-    test_share: float = 0.2,
-    validation_share: float = 0.2,
-    reading: Reading | None = None,
-    groups: Sequence[str] = (),
-    how: Augmentation | None = None,
-    controls: bool = True,
-    show_edits: bool = False,
-    replicates: int = 500,
-    recipe: str | Recipe = "equipoise",
-    seed: int = 0,
-    engine: Engine | None = None,
-    out: str | os.PathLike[str] = "runs/augment",
-    resume: bool = False,
-    overwrite: bool = False,
-    tell: Tell | None = None,
-    command: str = "equipoise.run.augment(...)",
+    how: Augmentation = Augmentation(),
+    reading: Reading = Reading(),
+    training: Training = Training(),
+    measuring: Measuring = Measuring(replicates=500),
+    engine: Engine = Engine(),
+    output: Output = Output("runs/augment"),
 ) -> AugmentRecord:
     """Train a classifier of a target attribute on real images and balanced pairs, and one without, and compare.
 
-    All classifiers of the target take equally many steps. Everything lands in `out`; `augment.json` is written last.
+    All classifiers of the target take equally many steps. Everything lands in `output.out`; `augment.json` is written
+    last.
 
     Args:
-        data: Images with the target and the protected attributes as columns.
-        target: Column with the target attribute: 0 and 1, or `reading.positive_class` says which value has it.
-        protected: Columns with two values each, that pairs shall differ in; or "discover" alone.
-        generator: What `generator_source` takes; None trains one on the training images.
-        generator_settings: How that one is trained.
-        test_data: Test images; without, `test_share` is held out.
-        validation_share: Share held out of the rest for thresholds, and for the choice of discovered groups.
-        groups: Further columns to measure by; training never sees them.
-        how: How pairs are made and mixed.
-        controls: Train the controls too: the first images of the pairs without their edits, and the real images with
-            all cells equally often.
-        show_edits: Put pairs of edited images on the page.
-        replicates: Resamples behind the intervals.
-
-    The other arguments are those of `debias`.
+        sources: `data`, images with the target and the protected attributes as columns, and `test_data`; without,
+            `test_share` is held out. `validation_share`, above 0, is for thresholds, and for the choice of groups.
+        attributes: Target and protected attributes.
+        how: Generator, and how pairs are made and mixed.
+        reading: How sources are read.
+        training: Recipe and seed.
+        measuring: Further columns to measure by, replicates, and whether to train the controls too: the first images
+            of the pairs without their edits, and the real images with all cells equally often.
+        engine: Device, precision, processes.
+        output: The run's folder, and who is told.
 
     Raises:
         InputError: if a setting, a column, the generator or the data are not as expected.
@@ -120,282 +145,169 @@ def augment(
         TrainingError: if training had to stop.
         MissingExtraError: without scikit-learn.
     """
-    began = time.perf_counter()
-    seed = check_numbers(replicates=replicates, seed=seed)
+    began, say = time.perf_counter(), output.say
+    check_asked(sources, training, measuring)
+    measuring = measuring.checked()
     need("sklearn", "latent", "augment")
-    chosen, how, reading = find_recipe(recipe), how or Augmentation(), reading or Reading()
-    engine = (engine or Engine()).resolved(chosen)
-    say: Tell = tell or (lambda line: None)
-    names = checked_names(target, protected, reading, how)
-    making = generator_settings or GAN(steps=STEPS)
-    sources = Sources(
-        data=data, test_data=test_data, test_share=test_share, validation_share=validation_share
-    )
-    settings: dict[str, Setting] = {
-        "command": "augment",
-        **{name: value for name, value in sources.settings().items() if name != "images"},
-        **reading.settings(),
-        "target": target,
-        "protected": names,
-        "generator": _source(generator),
-        "generator_steps": making.steps if generator is None else None,
-        "groups": tuple(groups),
-        **asdict(how),
-        "controls": controls,
-        "show_edits": show_edits,
-        "replicates": replicates,
-        "recipe": chosen.name,
-        "tune": tuning(chosen),
-        "seed": seed,
-        **engine.settings(),
-    }
-    with open_folder(
-        out,
-        Identity(settings, _brought(generator, making)),
-        resume=resume,
-        overwrite=overwrite,
-        last="augment.json",
-    ) as folder:
-        say("Reading the data.")
-        tables = sources.split(
-            replace(reading, label_column=target),
-            seed=seed,
-            stratify=[name for name in names if name != DISCOVER],
-            progress=engine.progress,
-        )
-        told(tables._asdict(), say)
-        check_attributes(tables.test, groups)
-        known = [] if names == (DISCOVER,) else annotated(tables._asdict(), names)
-        maker = None
-        if generator is not None:
-            maker = generator_source(generator, tables.train, device=engine.device, seed=seed)
-        named = (
-            {} if maker is None or Path(maker.source).is_dir() else {"generator": digest_of(maker.generator)}
-        )
+    start = training.start(engine)
+    attributes = attributes.checked(reading, how.variant)
+    asked = Asked(sources, attributes, how, reading, measuring, start)
+    with output.open(Identity(asked.settings(), how.brought()), last="augment.json") as folder:
+        tables, known = read_annotated(asked, say)
+        maker, named = given_generator(asked, tables.train)
         folder = folder.settled(fingerprints(tables._asdict()), named)
         if folder.finished:
-            return _earlier(folder.path, say)
-        start = Start(chosen, engine, seed=seed)
-        check_tables(tables, known, groups, how, start, making if maker is None else None)
+            return earlier(folder.path, say)
+        check_tables(tables, known, measuring.groups, how, start)
         folder.begin()
         write_rejected(ImageTable.concat(list(tables)), folder.path / "rejected.csv")
         with naming_what_is_kept(folder):
-            trainer = Trainer(chosen, folder, engine, "augmented", say)
-            if not known:
-                known = [
-                    discovered(
-                        tables._asdict(),
-                        trainer,
-                        names=_names(target, reading),
-                        seed=child_seed(seed, "discover"),
-                    )
-                ]
-            eyes = attribute_classifiers(tables, target, known, trainer, learning=how.classifiers, seed=seed)
-            if maker is None:
-                maker = trained_generator(
-                    tables.train, making, folder, seed=child_seed(seed, "generator"), engine=engine, say=say
-                )
-            say("Fitting hyperplanes and making pairs.")
-            made = make_pairs(
-                maker.generator,
-                eyes.on(engine.device),
-                eyes.natural,
-                round(how.share / (1 - how.share) * len(tables.train)),
-                how,
-                folder=folder.path / "pairs",
-                seed=child_seed(seed, "pairs"),
-                say=say,
-            )
-            write_tensors(
-                folder.path / "hyperplanes.safetensors",
-                {
-                    f"{name}.{part}": torch.tensor(np.atleast_1d(values))
-                    for name, plane in made.planes.items()
-                    for part, values in (("weight", plane.weight), ("bias", plane.bias))
-                },
-            )
-            models = target_models(
-                tables, known, made, trainer, sampling=how.sampling, controls=controls, seed=seed
-            )
-            say("Scoring the test images and measuring.")
-            judged, notes = judged_models(models, tables, known, engine.device)
-            measured = _measured(tables, known, groups)
-            numbers, changes = numbers_and_changes(
-                {name: one.judged for name, one in judged.items()},
-                tables.test.labels,
-                tables.train.labels,
-                measured,
-                replicates=replicates,
-                seed=seed,
-                say=notes.append,
-            )
-            for note in notes:
-                say(note)
-            write_scores(
-                folder.path / "scores.parquet",
-                tables.test,
-                {f"probability_{name}": one.judged.probabilities for name, one in judged.items()}
-                | {f"side_{one.name}": one.ids["test"] for one in known if not one.annotated},
-                None,
-                split="test",
-            )
-            record = AugmentRecord(
-                command=command,
-                settings=dict(settings),
-                seed=seed,
-                versions=versions(),
-                target=target,
-                protected={
-                    one.name: ProtectedRecord(
-                        list(one.sides),
-                        one.found,
-                        _agreement(one, tables.train, groups),
-                        eyes.accuracy[one.name],
-                    )
-                    for one in known
-                },
-                measured=list(measured),
-                data=_data(tables, sources.given, measured, known),
-                generator=GeneratorRecord(
-                    maker.source,
-                    maker.generator.latent,
-                    tables.train.image_size,
-                    generator is None,
-                    maker.steps,
-                    maker.seconds,
-                ),
-                planes={
-                    name: PlaneRecord(plane.accuracy, plane.auroc, made.shares[name])
-                    for name, plane in made.planes.items()
-                },
-                pairs=PairsRecord(
-                    count=len(np.unique(np.asarray(made.table.column("pair")))),
-                    keep=how.keep,
-                    variant=how.variant,
-                    as_meant=made.as_meant,
-                    target_kept=made.target_kept,
-                    changed=made.changed,
-                    share=len(made.table) / (len(made.table) + len(tables.train)),
-                    cosines=made.cosines,
-                    table="pairs",
-                ),
-                edges=list(EDGES),
-                models={
-                    name: AugmentedModel(
-                        title=one.title,
-                        role=one.role,
-                        sees=one.sees,
-                        threshold=one.judged.threshold_probability,
-                        steps=one.fit.steps,
-                        seconds=one.fit.seconds,
-                        numbers=numbers[name],
-                        changes=changes[name],
-                    )
-                    for name, one in judged.items()
-                },
-                notes=notes,
-                wall_s=time.perf_counter() - began,
-                peak_rss_bytes=peak_rss_bytes(),
-                pictures=_pictures(folder.path, maker.generator, made, seed, edits=show_edits),
-            )
+            found = make(asked, tables, known, maker, Trainer(start, folder, say, top="augmented"))
+            record = measured_record(asked, tables, found, folder, output, began)
             write_augment(record, folder.path)
             write_augment_report(folder.path)
     return record
 
 
-def _names(target: str, reading: Reading) -> tuple[str, str]:
-    """What the negative and the positive class are called."""
-    positive = target if reading.positive_class is None else reading.positive_class
-    return f"not {positive}", positive
+def check_asked(sources: Sources, training: Training, measuring: Measuring) -> None:
+    """Whether nothing is asked of the job that it does not do.
+
+    Raises:
+        InputError: if something is, or there are no images.
+    """
+    others = ("positives", "negatives", "test_positives", "test_negatives", "images")
+    check_unused("augment", sources, *others, why="takes one source with columns, `data`")
+    check_unused(
+        *("augment", training, "encoder", "embedding", "embedding_column"),
+        why="trains the standard CNN alone",
+    )
+    check_unused("augment", measuring, "fpr", why="has thresholds at the share of positives")
+    if sources.data is None:
+        raise InputError("Expected images with attributes as columns; got none. Give them as `data`.")
 
 
-def _source(generator: str | os.PathLike[str] | Generator | None) -> str | None:
-    if generator is None or isinstance(generator, str | os.PathLike):
-        return None if generator is None else os.fspath(generator)
-    return type(generator).__name__
+def read_annotated(asked: Asked, say: Tell) -> tuple[Split, list[Protected]]:
+    """The three sides, told, and the protected attributes that somebody wrote down."""
+    say("Reading the data.")
+    columns, start = asked.attributes.columns, asked.start
+    tables = asked.sources.split(
+        replace(asked.reading, label_column=asked.attributes.target),
+        seed=start.seed,
+        stratify=columns,
+        progress=start.engine.progress,
+    )
+    told(tables._asdict(), say)
+    check_attributes(tables.test, asked.measuring.groups)
+    return tables, annotated(tables._asdict(), columns)
 
 
-def _brought(generator: str | os.PathLike[str] | Generator | None, making: GAN) -> dict[str, str]:
-    """What can be known of the generator before the data are read: its files, or what its settings do not say."""
-    if generator is None:
-        usual = replace(GAN(), steps=making.steps) == making
-        return {} if usual else {"generator_settings": digest_of(asdict(making))}
-    return (
-        {"generator": model_digest(generator)}
-        if isinstance(generator, str | os.PathLike) and Path(generator).is_dir()
-        else {}
+def given_generator(asked: Asked, train: ImageTable) -> tuple[GeneratorSource | None, dict[str, str]]:
+    """The generator that was given, and what of it could not be known before it was loaded."""
+    given = asked.how.generator
+    if isinstance(given, GAN):
+        return None, {}
+    maker = generator_source(given, train, device=asked.start.engine.device, seed=asked.start.seed)
+    return maker, {} if Path(maker.source).is_dir() else {"generator": digest_of(maker.generator)}
+
+
+def make(
+    asked: Asked, tables: Split, known: list[Protected], maker: GeneratorSource | None, trainer: Trainer
+) -> Making:
+    """Train what is missing, make pairs, and train the classifiers of the target with and without them."""
+    how, start, folder, say = asked.how, asked.start, trainer.folder, trainer.say
+    target, device = asked.attributes.target, start.engine.device
+    if not known:
+        names = asked.attributes.classes(asked.reading)
+        known = [discovered(tables._asdict(), trainer, names=names, seed=asked.child_seed("discover"))]
+    eyes = attribute_classifiers(tables, target, known, trainer, learning=how.classifiers, seed=start.seed)
+    if maker is None:
+        making, seed = how.making or GAN(), asked.child_seed("generator")
+        maker = trained_generator(tables.train, making, folder, seed=seed, engine=start.engine, say=say)
+    say("Fitting hyperplanes and making pairs.")
+    made = make_pairs(
+        maker.generator,
+        eyes.on(device),
+        eyes.natural,
+        round(how.share / (1 - how.share) * len(tables.train)),
+        how,
+        folder=folder.path / "pairs",
+        seed=asked.child_seed("pairs"),
+        say=say,
+    )
+    write_tensors(
+        folder.path / "hyperplanes.safetensors",
+        {
+            f"{name}.{part}": torch.tensor(np.atleast_1d(values))
+            for name, plane in made.planes.items()
+            for part, values in (("weight", plane.weight), ("bias", plane.bias))
+        },
+    )
+    models = target_models(
+        *(tables, known, made, trainer),
+        sampling=how.sampling,
+        controls=asked.measuring.controls,
+        seed=start.seed,
+    )
+    say("Scoring the test images and measuring.")
+    judged, notes = judged_models(models, tables, known, device)
+    return Making(known, eyes, maker, made, judged, notes)
+
+
+def measured_record(
+    asked: Asked, tables: Split, found: Making, folder: RunFolder, output: Output, began: float
+) -> AugmentRecord:
+    """Measure all models, write what lies beside the record, and put the record together."""
+    groups, made, notes = asked.measuring.groups, found.made, list(found.notes)
+    measured = measured_by(tables, found.known, groups)
+    numbers, changes = numbers_and_changes(
+        {name: one.judged for name, one in found.judged.items()},
+        tables.test.labels,
+        tables.train.labels,
+        measured,
+        replicates=asked.measuring.replicates,
+        seed=asked.start.seed,
+        say=notes.append,
+    )
+    for note in notes:
+        output.say(note)
+    write_scores(
+        folder.path / "scores.parquet",
+        tables.test,
+        {f"probability_{name}": one.judged.probabilities for name, one in found.judged.items()}
+        | {f"side_{one.name}": one.ids["test"] for one in found.known if not one.annotated},
+        None,
+        split="test",
+    )
+    size, trained = tables.train.image_size, asked.how.making is not None
+    return AugmentRecord(
+        command=output.command or "equipoise.run.augment(...)",
+        settings=dict(asked.settings()),
+        seed=asked.start.seed,
+        versions=versions(),
+        target=asked.attributes.target,
+        protected={one.name: protected_record(one, tables.train, groups, found.eyes) for one in found.known},
+        measured=list(measured),
+        data=augmented_data(tables, asked.sources.given, measured, found.known),
+        generator=generator_record(found.maker, size, trained=trained),
+        planes={
+            name: PlaneRecord(plane.accuracy, plane.auroc, made.shares[name])
+            for name, plane in made.planes.items()
+        },
+        pairs=pairs_record(made, asked.how, len(tables.train)),
+        edges=list(EDGES),
+        models={name: model_record(one, numbers[name], changes[name]) for name, one in found.judged.items()},
+        notes=notes,
+        wall_s=time.perf_counter() - began,
+        peak_rss_bytes=peak_rss_bytes(),
+        pictures=write_sheets(
+            folder.path, found.maker.generator, made, asked.start.seed, edits=asked.how.show_edits
+        ),
     )
 
 
-def _earlier(path: Path, say: Tell) -> AugmentRecord:
+def earlier(path: Path, say: Tell) -> AugmentRecord:
     """The record of a run that is already there."""
     record = read_augment(path)
-    say(f"{path} holds this run already; it is shown as it is. --overwrite runs it again.")
+    say(f"{path} holds this run already; it is shown as it is. `overwrite` runs it again.")
     write_augment_report(path)
     return record
-
-
-def _measured(tables: Split, known: Sequence[Protected], groups: Sequence[str]) -> dict[str, Measured]:
-    """What models are measured by, what the headline is about first: annotated before discovered."""
-    sides = {one.name: Measured(*one.groups("test"), one.groups("train")) for one in known}
-    columns = {}
-    for name in groups:
-        if name not in sides:
-            trained = name in tables.train.attributes.column_names
-            columns[name] = Measured(
-                *_column(tables.test, name), _column(tables.train, name) if trained else None
-            )
-    return sides | columns if all(one.annotated for one in known) else columns | sides
-
-
-def _column(table: ImageTable, name: str) -> tuple[Groups, Ints]:
-    """Groups of the rows that have a value, and these rows."""
-    values = table.column(name)
-    rows = np.flatnonzero([value is not None and value == value for value in values])
-    return Groups.from_column([values[row] for row in rows], attribute=name), rows
-
-
-def _agreement(one: Protected, train: ImageTable, groups: Sequence[str]) -> dict[str, float]:
-    if one.annotated:
-        return {}
-    columns = [name for name in groups if name in train.attributes.column_names]
-    return {name: one.agreement("train", train.groups(name), train.labels) for name in columns}
-
-
-def _data(
-    tables: Split, given: dict[str, str], measured: Mapping[str, Measured], known: Sequence[Protected]
-) -> AugmentedData:
-    cells: dict[str, dict[str, dict[str, list[int]]]] = {}
-    sides = {one.name: one for one in known}
-    for part, table in tables._asdict().items():
-        cells[part] = {}
-        for name in measured:
-            if name in sides:
-                groups, rows = sides[name].groups(part)
-            elif name in table.attributes.column_names:
-                groups, rows = _column(table, name)
-            else:
-                continue
-            labels = table.labels[rows]
-            cells[part][name] = {
-                group: [int(((groups.ids == i) & (labels == label)).sum()) for label in (0, 1)]
-                for i, group in enumerate(groups.names)
-            }
-    rejected = {(item.path, item.reason) for table in tables for item in table.rejected}
-    fingerprint = {part: table.fingerprint for part, table in tables._asdict().items()}
-    return AugmentedData(fingerprint, given, cells, len(rejected))
-
-
-def _pictures(folder: Path, generator: Generator, made: Made, seed: int, *, edits: bool) -> dict[str, str]:
-    """Samples; edited images only if they were asked for."""
-    latents = sampled(generator, SHOWN, seed=child_seed(seed, "samples"))
-    sheets = {"samples": contact_sheet(as_stored(decoded(generator, latents)), columns=8)}
-    if edits:
-        pair = np.asarray(made.table.column("pair"))
-        rows = np.flatnonzero(np.isin(pair, np.unique(pair)[:SHOWN]))
-        sheets["edits"] = contact_sheet(
-            made.table.batch(rows), columns=4 * len(rows) // len(np.unique(pair[rows]))
-        )
-    for name, png in sheets.items():
-        write_bytes(folder / "pictures" / f"{name}.png", png)
-    return {name: f"pictures/{name}.png" for name in sheets}

@@ -4,78 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from equipoise.data import ImageTable
 from equipoise.errors import InputError
 from equipoise.latent import Generator, Hyperplane, fit_hyperplane, fit_hyperplanes, pairs, read_pairs
 from equipoise.latent.labelled import ScoredLatents, scored_latents
 from equipoise.latent.meant import Meant
-from equipoise.latent.pairs import Variant
 from equipoise.rate import Rate
 from equipoise.run.audit.numbers import share_of
+from equipoise.run.augment.augmentation import Augmentation
 from equipoise.seeds import child_seed
 
-__all__ = ["Augmentation", "Made", "make_pairs"]
+__all__ = ["Made", "make_pairs"]
 
 SCORED = 4096  # latents whose scores tell the thresholds on generated images
 TRIED = 1024  # pairs that tell what edits do, before any are left out
-Kept = Literal["as-meant", "all"]
-Learning = Literal["balanced", "plain"]
-Sampling = Literal["balanced", "natural"]
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """How pairs are made and mixed. How the defaults were chosen stands in docs/augment.md.
-
-    Args:
-        share: Generated images among those trained on, in (0, 1).
-        margin: Pairs are kept whose first image has a score of f_t at least this far from the threshold.
-        keep: "as-meant" leaves pairs out whose target changed, or whose protected attribute did not, in the eyes of
-            the classifiers; "all" is as published.
-        classifiers: "balanced" shows the attribute classifiers all cells of target × protected equally often; "plain"
-            is as published.
-        sampling: "balanced" draws the real images beside the pairs so that all cells are equally frequent; "natural"
-            takes them as they are, as published.
-        variant: How latents are edited, see `equipoise.latent.pairs`.
-        latents: Latents that hyperplanes are fitted to; half as many more validate them.
-
-    Raises:
-        InputError: if a number is out of range or a name unknown.
-    """
-
-    share: float = 0.67
-    margin: float = 0.0
-    keep: Kept = "as-meant"
-    classifiers: Learning = "balanced"
-    sampling: Sampling = "balanced"
-    variant: Variant = "complement"
-    latents: int = 10_000
-
-    def __post_init__(self) -> None:
-        if not 0 < self.share < 1:
-            raise InputError(
-                f"--share must be in (0, 1); got {self.share}. 0.5 is as many generated as real."
-            )
-        if not 0 <= self.margin < 0.5:
-            raise InputError(f"--margin must be in [0, 0.5); got {self.margin}. 0 keeps all pairs.")
-        if self.latents < 100:
-            raise InputError(f"--latents must be 100 or more; got {self.latents}. 10000 is usual.")
-        for name, known in (
-            ("keep", Kept),
-            ("classifiers", Learning),
-            ("sampling", Sampling),
-            ("variant", Variant),
-        ):
-            if getattr(self, name) not in get_args(known):
-                raise InputError(
-                    f"--{name} must be one of {', '.join(get_args(known))}; got {getattr(self, name)!r}. "
-                    "Choose one of these."
-                )
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,47 +98,64 @@ def make_pairs(
         threshold=limits,
         seed=child_seed(seed, "hyperplanes"),
     )
-    keep: Any = planes[target]
     crossed = [planes[name] for name in protected]
+    across = crossed[0] if len(crossed) == 1 else crossed
+    keep: Any = planes[target]
     if how.variant == "complement_by_side":
         keep = _by_side(generator, classifiers, crossed[0], limits, how.latents, seed)
-    setting: dict[str, Any] = {
-        "scorer": classifiers[target],
-        "also": {name: classifiers[name] for name in protected},
-        "variant": how.variant,
-        "threshold": limits[target],
-        "margin": how.margin,
-        "seed": child_seed(seed, "pairs"),
-    }
-    across = crossed[0] if len(crossed) == 1 else crossed
-    tried = pairs(generator, keep, across, TRIED, **setting)
-    meant = Meant(how.variant, protected, {**limits, "target": limits[target]})
-    scores = {
-        name: np.asarray(tried.column(f"{name}_score")).reshape(TRIED, -1) for name in ("target", *protected)
-    }
-    stays, divided, good = meant.target_stays(scores), meant.divided(scores), meant(scores)
-    say(
-        f"Of {TRIED:,} pairs, {good.mean():.0%} are as meant: target kept in {stays.mean():.0%}"
-        + "".join(f", {name} changed in {ok.mean():.0%}" for name, ok in divided.items())
-        + "."
+    draw = partial(
+        pairs,
+        generator,
+        keep,
+        across,
+        scorer=classifiers[target],
+        also={name: classifiers[name] for name in protected},
+        variant=how.variant,
+        threshold=limits[target],
+        margin=how.margin,
+        seed=child_seed(seed, "pairs"),
     )
-    if how.keep == "as-meant" and not good.any():
+    images, tried = _tried(
+        draw(TRIED), Meant(how.variant, protected, {**limits, "target": limits[target]}), say
+    )
+    if how.keep == "as-meant" and not tried.good.any():
         raise InputError(
             f"Expected pairs in which the protected attribute changes and the target stays; got none of {TRIED}. "
-            "The classifiers cannot tell the two apart: train on more images of the rare cells, or give --keep all."
+            "The classifiers cannot tell the two apart: train on more images of the rare cells, or give `keep` all."
         )
     if not folder.exists():
-        count = max(8, -(-wanted // len(scores["target"][0])))
-        as_meant = limits if how.keep == "as-meant" else None
-        pairs(generator, keep, across, count, **setting, as_meant=as_meant, folder=folder)
+        draw(max(8, -(-wanted // images)), as_meant=limits if how.keep == "as-meant" else None, folder=folder)
     return Made(
         read_pairs(folder),
-        share_of(stays),
-        {name: share_of(ok) for name, ok in divided.items()},
-        share_of(good),
+        share_of(tried.stays),
+        {name: share_of(ok) for name, ok in tried.divided.items()},
+        share_of(tried.good),
         planes,
         {name: float((values >= 0.5).mean()) for name, values in seen.items()},
     )
+
+
+class _Tried(NamedTuple):
+    """Of each pair that was tried, whether the target stays, each protected attribute changes, and all is as meant."""
+
+    stays: NDArray[np.bool_]
+    divided: dict[str, NDArray[np.bool_]]
+    good: NDArray[np.bool_]
+
+
+def _tried(table: ImageTable, meant: Meant, say: Callable[[str], None]) -> tuple[int, _Tried]:
+    """Images of a pair, and what edits did; said in words."""
+    scores = {
+        name: np.asarray(table.column(f"{name}_score")).reshape(TRIED, -1)
+        for name in ("target", *meant.protected)
+    }
+    found = _Tried(meant.target_stays(scores), dict(meant.divided(scores)), meant(scores))
+    say(
+        f"Of {TRIED:,} pairs, {found.good.mean():.0%} are as meant: target kept in {found.stays.mean():.0%}"
+        + "".join(f", {name} changed in {ok.mean():.0%}" for name, ok in found.divided.items())
+        + "."
+    )
+    return len(scores["target"][0]), found
 
 
 def _by_side(

@@ -14,8 +14,8 @@ from equipoise.errors import InputError
 from equipoise.groups import Groups
 from equipoise.latent import discover
 from equipoise.run.hidden import hidden_features
-from equipoise.run.plain_training import Trainer
 from equipoise.run.sources import check_attributes
+from equipoise.run.training import Trainer
 from equipoise.train import predict
 from equipoise.train.recipe import epochs_of
 
@@ -74,14 +74,14 @@ def annotated(tables: Mapping[str, ImageTable], names: Sequence[str]) -> list[Pr
     found = []
     for name in names:
         for part, table in tables.items():
-            check_attributes(table, [name], what=f"{part} data", flag="--protected")
+            check_attributes(table, [name], what=f"{part} data", setting="protected")
         groups = tables["train"].groups(name)
         sides = _values(groups)
         if len(sides) != 2:
             raise InputError(
                 f"A protected attribute must have two values in the training data; {name!r} has {len(sides)} "
                 f"({', '.join(sides[:8])}). Make a column of two, for example one value against all others; "
-                "--groups measures by columns with more."
+                "`groups` measures by columns with more."
             )
         ids = {}
         for part, table in tables.items():
@@ -119,15 +119,16 @@ def discovered(
         InputError: if clusters are too small to choose among.
         MissingExtraError: without scikit-learn.
     """
-    how = trainer.recipe.plain
+    recipe = trainer.start.recipe
+    how = recipe.plain
     epochs = epochs_of(how, len(tables["train"]) // how.batch_size)
-    early = replace(trainer.recipe, plain=replace(how, epochs=max(1, epochs // 4)))
+    early = replace(recipe, plain=replace(how, epochs=max(1, epochs // 4)))
     model = (
-        replace(trainer, recipe=early)
-        .fit("early", "classifier for a quarter of the epochs, to find groups", tables["train"], seed=seed)
+        replace(trainer, start=replace(trainer.start, recipe=early))
+        .plain("early", "classifier for a quarter of the epochs, to find groups", tables["train"], seed=seed)
         .model
     )
-    device, held_out = trainer.engine.device, tables["validation"]
+    device, held_out = trainer.start.engine.device, tables["validation"]
     features = {part: hidden_features(model, table, device=device) for part, table in tables.items()}
     found = discover(
         features["train"],

@@ -16,7 +16,7 @@ from equipoise.resample import cell_rows
 from equipoise.run.augment.making_pairs import Made
 from equipoise.run.augment.numbers import Judged
 from equipoise.run.augment.protected import Protected, joint
-from equipoise.run.plain_training import Trainer
+from equipoise.run.training import Trainer
 from equipoise.seeds import child_seed
 from equipoise.train import Fit, predict
 
@@ -98,7 +98,7 @@ def target_models(
         }
     return {
         name: TrainedModel(
-            title, role, sees, trainer.fit(name, title, table, seed=child_seed(seed, "target"))
+            title, role, sees, trainer.plain(name, title, table, seed=child_seed(seed, "target"))
         )
         for name, (title, role, sees, table) in wanted.items()
     }

@@ -126,7 +126,7 @@ def _why(code: int, said: str, log: Path) -> str | None:
     if code == 0:
         return None
     if code == -signal.SIGKILL:
-        return "The process was killed, perhaps because the memory was used up. Try fewer --jobs."
+        return "The process was killed, perhaps because the memory was used up. Try fewer `jobs`."
     if code in STOPPED:
         return (
             f"The process was stopped by {STOPPED[code]}. The same command goes on from its last checkpoint."

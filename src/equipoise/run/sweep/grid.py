@@ -19,13 +19,13 @@ from equipoise.train import recipe as find_recipe
 __all__ = ["Point", "grid", "varied"]
 
 RECIPE, SEED = "recipe", "seed"
-FLAGS = {
+SHORT = {
     "ess": ("resampling.ess",),
     "max_weight": ("resampling.max_weight",),
     "epochs": ("plain.epochs", "debiased.epochs"),
     "batch_size": ("plain.batch_size", "debiased.batch_size"),
 }
-"""Flags that stand for settings of a recipe, as in the command line."""
+"""Short names for settings of a recipe, as the command line has them."""
 LONGEST = 100  # characters of a folder's name
 
 
@@ -58,7 +58,7 @@ class Point:
 
 
 def varied(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """What --vary says: "key=value,value", one a text; a list in brackets is one value.
+    """What `vary` says: "key=value,value", one a text; a list in brackets is one value.
 
     Raises:
         InputError: if a text is not of that form, or a key comes twice.
@@ -75,12 +75,12 @@ def varied(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
         values = tuple(value.strip() for value in re.split(r",(?![^\[\]]*\])", listed))
         if not equals or not key or not all(values):
             raise InputError(
-                f"Expected --vary KEY=VALUE,VALUE, for example resampling.smoothing=0.1,0.01; got {text!r}. "
+                f"Expected `vary` KEY=VALUE,VALUE, for example resampling.smoothing=0.1,0.01; got {text!r}. "
                 "`equipoise recipes NAME` prints a recipe's keys."
             )
         if key in found:
             raise InputError(
-                f"Expected each setting once; got --vary {key} twice. Put all its values into one --vary."
+                f"Expected each setting once; got `vary` {key} twice. Put all its values into one `vary`."
             )
         found[key] = values
     return found
@@ -124,37 +124,37 @@ def grid(base: str | Recipe, vary: Mapping[str, Sequence[Any]], *, seed: int = 0
 def _check(base: Recipe, texts: Mapping[str, Sequence[str]]) -> None:
     if not texts:
         raise InputError(
-            "Expected something to vary; got nothing. Give --vary KEY=VALUE,VALUE, for example "
-            "--vary resampling.smoothing=0.1,0.05,0.01,0.001 --vary seed=0,1,2."
+            "Expected something to vary; got nothing. Give `vary` KEY=VALUE,VALUE, for example "
+            "`vary` resampling.smoothing=0.1,0.05,0.01,0.001 and `vary` seed=0,1,2."
         )
-    known = [RECIPE, SEED, *FLAGS, *(line.partition("=")[0] for line in lines_of(base))]
+    known = [RECIPE, SEED, *SHORT, *(line.partition("=")[0] for line in lines_of(base))]
     for key, values in texts.items():
         if key not in known:
             near = difflib.get_close_matches(key, known, 1, 0.0)[0]
             raise InputError(
-                f"Expected a setting of a recipe, or one of {', '.join([RECIPE, SEED, *FLAGS])}, to vary; got {key!r}. "
+                f"Expected a setting of a recipe, or one of {', '.join([RECIPE, SEED, *SHORT])}, to vary; got {key!r}. "
                 f"Did you mean {near!r}? `equipoise recipes NAME` prints a recipe's keys."
             )
         if not values:
             raise InputError(f"Expected values of {key}; got none. Give at least one, as in {key}=A,B.")
-    for flag, paths in FLAGS.items():
+    for name, paths in SHORT.items():
         for path in paths:
-            if flag in texts and path in texts:
+            if name in texts and path in texts:
                 raise InputError(
-                    f"Expected each setting once; got {flag} and {path}, which are one. Vary one."
+                    f"Expected each setting once; got {name} and {path}, which are one. Vary one."
                 )
 
 
 def _recipe(base: Recipe, values: Mapping[str, str]) -> Recipe:
     changes = [
-        f"{path}={value}" for key, value in values.items() if key != RECIPE for path in FLAGS.get(key, (key,))
+        f"{path}={value}" for key, value in values.items() if key != RECIPE for path in SHORT.get(key, (key,))
     ]
     try:
         chosen = tuned(find_recipe(values[RECIPE]), tuning(base)) if RECIPE in values else base
         return tuned(chosen, changes)
     except EquipoiseError as error:
         raise InputError(
-            f"--vary cannot be met at {', '.join(f'{k}={v}' for k, v in values.items())}. {error}"
+            f"`vary` cannot be met at {', '.join(f'{k}={v}' for k, v in values.items())}. {error}"
         ) from error
 
 
@@ -163,7 +163,7 @@ def _seed(text: str) -> int:
         seed = int(text)
     except ValueError as error:
         raise InputError(
-            f"Expected whole numbers as seeds; got {text!r}. Write --vary seed=0,1,2."
+            f"Expected whole numbers as seeds; got {text!r}. Write `vary` seed=0,1,2."
         ) from error
     child_seed(seed)
     return seed

@@ -3,12 +3,13 @@
 Every point is an ordinary run of `debias` in a process and a folder of its own.
 """
 
+# ruff: noqa: B008  (the settings' defaults are frozen)
+
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
-from functools import partial
+import itertools
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,20 @@ from equipoise.report.debias.record import RunRecord, read
 from equipoise.report.sweep.page import write_sweep_report
 from equipoise.report.sweep.record import SweepRecord, read_sweep, write_sweep
 from equipoise.run.account import versions
-from equipoise.run.checks import Start, check_models, check_numbers, check_test
+from equipoise.run.checks import check_models, check_test, check_unused
 from equipoise.run.debias.job import methods_of
-from equipoise.run.engine import Engine
-from equipoise.run.folder import RECORD, RunFolder, holder, open_folder
+from equipoise.run.folder import RECORD, RunFolder, holder
 from equipoise.run.identity import Identity, Setting, check_data, fingerprints
-from equipoise.run.sources import NAMES, PLANTED_GROUPS, Reading, Sources, check_attributes, told
+from equipoise.run.measuring import Measuring
+from equipoise.run.output import Output
+from equipoise.run.sources import NAMES, Reading, Sources, check_attributes, told
 from equipoise.run.sweep.children import run_all
 from equipoise.run.sweep.grid import SEED, Point, grid
 from equipoise.run.sweep.numbers import rarest_groups, summary, sweep_csv, swept_run
+from equipoise.run.training import Start, Training
 from equipoise.run.tuning import tuning
-from equipoise.train import Recipe
+from equipoise.seeds import checked_seed
+from equipoise.train import Engine
 from equipoise.train import recipe as find_recipe
 
 __all__ = ["sweep"]
@@ -39,24 +43,51 @@ POINTS = "points"
 LAST = "sweep.json"
 
 
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What all runs of a sweep have in common."""
+
+    sources: Sources
+    reading: Reading
+    training: Training
+    measuring: Measuring
+    engine: Engine
+
+    def settings(self, points: Sequence[Point], *, seeded: bool) -> dict[str, Setting]:
+        """What the sweep's settings say."""
+        recipe = find_recipe(self.training.recipe)
+        return {
+            "command": "sweep",
+            "vary": tuple(f"{key}={','.join(values)}" for key, values in _values(points).items()),
+            **self.sources.settings(),
+            **self.reading.settings(),
+            **self.measuring.settings(),
+            "recipe": recipe.name,
+            "tune": tuning(recipe),
+            "seed": None if seeded else self.training.seed,
+            **self.engine.settings(),
+        }
+
+    def of_points(self) -> dict[str, Any]:
+        """The same as JSON for a run of its own."""
+        return {
+            "sources": {**self.sources.given, **_shares(self.sources)},
+            "reading": self.reading.settings(),
+            "engine": {**asdict(self.engine), "progress": False},
+            "measuring": self.measuring.settings(),
+        }
+
+
 def sweep(
     vary: Mapping[str, Sequence[Any]],
     *,
-    sources: Sources | None = None,
-    reading: Reading | None = None,
-    groups: Sequence[str] = (),
-    fpr: float = 0.01,
-    replicates: int = 2000,
-    controls: bool = False,
-    recipe: str | Recipe = "equipoise",
-    seed: int = 0,
-    engine: Engine | None = None,
+    sources: Sources = Sources(),
+    reading: Reading = Reading(),
+    training: Training = Training(),
+    measuring: Measuring = Measuring(controls=False),
+    engine: Engine = Engine(),
     jobs: int = 1,
-    out: str | os.PathLike[str] = "runs/sweep",
-    resume: bool = False,
-    overwrite: bool = False,
-    tell: Tell | None = None,
-    command: str = "equipoise.run.sweep(...)",
+    output: Output = Output("runs/sweep"),
 ) -> SweepRecord:
     """Run `debias` for every combination of values, and put the numbers into one table and one plot.
 
@@ -68,19 +99,11 @@ def sweep(
         vary: Setting → values, see `grid`; runs that differ in "seed" alone are repetitions, averaged.
         sources: Data, as paths; without any the embedded set is drawn, one a seed, with its groups "hidden".
         reading: How sources are read.
-        groups: Columns of the test data whose values are compared. Training never sees them.
-        fpr: False-positive rate at which models are compared.
-        replicates: Bootstrap replicates of each run.
-        controls: Train the controls of every run too.
-        recipe: What all runs have in common: a recipe or its name.
-        seed: Of all runs, where seeds are not varied.
+        training: What all runs have in common: the recipe, and the seed where seeds are not varied.
+        measuring: Groups, false-positive rate, replicates, and whether to train the controls of every run too.
         engine: Device, precision, processes of each run.
         jobs: Runs at a time; they share the processors.
-        out: The sweep's folder.
-        resume: Continue what was interrupted there.
-        overwrite: Replace the sweep that lies there.
-        tell: Takes a line on every stage; None is silent.
-        command: What the record says made it.
+        output: The sweep's folder, and who is told.
 
     Returns:
         The record. Runs that failed are in it, each with its error.
@@ -89,32 +112,16 @@ def sweep(
         InputError: if a setting, a column or the data are not as expected.
         DataError: if a source cannot be read, or the folder cannot be used.
     """
-    seed = check_numbers(fpr=fpr, replicates=replicates, seed=seed)
-    base, reading, engine = find_recipe(recipe), reading or Reading(), engine or Engine()
-    sources, say = sources or Sources(), tell or (lambda line: None)
-    _check(sources, jobs)
-    points = grid(base, vary, seed=seed)
-    groups = tuple(groups) if groups or sources.given else PLANTED_GROUPS
-    settings: dict[str, Setting] = {
-        "command": "sweep",
-        "vary": tuple(f"{key}={','.join(values)}" for key, values in _values(points).items()),
-        **sources.settings(),
-        **reading.settings(),
-        "groups": groups,
-        "fpr": fpr,
-        "replicates": replicates,
-        "controls": controls,
-        "recipe": base.name,
-        "tune": tuning(base),
-        "seed": None if SEED in vary else seed,
-        **engine.settings(),
-    }
+    _check(sources, training, jobs)
+    say, training = output.say, replace(training, seed=checked_seed(training.seed))
+    asked = Asked(sources, reading, training, measuring.of(sources), engine)
+    points = grid(find_recipe(training.recipe), vary, seed=training.seed)
+    settings = asked.settings(points, seeded=SEED in vary)
     for point in points:
         engine.resolved(point.recipe)
-    with open_folder(out, Identity(settings), resume=resume, overwrite=overwrite, last=LAST) as folder:
+    with output.open(Identity(settings), last=LAST) as folder:
         say("Reading the data.")
-        check = partial(check_points, engine=engine, controls=controls, weights=not folder.resumed)
-        data = _prepared(points, sources, reading, groups, engine, check=check, say=say)
+        data = _prepared(points, asked, weights=not folder.resumed, say=say)
         folder = folder.settled(_all_data(points, data))
         # First who works, then what is finished: what finishes in between is only run again, and finds itself whole.
         busy = _busy(folder, points)
@@ -125,41 +132,26 @@ def sweep(
             )
         done = {} if folder.replaces else _finished(folder, points, data)
         folder.begin()
-        if len(done) == len(points) and folder.finished:
-            shown = read_sweep(folder.path)
-            if all(run.error is None for run in shown.runs):
-                say(
-                    f"{folder.path} holds this sweep already; it is shown as it is. --overwrite runs it again."
-                )
-                write_sweep_report(folder.path)
-                return shown
-        common = {
-            "sources": {**sources.given, **_shares(sources)},
-            "reading": reading.settings(),
-            "engine": {**asdict(engine), "progress": False},
-            "groups": groups,
-            "fpr": fpr,
-            "replicates": replicates,
-            "controls": controls,
-        }
+        whole = _shown(folder, say) if len(done) == len(points) and folder.finished else None
+        if whole is not None:
+            return whole
         busy = {name: told for name, told in busy.items() if name not in done}
         for name, told_of in busy.items():
             say(f"{name}: {told_of}")
-        failed = busy | _run(folder, points, common, done=set(done), busy=set(busy), jobs=jobs, say=say)
+        work = _work(folder, points, asked, without=done.keys() | busy.keys())
+        failed = busy | _run(folder, points, work, done=len(done), jobs=jobs, say=say)
         runs = []
         for point in points:
             record = None if point.folder in failed else read(_place(folder, point))
             runs.append(swept_run(point, f"{POINTS}/{point.folder}", record, failed.get(point.folder)))
         found = SweepRecord(
-            command=command,
+            command=output.command or "equipoise.run.sweep(...)",
             settings=dict(settings),
             versions=versions(),
             vary={key: list(values) for key, values in _values(points).items() if key != SEED},
             seeds=list(dict.fromkeys(point.seed for point in points)),
-            fpr=fpr,
-            attributes=list(
-                dict.fromkeys(a for run in runs for m in run.models.values() for a in m.worst_miss)
-            ),
+            fpr=measuring.fpr,
+            attributes=list(dict.fromkeys(a for r in runs for m in r.models.values() for a in m.worst_miss)),
             rarest=rarest_groups(runs),
             runs=runs,
             points=summary(runs),
@@ -170,14 +162,26 @@ def sweep(
     return found
 
 
-def _check(sources: Sources, jobs: int) -> None:
+def _shown(folder: RunFolder, say: Tell) -> SweepRecord | None:
+    """The record of a sweep that is already there, if no run of it failed."""
+    record = read_sweep(folder.path)
+    if any(run.error is not None for run in record.runs):
+        return None
+    say(f"{folder.path} holds this sweep already; it is shown as it is. `overwrite` runs it again.")
+    write_sweep_report(folder.path)
+    return record
+
+
+def _check(sources: Sources, training: Training, jobs: int) -> None:
+    brought = ("encoder", "embedding", "embedding_column")
+    check_unused("sweep", training, *brought, why="has runs that are processes of their own")
     if jobs < 1:
-        raise InputError(f"--jobs must be 1 or more; got {jobs}. 1 runs one point after another.")
+        raise InputError(f"`jobs` must be 1 or more; got {jobs}. 1 runs one point after another.")
     tables = [name for name in NAMES if isinstance(getattr(sources, name), ImageTable)]
     if tables:
         raise InputError(
             f"Expected paths as sources of a sweep, whose runs are processes of their own; got a table as "
-            f"{', '.join(tables)}. Write it to a file and give its path, or call `equipoise.run.debias.job` in a loop."
+            f"{', '.join(tables)}. Write it to a file and give its path, or call `equipoise.debias` in a loop."
         )
 
 
@@ -195,27 +199,23 @@ def _shares(sources: Sources) -> dict[str, Any]:
 
 
 def _prepared(
-    points: Sequence[Point],
-    sources: Sources,
-    reading: Reading,
-    groups: Sequence[str],
-    engine: Engine,
-    *,
-    check: Callable[[Sequence[Point], ImageTable], None],
-    say: Tell,
+    points: Sequence[Point], asked: Asked, *, weights: bool, say: Tell
 ) -> dict[str, dict[str, str]]:
     """Decode everything into the cache, and check it, before any run begins; folder → fingerprints of its data."""
+    groups, engine = asked.measuring.groups, asked.engine
     found: dict[tuple[int, bool], dict[str, str]] = {}
     by_point: dict[str, dict[str, str]] = {}
     for key in dict.fromkeys((point.seed, _first(point)) for point in points):
-        tables = sources.split(reading, seed=key[0], first=key[1], stratify=groups, progress=engine.progress)
+        tables = asked.sources.split(
+            asked.reading, seed=key[0], first=key[1], stratify=groups, progress=engine.progress
+        )
         if not found:
             told(tables._asdict(), say)
         check_attributes(tables.test, groups)
         check_test(tables.test, groups)
         found[key] = fingerprints(tables._asdict())
         mine = [point for point in points if (point.seed, _first(point)) == key]
-        check(mine, tables.train)
+        check_points(mine, tables.train, engine=engine, controls=asked.measuring.controls, weights=weights)
         by_point |= {point.folder: found[key] for point in mine}
     return by_point
 
@@ -230,7 +230,7 @@ def check_points(
     """
     for point in points:
         methods = methods_of(point.recipe, controls=controls)
-        start = Start(point.recipe, engine.resolved(point.recipe), seed=point.seed)
+        start = Start(point.recipe, engine.resolved(point.recipe), point.seed)
         try:
             check_models(methods, train, start, weights=weights)
         except InputError as error:
@@ -279,46 +279,51 @@ def _first(point: Point) -> bool:
     return point.recipe.split == "first-80"
 
 
-def _run(
-    folder: RunFolder,
-    points: Sequence[Point],
-    common: Mapping[str, Any],
-    *,
-    done: set[str],
-    busy: set[str],
-    jobs: int,
-    say: Tell,
-) -> dict[str, str]:
-    """Run what is neither done nor under way; folder → why it failed."""
-    todo = {point.folder: point for point in points if point.folder not in done | busy}
-    if done:
-        say(f"{len(done)} of {len(points)} runs are finished already.")
-    if todo:
-        say(f"Running {len(todo)}, {min(jobs, len(todo))} at a time; each writes log.txt in its folder.")
-    work = {
-        name: {
+def _work(
+    folder: RunFolder, points: Sequence[Point], asked: Asked, *, without: Collection[str]
+) -> dict[str, dict[str, Any]]:
+    """Folder → settings of each run that is neither done nor under way, as JSON."""
+    common = asked.of_points()
+    return {
+        point.folder: {
             **common,
             "recipe": point.recipe.to_dict(),
             "seed": point.seed,
             "out": str(_place(folder, point)),
             "command": f"equipoise debias --config={_place(folder, point) / 'settings.toml'}",
         }
-        for name, point in todo.items()
+        for point in points
+        if point.folder not in without
     }
-    ended = set(done)
+
+
+def _run(
+    folder: RunFolder,
+    points: Sequence[Point],
+    work: Mapping[str, Mapping[str, Any]],
+    *,
+    done: int,
+    jobs: int,
+    say: Tell,
+) -> dict[str, str]:
+    """Run what is to be done; folder → why it failed."""
+    if done:
+        say(f"{done} of {len(points)} runs are finished already.")
+    if work:
+        say(f"Running {len(work)}, {min(jobs, len(work))} at a time; each writes log.txt in its folder.")
+    titles, ended = {point.folder: point.title for point in points}, itertools.count(done + 1)
 
     def tell_of(name: str, error: str | None) -> None:
-        ended.add(name)
         what = "done" if error is None else f"failed: {error}"
-        say(f"{len(ended)} of {len(points)}: {todo[name].title}: {what}")
+        say(f"{next(ended)} of {len(points)}: {titles[name]}: {what}")
 
     try:
-        return run_all(work, at_once=min(jobs, max(len(todo), 1)), ended=tell_of)
+        return run_all(work, at_once=min(jobs, max(len(work), 1)), ended=tell_of)
     except BaseException as error:
         whole = sum((_place(folder, point) / RECORD).exists() for point in points)
         error.add_note(
             f"{whole} of {len(points)} runs are finished in {folder.path}; "
-            "the same command with --resume goes on from there."
+            "the same command with `resume` goes on from there."
         )
         raise
 

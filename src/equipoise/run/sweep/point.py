@@ -15,10 +15,12 @@ from equipoise.errors import EquipoiseError
 from equipoise.failures import ADVICE, refused
 from equipoise.interruption import Terminated, stopped_by_signals
 from equipoise.run.debias.job import debias
-from equipoise.run.engine import Engine
-from equipoise.run.sources import Reading
+from equipoise.run.measuring import Measuring
+from equipoise.run.output import Output
+from equipoise.run.sources import Reading, Sources
+from equipoise.run.training import Training
 from equipoise.shown import harmless, one_line
-from equipoise.train import Recipe
+from equipoise.train import Engine, Recipe
 
 __all__ = ["main", "run_point"]
 
@@ -26,14 +28,17 @@ __all__ = ["main", "run_point"]
 def run_point(settings: dict[str, Any]) -> None:
     """Run `debias` as the JSON says; goes on from what an earlier start left in the folder."""
     debias(
-        **settings["sources"],
+        Sources(**settings["sources"]),
         reading=Reading(**settings["reading"]),
+        training=Training(Recipe.from_dict(settings["recipe"]), seed=settings["seed"]),
+        measuring=Measuring(**settings["measuring"]),
         engine=Engine(**settings["engine"]),
-        recipe=Recipe.from_dict(settings["recipe"]),
-        groups=tuple(settings["groups"]),
-        **{name: settings[name] for name in ("fpr", "replicates", "controls", "seed", "out", "command")},
-        resume=True,
-        tell=lambda line: print(harmless(line), file=sys.stderr, flush=True),
+        output=Output(
+            settings["out"],
+            resume=True,
+            tell=lambda line: print(harmless(line), file=sys.stderr, flush=True),
+            command=settings["command"],
+        ),
     )
 
 

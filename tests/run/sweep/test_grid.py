@@ -49,11 +49,11 @@ def test_names_of_folders_are_fit_for_any_file_system():
 @pytest.mark.parametrize(
     ("texts", "words"),
     [
-        (["latent"], "Expected --vary KEY=VALUE"),
-        (["=1,2"], "Expected --vary KEY=VALUE"),
-        (["latent=1,,2"], "Expected --vary KEY=VALUE"),
-        (["latent=1", "latent=2"], "--vary latent twice"),
-        (["max-weight=1", "max_weight=2"], "--vary max_weight twice"),
+        (["latent"], "Expected `vary` KEY=VALUE"),
+        (["=1,2"], "Expected `vary` KEY=VALUE"),
+        (["latent=1,,2"], "Expected `vary` KEY=VALUE"),
+        (["latent=1", "latent=2"], "`vary` latent twice"),
+        (["max-weight=1", "max_weight=2"], "`vary` max_weight twice"),
     ],
 )
 def test_what_cannot_be_read_is_refused(texts, words):

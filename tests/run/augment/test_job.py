@@ -17,13 +17,23 @@ from equipoise.data import ImageTable, Split
 from equipoise.errors import DataError, InputError
 from equipoise.latent import Hyperplane, ModuleGenerator, read_pairs
 from equipoise.report import read_augment
-from equipoise.run import Augmentation, Engine, Reading, augment
+from equipoise.run import (
+    Attributes,
+    Augmentation,
+    Engine,
+    Measuring,
+    Output,
+    Reading,
+    Sources,
+    Training,
+    augment,
+)
 from equipoise.run.augment.making_pairs import make_pairs
 from equipoise.run.augment.protected import annotated
 from equipoise.run.augment.target_models import TrainedModel, judged_models, target_models
 from equipoise.run.folder import open_folder
 from equipoise.run.identity import Identity
-from equipoise.run.plain_training import Trainer
+from equipoise.run.training import Start, Trainer
 from equipoise.train import recipe
 from equipoise.train.gan import GAN
 from equipoise.train.saved_generator import load_generator
@@ -94,16 +104,17 @@ def small():
 
 
 def ran(tables, small, out, **changes):
+    output = {name: changes.pop(name) for name in ("tell", "resume") if name in changes}
+    measuring = {name: changes.pop(name) for name in ("groups", "controls") if name in changes}
     given = {
-        "generator": drawer(),
-        "test_data": tables[1],
-        "how": Augmentation(latents=600),
-        "replicates": 100,
-        "recipe": small,
+        "how": Augmentation(drawer(), latents=600),
+        "measuring": Measuring(**measuring, replicates=100),
+        "training": Training(small),
         "engine": ENGINE,
-        "out": out,
+        "output": Output(out, **output),
     }
-    return augment(tables[0], "bright", ["light"], **given | changes)
+    sources = Sources(data=tables[0], test_data=tables[1], validation_share=0.2)
+    return augment(sources, Attributes("bright", ["light"]), **given | changes)
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +164,7 @@ def test_pairs_show_what_real_images_never_do(small, tmp_path):
             seed=0,
             say=print,
         )
-        trainer = Trainer(small, folder, ENGINE, "augmented", print)
+        trainer = Trainer(Start(small, ENGINE), folder, print, top="augmented")
         models = target_models(tables, known, made, trainer, sampling="natural", controls=False, seed=0)
     judged, _ = judged_models(models, tables, known, "cpu")
     light = known[0].ids["test"]
@@ -251,7 +262,8 @@ def test_histograms_hold_every_image_once(run):
 def test_edited_images_are_shown_only_if_asked_for(run, tables, small, tmp_path):
     record, _ = run
     assert set(record.pictures) == {"samples"}
-    shown = ran(tables, small, tmp_path / "shown", controls=False, show_edits=True)
+    shown = Augmentation(drawer(), latents=600, show_edits=True)
+    shown = ran(tables, small, tmp_path / "shown", controls=False, how=shown)
     assert set(shown.pictures) == {"samples", "edits"}
     assert "unedited" not in shown.models
 
@@ -275,7 +287,7 @@ def test_an_interrupted_run_goes_on_to_the_same_numbers(run, tables, small, tmp_
 
     with pytest.raises(KeyboardInterrupt) as stopped:
         ran(tables, small, out, groups=["shape"], tell=stop)
-    assert "--resume goes on from there" in stopped.value.__notes__[0]
+    assert "`resume` goes on from there" in stopped.value.__notes__[0]
     again = ran(tables, small, out, groups=["shape"], resume=True)
     assert {n: m.numbers for n, m in again.models.items()} == {n: m.numbers for n, m in record.models.items()}
 
@@ -287,19 +299,13 @@ def test_discovered_sides_need_no_annotation(tables, small, tmp_path):
     )
     brief = replace(brief, mirror=False)
     record = augment(
-        drawn(600, 0.15, 3),
-        "bright",
-        ["discover"],
-        generator=drawer(),
-        test_data=tables[1],
-        validation_share=0.4,
-        groups=["light"],
-        how=Augmentation(latents=600, keep="all"),
-        controls=False,
-        replicates=100,
-        recipe=brief,
+        Sources(data=drawn(600, 0.15, 3), test_data=tables[1], validation_share=0.4),
+        Attributes("bright", ["discover"]),
+        how=Augmentation(drawer(), latents=600, keep="all"),
+        measuring=Measuring(["light"], controls=False, replicates=100),
+        training=Training(brief),
         engine=ENGINE,
-        out=tmp_path / "found",
+        output=Output(tmp_path / "found"),
     )
     found = record.protected["discovered"]
     assert found.found.startswith("discovered")
@@ -316,9 +322,7 @@ def test_a_generator_is_trained_if_none_is_given(tables, small, tmp_path):
         tables,
         small,
         out,
-        generator=None,
-        generator_settings=quick,
-        how=Augmentation(latents=600, keep="all"),
+        how=Augmentation(quick, latents=600, keep="all"),
         controls=False,
     )
     assert record.generator.trained_here
@@ -329,28 +333,27 @@ def test_a_generator_is_trained_if_none_is_given(tables, small, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"protected": []}, "--protected must be"),
-        ({"protected": ["bright"]}, "--protected must be"),
-        ({"protected": ["light", "discover"]}, "--protected must be"),
+        ({"protected": []}, "`protected` must be"),
+        ({"protected": ["bright"]}, "`protected` must be"),
+        ({"protected": ["light", "discover"]}, "`protected` must be"),
         ({"protected": ["target"]}, "must not be called 'target'"),
-        ({"protected": ["shade"]}, "Expected a column 'shade' for --protected"),
+        ({"protected": ["shade"]}, "Expected a column 'shade' for `protected`"),
         ({"protected": ["many"]}, "must have two values"),
         ({"reading": Reading(label_column="bright")}, "names the label column"),
-        ({"generator": "no/such/folder"}, "Expected the folder of a generator"),
+        ({"how": Augmentation("no/such/folder")}, "Expected the folder of a generator"),
     ],
 )
 def test_what_does_not_fit_is_said_before_anything_is_trained(tables, small, tmp_path, changes, message):
     train, test = (drawn(240, 0.1, seed, many=["a", "b", "c"] * 80) for seed in (5, 6))
     given = {
-        "generator": drawer(),
-        "test_data": test,
-        "recipe": small,
+        "how": Augmentation(drawer()),
+        "training": Training(small),
         "engine": ENGINE,
-        "out": tmp_path,
+        "output": Output(tmp_path),
     }
-    protected = changes.pop("protected", ["light"])
+    attributes = Attributes("bright", changes.pop("protected", ["light"]))
     with pytest.raises((InputError, DataError), match=message):
-        augment(train, "bright", protected, **given | changes)
+        augment(Sources(data=train, test_data=test, validation_share=0.2), attributes, **given | changes)
     assert not (tmp_path / "settings.toml").exists()
 
 
@@ -360,7 +363,7 @@ def test_a_generator_of_another_size_is_refused(tables, small, tmp_path):
             return nn.functional.interpolate(super().forward(latents), size=32)
 
     with pytest.raises(InputError, match="draws 32 × 32 pixels"):
-        ran(tables, small, tmp_path, generator=ModuleGenerator(Wide(), 6, output_range=(0, 1)))
+        ran(tables, small, tmp_path, how=Augmentation(ModuleGenerator(Wide(), 6, output_range=(0, 1))))
 
 
 def test_attributes_that_latents_do_not_tell_are_refused(tables, small, tmp_path):
@@ -368,8 +371,9 @@ def test_attributes_that_latents_do_not_tell_are_refused(tables, small, tmp_path
         def forward(self, latents):  # no straight line follows it
             return world(*(0.5 + 0.5 * torch.sin(9 * latents[:, :2])).T, latents[:, 2:])
 
+    winding = ModuleGenerator(Winding(), 6, output_range=(0, 1))
     with pytest.raises(InputError, match="The hyperplane of 'bright' must separate"):
-        ran(tables, small, tmp_path, generator=ModuleGenerator(Winding(), 6, output_range=(0, 1)))
+        ran(tables, small, tmp_path, how=Augmentation(winding, latents=600))
 
 
 @pytest.mark.parametrize(
@@ -385,5 +389,5 @@ def test_attributes_that_latents_do_not_tell_are_refused(tables, small, tmp_path
     ],
 )
 def test_settings_out_of_range_are_refused(setting):
-    with pytest.raises(InputError, match=f"--{next(iter(setting))} must be"):
+    with pytest.raises(InputError, match=f"`{next(iter(setting))}` must be"):
         Augmentation(**setting)

@@ -53,7 +53,7 @@ def test_one_that_fails_does_not_lose_the_others(start):
     assert sorted(ended) == ["0-fail", "1-finish", "2-crash", "3-die", "4-finish"]
     assert failed["0-fail"] == "Expected this; got that. Do so."
     assert failed["2-crash"] == "OSError: broken"
-    assert "fewer --jobs" in failed["3-die"]
+    assert "fewer `jobs`" in failed["3-die"]
     assert len(failed) == 3
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from equipoise.errors import DataError, InputError
 from equipoise.report import read_sweep
-from equipoise.run import Engine, Reading, Sources, sweep, tuned
+from equipoise.run import Engine, Reading, sweep, tuned
 from equipoise.run.folder import holder
 from equipoise.run.sweep.point import run_point
 from equipoise.train import recipe
@@ -34,7 +34,7 @@ def template():
 
 
 @pytest.fixture
-def begin(pictures, tmp_path, tmp_path_factory, monkeypatch, template):
+def begin(asked, pictures, tmp_path, tmp_path_factory, monkeypatch, template):
     """Starts the sweep; what was run, and what was said."""
     ran, said = [], []
     broken = set()
@@ -65,16 +65,17 @@ def begin(pictures, tmp_path, tmp_path_factory, monkeypatch, template):
         ran.clear()
         said.clear()
         options = {
-            "sources": Sources(**pictures),
+            **pictures,
             "reading": Reading(image_size=32),
             "groups": ("skin",),
             "replicates": 100,
+            "controls": False,
             "recipe": tuned(recipe("assignment-7"), TINY),
             "engine": Engine(device="cpu", progress=False),
             "out": tmp_path / "out",
             "tell": said.append,
         }
-        return sweep(vary, **{**options, **changes})
+        return sweep(vary, **asked(**{**options, **changes}))
 
     start.ran, start.said, start.broken = ran, said, broken
     return start
@@ -97,7 +98,7 @@ def test_a_finished_run_is_never_run_again(begin, tmp_path):
 
     with pytest.raises(InputError, match=r"got others .*vary") as error:
         begin({"resampling.smoothing": [0.1, 0.01], "seed": [0, 1]})
-    assert "Choose another --out" in str(error.value)
+    assert "Choose another `out`" in str(error.value)
 
 
 def test_what_failed_is_told_and_alone_tried_again(begin, tmp_path):
@@ -120,7 +121,7 @@ def test_an_interrupted_sweep_goes_on(begin, tmp_path):
     assert "1 of 4 runs are finished" in stopped.value.__notes__[0]
     assert not (tmp_path / "out" / "sweep.json").exists()
     begin.broken.clear()
-    with pytest.raises(InputError, match="Give --resume"):
+    with pytest.raises(InputError, match="Give `resume`"):
         begin()
     begin(resume=True)
     assert [name[:4] for name in begin.ran] == ["002-", "003-", "004-"]
@@ -135,10 +136,10 @@ def test_other_data_are_refused(begin, pictures, tmp_path):
         begin({"latent": [4]})
 
 
-def test_a_table_and_no_jobs_are_refused(begin, scene):
+def test_a_table_and_no_jobs_are_refused(begin, pictures, scene):
     with pytest.raises(InputError, match="Expected paths as sources of a sweep"):
-        begin(sources=Sources(data=scene()))
-    with pytest.raises(InputError, match="--jobs must be 1 or more"):
+        begin(data=scene(), **dict.fromkeys(pictures))
+    with pytest.raises(InputError, match="`jobs` must be 1 or more"):
         begin(jobs=0)
     assert begin.ran == []
 

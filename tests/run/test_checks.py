@@ -11,8 +11,23 @@ from torch import nn
 
 from equipoise.data import ImageTable
 from equipoise.errors import EquipoiseError, InputError, MissingExtraError
-from equipoise.run import Engine, audit, augment, debias, sweep, train, tuned
-from equipoise.run import sources as run_sources
+from equipoise.run import (
+    Attributes,
+    Augmentation,
+    Engine,
+    Output,
+    Reading,
+    Scoring,
+    Sources,
+    Training,
+    audit,
+    augment,
+    debias,
+    evaluate,
+    sweep,
+    train,
+    tuned,
+)
 from equipoise.train import GAN, RECIPES, Resampling, fit, recipe
 from equipoise.train.steps import Steps
 
@@ -55,11 +70,13 @@ WITHOUT_CODES = {rule for rule in RULES if rule != "appearance"}
 
 @pytest.mark.parametrize("name", RECIPES)
 @pytest.mark.parametrize("rule", RULES)
-def test_every_rule_with_every_recipe_begins_or_is_refused_at_once(no_step, scene, tmp_path, name, rule):
+def test_every_rule_with_every_recipe_begins_or_is_refused_at_once(
+    asked, no_step, scene, tmp_path, name, rule
+):
     chosen = tuned(recipe(name), [*SMALL, f"resampling.rule={rule}"])
     refused = chosen.objective == "classifier" and rule in WITHOUT_CODES
     with pytest.raises((EquipoiseError, Trained)) as ended:
-        debias(data=scene(240), recipe=chosen, engine=CPU, out=tmp_path / "out")
+        debias(**asked(data=scene(240), recipe=chosen, engine=CPU, out=tmp_path / "out"))
     if refused:
         assert isinstance(ended.value, InputError)
         assert "Use objective 'db-vae'" in str(ended.value)
@@ -109,15 +126,14 @@ def test_every_rule_with_every_recipe_begins_or_is_refused_at_once(no_step, scen
         (240, [], {"groups": ["vector"]}, "names or numbers"),
     ],
 )
-def test_what_does_not_go_together(no_step, scene, tmp_path, images, changes, brought, words):
+def test_what_does_not_go_together(asked, no_step, scene, tmp_path, images, changes, brought, words):
     table = scene(images)
     vectors = pa.array([[float(i), 1.0] for i in range(images)])
     object.__setattr__(table, "attributes", table.attributes.append_column("vector", vectors))
     options = {"engine": CPU, **brought}
+    chosen = tuned(recipe("equipoise"), [*SMALL, *changes])
     with pytest.raises(InputError, match=words):
-        debias(
-            data=table, recipe=tuned(recipe("equipoise"), [*SMALL, *changes]), out=tmp_path / "out", **options
-        )
+        debias(**asked(data=table, recipe=chosen, out=tmp_path / "out", **options))
     assert not (tmp_path / "out" / "settings.toml").exists()
 
 
@@ -126,7 +142,11 @@ def test_what_does_not_go_together(no_step, scene, tmp_path, images, changes, br
 def test_fit_too_refuses_before_it_trains(no_step, scene, warmup, images, changes):
     changes = [f"resampling.{change}" for change in [*changes, f"warmup={warmup}"]]
     with pytest.raises(InputError, match="at least"):
-        fit(scene(images), tuned(recipe("equipoise"), [*SMALL, *changes]), device="cpu", progress=False)
+        fit(
+            scene(images),
+            tuned(recipe("equipoise"), [*SMALL, *changes]),
+            engine=Engine(device="cpu", progress=False),
+        )
 
 
 def test_a_test_part_without_a_class_is_refused_before_training(no_step, scene, tmp_path):
@@ -134,20 +154,20 @@ def test_a_test_part_without_a_class_is_refused_before_training(no_step, scene, 
     few = table.take(np.r_[table.positives[:118], table.negatives[:118]])
     tables = few, table.take(table.positives[118:])
     with pytest.raises(InputError):
-        debias(data=tables[0], test_data=tables[1], engine=CPU, out=tmp_path / "out")
+        debias(Sources(data=tables[0], test_data=tables[1]), engine=CPU, output=Output(tmp_path / "out"))
 
 
 def test_a_sweep_names_the_run_that_cannot_be_trained(no_step, pictures, tmp_path):
-    given = run_sources.Sources(**pictures)
+    given = Sources(**pictures)
     small = tuned(recipe("equipoise"), SMALL)
     with pytest.raises(InputError, match=r"run resampling\.rule=max, seed=0 cannot be trained: Rule 'max'"):
         sweep(
             {"resampling.rule": ["appearance", "max"]},
             sources=given,
-            reading=run_sources.Reading(image_size=32),
-            recipe=small,
+            reading=Reading(image_size=32),
+            training=Training(small),
             engine=CPU,
-            out=tmp_path / "out",
+            output=Output(tmp_path / "out"),
         )
     assert not (tmp_path / "out" / "points").exists()
 
@@ -162,15 +182,14 @@ def annotated(scene):
     return table
 
 
-def pairs_of(table, tmp_path, **options):
+def pairs_of(table, tmp_path, **how):
     return augment(
-        table,
-        "disc",
-        ["striped"],
-        recipe=tuned(recipe("equipoise"), SMALL),
+        Sources(data=table, validation_share=0.2),
+        Attributes("disc", ["striped"]),
+        how=Augmentation(**how),
+        training=Training(tuned(recipe("equipoise"), SMALL)),
         engine=CPU,
-        out=tmp_path / "out",
-        **options,
+        output=Output(tmp_path / "out"),
     )
 
 
@@ -188,21 +207,20 @@ def test_a_rule_names_a_missing_package_before_training(no_step, scene, tmp_path
         changes = ["objective=db-vae", f"resampling.rule={rule}", f"resampling.warmup={warmup}"]
         with pytest.raises(MissingExtraError, match=r"equipoise\[latent\]"):
             train(
-                data=scene(240),
-                recipe=tuned(recipe("equipoise"), [*SMALL, *changes]),
+                Sources(data=scene(240)),
+                training=Training(tuned(recipe("equipoise"), [*SMALL, *changes])),
                 engine=CPU,
-                out=tmp_path / "o",
+                output=Output(tmp_path / "o"),
             )
     monkeypatch.setitem(sys.modules, "tensorboard", None)
+    shown = Engine(device="cpu", tensorboard=True, progress=False)
     with pytest.raises(MissingExtraError, match=r"equipoise\[tensorboard\]"):
-        train(
-            data=scene(240), engine=Engine(device="cpu", tensorboard=True, progress=False), out=tmp_path / "o"
-        )
+        train(Sources(data=scene(240)), engine=shown, output=Output(tmp_path / "o"))
 
 
 def test_augment_refuses_what_no_generator_or_classifier_can_learn(no_step, annotated, tmp_path):
     with pytest.raises(InputError, match="A batch of 600 needs as many images"):
-        pairs_of(annotated, tmp_path, generator_settings=GAN(steps=1, batch_size=600))
+        pairs_of(annotated, tmp_path, generator=GAN(steps=1, batch_size=600))
     odd = ImageTable.from_arrays(
         np.zeros((400, 24, 24, 3)) + np.arange(400)[:, None, None, None] / 400, annotated.labels
     )
@@ -211,10 +229,8 @@ def test_augment_refuses_what_no_generator_or_classifier_can_learn(no_step, anno
         pairs_of(odd, tmp_path)
     striped = pa.array(["yes" if i < 4 else "no" for i in range(400)])
     object.__setattr__(annotated, "attributes", annotated.attributes.set_column(0, "striped", striped))
-    from equipoise.run import Augmentation
-
     with pytest.raises(InputError, match="classifier of striped cannot be trained"):
-        pairs_of(annotated, tmp_path, how=Augmentation(classifiers="plain"))
+        pairs_of(annotated, tmp_path, classifiers="plain")
     assert not (tmp_path / "out" / "settings.toml").exists()
 
 
@@ -231,7 +247,11 @@ def test_an_audit_says_which_method_has_too_few_images(scene, tmp_path, images, 
     said = []
     with pytest.raises(InputError, match=words):
         audit(
-            network, data=scene(images), methods=methods, out=tmp_path / "out", device="cpu", tell=said.append
+            network,
+            Sources(data=scene(images)),
+            scoring=Scoring(methods=methods),
+            engine=CPU,
+            output=Output(tmp_path / "out", tell=said.append),
         )
     assert not any("learned" in line for line in said)
 
@@ -242,4 +262,41 @@ def test_an_audit_needs_every_class_in_every_fold(scene, tmp_path):
     few = ImageTable(table.parts, table.rows, labels, table.attributes, table.digests)
     network = nn.Sequential(nn.Flatten(), nn.Linear(768, 3))
     with pytest.raises(InputError, match="3 of class 2"):
-        audit(network, data=few, out=tmp_path / "out", device="cpu")
+        audit(network, Sources(data=few), engine=CPU, output=Output(tmp_path / "out"))
+
+
+@pytest.mark.parametrize(
+    ("begin", "words"),
+    [
+        (lambda out: train(Sources(test_data="x"), output=out), "`test_data` for train, which takes all"),
+        (lambda out: train(Sources(test_share=0.5), output=out), "`test_share` for train"),
+        (lambda out: evaluate("m", Sources(data="x", test_positives="y"), output=out), "`test_positives`"),
+        (
+            lambda out: evaluate("m", Sources(data="x"), engine=Engine(precision="32-true"), output=out),
+            "`precision` for evaluate",
+        ),
+        (
+            lambda out: audit("m", Sources(data="x"), engine=Engine(processes=2, compile=True), output=out),
+            "`processes` and no `compile` for audit",
+        ),
+        (
+            lambda out: sweep({"latent": [3]}, training=Training(encoder="a:b"), output=out),
+            "`encoder` for sweep",
+        ),
+        (
+            lambda out: augment(
+                Sources(data="x"), Attributes("a", ["b"]), training=Training(embedding="a:b"), output=out
+            ),
+            "`embedding` for augment",
+        ),
+        (
+            lambda out: augment(Sources(data="x", images=5), Attributes("a", ["b"]), output=out),
+            "`images` for augment",
+        ),
+        (lambda out: augment(Sources(), Attributes("a", ["b"]), output=out), "Give them as `data`"),
+    ],
+)
+def test_what_a_job_does_not_do_is_not_passed_over(tmp_path, begin, words):
+    with pytest.raises(InputError, match=words):
+        begin(Output(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()

@@ -127,7 +127,7 @@ def test_batches_are_shuffled_anew_and_complete(table):
 @pytest.mark.parametrize(
     ("network", "words"),
     [
-        (nn.Sequential(nn.Flatten(), nn.Linear(7, 1)), "Give the --image-size and --channels"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(7, 1)), "Give the `image_size` and `channels`"),
         (nn.Sequential(nn.Conv2d(3, 2, 1)), "Expected finite logits"),
     ],
 )

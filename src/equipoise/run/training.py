@@ -1,0 +1,160 @@
+"""How a job's models are trained: what the user asked for, and that loaded and resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from torch import nn
+
+from equipoise.data import ImageTable
+from equipoise.run.embedding_source import EmbeddingSource, embedding_source
+from equipoise.run.encoder_source import EncoderSource, encoder_source
+from equipoise.run.folder import RunFolder
+from equipoise.run.identity import Setting
+from equipoise.run.tuning import tuning
+from equipoise.seeds import checked_seed
+from equipoise.train import Engine, Fit, Recipe, fit, save_model
+from equipoise.train import recipe as find_recipe
+from equipoise.train.embedding import embedded, weighted_rows
+from equipoise.train.fit import Method
+
+__all__ = ["Start", "Trainer", "Training"]
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """How models are trained.
+
+    Args:
+        recipe: A recipe or its name.
+        encoder: A network of the user's in place of the standard CNN, see `fit`; or "package.module:callable" that
+            gives one.
+        embedding: What rarity is measured in: a network from images in [0, 1] to vectors, or
+            "package.module:callable" that gives one. See `fit`.
+        embedding_column: In place of it, a column of the training data that holds vectors.
+        seed: Decides everything that is left to chance.
+    """
+
+    recipe: str | Recipe = "equipoise"
+    encoder: nn.Module | str | None = None
+    embedding: nn.Module | str | None = None
+    embedding_column: str | None = None
+    seed: int = 0
+
+    def start(self, engine: Engine) -> Start:
+        """What was named, loaded, and what "auto" means, resolved.
+
+        Raises:
+            InputError: if something named is not there, or not what is needed.
+            MissingExtraError: if a module is not installed.
+        """
+        seed, chosen = checked_seed(self.seed), find_recipe(self.recipe)
+        return Start(
+            chosen,
+            engine.resolved(chosen),
+            seed,
+            encoder_source(self.encoder, seed=seed),
+            embedding_source(self.embedding, self.embedding_column, seed=seed),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """What models are trained with.
+
+    Args:
+        recipe: The recipe.
+        engine: Device and speed, resolved.
+        seed: Of the run.
+        encoder: Of the user's own, or none.
+        embedding: What rarity is measured in, or as the recipe says.
+    """
+
+    recipe: Recipe
+    engine: Engine
+    seed: int = 0
+    encoder: EncoderSource = field(default_factory=EncoderSource)
+    embedding: EmbeddingSource = field(default_factory=EmbeddingSource)
+
+    def settings(self, *, brings: bool = True) -> dict[str, Setting]:
+        """What a run's settings say about it; without what may be brought, for a job that takes nothing."""
+        own = {**self.encoder.settings(), **self.embedding.settings()} if brings else {}
+        recipe: dict[str, Setting] = {"recipe": self.recipe.name, "tune": tuning(self.recipe)}
+        return {**recipe, **own, "seed": self.seed, **self.engine.settings()}
+
+    def brought(self) -> dict[str, str]:
+        """What a run's identity says about it."""
+        return {**self.encoder.brought(), **self.embedding.brought()}
+
+    def embedded(self, table: ImageTable) -> Start:
+        """The same with the vectors of all images that are weighted, for the checks and for training.
+
+        Raises:
+            InputError: if one of them cannot be had.
+        """
+        given = self.embedding.embedding
+        if given is None:
+            return self
+        rows = weighted_rows(table, both=self.recipe.resampling.classes == "both")
+        vectors = embedded(given, table, rows, device=self.engine.device)
+        return replace(self, embedding=replace(self.embedding, embedding=vectors))
+
+
+@dataclass(frozen=True, eq=False)
+class Trainer:
+    """Trains the models of a run one after another, each kept with its checkpoints.
+
+    Args:
+        start: What they are trained with.
+        folder: Where models and checkpoints go; those that an earlier start finished are taken from there.
+        say: Takes a line on every model.
+        top: Name of the model that lies at the top of the folder.
+    """
+
+    start: Start
+    folder: RunFolder
+    say: Callable[[str], None]
+    top: str = "debiased"
+
+    def fit(
+        self,
+        name: str,
+        table: ImageTable,
+        *,
+        method: Method = "plain",
+        seed: int | None = None,
+        validation: ImageTable | None = None,
+    ) -> Fit:
+        """Train one model.
+
+        Args:
+            name: What its folder is called.
+            table: What it learns from.
+            method: One of `METHODS`.
+            seed: None takes that of the run.
+            validation: Scored after every epoch; None or empty for none.
+        """
+        return fit(
+            table,
+            self.start.recipe,
+            method=method,
+            encoder=self.start.encoder.network,
+            embedding=self.start.embedding.embedding,
+            validation=validation if validation is not None and len(validation) else None,
+            seed=self.start.seed if seed is None else seed,
+            engine=self.start.engine,
+            folder=self.folder.checkpoints(name),
+            resume=self.folder.resumed,
+        )
+
+    def keep(self, name: str, fitted: Fit, table: ImageTable) -> Fit:
+        """Save a model that was trained on a table."""
+        where = self.folder.model(name, top=self.top)
+        save_model(fitted, where, image_size=table.image_size, channels=table.channels)
+        return fitted
+
+    def plain(self, name: str, title: str, table: ImageTable, *, seed: int) -> Fit:
+        """Train a plain classifier, say so, and save it."""
+        self.say(f"Training: {title}.")
+        return self.keep(name, self.fit(name, table, seed=seed), table)

@@ -1,0 +1,75 @@
+"""One job in several processes, each with its share of every batch."""
+
+from __future__ import annotations
+
+import copy
+import multiprocessing
+import tempfile
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from lightning_fabric import Fabric
+
+from equipoise.errors import EquipoiseError, TrainingError
+from equipoise.failures import refused
+from equipoise.train.checkpoint import latest_checkpoint, read_checkpoint
+from equipoise.train.loop import Job, Outcome, sampler_of, sampler_state, train
+
+__all__ = ["train_in_processes"]
+
+
+def train_in_processes(fabric: Fabric, job: Job) -> Outcome:
+    """Train in as many processes as the engine has.
+
+    Workers hand their result over as a checkpoint: a file carries any size, a pipe does not.
+
+    Raises:
+        TrainingError: if a process stopped.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = job.folder or Path(scratch)
+        others = set(multiprocessing.active_children())
+        try:
+            fabric.launch(partial(_worker, job=replace(job, folder=folder)))
+        except EquipoiseError:
+            raise
+        except KeyboardInterrupt:
+            for worker in (
+                set(multiprocessing.active_children()) - others
+            ):  # a signal to us alone did not reach them
+                worker.terminate()
+                worker.join()
+            raise
+        except Exception as error:
+            if refused(error):
+                raise
+            lines = [line for line in str(error).strip().splitlines() if line.strip()]
+            raise TrainingError(
+                f"A training process stopped: {lines[-1] if lines else error!r}. "
+                "Run with `processes` 1 to see the error where it happens."
+            ) from error
+        path = latest_checkpoint(folder)
+        if path is None:
+            raise TrainingError("The training processes ended without a checkpoint. Run with `processes` 1.")
+        checkpoint = read_checkpoint(path, job.settings)
+    job.model.load_state_dict(checkpoint.part("model"))
+    weights = {name: value.numpy() for name, value in checkpoint.part("sampling").items()}
+    state = checkpoint.state
+    sampler = sampler_of(job)
+    sampler.load_state_dict(sampler_state(checkpoint))
+    return Outcome(
+        state["history"],
+        state["validation"],
+        weights.get("weights"),
+        state["steps"],
+        state["seconds"],
+        weights.get("negative_weights"),
+        None if sampler.weights is None else sampler.draws,
+        None if sampler.negative_weights is None else sampler.negative_draws,
+    )
+
+
+def _worker(fabric: Fabric, job: Job) -> None:
+    # What was sent lies in memory that all workers share; each needs a model of its own.
+    train(fabric, replace(job, model=copy.deepcopy(job.model)))
