@@ -162,8 +162,11 @@ def _checked(block: Any) -> NDArray[np.uint8]:
 
 def _affordable(network: nn.Module, run: Callable[[Tensor], Any], images: Tensor, most: int) -> int:
     """How many such pictures at a time."""
-    if any(getattr(module, "_compiled_call_impl", None) is not None for module in network.modules()):
-        run = torch.numel  # it would be compiled anew for two pictures
+    if any(
+        getattr(module, "_compiled_call_impl", None) is not None or hasattr(module, "_orig_mod")
+        for module in network.modules()
+    ):
+        run = torch.numel  # what is compiled would be compiled anew for two pictures
     seen = _Largest(images)
     devices = [images.device] if images.device.type == "cuda" else []
     with torch.random.fork_rng(
