@@ -116,23 +116,40 @@ def test_where_and_as_it_was(fails):
     assert network.weight.device.type == "cpu"
 
 
+class Moved(nn.Linear):
+    """Says that it is on the device that it was last sent to; there is one here."""
+
+    def to(self, device):
+        self.sent = [*getattr(self, "sent", []), torch.device(device).type]
+        return self
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_network_goes_back_to_its_device(fails):
-    network = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
-    seen = []
+    network = Moved(2, 2)
     try:
         with placed(network, torch.device("meta")) as where:
-            seen = [values.device.type for values in network.state_dict().values()]
-            assert where.type == "meta"
-            network.to_empty(device="cpu")  # nothing comes back from meta by itself
+            assert (where.type, network.sent) == ("meta", ["meta"])
             if fails:
                 raise ValueError("on purpose")
     except ValueError:
         assert fails
-    assert set(seen) == {"meta"}
-    assert {values.device.type for values in network.state_dict().values()} == {"cpu"}
+    assert network.sent == ["meta", "cpu"]
+
+
+def test_nothing_moves_that_is_not_told_to():
+    network = Moved(2, 2)
+    with placed(network) as where:
+        assert where.type == "cpu"
+    assert not hasattr(network, "sent")
     with placed(lambda images: images) as where:
         assert where.type == "cpu"
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_no_batch_is_empty(size):
+    with pytest.raises(InputError, match=f"batch_size must be at least 1; got {size}"):
+        run_over(nn.Identity(), pictures(2), lambda place, found: None, batch_size=size)
 
 
 @pytest.mark.parametrize(

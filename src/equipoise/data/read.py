@@ -48,7 +48,7 @@ NAMES_LOOKED_AT = 200
 LINE = 10_000  # characters of a header that are looked at
 
 
-def read(
+def read(  # the one public door to all sources: each keyword may be left out by itself
     path: str | os.PathLike[str],
     *,
     format: str | None = None,

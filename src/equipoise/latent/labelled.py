@@ -69,7 +69,7 @@ def scored_latents(
     return ScoredLatents(latents, {name: np.concatenate(values) for name, values in scores.items()})
 
 
-def fit_hyperplanes(
+def fit_hyperplanes(  # a public door: each keyword may be left out by itself
     generator: Generator,
     classifiers: Mapping[str, AttributeClassifier],
     *,

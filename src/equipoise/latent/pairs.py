@@ -46,7 +46,7 @@ Protected: TypeAlias = Hyperplane | Sequence[Hyperplane]
 _PATIENCE = 50  # latents drawn for each pair that is wanted, before the margin is called too wide
 
 
-def pairs(
+def pairs(  # a public door: each keyword may be left out by itself
     generator: Generator,
     target: Target,
     protected: Protected,
@@ -123,7 +123,7 @@ def pairs(
     return _table(generator, edit, count, candidates(), _scorers(scorer, also), decision, folder, batch_size)
 
 
-def pairs_of(
+def pairs_of(  # a public door, as `pairs`
     latents: Float[Tensor, "n k"],
     labels: Int[ndarray, " n"] | Sequence[int],
     generator: Generator,
@@ -257,70 +257,103 @@ def _table(
     batch_size: int,
 ) -> ImageTable:
     """The first `count` candidates (latents, and their labels or None) that are sure enough, in pairs."""
-    channels, height, width = check_generator(generator)
-    if height != width or channels not in (1, 3):
-        raise InputError(
-            f"A table takes square images with 1 or 3 channels; the generator's are {channels}×{height}×{width}. "
-            "Give its adapter a size, or crop behind its network."
-        )
+    shape = _checked_shape(generator)
     edit(torch.zeros(1, generator.latent))  # what does not fit is refused before anything is generated
-    sides = edit.sides
     with contextlib.ExitStack() as stack:
         building = None
         if folder is not None:
             check_new(Path(folder))
             building = stack.enter_context(appearing(Path(folder).absolute().parent))
-        images = room(building, (count, len(sides), height, width, channels))
-        labels = np.empty((count, len(sides)), np.int64)
-        scores = {name: np.empty((count, len(sides))) for name in scorers}
-        digests = np.empty((count, len(sides)), np.uint64)
-        done = drawn = 0
+        made = _Made(count, edit.sides, list(scorers), room(building, (count, len(edit.sides), *shape)))
+        drawn = 0
         for latents, given in candidates:
             pictures = as_stored(decoded(generator, latents))
             said = attribute_scores(scorers["target"], pictures, batch_size=batch_size)
             kept = np.flatnonzero(np.abs(said - decision.threshold) >= decision.margin)
-            kept = kept if decision.meant else kept[: count - done]
+            kept = kept if decision.meant else kept[: count - made.done]
             drawn += len(latents)
             if kept.size:
                 own = latents[torch.from_numpy(kept)]
                 views = [pictures[kept], *(as_stored(decoded(generator, z)) for z in edit(own))]
                 seen = _seen(views, scorers, said[kept], batch_size)
                 good = np.ones(len(kept), bool) if decision.meant is None else decision.meant(seen)
-                good = np.flatnonzero(good)[: count - done]
-                if not len(good):
-                    continue
-                rows = slice(done, done + len(good))
                 side = (said >= decision.threshold) if given is None else given
-                labels[rows] = side[kept[good], None]
-                for number, view in enumerate(views):
-                    images[rows, number] = view[good]
-                for name in scorers:
-                    scores[name][rows] = seen[name][good]
-                digests[rows] = digest_images(_flat(images[rows])).reshape(-1, len(sides))
-                release(images)
-                done += len(good)
-            if done == count:
+                made.add(np.flatnonzero(good), views, side[kept], seen)
+            if made.done == count:
                 break
         else:
             raise InputError(
                 f"Expected {count} pairs whose score is at least {decision.margin:g} from {decision.threshold:g}"
-                f"{' and whose edit did what it is to do' if decision.meant else ''}; got {done} from {drawn} latents. "
-                f"Choose a smaller margin{', or keep all pairs' if decision.meant else ''}."
+                f"{' and whose edit did what it is to do' if decision.meant else ''}; got {made.done} from {drawn} "
+                f"latents. Choose a smaller margin{', or keep all pairs' if decision.meant else ''}."
             )
-        columns = pa.table(
-            {
-                "generated": [True] * digests.size,
-                "pair": np.repeat(np.arange(count), len(sides)),
-                "side": sides * count,
-            }
-            | {f"{name}_score": values.ravel() for name, values in scores.items()}
-        )
         if building is None or folder is None:
-            places = np.arange(digests.size, dtype=np.int64)
-            return ImageTable((_flat(images),), places, labels.ravel(), columns, digests.ravel())
-        write(building, images, labels, digests, columns)
+            return made.table()
+        write(building, made.images, made.labels, made.digests, made.columns())
         place(building, Path(folder).absolute())
     return read_pairs(folder)
+
+
+def _checked_shape(generator: Generator) -> tuple[int, int, int]:
+    """Height, width and channels of a generator's images, if a table takes them."""
+    channels, height, width = check_generator(generator)
+    if height != width or channels not in (1, 3):
+        raise InputError(
+            f"A table takes square images with 1 or 3 channels; the generator's are {channels}×{height}×{width}. "
+            "Give its adapter a size, or crop behind its network."
+        )
+    return height, width, channels
+
+
+class _Made:
+    """Pairs as they are made, a batch at a time: images, labels, scores and digests, (pairs, images of a pair)."""
+
+    def __init__(
+        self, count: int, sides: Sequence[str], scorers: Sequence[str], images: NDArray[np.uint8]
+    ) -> None:
+        shape = (count, len(sides))
+        self.sides, self.images, self.done = list(sides), images, 0
+        self.labels, self.digests = np.empty(shape, np.int64), np.empty(shape, np.uint64)
+        self.scores = {name: np.empty(shape) for name in scorers}
+
+    def add(
+        self,
+        good: NDArray[np.intp],
+        views: Sequence[NDArray[np.uint8]],
+        labels: NDArray[Any],
+        scores: Mapping[str, NDArray[np.float64]],
+    ) -> None:
+        """Those of a batch that are good, as far as they are wanted."""
+        good = good[: len(self.labels) - self.done]
+        if not len(good):
+            return
+        rows = slice(self.done, self.done + len(good))
+        self.labels[rows] = labels[good, None]
+        for number, view in enumerate(views):
+            self.images[rows, number] = view[good]
+        for name, values in self.scores.items():
+            values[rows] = scores[name][good]
+        self.digests[rows] = digest_images(_flat(self.images[rows])).reshape(-1, len(self.sides))
+        release(self.images)
+        self.done += len(good)
+
+    def columns(self) -> pa.Table:
+        """What is known of each image besides its label."""
+        pairs = len(self.labels)
+        return pa.table(
+            {
+                "generated": [True] * self.digests.size,
+                "pair": np.repeat(np.arange(pairs), len(self.sides)),
+                "side": self.sides * pairs,
+            }
+            | {f"{name}_score": values.ravel() for name, values in self.scores.items()}
+        )
+
+    def table(self) -> ImageTable:
+        """All of it, in memory."""
+        places = np.arange(self.digests.size, dtype=np.int64)
+        images = (_flat(self.images),)
+        return ImageTable(images, places, self.labels.ravel(), self.columns(), self.digests.ravel())
 
 
 def _seen(

@@ -73,7 +73,7 @@ class DBVAE(nn.Module):
         torch.Size([5])
     """
 
-    def __init__(
+    def __init__(  # a public door: each keyword is a setting of the papers by itself
         self,
         encoder: nn.Module | None = None,
         *,

@@ -101,10 +101,13 @@ def run_over(
             pictures are sent ahead to see how large these become.
 
     Raises:
-        InputError: if pictures are not as said.
+        InputError: if pictures or a size are not as said.
     """
+    if batch_size is not None and batch_size < 1:
+        raise InputError(
+            f"batch_size must be at least 1; got {batch_size}. Leave it out to let memory decide."
+        )
     run = call or network
-
     with placed(network, device) as where, torch.inference_mode():
 
         def images(part: NDArray[np.uint8]) -> Tensor:
@@ -162,13 +165,15 @@ def _checked(block: Any) -> NDArray[np.uint8]:
 
 def _affordable(network: nn.Module, run: Callable[[Tensor], Any], images: Tensor, most: int) -> int:
     """How many such pictures at a time."""
-    if any(getattr(module, "_compiled_call_impl", None) is not None for module in network.modules()):
-        run = torch.numel  # it would be compiled anew for two pictures
+    if any(
+        getattr(module, "_compiled_call_impl", None) is not None or hasattr(module, "_orig_mod")
+        for module in network.modules()
+    ):
+        run = torch.numel  # what is compiled would be compiled anew for two pictures
     seen = _Largest(images)
     devices = [images.device] if images.device.type == "cuda" else []
-    with torch.random.fork_rng(
-        devices=devices
-    ):  # a network may draw, and shall draw the same as without this
+    # a network may draw, and shall draw the same as without this
+    with torch.random.fork_rng(devices=devices):
         try:
             with seen:
                 run(images)

@@ -59,7 +59,7 @@ class HistogramVAE(Variational):
 
     kl: Tensor
 
-    def __init__(
+    def __init__(  # a public door: each keyword may be left out by itself
         self,
         latent: int = 100,
         bins: int = 5,
