@@ -292,6 +292,13 @@ def test_without_resampling_no_picture_was_drawn_more_often(make_record, read_pa
     assert "drawn least often" not in words
 
 
+def test_the_legend_of_curves_names_those_that_have_one(record):
+    part = html(record).split('<section id="losses">')[1].split('<section id="pictures">')[0]
+    legend = part[: part.index("</ul>")]
+    assert record.models["plain"].title in legend
+    assert record.models["threshold-only"].title not in legend
+
+
 def test_models_of_an_evaluation_are_not_said_to_share_data_and_seed(make_record, read_page):
     record = make_record(models=2)
     assert "Controls share the data, the seed" in read_page(html(record)).words

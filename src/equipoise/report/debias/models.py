@@ -108,6 +108,11 @@ class Shown:
         self.attributes = attributes_of(record)
         self.matched = where(record, AT_FPR)
 
+    def legend(self, *, trained: bool = False) -> list[tuple[str, str]]:
+        """Titles and colours; only of models that have curves of their training, if asked for."""
+        every = zip(self.models, self.titles, self.colours, strict=True)
+        return [(title, colour) for model, title, colour in every if model.history or not trained]
+
     def title(self, name: str | None) -> str:
         """What people read for a model."""
         return self.record.models[name].title if name in self.record.models else name or "the baseline"
