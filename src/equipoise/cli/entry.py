@@ -42,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         SIGTERM, 129 by SIGHUP; 141 whoever read the output has gone.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    running = ARGUMENTS.set(tuple(arguments))
     try:
         with stopped_by_signals():
             return _run(arguments)
@@ -58,6 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             with contextlib.suppress(OSError, ValueError):
                 _say(*"".join(traceback.format_exception(error)).splitlines())
         return _explain(error, arguments)
+    finally:
+        ARGUMENTS.reset(running)
 
 
 def _run(arguments: list[str]) -> int:
@@ -77,7 +80,6 @@ def _run(arguments: list[str]) -> int:
         warnings_only.setFormatter(_OneLine())
         logging.getLogger().addHandler(warnings_only)
     _check_room(arguments)
-    ARGUMENTS.set(tuple(arguments))
     format_before, warnings.formatwarning = warnings.formatwarning, _warning
     try:
         code = app(arguments)
