@@ -59,15 +59,15 @@ def fixed(threshold: float) -> Point:
 def negatives_needed(fpr: float) -> int:
     """Negatives that it takes to tell a false-positive rate: with fewer, none of them may score as high.
 
-    So many that all lie below the population's threshold in at most 2.5 % of draws. With fewer the threshold may as
-    well be above every score, and the share found at it has no lower limit but 0.
+    So many that all lie below the population's threshold in at most 5 % of draws. With fewer the threshold may as well
+    be above every score, and the share found at it has no lower limit but 0.
 
     Example:
         >>> negatives_needed(0.01)
-        368
+        299
     """
     fpr = fraction(fpr, "The false-positive rate")
-    return 1 if fpr == 1 else math.ceil(math.log(TAIL) / math.log1p(-fpr)) if fpr > 0 else 2**63 - 1
+    return 1 if fpr == 1 else math.ceil(math.log(2 * TAIL) / math.log1p(-fpr)) if fpr > 0 else 2**63 - 1
 
 
 def matched(scored: Scored, fpr: float) -> Point:
