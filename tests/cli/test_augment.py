@@ -96,7 +96,7 @@ def test_from_files_to_a_report(place, capsys):
     assert record.generator.source == "drawing:drawer"
     assert record.protected["light"].sides == ["blue", "red"]
     page = (place / "run" / "report.html").read_text()
-    assert "--show-edits" in page
+    assert "show_edits" in page
     # the settings of a run are a settings file; the finished run is shown
     assert main(["augment", "--config=run/settings.toml", "--out=run"]) == 0
     assert "holds this run already" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from scipy.special import bdtrik
 
 from equipoise.fairness.rates import NO_NEGATIVES, allowed_false_positives, cut_at_fpr
 from equipoise.fairness.scored import Scored, fraction
-from equipoise.intervals import TAIL, Pairs, Proportions
+from equipoise.intervals import Pairs, Proportions
 
 __all__ = [
     "AT_FPR",
@@ -32,6 +32,7 @@ AT_FPR = "at_fpr"
 """Key of the second operating point: the threshold with the matched false-positive rate."""
 
 THRESHOLDS = 256  # possible thresholds, equally likely
+UNSEEN = 0.045  # half of the thresholds above all negatives are taken as above all scores, which is to be under 2.5 %
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,15 +60,15 @@ def fixed(threshold: float) -> Point:
 def negatives_needed(fpr: float) -> int:
     """Negatives that it takes to tell a false-positive rate: with fewer, none of them may score as high.
 
-    So many that all lie below the population's threshold in at most 5 % of draws. With fewer the threshold may as well
+    So many that all lie below the population's threshold in at most 4.5 % of draws. With fewer the threshold may as well
     be above every score, and the share found at it has no lower limit but 0.
 
     Example:
         >>> negatives_needed(0.01)
-        299
+        309
     """
     fpr = fraction(fpr, "The false-positive rate")
-    return 1 if fpr == 1 else math.ceil(math.log(2 * TAIL) / math.log1p(-fpr)) if fpr > 0 else 2**63 - 1
+    return 1 if fpr == 1 else math.ceil(math.log(UNSEEN) / math.log1p(-fpr)) if fpr > 0 else 2**63 - 1
 
 
 def matched(scored: Scored, fpr: float) -> Point:
