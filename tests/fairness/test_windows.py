@@ -3,7 +3,7 @@ import pytest
 
 from equipoise import Groups, fairness
 from equipoise.errors import InputError
-from equipoise.fairness.windows import boxes, resize_matrix, window_images
+from equipoise.fairness.windows import boxes, resize_matrix, window_images, window_scores
 
 
 def resized(window, target):
@@ -101,7 +101,7 @@ def pictures():
 
 def test_scores_equal_the_highest_of_a_loop():
     images = pictures()[0][:3]
-    ours = fairness.window_scores(images, brightness, image_size=16, batch_size=7)
+    ours = window_scores(images, brightness, image_size=16, batch_size=7)
     for image, score in zip(images, ours, strict=True):
         best = 0.0
         for places in boxes(*image.shape[:2]):
@@ -119,9 +119,9 @@ def test_batches_do_not_matter_and_stay_small():
         sizes.append(len(batch))
         return brightness(batch)
 
-    first = fairness.window_scores(images, score, image_size=16, batch_size=10)
+    first = window_scores(images, score, image_size=16, batch_size=10)
     assert max(sizes) <= 10
-    assert first == pytest.approx(fairness.window_scores(images, brightness, image_size=16, batch_size=500))
+    assert first == pytest.approx(window_scores(images, brightness, image_size=16, batch_size=500))
 
 
 def test_detection_by_group_and_false_detections_beside_it():
@@ -152,14 +152,14 @@ def test_without_other_images_false_detections_are_undefined():
 def test_what_score_returns_is_checked():
     images = pictures()[0][:2]
     with pytest.raises(InputError, match="one probability an image; got 1 for"):
-        fairness.window_scores(images, lambda batch: np.array([0.5]), image_size=16)
+        window_scores(images, lambda batch: np.array([0.5]), image_size=16)
     with pytest.raises(InputError, match="sigmoid"):
-        fairness.window_scores(images, lambda batch: np.full(len(batch), 3.0), image_size=16)
+        window_scores(images, lambda batch: np.full(len(batch), 3.0), image_size=16)
 
 
 def test_images_are_checked():
     with pytest.raises(InputError, match=r"must be uint8 .* got float64"):
-        fairness.window_scores([np.zeros((8, 8, 3))], brightness)
+        window_scores([np.zeros((8, 8, 3))], brightness)
     with pytest.raises(InputError, match="got 1 and 2"):
         fairness.windows([np.zeros((8, 8, 3), np.uint8)], [1, 0], Groups.from_column(["a"]), brightness)
     with pytest.raises(InputError, match=r"shares in \(0, 1\]"):

@@ -7,7 +7,7 @@ on another. Scores are probabilities; those of `from_logits` and `train.predict`
 them. The other doors give one number each. How intervals are made: `equipoise.intervals`.
 """
 
-from equipoise.fairness.attribute_comparison import AttributeDifference, compare_attributes
+from equipoise.fairness.attribute_comparison import compare_attributes
 from equipoise.fairness.attributes import (
     AttributeMetrics,
     Cell,
@@ -15,12 +15,9 @@ from equipoise.fairness.attributes import (
     threshold_at_equal_error,
     threshold_at_prevalence,
 )
-from equipoise.fairness.bars import Bar, bars
-from equipoise.fairness.cells import balanced_weights, training_signs
-from equipoise.fairness.compare import Comparison, Difference, compare
+from equipoise.fairness.compare import Difference, compare
 from equipoise.fairness.enrichment import enrichment, rare_groups, shares, verdict
-from equipoise.fairness.evaluation import Evaluation, GroupNumbers, WorstGroup, evaluate, threshold_only
-from equipoise.fairness.operating import negatives_needed
+from equipoise.fairness.evaluation import Evaluation, evaluate, threshold_only
 from equipoise.fairness.rates import (
     accuracy,
     auroc,
@@ -30,30 +27,17 @@ from equipoise.fairness.rates import (
     threshold_at_fpr,
     true_positive_rate,
 )
-from equipoise.fairness.score_divergence import score_divergence, score_divergence_own_ranges
-from equipoise.fairness.table import Table, all_measures, side_by_side
-from equipoise.fairness.windows import Windows, window_scores, windows
-from equipoise.probabilities import Probabilities, from_logits
+from equipoise.fairness.windows import windows
+from equipoise.probabilities import from_logits
 
 __all__ = [
-    "AttributeDifference",
     "AttributeMetrics",
-    "Bar",
     "Cell",
-    "Comparison",
     "Difference",
     "Evaluation",
-    "GroupNumbers",
-    "Probabilities",
-    "Table",
-    "Windows",
-    "WorstGroup",
     "accuracy",
-    "all_measures",
     "attribute_metrics",
     "auroc",
-    "balanced_weights",
-    "bars",
     "compare",
     "compare_attributes",
     "enrichment",
@@ -62,19 +46,13 @@ __all__ = [
     "false_positive_rate",
     "from_logits",
     "mean_probability",
-    "negatives_needed",
     "rare_groups",
-    "score_divergence",
-    "score_divergence_own_ranges",
     "shares",
-    "side_by_side",
     "threshold_at_equal_error",
     "threshold_at_fpr",
     "threshold_at_prevalence",
     "threshold_only",
-    "training_signs",
     "true_positive_rate",
     "verdict",
-    "window_scores",
     "windows",
 ]
