@@ -8,6 +8,7 @@ What is planted, and counted so that no two numbers that could be taken for one 
 
 import base64
 import csv
+import html
 import io
 import json
 import re
@@ -135,6 +136,26 @@ def tiles():
         return [tile for tile in found if (tile != 255).any()]
 
     return cut
+
+
+@pytest.fixture(scope="session")
+def tables():
+    """Folder → the tables of its page: name → rows of cells as text, the head first; of equal names the first."""
+
+    def text(cell):
+        return " ".join(re.sub(r"<[^>]*>", " ", html.unescape(cell)).replace("\u202f", " ").split())
+
+    def read(folder):
+        page, found = (folder / "report.html").read_text(), {}
+        for name, body in re.findall(
+            r"<table[^>]*>\s*<caption>(.*?)</caption>(.*?)</table>", page, re.DOTALL
+        ):
+            rows = re.findall(r"<tr>(.*?)</tr>", body, re.DOTALL)
+            cells = [[text(c) for c in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", r, re.DOTALL)] for r in rows]
+            found.setdefault(text(name), cells)
+        return found
+
+    return read
 
 
 @pytest.fixture(scope="session")
