@@ -106,10 +106,17 @@ def debiased(ran):
 
 @pytest.fixture(scope="session")
 def recorded():
-    """Folder → its record, as JSON."""
+    """Folder → its record, as JSON; a model's numbers, and its differences from the baseline, laid flat."""
 
     def read(folder, name="record.json"):
-        return json.loads((folder / name).read_text())
+        record = json.loads((folder / name).read_text())
+        if name == "record.json":
+            for model in record["models"].values():
+                model |= model.pop("numbers")
+            compared = record["comparisons"] or {"differences": {}}
+            each = compared.pop("differences")
+            record["comparisons"] = {model: compared | change for model, change in each.items()}
+        return record
 
     return read
 

@@ -157,7 +157,7 @@ def test_accuracies_of_cells_are_those_of_their_own_scores(found, columns):
         model = found["models"][name]
         says = columns[f"probability_{name}"] >= model["threshold"]
         for attribute in ("light", "shape"):
-            cells = model["numbers"][attribute]["cells"]
+            cells = model["numbers"][attribute]["metrics"]["cells"]
             assert len(cells) == 4
             for cell in cells:
                 mine = (columns["label"] == cell["target"]) & (columns[attribute] == cell["group"])
@@ -168,7 +168,7 @@ def test_accuracies_of_cells_are_those_of_their_own_scores(found, columns):
 
 def test_the_worst_cell_and_the_rate_of_misses(found):
     for model in found["models"].values():
-        numbers = model["numbers"]["light"]
+        numbers = model["numbers"]["light"]["metrics"]
         lowest = min(numbers["cells"], key=lambda cell: cell["accuracy"]["value"])
         assert numbers["worst_cell_accuracy"]["value"] == lowest["accuracy"]["value"]
         assert lowest["group"] in numbers["worst_cell"]
@@ -184,8 +184,8 @@ def test_changes_are_a_model_minus_plain(found):
         model = found["models"][name]
         for attribute in ("light", "shape"):
             before, after, change = (
-                plain["numbers"][attribute],
-                model["numbers"][attribute],
+                plain["numbers"][attribute]["metrics"],
+                model["numbers"][attribute]["metrics"],
                 model["changes"][attribute],
             )
             for key in ("ap", "deo"):
@@ -194,7 +194,7 @@ def test_changes_are_a_model_minus_plain(found):
 
 def test_the_direction_of_leaning(found):
     """Plain takes the light for the target, and blue goes with the target in training."""
-    numbers = found["models"]["plain"]["numbers"]["light"]
+    numbers = found["models"]["plain"]["numbers"]["light"]["metrics"]
     cells = {(c["target"], c["group"]): c["accuracy"]["value"] for c in numbers["cells"]}
     assert cells[1, "blue"] > cells[1, "red"]
     assert cells[0, "red"] > cells[0, "blue"]

@@ -42,7 +42,7 @@ def test_a_group_says_how_many_positives_of_the_test_images_are_its_own(found):
         for attribute, counts in COUNTS.items():
             for group, n in counts.items():
                 one = model["groups"][attribute][group]
-                assert [one["n"], one["tpr"]["n"], one["tpr_at_fpr"]["n"]] == [n, n, n]
+                assert [one["positives"], one["tpr"]["n"], one["tpr_at_fpr"]["n"]] == [n, n, n]
                 assert one["small"]
     assert found["data"]["counts"] == {
         "train": {"positives": 80, "negatives": 88},
@@ -96,7 +96,9 @@ def test_changes_are_debiased_minus_plain(found):
     plain, debiased = (found["models"][name] for name in ("plain", "debiased"))
     change = found["comparisons"]["debiased"]
     assert change["baseline"] == "plain"
-    for key in ("tpr_at_fpr", "accuracy", "auroc", "fpr"):
+    found_at_fpr = debiased["tpr_at_fpr"]["value"] - plain["tpr_at_fpr"]["value"]
+    assert change["tpr"]["at_fpr"]["value"] == pytest.approx(found_at_fpr)
+    for key in ("accuracy", "auroc", "fpr"):
         assert change[key]["value"] == pytest.approx(debiased[key]["value"] - plain[key]["value"])
     assert change["accuracy"]["value"] != 0
     for attribute in COUNTS:
@@ -235,8 +237,8 @@ def test_the_page_shows_fewer_misses_as_a_fall(debiased, found, tables):
     head, *rows = tables(debiased)["Change over all test images, percentage points"]
     change = found["comparisons"]["debiased"]
     by_name = {row[0]: leading(row[1]) for row in rows}
-    assert by_name["Missed at 5 % FPR"] == pytest.approx(-100 * change["tpr_at_fpr"]["value"], abs=0.051)
-    assert by_name["Missed at 0.5"] == pytest.approx(-100 * change["tpr"]["value"], abs=0.051)
+    assert by_name["Missed at 5 % FPR"] == pytest.approx(-100 * change["tpr"]["at_fpr"]["value"], abs=0.051)
+    assert by_name["Missed at 0.5"] == pytest.approx(-100 * change["tpr"]["at_0.5"]["value"], abs=0.051)
     assert by_name["Accuracy at 0.5"] == pytest.approx(100 * change["accuracy"]["value"], abs=0.051)
     assert by_name["Missed at 0.5"] < 0
     assert len(head) == 2 + ("plain, threshold moved" in head)
