@@ -46,7 +46,14 @@ from equipoise.resample import (
     product_rule,
     temper,
 )
-from equipoise.risk import auroc, kinds, label_noise, percentile_ranks, picture_quality, quality_score
+from equipoise.risk import (
+    detection_auroc,
+    kinds,
+    label_noise,
+    percentile_ranks,
+    picture_quality,
+    quality_score,
+)
 from equipoise.run.hidden import hidden_features
 from equipoise.train import Engine, fit, predict, recipe
 from equipoise.train.rarity import latent_codes
@@ -243,8 +250,8 @@ def by_noise(scene: Scene) -> dict[str, Any]:
     )
     both = rare | flipped
     return {
-        "auroc_label_noise": auroc(noise.score[named][both], flipped[both]).value,
-        "auroc_rarity": auroc(rarity[both], rare[both]).value,
+        "auroc_label_noise": detection_auroc(noise.score[named][both], flipped[both]).value,
+        "auroc_rarity": detection_auroc(rarity[both], rare[both]).value,
         "rare_called": shares(called[rare]),
         "flipped_called": shares(called[flipped]),
     }

@@ -33,7 +33,7 @@ import b1
 import b2
 import b3
 from equipoise.data import ImageTable, planted, split
-from equipoise.density import Neighbours, agreement, ranks
+from equipoise.density import NeighbourDensity, agreement, ranks
 from equipoise.density.appearance import appearance_rarity
 from equipoise.fairness import enrichment
 from equipoise.groups import Groups
@@ -478,7 +478,7 @@ def near(table: np.ndarray, scale: float, components: int | None = None) -> np.n
     """Normal scores of the distance to the neighbour at a share of the data."""
     kept = min(2048, len(table) - 1)
     count = max(1, round(scale * kept))
-    found = Neighbours(count, reference=kept, components=components).fit(table)
+    found = NeighbourDensity(count, reference=kept, components=components).fit(table)
     return normal(-found.log_prob(table, leave_one_out=True))
 
 

@@ -44,7 +44,7 @@ from equipoise.risk import (
     HistogramVAE,
     LastLayer,
     Neighbours,
-    auroc,
+    detection_auroc,
     label_noise,
     precision_at_recall,
 )
@@ -317,7 +317,10 @@ def summary(runs: list[dict[str, dict]], bootstrap: int = 200) -> dict:
     out = {}
     for column, (title, kinds) in COLUMNS.items():
         names = [name for name in SCORES if name in runs[0][column]]
-        rates = {name: [auroc(run[column][name], run[column]["sought"]) for run in runs] for name in names}
+        rates = {
+            name: [detection_auroc(run[column][name], run[column]["sought"]) for run in runs]
+            for name in names
+        }
         resampled = dict.fromkeys(names, 0)
         for seed, run in enumerate(runs):
             rng = np.random.default_rng([seed, 3])

@@ -38,7 +38,7 @@ from equipoise.risk import (
     LastLayer,
     Neighbours,
     Wrapped,
-    write_scores,
+    write_risks,
 )
 
 BATCH = 256
@@ -211,10 +211,10 @@ def write_once(rows: int) -> dict:
     wrapped = Histogram(queue=2 * size)(model).fit(list(parts(2 * size, 1))).calibrate(list(parts(size, 2)))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "scores.parquet"
-        write_scores(wrapped, parts(size, 3), path, percentiles=True)  # loads what is loaded once
+        write_risks(wrapped, parts(size, 3), path, percentiles=True)  # loads what is loaded once
         before = peak_rss_bytes()
         start = time.perf_counter()
-        written = write_scores(wrapped, parts(rows, 4), path, percentiles=True, ids=range(rows))
+        written = write_risks(wrapped, parts(rows, 4), path, percentiles=True, ids=range(rows))
         return {
             "rows": written,
             "seconds": time.perf_counter() - start,

@@ -7,7 +7,8 @@ from equipoise.data import split
 from equipoise.errors import InputError
 from equipoise.risk import label_noise
 from equipoise.seeds import checked_seed, child_seed
-from equipoise.train import fit, train_gan
+from equipoise.train import fit
+from equipoise.train.gan import train_gan
 
 
 def test_a_child_depends_on_seed_and_path_only():

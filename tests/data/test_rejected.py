@@ -4,7 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from equipoise.data import ImageTable, Rejected, write_rejected
+from equipoise.data import ImageTable, write_rejected
+from equipoise.data.table import Rejected
 
 
 def test_the_list_always_has_a_header(tmp_path):

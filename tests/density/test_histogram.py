@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from equipoise.density import Histogram, bin_rows, histogram_bins, log_probabilities
+from equipoise.density import HistogramDensity, bin_rows, histogram_bins, log_probabilities
 from equipoise.errors import InputError, NotFittedError
 
 FINITE = st.floats(-1e12, 1e12, allow_subnormal=False)
@@ -43,7 +43,7 @@ def test_functions_equal_numpy(bins, smoothing):
 def test_the_class_agrees_with_the_functions_up_to_its_cells():
     codes = torch.randn(20_000, 5, generator=torch.Generator().manual_seed(0))
     exact = log_probabilities(histogram_bins(codes, bins=10), smoothing=1e-3)
-    table = Histogram(10, 1e-3).fit(codes).table()
+    table = HistogramDensity(10, 1e-3).fit(codes).table()
     near = log_probabilities(table, smoothing=1e-3)
     width = histogram_bins(codes).edges.diff(dim=1)[:, :1]
     assert ((table.edges - histogram_bins(codes).edges).abs() <= width * 10 / 4096).all()
@@ -55,10 +55,10 @@ def test_the_class_agrees_with_the_functions_up_to_its_cells():
 @given(CODES, st.data())
 def test_parts_merged_equal_the_whole_exactly(codes, data):
     cut = data.draw(st.integers(1, len(codes) - 1))
-    whole = Histogram(7, 0.01).fit(codes)
-    merged = Histogram(7, 0.01).fit(codes[:cut]).merge(Histogram(7, 0.01).fit(codes[cut:]))
-    backwards = Histogram(7, 0.01).fit(codes[cut:]).merge(Histogram(7, 0.01).fit(codes[:cut]))
-    streamed = Histogram(7, 0.01)
+    whole = HistogramDensity(7, 0.01).fit(codes)
+    merged = HistogramDensity(7, 0.01).fit(codes[:cut]).merge(HistogramDensity(7, 0.01).fit(codes[cut:]))
+    backwards = HistogramDensity(7, 0.01).fit(codes[cut:]).merge(HistogramDensity(7, 0.01).fit(codes[:cut]))
+    streamed = HistogramDensity(7, 0.01)
     for row in np.random.default_rng(0).permutation(len(codes)):
         streamed.update(codes[row : row + 1])
     for other in (merged, backwards, streamed):
@@ -70,7 +70,7 @@ def test_parts_merged_equal_the_whole_exactly(codes, data):
 @settings(max_examples=60, deadline=None)
 @given(CODES)
 def test_every_row_is_counted_and_finite(codes):
-    histogram = Histogram(5).fit(codes)
+    histogram = HistogramDensity(5).fit(codes)
     table = histogram.table()
     assert (table.counts.sum(1) == len(codes)).all()
     assert (table.edges.diff(dim=1) > 0).all()
@@ -80,32 +80,34 @@ def test_every_row_is_counted_and_finite(codes):
 def test_order_of_rows_changes_nothing_but_the_order():
     codes = torch.randn(200, 3, generator=torch.Generator().manual_seed(0))
     order = torch.randperm(200, generator=torch.Generator().manual_seed(1))
-    histogram = Histogram().fit(codes)
-    assert torch.equal(Histogram().fit(codes[order]).log_prob(codes[order]), histogram.log_prob(codes)[order])
+    histogram = HistogramDensity().fit(codes)
+    assert torch.equal(
+        HistogramDensity().fit(codes[order]).log_prob(codes[order]), histogram.log_prob(codes)[order]
+    )
 
 
 def test_rare_codes_score_lower():
     codes = torch.cat([torch.randn(950, 2), torch.randn(50, 2) + 5.0])
-    log_prob = Histogram(smoothing=1e-3).fit(codes).log_prob(codes)
+    log_prob = HistogramDensity(smoothing=1e-3).fit(codes).log_prob(codes)
     assert log_prob[950:].mean() < log_prob[:950].mean() - 1.0
 
 
 def test_outside_the_range_the_outer_bins_are_open():
-    histogram = Histogram(4).fit(torch.tensor([[0.0], [0.1], [0.9], [1.0]]))
+    histogram = HistogramDensity(4).fit(torch.tensor([[0.0], [0.1], [0.9], [1.0]]))
     near = histogram.log_prob(torch.tensor([[0.0], [1.0]]))
     assert torch.equal(histogram.log_prob(np.array([[-1e300], [1e300]])), near)
     assert histogram.log_prob(torch.tensor([[0.5]])).item() == -np.inf
     assert np.isfinite(
-        Histogram(4, 0.1).fit(torch.tensor([[0.0], [1.0]])).log_prob(torch.tensor([[0.5]])).item()
+        HistogramDensity(4, 0.1).fit(torch.tensor([[0.0], [1.0]])).log_prob(torch.tensor([[0.5]])).item()
     )
 
 
 def test_a_constant_dimension_counts_as_uniform():
     codes = torch.randn(100, 2, generator=torch.Generator().manual_seed(0))
     codes[:, 1] = 3.0
-    per_dimension = Histogram(10).fit(codes).log_prob_per_dimension(codes)
+    per_dimension = HistogramDensity(10).fit(codes).log_prob_per_dimension(codes)
     assert torch.allclose(per_dimension[:, 1], -torch.tensor(10.0, dtype=torch.float64).log())
-    assert Histogram(10).fit(codes).variances()[1] == 0.0
+    assert HistogramDensity(10).fit(codes).variances()[1] == 0.0
     table = histogram_bins(codes)
     assert table.flat.tolist() == [False, True]
     assert torch.allclose(log_probabilities(table)[1].exp(), torch.full((10,), 0.1, dtype=torch.float64))
@@ -113,7 +115,7 @@ def test_a_constant_dimension_counts_as_uniform():
 
 def test_log_prob_is_the_sum_over_the_dimensions_asked_for():
     codes = torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
-    histogram = Histogram(smoothing=0.1).fit(codes)
+    histogram = HistogramDensity(smoothing=0.1).fit(codes)
     per_dimension = histogram.log_prob_per_dimension(codes)
     some = torch.tensor([True, False, False, True])
     assert torch.allclose(histogram(codes), per_dimension.sum(1))
@@ -122,15 +124,19 @@ def test_log_prob_is_the_sum_over_the_dimensions_asked_for():
 
 def test_variances():
     codes = torch.randn(5000, 3, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 0.1, 30.0])
-    assert torch.allclose(Histogram().fit(codes).variances(), codes.double().var(0, correction=0), rtol=1e-3)
+    assert torch.allclose(
+        HistogramDensity().fit(codes).variances(), codes.double().var(0, correction=0), rtol=1e-3
+    )
 
 
 def test_state_dict_restores_and_learning_goes_on():
     codes = torch.randn(100, 3, generator=torch.Generator().manual_seed(0))
-    first = Histogram().fit(codes[:60])
-    second = Histogram()
+    first = HistogramDensity().fit(codes[:60])
+    second = HistogramDensity()
     second.load_state_dict(first.state_dict())
-    assert torch.equal(second.update(codes[60:]).log_prob(codes), Histogram().fit(codes).log_prob(codes))
+    assert torch.equal(
+        second.update(codes[60:]).log_prob(codes), HistogramDensity().fit(codes).log_prob(codes)
+    )
     assert torch.nn.Sequential(second).half()[0].low.dtype == torch.float64
     assert "rows=100" in repr(second)
 
@@ -138,16 +144,16 @@ def test_state_dict_restores_and_learning_goes_on():
 def test_errors_say_what_to_do():
     codes = torch.randn(10, 3)
     with pytest.raises(NotFittedError, match="Call fit first"):
-        Histogram().log_prob(codes)
+        HistogramDensity().log_prob(codes)
     with pytest.raises(NotFittedError, match="Call fit first"):
-        Histogram().variances()
+        HistogramDensity().variances()
     with pytest.raises(InputError, match="got 2"):
-        Histogram().fit(codes).log_prob(codes[:, :2])
+        HistogramDensity().fit(codes).log_prob(codes[:, :2])
     with pytest.raises(InputError, match="got 2"):
-        Histogram().fit(codes).update(codes[:, :2])
+        HistogramDensity().fit(codes).update(codes[:, :2])
     with pytest.raises(InputError, match="same settings"):
-        Histogram(5).merge(Histogram(6))
+        HistogramDensity(5).merge(HistogramDensity(6))
     with pytest.raises(InputError, match="bins must be"):
-        Histogram(0)
+        HistogramDensity(0)
     with pytest.raises(InputError, match="smoothing must be"):
-        Histogram(5, float("nan"))
+        HistogramDensity(5, float("nan"))

@@ -10,7 +10,8 @@ import pytest
 import torch
 from sklearn.neighbors import NearestNeighbors
 
-from equipoise.density import Neighbours, neighbours, sample
+from equipoise.density import NeighbourDensity, neighbours
+from equipoise.density.neighbours import sample
 from equipoise.errors import InputError, NotFittedError
 
 
@@ -23,7 +24,7 @@ def normal(*shape, seed=0):
 def test_distances_equal_scikit_learn(metric, block, monkeypatch):
     monkeypatch.setattr(neighbours, "_DISTANCES", block * 64)
     codes, new = normal(300, 5) + 100.0 * (metric == "euclidean"), normal(40, 5, seed=1)
-    model = Neighbours(7, metric).fit(codes)
+    model = NeighbourDensity(7, metric).fit(codes)
     if metric == "cosine":
         codes, new = (torch.nn.functional.normalize(x, dim=1) for x in (codes, new))
     theirs = NearestNeighbors(n_neighbors=8).fit(codes.numpy())
@@ -48,12 +49,12 @@ def test_a_reference_in_blocks_smaller_than_k(monkeypatch):
 SCORE_FEW_THEN_MANY = """
 import torch
 from pathlib import Path
-from equipoise.density import Neighbours
+from equipoise.density import NeighbourDensity
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) / 1024
 codes = torch.randn(40_000, 2, generator=torch.Generator().manual_seed(0))
-model = Neighbours(50, reference=2048).fit(codes)
+model = NeighbourDensity(50, reference=2048).fit(codes)
 model.log_prob(codes[:2_000])
 few = peak()
 model.log_prob(codes)
@@ -72,15 +73,15 @@ def test_memory_does_not_grow_with_the_rows():
 def test_density_of_a_known_distribution():
     codes = torch.rand(20_000, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     inner = codes[((codes > 0.2) & (codes < 0.8)).all(1)][:500]
-    log_prob = Neighbours(50).fit(codes).log_prob(inner)
+    log_prob = NeighbourDensity(50).fit(codes).log_prob(inner)
     assert abs(log_prob.mean().item()) < 0.05  # the density of the unit square is 1
 
 
 def test_a_share_sees_groups_that_a_count_does_not():
     # 50 rows, as tight as can be, far away: dense at small scale, rare at the scale of a tenth.
     codes = torch.cat([normal(950, 3), 0.01 * normal(50, 3, seed=1) + 6.0])
-    fine = Neighbours(5).fit(codes).log_prob(codes, leave_one_out=True)
-    coarse = Neighbours(0.1).fit(codes).log_prob(codes, leave_one_out=True)
+    fine = NeighbourDensity(5).fit(codes).log_prob(codes, leave_one_out=True)
+    coarse = NeighbourDensity(0.1).fit(codes).log_prob(codes, leave_one_out=True)
     assert fine[950:].min() > fine[:950].max()
     assert coarse[950:].max() < coarse[:950].median()
 
@@ -89,8 +90,8 @@ def test_components_leave_out_noise():
     group = torch.arange(1000) < 50
     codes = torch.cat([normal(1000, 1), normal(1000, 60, seed=1)], 1)
     codes[group, 0] += 5.0
-    few = Neighbours(0.1, components=1).fit(codes).log_prob(codes)
-    everything = Neighbours(0.1).fit(codes).log_prob(codes)
+    few = NeighbourDensity(0.1, components=1).fit(codes).log_prob(codes)
+    everything = NeighbourDensity(0.1).fit(codes).log_prob(codes)
 
     def auroc(log_prob):
         return (log_prob[group][:, None] < log_prob[~group]).double().mean()
@@ -100,8 +101,8 @@ def test_components_leave_out_noise():
 
 def test_copies_stay_finite_and_identical_codes_are_uniform():
     codes = torch.cat([normal(50, 3), torch.zeros(30, 3)])
-    assert torch.isfinite(Neighbours(5).fit(codes).log_prob(codes)).all()
-    same = Neighbours(5).fit(torch.ones(20, 3)).log_prob(torch.ones(20, 3))
+    assert torch.isfinite(NeighbourDensity(5).fit(codes).log_prob(codes)).all()
+    same = NeighbourDensity(5).fit(torch.ones(20, 3)).log_prob(torch.ones(20, 3))
     assert torch.isfinite(same).all()
     assert same.unique().numel() == 1
 
@@ -126,8 +127,8 @@ def test_the_sample_is_fair():
 
 def test_state_dict_restores():
     codes = normal(100, 6)
-    first = Neighbours(3, reference=60, components=2).fit(codes)
-    second = Neighbours(3, reference=60, components=2)
+    first = NeighbourDensity(3, reference=60, components=2).fit(codes)
+    second = NeighbourDensity(3, reference=60, components=2)
     second.load_state_dict(first.state_dict())
     assert torch.equal(second(codes), first(codes))
     assert second.half().points.dtype == torch.float64
@@ -136,11 +137,11 @@ def test_state_dict_restores():
 
 def test_errors_say_what_to_do():
     with pytest.raises(NotFittedError, match="Call fit first"):
-        Neighbours().log_prob(normal(3, 2))
+        NeighbourDensity().log_prob(normal(3, 2))
     with pytest.raises(InputError, match="more than k = 20"):
-        Neighbours().fit(normal(20, 2))
+        NeighbourDensity().fit(normal(20, 2))
     with pytest.raises(InputError, match="got 3"):
-        Neighbours(2).fit(normal(9, 2)).log_prob(normal(9, 3))
+        NeighbourDensity(2).fit(normal(9, 2)).log_prob(normal(9, 3))
     for wrong in ({"k": 0}, {"k": 1.5}, {"metric": "manhattan"}, {"reference": 20}, {"components": 0}):
         with pytest.raises(InputError, match=next(iter(wrong))):
-            Neighbours(**wrong)
+            NeighbourDensity(**wrong)

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from equipoise.density import chunk_moments, principal_axes
+from equipoise.density.principal import chunk_moments, principal_axes
 
 
 def test_merged_moments_are_those_of_the_whole():

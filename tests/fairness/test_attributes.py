@@ -13,14 +13,12 @@ from equipoise import Groups
 from equipoise.errors import InputError, UndefinedRateWarning
 from equipoise.fairness import (
     attribute_metrics,
-    balanced_weights,
     compare_attributes,
-    score_divergence,
-    score_divergence_own_ranges,
     threshold_at_equal_error,
     threshold_at_prevalence,
-    training_signs,
 )
+from equipoise.fairness.cells import balanced_weights, training_signs
+from equipoise.fairness.score_divergence import score_divergence, score_divergence_own_ranges
 
 SIGNS = {"f": -1, "m": 1}
 RATES = (

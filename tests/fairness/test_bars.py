@@ -1,11 +1,12 @@
 import numpy as np
 
 from equipoise import fairness
+from equipoise.fairness.bars import bars
 
 
 def test_bars_are_mean_probability_and_tpr_by_group_and_model(made):
     other = np.sqrt(made.scores)
-    found = fairness.bars({"plain": made.scores, "debiased": other}, made.labels, made.race)
+    found = bars({"plain": made.scores, "debiased": other}, made.labels, made.race)
     assert [(bar.group, bar.model) for bar in found] == [
         (group, model) for group in ("a", "b", "c") for model in ("plain", "debiased")
     ]

@@ -9,6 +9,8 @@ import pytest
 
 from equipoise import Groups, fairness
 from equipoise.errors import InputError, UndefinedRateWarning
+from equipoise.fairness.cells import training_signs
+from equipoise.fairness.operating import negatives_needed
 
 POINTS = ("at_0.5", "at_fpr")
 
@@ -170,7 +172,7 @@ def test_matched_intervals_hold_the_truth_also_with_few_negatives(negatives, fpr
 
 
 def test_with_too_few_negatives_for_a_rate_the_share_found_has_no_lower_limit():
-    needed = fairness.negatives_needed(0.05)
+    needed = negatives_needed(0.05)
     assert needed == 61
     rng = np.random.default_rng(6)
     for negatives, told in ((needed // 2, False), (2 * needed, True)):
@@ -222,9 +224,9 @@ def test_a_value_that_reads_missing_is_a_group_like_any_other(value):
     with pytest.warns(UndefinedRateWarning, match="missing"):  # without positives: undefined, and shown
         found = fairness.evaluate([0.9, 0.8, 0.2, 0.1], [0, 1, 1, 0], groups)
     assert set(found.groups["eye"]) == {name, "a"}
-    assert fairness.training_signs([0, 1, 1], groups.take([0, 1, 2])) == {name: -1, "a": 1}
+    assert training_signs([0, 1, 1], groups.take([0, 1, 2])) == {name: -1, "a": 1}
     with pytest.raises(InputError, match="1 rows without one"):
-        fairness.training_signs([0, 1, 1, 0], groups)
+        training_signs([0, 1, 1, 0], groups)
 
 
 def test_an_emptied_group_stays_visible():

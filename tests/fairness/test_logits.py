@@ -8,6 +8,7 @@ from equipoise import Groups, fairness
 from equipoise.errors import InputError
 from equipoise.fairness import from_logits
 from equipoise.fairness.scored import Scored
+from equipoise.pictures.windows import window_scores
 
 
 def scene(seed=0, n=400):
@@ -114,11 +115,11 @@ def test_one_number_doors_and_windows_rank_by_logits():
     again = fairness.true_positive_rate(np.asarray(from_logits(logits)), labels, groups, threshold=0.8)
     assert right == again
     pictures = np.random.default_rng(0).integers(0, 255, (4, 24, 24, 1)).astype(np.uint8)
-    largest = fairness.window_scores(pictures, lambda b: from_logits(b.mean((1, 2, 3)) + 40.0), image_size=8)
+    largest = window_scores(pictures, lambda b: from_logits(b.mean((1, 2, 3)) + 40.0), image_size=8)
     assert len(set(largest.tolist())) == 1
     assert len(set(largest.logits.tolist())) == 4
     with pytest.raises(InputError, match="got both"):
-        fairness.window_scores(
+        window_scores(
             pictures,
             lambda b: from_logits(np.ones(len(b))) if len(b) > 3 else np.ones(len(b)),
             image_size=8,

@@ -3,6 +3,7 @@ import pytest
 
 from equipoise import Groups, fairness
 from equipoise.errors import InputError, UndefinedRateWarning
+from equipoise.fairness.table import all_measures, side_by_side
 
 
 @pytest.fixture
@@ -15,7 +16,7 @@ def evaluations(made):
 
 
 def test_a_row_a_group_and_the_numbers_of_the_evaluation(evaluations):
-    table = fairness.side_by_side(evaluations, "race", "fnr_at_fpr")
+    table = side_by_side(evaluations, "race", "fnr_at_fpr")
     assert table.columns == ("race", "n", "plain", "debiased")
     assert [row[0] for row in table.rows] == [
         "a",
@@ -39,20 +40,20 @@ def test_a_row_a_group_and_the_numbers_of_the_evaluation(evaluations):
     "measure", ["tpr", "fnr", "tpr_at_fpr", "auroc", "mean_probability", "fpr", "accuracy"]
 )
 def test_every_measure_is_a_full_table(evaluations, measure):
-    table = fairness.side_by_side(evaluations, "race × gender", measure)
+    table = side_by_side(evaluations, "race × gender", measure)
     assert all(len(row) == len(table.columns) for row in table.rows)
     assert all(isinstance(cell, str) and "nan" not in cell for row in table.rows for cell in row)
 
 
 def test_all_measures_of_one_model(evaluations):
-    table = fairness.all_measures(evaluations["plain"], "race")
+    table = all_measures(evaluations["plain"], "race")
     assert all(len(row) == len(table.columns) == 6 for row in table.rows)
     auroc = evaluations["plain"].groups["race"]["a"].auroc
     assert table.rows[0][4].startswith(f"{auroc.value:.3f} [")
 
 
 def test_text_is_aligned(evaluations):
-    lines = fairness.side_by_side(evaluations, "race").text().split("\n")
+    lines = side_by_side(evaluations, "race").text().split("\n")
     rule = next(line for line in lines if set(line) == {"-"})
     assert max(len(line) for line in lines[lines.index(rule) + 1 :]) <= len(rule)
     assert len({line.index("]") for line in lines if line[:2] in ("a ", "b ")}) == 1
@@ -64,7 +65,7 @@ def test_small_and_undefined_groups_are_marked():
     scores = np.r_[np.full(55, 0.9), np.full(5, 0.2), np.linspace(0, 0.4, 50)]
     with pytest.warns(UndefinedRateWarning):
         found = fairness.evaluate(scores, labels, groups, fpr=0.01)
-    table = fairness.side_by_side({"plain": found}, "race", "tpr")
+    table = side_by_side({"plain": found}, "race", "tpr")
     cells = {row[0]: row[2] for row in table.rows}
     assert cells["none *"] == "undefined: no positives"
     assert "tiny *" in cells
@@ -78,14 +79,14 @@ def test_small_and_undefined_groups_are_marked():
 
 def test_undefined_sums_are_words():
     found = fairness.evaluate([0.9, 0.2], [1, 1], Groups.from_column(["a", "a"], attribute="race"))
-    table = fairness.side_by_side({"plain": found}, "race", "tpr_at_fpr")
+    table = side_by_side({"plain": found}, "race", "tpr_at_fpr")
     assert {row[2] for row in table.rows} == {"undefined: no negatives"}
 
 
 def test_an_attribute_that_was_not_evaluated_is_refused(evaluations):
     with pytest.raises(InputError, match="evaluated by 'age'"):
-        fairness.side_by_side(evaluations, "age")
+        side_by_side(evaluations, "age")
     with pytest.raises(InputError, match="got 'speed'"):
-        fairness.side_by_side(evaluations, "race", "speed")
+        side_by_side(evaluations, "race", "speed")
     with pytest.raises(InputError, match="got 0 models"):
-        fairness.side_by_side({}, "race")
+        side_by_side({}, "race")

@@ -3,6 +3,7 @@ import pytest
 
 from equipoise import Groups, fairness
 from equipoise.errors import InputError
+from equipoise.pictures.windows import window_scores
 
 
 def brightness(batch):
@@ -29,7 +30,7 @@ def pictures():
 
 
 def scored(images):
-    return fairness.window_scores(images, brightness, image_size=16)
+    return window_scores(images, brightness, image_size=16)
 
 
 def test_detection_by_group_and_false_detections_beside_it():

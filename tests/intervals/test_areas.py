@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from equipoise.intervals import area, area_difference, placements
+from equipoise.intervals import area, area_difference
+from equipoise.intervals.areas import placements
 
 stats = pytest.importorskip("scipy.stats")
 

@@ -8,6 +8,7 @@ What is planted, and counted so that no two numbers that could be taken for one 
 
 import base64
 import csv
+import html
 import io
 import json
 import re
@@ -105,10 +106,17 @@ def debiased(ran):
 
 @pytest.fixture(scope="session")
 def recorded():
-    """Folder → its record, as JSON."""
+    """Folder → its record, as JSON; a model's numbers, and its differences from the baseline, laid flat."""
 
     def read(folder, name="record.json"):
-        return json.loads((folder / name).read_text())
+        record = json.loads((folder / name).read_text())
+        if name == "record.json":
+            for model in record["models"].values():
+                model |= model.pop("numbers")
+            compared = record["comparisons"] or {"differences": {}}
+            each = compared.pop("differences")
+            record["comparisons"] = {model: compared | change for model, change in each.items()}
+        return record
 
     return read
 
@@ -135,6 +143,26 @@ def tiles():
         return [tile for tile in found if (tile != 255).any()]
 
     return cut
+
+
+@pytest.fixture(scope="session")
+def tables():
+    """Folder → the tables of its page: name → rows of cells as text, the head first; of equal names the first."""
+
+    def text(cell):
+        return " ".join(re.sub(r"<[^>]*>", " ", html.unescape(cell)).replace("\u202f", " ").split())
+
+    def read(folder):
+        page, found = (folder / "report.html").read_text(), {}
+        for name, body in re.findall(
+            r"<table[^>]*>\s*<caption>(.*?)</caption>(.*?)</table>", page, re.DOTALL
+        ):
+            rows = re.findall(r"<tr>(.*?)</tr>", body, re.DOTALL)
+            cells = [[text(c) for c in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", r, re.DOTALL)] for r in rows]
+            found.setdefault(text(name), cells)
+        return found
+
+    return read
 
 
 @pytest.fixture(scope="session")

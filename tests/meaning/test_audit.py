@@ -3,10 +3,14 @@
 The network calls a picture 1 if it has more red than a half, and its features are the colours of the four quarters.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from equipoise.cli import main
+from equipoise.rate import Rate
+from equipoise.report import audit_text, read_audit
 
 EYES = """
 import torch
@@ -204,3 +208,16 @@ def test_kinds_are_counted_and_their_clearest_example_comes_first(audited, found
     assert {ALIEN, ODD} <= set(found["kinds"]["rare"]["examples"][:4])
     calm = found["kinds"]["ordinary"]["examples"][0]
     assert max(columns[f"{name}_percentile"][calm] for name in SCORES) < 0.7
+
+
+def test_the_group_most_clearly_at_risk_is_named_first(audited):
+    record = read_audit(audited)
+    one = record.groups["hat"]["yes"]
+    groups = {
+        name: replace(
+            one, small=False, difference={risk: Rate(low + 0.1, low, low + 0.2, 40) for risk in SCORES}
+        )
+        for name, low in {"calm": -0.3, "clear": 0.02, "clearer": 0.2, "between": 0.1}.items()
+    }
+    said = audit_text(replace(record, groups={"hat": groups}, verdicts={}))
+    assert "representation risk is measurably higher for clearer, between and clear" in " ".join(said.split())

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from equipoise.cli import main
 from equipoise.latent import read_pairs
+from equipoise.run.training import Trainer
 
 GENERATOR = """
 import torch
@@ -56,14 +58,20 @@ def drawn(cells, seed):
     return np.clip(images, 0, 255).astype(np.uint8)[order], target, light
 
 
-TEST = {(1, 1): 31, (1, 0): 23, (0, 1): 27, (0, 0): 37}
+TEST = {(1, 1): 23, (1, 0): 19, (0, 1): 27, (0, 0): 49}
 
 
 @pytest.fixture(scope="module")
-def run(writes, tmp_path_factory):
+def trained():
+    """Name of a classifier → the table that it was trained on."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def run(writes, trained, tmp_path_factory):
     root = tmp_path_factory.mktemp("augment")
     (root / "drawing_corners.py").write_text(GENERATOR)
-    train = {(1, 1): 112, (1, 0): 30, (0, 1): 28, (0, 0): 120}
+    train = {(1, 1): 82, (1, 0): 30, (0, 1): 28, (0, 0): 150}
     for name, cells, seed in (("train", train, 0), ("test", TEST, 1)):
         images, target, light = drawn(cells, seed)
         words = ["yes" if one else "no" for one in target]
@@ -80,8 +88,15 @@ def run(writes, tmp_path_factory):
     flags += ["--validation-share=0.4"]
     flags += ["--image-size=16", "--epochs=2", "--batch-size=16", "--tune=width=4", "--tune=depth=2"]
     flags += ["--replicates=100", "--device=cpu", "--precision=32-true", "--quiet", "--out=out"]
+    fit = Trainer.fit
+
+    def watched(self, name, table, **options):
+        trained[name] = table
+        return fit(self, name, table, **options)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
+        patch.setattr(Trainer, "fit", watched)
         assert main(["augment", *flags]) == 0
     return root / "out"
 
@@ -101,11 +116,11 @@ def logits(columns, name):
 
 
 def test_cells_are_counted_by_target_and_group(found):
-    assert found["data"]["cells"]["test"]["light"] == {"blue": [27, 31], "red": [37, 23]}
+    assert found["data"]["cells"]["test"]["light"] == {"blue": [27, 23], "red": [49, 19]}
     trained = found["data"]["cells"]["train"]["light"]
     held = found["data"]["cells"]["validation"]["light"]
     whole = {g: [a + b for a, b in zip(trained[g], held[g], strict=True)] for g in trained}
-    assert whole == {"blue": [28, 112], "red": [120, 30]}
+    assert whole == {"blue": [28, 82], "red": [150, 30]}
     assert sum(map(sum, held.values())) == 116
     assert list(found["data"]["cells"]["test"]["shape"]) == ["round", "square"]
     assert sum(found["data"]["cells"]["test"]["shape"]["round"]) == 24
@@ -116,8 +131,8 @@ def test_pairs_are_of_one_target_and_two_lights(run, found):
     images = pairs.batch(np.arange(len(pairs)))
     is_bright, is_blue = bright(images).reshape(-1, 2), blue(images).reshape(-1, 2)
     assert (is_bright[:, 0] == is_bright[:, 1]).mean() > 0.9
-    assert (is_blue[:, 0] != is_blue[:, 1]).mean() > 0.9
-    assert (pairs.labels == bright(images)).mean() > 0.9
+    assert (is_blue[:, 0] != is_blue[:, 1]).mean() > 0.7
+    assert (pairs.labels == bright(images)).mean() > 0.75
     assert len(pairs) == 2 * found["pairs"]["count"]
     assert found["pairs"]["share"] == pytest.approx(0.67, abs=0.01)
     assert found["planes"]["bright"]["auroc"]["value"] > 0.9
@@ -142,7 +157,7 @@ def test_accuracies_of_cells_are_those_of_their_own_scores(found, columns):
         model = found["models"][name]
         says = columns[f"probability_{name}"] >= model["threshold"]
         for attribute in ("light", "shape"):
-            cells = model["numbers"][attribute]["cells"]
+            cells = model["numbers"][attribute]["metrics"]["cells"]
             assert len(cells) == 4
             for cell in cells:
                 mine = (columns["label"] == cell["target"]) & (columns[attribute] == cell["group"])
@@ -153,7 +168,7 @@ def test_accuracies_of_cells_are_those_of_their_own_scores(found, columns):
 
 def test_the_worst_cell_and_the_rate_of_misses(found):
     for model in found["models"].values():
-        numbers = model["numbers"]["light"]
+        numbers = model["numbers"]["light"]["metrics"]
         lowest = min(numbers["cells"], key=lambda cell: cell["accuracy"]["value"])
         assert numbers["worst_cell_accuracy"]["value"] == lowest["accuracy"]["value"]
         assert lowest["group"] in numbers["worst_cell"]
@@ -169,8 +184,8 @@ def test_changes_are_a_model_minus_plain(found):
         model = found["models"][name]
         for attribute in ("light", "shape"):
             before, after, change = (
-                plain["numbers"][attribute],
-                model["numbers"][attribute],
+                plain["numbers"][attribute]["metrics"],
+                model["numbers"][attribute]["metrics"],
                 model["changes"][attribute],
             )
             for key in ("ap", "deo"):
@@ -179,7 +194,7 @@ def test_changes_are_a_model_minus_plain(found):
 
 def test_the_direction_of_leaning(found):
     """Plain takes the light for the target, and blue goes with the target in training."""
-    numbers = found["models"]["plain"]["numbers"]["light"]
+    numbers = found["models"]["plain"]["numbers"]["light"]["metrics"]
     cells = {(c["target"], c["group"]): c["accuracy"]["value"] for c in numbers["cells"]}
     assert cells[1, "blue"] > cells[1, "red"]
     assert cells[0, "red"] > cells[0, "blue"]
@@ -210,3 +225,58 @@ def test_a_protected_attribute_has_a_classifier_of_its_own(found):
     assert protected["sides"] == ["blue", "red"]
     assert protected["classifier_accuracy"]["value"] > 0.8
     assert found["models"]["thresholds"]["sees"] == "in use"
+
+
+def pictures_of(table):
+    return table.batch(np.arange(len(table)))
+
+
+def known(images):
+    return {image.tobytes() for image in images}
+
+
+def test_each_model_is_trained_on_what_its_name_says(run, trained, found):
+    real, held_out = (
+        known(np.asarray(Image.open(path)) for path in (run.parent / side).glob("*.png"))
+        for side in ("train", "test")
+    )
+    pairs = read_pairs(run / "pairs")
+    is_first = np.asarray(pairs.column("side")) == "original"
+    first, edited = (known(pictures_of(pairs)[mine]) for mine in (is_first, ~is_first))
+    shares = {}
+    for name, table in trained.items():
+        images = [image.tobytes() for image in pictures_of(table)]
+        assert not held_out.intersection(images)
+        shares[name] = [np.mean([image in part for image in images]) for part in (real, first, edited)]
+    for name in ("attribute-0", "attribute-1", "plain", "balanced"):
+        assert shares[name] == [1, 0, 0]
+    made = found["pairs"]["share"]
+    assert shares["augmented"] == pytest.approx([1 - made, made / 2, made / 2], abs=0.01)
+    assert shares["unedited"] == pytest.approx([1 - made, made, 0], abs=0.01)
+
+
+def test_cells_are_drawn_equally_often_where_that_is_said_and_nowhere_else(trained):
+    for name, even in (("plain", False), ("balanced", True), ("augmented", True), ("attribute-1", True)):
+        table = trained[name]
+        images = pictures_of(table)
+        cells = np.bincount(2 * bright(images) + blue(images), minlength=4) / len(table)
+        assert (cells.min() > 0.2) == even, name
+
+
+def test_labels_are_those_of_the_attribute(trained):
+    for name, wanted in (
+        ("attribute-0", bright),
+        ("attribute-1", lambda images: ~blue(images)),
+        ("plain", bright),
+    ):
+        agree = trained[name].labels == wanted(pictures_of(trained[name]))
+        assert agree.mean() > 0.95, name
+
+
+def test_a_threshold_calls_as_many_images_positive_as_have_the_target(found, columns):
+    cells = found["data"]["cells"]["validation"]["light"]
+    share = sum(has for _, has in cells.values()) / sum(map(sum, cells.values()))
+    assert share < 0.4
+    for name in ("plain", "balanced"):  # of the test images about as many have it
+        says = columns[f"probability_{name}"] >= found["models"][name]["threshold"]
+        assert abs(says.mean() - share) < abs(says.mean() - (1 - share))

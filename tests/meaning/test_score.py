@@ -50,7 +50,7 @@ def test_evaluation_gives_the_numbers_of_the_run(debiased, people, recorded, sco
             assert model[key]["value"] == pytest.approx(first["models"][name][key]["value"])
         assert model["worst_group"].keys() == first["models"][name]["worst_group"].keys()
         for group in ("dark", "light"):
-            assert model["groups"]["shade"][group]["n"] == {"dark": 7, "light": 24}[group]
+            assert model["groups"]["shade"][group]["positives"] == {"dark": 7, "light": 24}[group]
     change = again["comparisons"]["debiased"]
     assert change["baseline"] == "plain"
     assert change["accuracy"]["value"] == pytest.approx(first["comparisons"]["debiased"]["accuracy"]["value"])

@@ -6,7 +6,8 @@ from torch import nn
 from torch.nn import functional
 
 from equipoise.errors import InputError
-from equipoise.nn import DBVAE, kl_divergence, l1_reconstruction, squared_l2_reconstruction
+from equipoise.nn import DBVAE, kl_divergence
+from equipoise.nn.losses import l1_reconstruction, squared_l2_reconstruction
 
 SMALL = {"latent": 5, "width": 4, "image_size": 32}
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from equipoise.data import ImageTable
-from equipoise.density import Histogram, Neighbours
+from equipoise.density import HistogramDensity, NeighbourDensity
 from equipoise.errors import InputError
 from equipoise.nn import embed, embedding
 
@@ -53,9 +53,9 @@ def test_any_density_takes_the_vectors():
     images = pictures(200)
     images[:4] //= 8  # dark ones
     vectors = embed(MeanColour(), images)
-    neighbours = Neighbours(10).fit(vectors).log_prob(vectors, leave_one_out=True)
+    neighbours = NeighbourDensity(10).fit(vectors).log_prob(vectors, leave_one_out=True)
     assert set(neighbours.argsort()[:4].tolist()) == {0, 1, 2, 3}
-    assert set(Histogram().fit(vectors).log_prob(vectors).argsort()[:4].tolist()) == {0, 1, 2, 3}
+    assert set(HistogramDensity().fit(vectors).log_prob(vectors).argsort()[:4].tolist()) == {0, 1, 2, 3}
 
 
 def test_maps_of_one_pixel_are_vectors():

@@ -5,14 +5,8 @@ import torch
 from torch.distributions import Normal
 from torch.distributions import kl_divergence as reference_kl
 
-from equipoise.nn import (
-    db_vae_loss,
-    kl_divergence,
-    l1_reconstruction,
-    reparameterise,
-    squared_l2_reconstruction,
-    vae_loss,
-)
+from equipoise.nn import kl_divergence, reparameterise
+from equipoise.nn.losses import db_vae_loss, l1_reconstruction, squared_l2_reconstruction, vae_loss
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from equipoise.fairness import (
     Comparison,
     Difference,
     Evaluation,
-    GroupNumbers,
 )
+from equipoise.fairness.evaluation import GroupNumbers
 from equipoise.rate import Rate
 from equipoise.report.audit.record import (
     AuditData,

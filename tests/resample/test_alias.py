@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from equipoise.resample import AliasTable
+from equipoise.resample.alias import AliasTable
 
 
 def held(table):

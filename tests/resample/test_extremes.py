@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from equipoise.data import ImageTable
-from equipoise.density import Histogram, Mixture, Neighbours, active_units
+from equipoise.density import HistogramDensity, Mixture, NeighbourDensity, active_units
 from equipoise.errors import InputError
 from equipoise.resample import capsa_rule, sampling_weights
 from equipoise.train.embedding import embedding_vectors
@@ -52,7 +52,7 @@ def test_codes_that_are_all_alike_are_drawn_alike(rule, value):
     np.testing.assert_allclose(sampling_weights(np.full((200, 4), value), rule=rule), 1 / 200)
 
 
-@pytest.mark.parametrize("density", [Neighbours(5), Mixture(3), Histogram()])
+@pytest.mark.parametrize("density", [NeighbourDensity(5), Mixture(3), HistogramDensity()])
 def test_densities_say_what_they_cannot_hold(density):
     codes = np.sign(CODES) * 1.7e308
     with pytest.raises(InputError, match="Latents must"):
@@ -60,8 +60,8 @@ def test_densities_say_what_they_cannot_hold(density):
 
 
 def test_histograms_hold_what_they_can():
-    far = Histogram(4).fit(CODES * 1e300).log_prob(CODES * 1e300)
-    near = Histogram(4).fit(CODES).log_prob(CODES)
+    far = HistogramDensity(4).fit(CODES * 1e300).log_prob(CODES * 1e300)
+    near = HistogramDensity(4).fit(CODES).log_prob(CODES)
     assert bool(far.isfinite().all())
     assert float((far - near).abs().median()) < 0.05  # its streaming grid is a little coarser there
     assert np.isfinite(capsa_rule(CODES * 5e-324, np.ones(200))).all()

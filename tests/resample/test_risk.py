@@ -91,9 +91,9 @@ def test_the_labs_rule_is_a_no_op_at_100_dimensions_and_ours_is_not():
     lab = np.exp(capsa_rule(codes, errors))
     # Half of it is uniform, to the last digits: what is left is the reconstruction error alone.
     np.testing.assert_allclose(lab - 0.5 * (errors + 1e-7) / (errors + 1e-7).sum(), 0.5 / 2000, rtol=1e-9)
-    from equipoise.density import Histogram
+    from equipoise.density import HistogramDensity
 
-    ours = risk_weights(-Histogram(5, 1e-3).fit(codes).log_prob(codes).numpy())
+    ours = risk_weights(-HistogramDensity(5, 1e-3).fit(codes).log_prob(codes).numpy())
     assert lab[:100].sum() < 1.1 * 0.05
     assert ours[:100].sum() > 2 * 0.05
 

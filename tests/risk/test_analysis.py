@@ -92,7 +92,7 @@ def test_correlation_is_spearmans(scene):
 
 def test_auroc_is_scikit_learns_with_the_interval_of_all_rooms(scene):
     risk, correct = scene
-    found = analysis.auroc(risk, ~correct)
+    found = analysis.detection_auroc(risk, ~correct)
     assert found.value == pytest.approx(roc_auc_score(~correct, risk))
     assert found.n == (~correct).sum()
     pairs = [(a > b) + 0.5 * (a == b) for a in risk[~correct] for b in risk[correct]]
@@ -100,9 +100,9 @@ def test_auroc_is_scikit_learns_with_the_interval_of_all_rooms(scene):
     drawn = np.random.default_rng(0).integers(0, 300, (400, 300))
     resampled = [roc_auc_score(~correct[rows], risk[rows]) for rows in drawn]
     assert [found.low, found.high] == pytest.approx(np.percentile(resampled, [2.5, 97.5]), abs=0.015)
-    assert analysis.auroc(-risk, ~correct).value == pytest.approx(1 - found.value)
-    assert not analysis.auroc(risk, np.zeros(300, bool)).defined
-    assert analysis.auroc(risk, ~correct) == area(risk[~correct], risk[correct])
+    assert analysis.detection_auroc(-risk, ~correct).value == pytest.approx(1 - found.value)
+    assert not analysis.detection_auroc(risk, np.zeros(300, bool)).defined
+    assert analysis.detection_auroc(risk, ~correct) == area(risk[~correct], risk[correct])
 
 
 def test_precision_at_recall_is_scikit_learns(scene):
@@ -120,8 +120,8 @@ def test_precision_at_recall_is_scikit_learns(scene):
         (lambda: analysis.percentile_ranks(np.zeros((2, 2))), r"shape \(2, 2\)"),
         (lambda: analysis.deciles(np.zeros(3), 0), "parts must be"),
         (lambda: analysis.extremes(np.zeros(3), 0), "count must be"),
-        (lambda: analysis.auroc(np.zeros(3), np.zeros(3)), "booleans"),
-        (lambda: analysis.auroc(np.zeros(3), np.zeros(2, bool)), "3 booleans"),
+        (lambda: analysis.detection_auroc(np.zeros(3), np.zeros(3)), "booleans"),
+        (lambda: analysis.detection_auroc(np.zeros(3), np.zeros(2, bool)), "3 booleans"),
         (lambda: analysis.precision_at_recall(np.zeros(3), np.ones(3, bool), 0), "recall must be"),
         (lambda: analysis.correlation(np.zeros(3), np.zeros(2)), "same images"),
     ],

@@ -22,7 +22,7 @@ def test_it_is_the_density_of_the_features(metric):
     _, risk = wrapped(new, return_risk=True)
     with torch.no_grad():
         features, its = network[:2](x), network[:2](new)
-    expected = density.Neighbours(5, metric).fit(features).log_prob(its)
+    expected = density.NeighbourDensity(5, metric).fit(features).log_prob(its)
     torch.testing.assert_close(-risk.representation, expected.float(), atol=1e-3, rtol=1e-4)
     torch.testing.assert_close(risk.raw["neighbours.log_density"], -risk.representation)
     points = nn.functional.normalize(features, dim=1) if metric == "cosine" else features

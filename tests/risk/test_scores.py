@@ -6,7 +6,7 @@ from torch import nn
 
 from equipoise.errors import InputError, NotFittedError
 from equipoise.risk import Histogram
-from equipoise.risk.scores import write_scores
+from equipoise.risk.scores import write_risks
 
 
 def wrapped_model(outputs=3, queue=200):
@@ -29,7 +29,7 @@ def test_rows_are_the_scores_in_order_whatever_the_batches_and_groups(tmp_path, 
     codes = wrapped.methods["histogram"].running.codes.clone()
     path = tmp_path / "scores.parquet"
     names = (f"row {i}" for i in range(sum(sizes)))
-    rows = write_scores(wrapped, batches, path, percentiles=True, ids=names, rows_per_group=rows_per_group)
+    rows = write_risks(wrapped, batches, path, percentiles=True, ids=names, rows_per_group=rows_per_group)
     assert wrapped.training
     assert torch.equal(codes, wrapped.methods["histogram"].running.codes)
     file = pq.ParquetFile(path)
@@ -56,14 +56,14 @@ def test_rows_are_the_scores_in_order_whatever_the_batches_and_groups(tmp_path, 
 def test_one_output_is_one_column_and_labels_are_ignored(tmp_path):
     wrapped = wrapped_model(outputs=1)
     batches = [(x, torch.zeros(len(x))) for x in batches_of(4, 4)]
-    assert write_scores(wrapped, iter(batches), tmp_path / "a.parquet") == 8
+    assert write_risks(wrapped, iter(batches), tmp_path / "a.parquet") == 8
     table = pq.read_table(tmp_path / "a.parquet")
     assert table.column_names == ["prediction", "representation", "raw.histogram.log_density"]
 
 
 def test_an_earlier_file_stays_when_something_goes_wrong(tmp_path):
     path = tmp_path / "scores.parquet"
-    write_scores(wrapped_model(), batches_of(4), path)
+    write_risks(wrapped_model(), batches_of(4), path)
     before = path.read_bytes()
 
     def broken():
@@ -71,7 +71,7 @@ def test_an_earlier_file_stays_when_something_goes_wrong(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_scores(wrapped_model(), broken(), path, rows_per_group=2)
+        write_risks(wrapped_model(), broken(), path, rows_per_group=2)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
@@ -79,16 +79,16 @@ def test_an_earlier_file_stays_when_something_goes_wrong(tmp_path):
 def test_errors_say_what_to_do(tmp_path):
     wrapped, path = wrapped_model(), tmp_path / "scores.parquet"
     with pytest.raises(InputError, match="got none"):
-        write_scores(wrapped, [], path)
+        write_risks(wrapped, [], path)
     with pytest.raises(InputError, match="each of 4 samples; got more"):
-        write_scores(wrapped, batches_of(4), path, ids=range(5))
+        write_risks(wrapped, batches_of(4), path, ids=range(5))
     with pytest.raises(InputError, match="got fewer"):
-        write_scores(wrapped, batches_of(4, 4), path, ids=range(5))
+        write_risks(wrapped, batches_of(4, 4), path, ids=range(5))
     with pytest.raises(NotFittedError, match="Call calibrate"):
-        write_scores(wrapped, batches_of(4), path, percentiles=True)
+        write_risks(wrapped, batches_of(4), path, percentiles=True)
     with pytest.raises(InputError, match="rows_per_group"):
-        write_scores(wrapped, batches_of(4), path, rows_per_group=0)
+        write_risks(wrapped, batches_of(4), path, rows_per_group=0)
     images = Histogram(on="inputs")(nn.Conv2d(4, 2, 1)).fit([torch.randn(60, 4, 1, 1)])
     with pytest.raises(InputError, match=r"shape \(4, 2, 1, 1\)"):
-        write_scores(images, [torch.randn(4, 4, 1, 1)], path)
+        write_risks(images, [torch.randn(4, 4, 1, 1)], path)
     assert not path.exists()

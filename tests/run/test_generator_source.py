@@ -9,7 +9,9 @@ from equipoise.data import ImageTable
 from equipoise.errors import DataError, InputError, MissingExtraError
 from equipoise.latent import DBVAEGenerator
 from equipoise.run.generator_source import generator_source
-from equipoise.train import GAN, Engine, fit, recipe, save_generator, save_model, train_gan
+from equipoise.train import GAN, Engine, fit, recipe, save_model
+from equipoise.train.gan import train_gan
+from equipoise.train.saved_generator import save_generator
 
 
 @pytest.fixture(scope="module")

@@ -7,20 +7,17 @@ of them (decoding, the cache, unreadable pictures) is in `decode`, `pixels` and 
 
 from __future__ import annotations
 
-from equipoise.data.cache import cache_folder
 from equipoise.data.contact_sheet import contact_sheet
 from equipoise.data.planted import planted
 from equipoise.data.read import FORMATS, read
 from equipoise.data.rejected import write_rejected
 from equipoise.data.split import Split, split
-from equipoise.data.table import ImageTable, Rejected
+from equipoise.data.table import ImageTable
 
 __all__ = [
     "FORMATS",
     "ImageTable",
-    "Rejected",
     "Split",
-    "cache_folder",
     "contact_sheet",
     "planted",
     "read",

@@ -7,33 +7,25 @@ Each method stands twice in its file: pure functions, and a module that learns f
 from equipoise.density.active import active_units
 from equipoise.density.agreement import agreement, ranks
 from equipoise.density.chunks import Latents, chunks
-from equipoise.density.histogram import Bins, Histogram, bin_rows, histogram_bins, log_probabilities
+from equipoise.density.histogram import Bins, HistogramDensity, bin_rows, histogram_bins, log_probabilities
 from equipoise.density.mixture import Mixture
-from equipoise.density.neighbours import Neighbours, neighbour_distances, sample
-from equipoise.density.normalisation import Normalisation, normalised
-from equipoise.density.principal import Moments, chunk_moments, principal_axes
-from equipoise.nn import PictureTable, embed
+from equipoise.density.neighbours import NeighbourDensity
+from equipoise.density.normalisation import normalised
+from equipoise.nn import embed
 
 __all__ = [
     "Bins",
-    "Histogram",
+    "HistogramDensity",
     "Latents",
     "Mixture",
-    "Moments",
-    "Neighbours",
-    "Normalisation",
-    "PictureTable",
+    "NeighbourDensity",
     "active_units",
     "agreement",
     "bin_rows",
-    "chunk_moments",
     "chunks",
     "embed",
     "histogram_bins",
     "log_probabilities",
-    "neighbour_distances",
     "normalised",
-    "principal_axes",
     "ranks",
-    "sample",
 ]

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from equipoise.density.agreement import ranks
 from equipoise.density.chunks import joined
-from equipoise.density.neighbours import Neighbours
+from equipoise.density.neighbours import NeighbourDensity
 from equipoise.errors import InputError
 from equipoise.pictures.appearance import light, structure
 
@@ -57,10 +57,10 @@ def appearance_rarity(pictures: Pictures, *, reference: int = 2048) -> Float64[T
     lights = (lights - lights.mean(0)) / lights.std(0).clamp_min(1e-6)
     kept = min(reference, len(lights)) / len(lights)  # a sample has its neighbours further away
     common = [
-        Neighbours(max(1, round(20 * kept)), reference=reference, components=20)
+        NeighbourDensity(max(1, round(20 * kept)), reference=reference, components=20)
         .fit(views(structure))
         .log_prob(views(structure), leave_one_out=True),
-        Neighbours(max(1, round(50 * kept)), reference=reference)
+        NeighbourDensity(max(1, round(50 * kept)), reference=reference)
         .fit(lights)
         .log_prob(lights, leave_one_out=True),
     ]

@@ -7,7 +7,7 @@ edges:
           \log \hat Q(x) = \sum_i \log \hat Q_i(b_i(x))
 
 The functions make exactly the bins of `numpy.histogram`, for which the range must be known before anything
-is counted. `Histogram` learns from a stream and can be merged: it counts in 2,049 to 4,096 fine cells a
+is counted. `HistogramDensity` learns from a stream and can be merged: it counts in 2,049 to 4,096 fine cells a
 dimension, whose width is a power of two and follows from the range alone. Cells of a wider range are unions
 of cells of a narrower one, so counts add up exactly, in whatever order and in however many parts the rows
 came. A bin's edge is the border of a cell, at most 1/4096 of the range from where the functions have it.
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from equipoise.density.chunks import Latents, chunks
 from equipoise.errors import InputError, NotFittedError
 
-__all__ = ["Bins", "Histogram", "bin_rows", "histogram_bins", "log_probabilities"]
+__all__ = ["Bins", "HistogramDensity", "bin_rows", "histogram_bins", "log_probabilities"]
 
 _CELLS = 4096
 _MOST_BINS = 512
@@ -95,7 +95,7 @@ def log_probabilities(bins: Bins, *, smoothing: float = 0.0) -> Float64[Tensor, 
     return density.log() - density.sum(1, keepdim=True).log()
 
 
-class Histogram(nn.Module):
+class HistogramDensity(nn.Module):
     """Histogram log-density of latent codes, learned from a stream.
 
     Buffers hold everything, so `state_dict` saves it and `.to` moves it.
@@ -109,7 +109,7 @@ class Histogram(nn.Module):
 
     Example:
         >>> codes = torch.tensor([[0.0], [0.0], [0.0], [1.0]])
-        >>> histogram = Histogram(bins=2).fit(codes)
+        >>> histogram = HistogramDensity(bins=2).fit(codes)
         >>> histogram.log_prob(torch.tensor([[-5.0], [5.0]])).exp()
         tensor([0.7500, 0.2500], dtype=torch.float64)
     """
@@ -134,12 +134,12 @@ class Histogram(nn.Module):
         """Rows learned so far."""
         return int(self.counts[0].sum()) if self.counts.numel() else 0
 
-    def fit(self, latents: Latents) -> Histogram:
+    def fit(self, latents: Latents) -> HistogramDensity:
         """Forget what was learned and learn these codes."""
         self._reset()
         return self.update(latents)
 
-    def update(self, latents: Latents) -> Histogram:
+    def update(self, latents: Latents) -> HistogramDensity:
         """Learn more codes, in one pass. The order and the cut into parts change nothing.
 
         Raises:
@@ -152,7 +152,7 @@ class Histogram(nn.Module):
             _count(self.counts, self._cells(chunk))
         return self
 
-    def merge(self, other: Histogram) -> Histogram:
+    def merge(self, other: HistogramDensity) -> HistogramDensity:
         """Add what another histogram learned, exactly as if its rows had come here.
 
         Raises:
@@ -282,7 +282,7 @@ class Histogram(nn.Module):
         self.register_buffer("exponent", torch.zeros(0, dtype=torch.int64, device=device))
         self.register_buffer("counts", torch.zeros(0, _CELLS, dtype=torch.int64, device=device))
 
-    def _apply(self, fn: Any, recurse: bool = True) -> Histogram:
+    def _apply(self, fn: Any, recurse: bool = True) -> HistogramDensity:
         """Moves, but keeps float64: `.half()` on a model must not touch the edges."""
         low, high = self.low, self.high
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
@@ -352,7 +352,7 @@ def _cell(codes: Tensor, exponent: Tensor) -> Tensor:
     return (codes * _power_of_two(-exponent)).floor()
 
 
-def _regrid(counts: Tensor, exponent: Tensor, low: Tensor, to: Histogram) -> Tensor:
+def _regrid(counts: Tensor, exponent: Tensor, low: Tensor, to: HistogramDensity) -> Tensor:
     """Counts on the grid of `to`, whose cells are unions of these."""
     shift = (to.exponent - exponent).clamp(0, 62)
     before = _cell(low, exponent).long()[:, None] + torch.arange(_CELLS, device=counts.device)

@@ -24,7 +24,7 @@ from equipoise.density.chunks import Latents, chunks, joined
 from equipoise.density.principal import Moments, chunk_moments, principal_axes
 from equipoise.errors import InputError, NotFittedError
 
-__all__ = ["Neighbours", "neighbour_distances", "sample"]
+__all__ = ["NeighbourDensity", "neighbour_distances", "sample"]
 
 Metric = Literal["euclidean", "cosine"]
 
@@ -74,7 +74,7 @@ def sample(latents: Latents, *, rows: int) -> Float64[Tensor, "m k"]:
     return kept
 
 
-class Neighbours(nn.Module):
+class NeighbourDensity(nn.Module):
     """k-th neighbour log-density of latent codes.
 
     Buffers hold the reference, so `state_dict` saves it and `.to` moves it.
@@ -91,7 +91,7 @@ class Neighbours(nn.Module):
 
     Example:
         >>> codes = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [9.0, 9.0]])
-        >>> log_density = Neighbours(k=2).fit(codes).log_prob(codes, leave_one_out=True)
+        >>> log_density = NeighbourDensity(k=2).fit(codes).log_prob(codes, leave_one_out=True)
         >>> int(log_density.argmin())
         3
     """
@@ -129,7 +129,7 @@ class Neighbours(nn.Module):
             f"components={self.components}, rows={len(self.points)}"
         )
 
-    def fit(self, latents: Latents) -> Neighbours:
+    def fit(self, latents: Latents) -> NeighbourDensity:
         """Keep these codes as the reference, in one pass.
 
         Raises:
@@ -197,7 +197,7 @@ class Neighbours(nn.Module):
     def _direction(self, codes: Tensor) -> Tensor:
         return torch.nn.functional.normalize(codes, dim=1) if self.metric == "cosine" else codes
 
-    def _apply(self, fn: Any, recurse: bool = True) -> Neighbours:
+    def _apply(self, fn: Any, recurse: bool = True) -> NeighbourDensity:
         """Moves, but keeps float64."""
         before = {name: getattr(self, name) for name in _BUFFERS}
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]

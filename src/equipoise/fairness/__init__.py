@@ -15,11 +15,9 @@ from equipoise.fairness.attributes import (
     threshold_at_equal_error,
     threshold_at_prevalence,
 )
-from equipoise.fairness.bars import Bar, bars
-from equipoise.fairness.cells import balanced_weights, training_signs
 from equipoise.fairness.compare import Comparison, Difference, compare
 from equipoise.fairness.enrichment import enrichment, rare_groups, shares, verdict
-from equipoise.fairness.evaluation import Evaluation, GroupNumbers, WorstGroup, evaluate, threshold_only
+from equipoise.fairness.evaluation import Evaluation, WorstGroup, evaluate, threshold_only
 from equipoise.fairness.operating import negatives_needed
 from equipoise.fairness.rates import (
     accuracy,
@@ -30,31 +28,20 @@ from equipoise.fairness.rates import (
     threshold_at_fpr,
     true_positive_rate,
 )
-from equipoise.fairness.score_divergence import score_divergence, score_divergence_own_ranges
-from equipoise.fairness.table import Table, all_measures, side_by_side
-from equipoise.fairness.windows import Windows, windows
-from equipoise.pictures.windows import window_scores
-from equipoise.probabilities import Probabilities, from_logits
+from equipoise.fairness.windows import windows
+from equipoise.probabilities import from_logits
 
 __all__ = [
     "AttributeDifference",
     "AttributeMetrics",
-    "Bar",
     "Cell",
     "Comparison",
     "Difference",
     "Evaluation",
-    "GroupNumbers",
-    "Probabilities",
-    "Table",
-    "Windows",
     "WorstGroup",
     "accuracy",
-    "all_measures",
     "attribute_metrics",
     "auroc",
-    "balanced_weights",
-    "bars",
     "compare",
     "compare_attributes",
     "enrichment",
@@ -65,17 +52,12 @@ __all__ = [
     "mean_probability",
     "negatives_needed",
     "rare_groups",
-    "score_divergence",
-    "score_divergence_own_ranges",
     "shares",
-    "side_by_side",
     "threshold_at_equal_error",
     "threshold_at_fpr",
     "threshold_at_prevalence",
     "threshold_only",
-    "training_signs",
     "true_positive_rate",
     "verdict",
-    "window_scores",
     "windows",
 ]

@@ -56,6 +56,7 @@ class AttributeDifference:
     cells: tuple[Cell, ...]
 
 
+# Keywords of a public door, each a choice of its own.
 def compare_attributes(
     scores: Mapping[str, ArrayLike],
     targets: ArrayLike,

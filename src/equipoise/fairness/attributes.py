@@ -164,6 +164,7 @@ def _validation(scores: ArrayLike, targets: ArrayLike) -> tuple[Floats, NDArray[
     return values, labels
 
 
+# Keywords of a public door, each a choice of its own.
 def attribute_metrics(
     scores: ArrayLike,
     targets: ArrayLike,

@@ -82,6 +82,7 @@ class Comparison:
     not_compared: dict[str, tuple[str, ...]]
 
 
+# Keywords of a public door, each a choice of its own.
 def compare(
     scores: Mapping[str, ArrayLike],
     labels: ArrayLike,

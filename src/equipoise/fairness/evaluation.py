@@ -137,6 +137,7 @@ class Evaluation:
         return self.tpr_at_fpr.complement
 
 
+# Keywords of a public door, each a choice of its own.
 def evaluate(
     scores: ArrayLike,
     labels: ArrayLike,
@@ -240,6 +241,7 @@ def _evaluated(
     )
 
 
+# Keywords of a public door, each a choice of its own.
 def threshold_only(
     scores: ArrayLike,
     labels: ArrayLike,

@@ -60,8 +60,8 @@ def fixed(threshold: float) -> Point:
 def negatives_needed(fpr: float) -> int:
     """Negatives that it takes to tell a false-positive rate: with fewer, none of them may score as high.
 
-    So many that all lie below the population's threshold in at most 4.5 % of draws. With fewer the threshold may as well
-    be above every score, and the share found at it has no lower limit but 0.
+    So many that all lie below the population's threshold in at most 4.5 % of draws. With fewer the threshold may as
+    well be above every score, and the share found at it has no lower limit but 0.
 
     Example:
         >>> negatives_needed(0.01)

@@ -63,7 +63,8 @@ def windows(
     """The windows protocol on face images (label 1) and, beside them, images without a face (label 0).
 
     Args:
-        scores: Highest probability over the windows of each image, shape (n,), as `window_scores` gives it.
+        scores: Highest probability over the windows of each image, shape (n,), as
+            `pictures.windows.window_scores` gives it.
         labels: 1 = shows a face, 0 = shows none.
         groups: Group of each image.
         threshold: An image is detected if any window is at or above it.

@@ -16,7 +16,7 @@ All are two-sided with 95 %, 2.5 % on each side. An interval always holds its nu
 truth is simulated by `benchmarks/coverage.py` and written down in docs/coverage.md.
 """
 
-from equipoise.intervals.areas import area, area_difference, placements
+from equipoise.intervals.areas import area, area_difference
 from equipoise.intervals.means import mean
 from equipoise.intervals.pairs import Pairs
 from equipoise.intervals.proportions import TAIL, Proportions, proportion
@@ -43,7 +43,6 @@ __all__ = [
     "gap_difference",
     "held",
     "mean",
-    "placements",
     "proportion",
     "variance",
     "variance_difference",

@@ -8,26 +8,23 @@ serve to make training data balanced, and to measure unequal error.
 
 from equipoise.latent.adapters import DBVAEGenerator, ModuleGenerator, ProgressiveGAN, StyleGAN
 from equipoise.latent.complement import all_sides, complement, complement_by_side, mirror, onto
-from equipoise.latent.discovery import Discovered, discover
+from equipoise.latent.discovery import discover
 from equipoise.latent.generator import Generator, check_generator
-from equipoise.latent.hyperplane import LOWEST_AUROC, Hyperplane, fit_hyperplane
+from equipoise.latent.hyperplane import Hyperplane, fit_hyperplane
 from equipoise.latent.inversion import invert
 from equipoise.latent.kept_pairs import read_pairs
-from equipoise.latent.labelled import ScoredLatents, fit_hyperplanes, scored_latents
+from equipoise.latent.labelled import fit_hyperplanes, scored_latents
 from equipoise.latent.mixing import mixed
 from equipoise.latent.nearest import nearest
 from equipoise.latent.pairs import pairs, pairs_of
 from equipoise.latent.scores import attribute_scores
 
 __all__ = [
-    "LOWEST_AUROC",
     "DBVAEGenerator",
-    "Discovered",
     "Generator",
     "Hyperplane",
     "ModuleGenerator",
     "ProgressiveGAN",
-    "ScoredLatents",
     "StyleGAN",
     "all_sides",
     "attribute_scores",

@@ -56,8 +56,8 @@ def embed(
         >>> pictures = np.zeros((100, 8, 8, 3), np.uint8)
         >>> pictures[0, ..., 2] = 255
         >>> vectors = embed(MeanColour(), pictures)
-        >>> from equipoise.density import Neighbours
-        >>> int(Neighbours(5).fit(vectors).log_prob(vectors, leave_one_out=True).argmin())
+        >>> from equipoise.density import NeighbourDensity
+        >>> int(NeighbourDensity(5).fit(vectors).log_prob(vectors, leave_one_out=True).argmin())
         0
     """
     if not isinstance(module, nn.Module):

@@ -2,7 +2,6 @@
 sample size → batches, and what these draw.
 """
 
-from equipoise.resample.alias import AliasTable
 from equipoise.resample.cells import cell_rows
 from equipoise.resample.inclusion import Draws, inclusion_probabilities
 from equipoise.resample.risk import risk_weights
@@ -20,7 +19,6 @@ from equipoise.resample.weights import DegenerateWeightsError, effective_sample_
 
 __all__ = [
     "AdaptiveSampler",
-    "AliasTable",
     "DegenerateWeightsError",
     "Draws",
     "capsa_rule",

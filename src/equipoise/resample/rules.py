@@ -19,10 +19,10 @@ from torch import Tensor
 
 from equipoise.density import (
     Bins,
-    Histogram,
+    HistogramDensity,
     Latents,
     Mixture,
-    Neighbours,
+    NeighbourDensity,
     bin_rows,
     chunks,
     histogram_bins,
@@ -205,11 +205,11 @@ def equipoise_rule(
     if density == "neighbours":
         if not 0.0 < scale < 1.0:
             raise InputError(f"scale must be a share in (0, 1); got {scale}. Use 0.1.")
-        neighbours = Neighbours(scale, reference=reference, components=components).fit(latents)
+        neighbours = NeighbourDensity(scale, reference=reference, components=components).fit(latents)
         return _normalised([-neighbours.log_prob(latents, leave_one_out=True)])
     if density != "histogram":
         raise InputError(f"density must be 'neighbours' or 'histogram'; got {density!r}. Choose one of them.")
-    histogram = Histogram(bins, smoothing).fit(latents)
+    histogram = HistogramDensity(bins, smoothing).fit(latents)
     variances = histogram.variances()
     if not bool(variances.isfinite().all()):
         raise InputError(
@@ -244,7 +244,9 @@ def neighbours_rule(
     """
     rows = sum(len(chunk) for chunk in chunks(latents))
     kept = min(reference, rows) / rows  # a sample has its neighbours further away
-    neighbours = Neighbours(max(1, round(k * kept)), reference=reference, components=components).fit(latents)
+    neighbours = NeighbourDensity(max(1, round(k * kept)), reference=reference, components=components).fit(
+        latents
+    )
     return _normalised([-neighbours.log_prob(latents, leave_one_out=True)])
 
 

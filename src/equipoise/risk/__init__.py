@@ -3,33 +3,32 @@
 `Method(...)(model)` gives a `Wrapped` model that behaves as before, and tells a `Risk` when asked. A file a method.
 """
 
-from equipoise.pictures.quality import PictureQuality, picture_quality
+from equipoise.pictures.quality import picture_quality
 from equipoise.risk.analysis import (
-    Extremes,
     accuracy_by_decile,
-    auroc,
     correlation,
     correlations,
     deciles,
+    detection_auroc,
     extremes,
     mean_images,
     percentile_ranks,
     precision_at_recall,
 )
 from equipoise.risk.compose import Compose
-from equipoise.risk.coverage import RiskCoverage, rejection, risk_coverage
+from equipoise.risk.coverage import rejection, risk_coverage
 from equipoise.risk.dropout import Dropout
 from equipoise.risk.ensemble import Ensemble
 from equipoise.risk.histogram import Histogram
 from equipoise.risk.histogram_vae import HistogramVAE
-from equipoise.risk.kinds import IMAGE_KINDS, ImageKind, Thresholds, kinds, quality_score
-from equipoise.risk.label_noise import LabelNoise, label_noise
+from equipoise.risk.kinds import IMAGE_KINDS, Thresholds, kinds, quality_score
+from equipoise.risk.label_noise import label_noise
 from equipoise.risk.last_layer import LastLayer
 from equipoise.risk.mve import MVE
 from equipoise.risk.neighbours import Neighbours
 from equipoise.risk.percentiles import Percentiles
-from equipoise.risk.risk import KINDS, Kind, Risk
-from equipoise.risk.scores import write_scores
+from equipoise.risk.risk import KINDS, Risk
+from equipoise.risk.scores import write_risks
 from equipoise.risk.vae import VAE
 from equipoise.risk.wrapped import Method, Wrapped
 
@@ -41,26 +40,20 @@ __all__ = [
     "Compose",
     "Dropout",
     "Ensemble",
-    "Extremes",
     "Histogram",
     "HistogramVAE",
-    "ImageKind",
-    "Kind",
-    "LabelNoise",
     "LastLayer",
     "Method",
     "Neighbours",
     "Percentiles",
-    "PictureQuality",
     "Risk",
-    "RiskCoverage",
     "Thresholds",
     "Wrapped",
     "accuracy_by_decile",
-    "auroc",
     "correlation",
     "correlations",
     "deciles",
+    "detection_auroc",
     "extremes",
     "kinds",
     "label_noise",
@@ -71,5 +64,5 @@ __all__ = [
     "quality_score",
     "rejection",
     "risk_coverage",
-    "write_scores",
+    "write_risks",
 ]

@@ -23,12 +23,12 @@ from equipoise.rate import Rate
 __all__ = [
     "Extremes",
     "accuracy_by_decile",
-    "auroc",
     "booleans",
     "checked",
     "correlation",
     "correlations",
     "deciles",
+    "detection_auroc",
     "extremes",
     "mean_images",
     "percentile_ranks",
@@ -191,7 +191,7 @@ def correlations(risks: Mapping[str, Float[ndarray, " n"]]) -> dict[str, dict[st
     }
 
 
-def auroc(risk: Float[ndarray, " n"], sought: Bool[ndarray, " n"]) -> Rate:
+def detection_auroc(risk: Float[ndarray, " n"], sought: Bool[ndarray, " n"]) -> Rate:
     r"""How well a risk finds what is sought: the probability that a sought image is more at risk than another.
 
     .. math:: \mathrm{AUROC} = \frac{\sum_{i \in S} r_i - |S|(|S| + 1)/2}{|S|\,(n - |S|)}

@@ -98,7 +98,7 @@ class KeptRows(nn.Module):
 
 
 def traced_log_prob(
-    reference: density.Neighbours, features: Float[Tensor, "batch k"]
+    reference: density.NeighbourDensity, features: Float[Tensor, "batch k"]
 ) -> Float[Tensor, " batch"]:
     """The reference's log-density in operations of torch alone, which can be exported; any k-th neighbour's."""
     points, n = reference.points, reference.points.shape[0]
@@ -140,10 +140,10 @@ class Neighbours(Method):
         self, k: int | float = 20, metric: Metric = "cosine", reference: int = 4096, seed: int = 0
     ) -> None:
         super().__init__()
-        density.Neighbours(k, metric, reference=reference)  # checks them
+        density.NeighbourDensity(k, metric, reference=reference)  # checks them
         self.k, self.metric = k, metric
         self.kept = KeptRows(reference, child_seed(seed, "neighbours"))
-        self.ready: list[density.Neighbours] = []  # made anew from what is kept; not in state_dict
+        self.ready: list[density.NeighbourDensity] = []  # made anew from what is kept; not in state_dict
 
     def extra_repr(self) -> str:
         """What `repr` shows."""
@@ -161,7 +161,9 @@ class Neighbours(Method):
         self.kept.sampling = False
         if not self.ready and self._enough():
             self.ready.append(
-                density.Neighbours(self.k, self.metric).to(self.kept.values.device).fit(self.kept.filled())
+                density.NeighbourDensity(self.k, self.metric)
+                .to(self.kept.values.device)
+                .fit(self.kept.filled())
             )
 
     def risk(self, seen: Seen) -> Risk:
@@ -194,5 +196,5 @@ class Neighbours(Method):
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]
-def _log_prob(reference: density.Neighbours, features: Tensor) -> Tensor:
+def _log_prob(reference: density.NeighbourDensity, features: Tensor) -> Tensor:
     return reference.log_prob(features)

@@ -20,10 +20,10 @@ from equipoise.risk.wrapped import Wrapped
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["write_scores"]
+__all__ = ["write_risks"]
 
 
-def write_scores(
+def write_risks(
     wrapped: Wrapped,
     batches: Batches,
     path: str | os.PathLike[str],

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from equipoise.data import ImageTable
-from equipoise.density import Histogram, active_units
+from equipoise.density import HistogramDensity, active_units
 from equipoise.errors import DataError
 from equipoise.files import read_tensors, write_tensors
 from equipoise.nn.embedding import vector_store
@@ -44,7 +44,7 @@ class Representation:
 
     model: Any
     active: Tensor
-    histogram: Histogram
+    histogram: HistogramDensity
     device: str = "auto"
 
     def log_density(self, table: ImageTable) -> NDArray[np.float64]:
@@ -77,7 +77,7 @@ def represent(
     active = active_units(torch.from_numpy(np.asarray(codes[:: max(1, len(codes) // CHUNK)])))
     if not bool(active.any()):
         return None
-    histogram = Histogram(bins, SMOOTHING)
+    histogram = HistogramDensity(bins, SMOOTHING)
     for start in range(0, len(codes), CHUNK):
         histogram.update(torch.from_numpy(np.asarray(codes[start : start + CHUNK]))[:, active])
     found = Representation(model, active, histogram, device)
@@ -118,7 +118,7 @@ def load_representation(
     advice = "Remove the file to score without log-density."
     tensors, header = read_tensors(path, "the density of a model", advice)
     try:
-        histogram = Histogram(int(header["bins"]), float(header["smoothing"]))
+        histogram = HistogramDensity(int(header["bins"]), float(header["smoothing"]))
         active = tensors.pop("active")
         histogram.load_state_dict({name.removeprefix("histogram."): value for name, value in tensors.items()})
         if active.dtype != torch.bool or active.shape != (_width(model) or len(active),):

@@ -6,11 +6,11 @@ The loop asks a model for its losses and a sampler for its batches; which method
 from equipoise.train.embedding import Embedding
 from equipoise.train.engine import Engine
 from equipoise.train.fit import METHODS, Fit, check_trainable, fit
-from equipoise.train.gan import GAN, TrainedGenerator, train_gan
+from equipoise.train.gan import GAN
 from equipoise.train.predict import predict
 from equipoise.train.recipe import AUGMENTATIONS, RECIPES, Optimisation, Recipe, Resampling, recipe
-from equipoise.train.saved_generator import load_generator, save_generator
-from equipoise.train.saved_model import SavedModel, load_model, save_model
+from equipoise.train.saved_generator import load_generator
+from equipoise.train.saved_model import load_model, save_model
 
 __all__ = [
     "AUGMENTATIONS",
@@ -23,15 +23,11 @@ __all__ = [
     "Optimisation",
     "Recipe",
     "Resampling",
-    "SavedModel",
-    "TrainedGenerator",
     "check_trainable",
     "fit",
     "load_generator",
     "load_model",
     "predict",
     "recipe",
-    "save_generator",
     "save_model",
-    "train_gan",
 ]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from equipoise import fairness
 from equipoise.errors import DataError, EquipoiseError, InputError
+from equipoise.fairness.evaluation import GroupNumbers
 from equipoise.rate import Rate
 from equipoise.report.debias import record as schema
 from equipoise.report.debias.record import from_json, read, to_json, write
@@ -199,7 +200,7 @@ def test_numbers_come_back_in_the_types_that_fairness_gives(record, tmp_path):
     back = read(tmp_path)
     numbers = back.models["debiased"].numbers
     assert isinstance(numbers, fairness.Evaluation)
-    assert isinstance(numbers.groups["race"]["Black"], fairness.GroupNumbers)
+    assert isinstance(numbers.groups["race"]["Black"], GroupNumbers)
     assert isinstance(numbers.not_compared["race"], tuple)
     assert isinstance(numbers.worst_group["race"]["at_fpr"]["tpr"], Rate)
     assert isinstance(back.comparisons, fairness.Comparison)

@@ -18,7 +18,7 @@ from equipoise.report.audit.record import AuditGroup, KindRecord, RiskRecord
 from equipoise.risk import (
     IMAGE_KINDS,
     accuracy_by_decile,
-    auroc,
+    detection_auroc,
     extremes,
     percentile_ranks,
     rejection,
@@ -118,7 +118,7 @@ def _finds(ranks: Float[ndarray, " n"], wrong: Bool[ndarray, " n"]) -> Rate:
         return Rate.undefined(
             "every prediction is wrong" if wrong.any() else "no prediction is wrong", len(wrong)
         )
-    return auroc(ranks, wrong)
+    return detection_auroc(ranks, wrong)
 
 
 def group_records(
