@@ -65,7 +65,7 @@ def test_folders_of_a_split_are_a_column_and_no_class(tmp_path, write, names):
         assert folder in ("cat", "dog")
         assert {folder, split} < set(parts)
     assert "no" not in columns["split"]
-    assert "--split-column split" in source.notes[0]
+    assert "`split_column` split" in source.notes[0]
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def test_two_files_may_agree_but_not_differ(animals):
     ("text", "words"),
     [
         ("name,label\ncat/1.jpg,1\n", "column file_name in .*metadata.csv"),
-        ("file_name,label\n../x.jpg,1\n", "--allow-outside"),
+        ("file_name,label\n../x.jpg,1\n", "allow_outside"),
         ("file_name,label\n,1\n", "got none in row 0"),
         ("file_name,label\ncat/1.jpg\n", "2 cells"),
         ("file_name,label\ncat/1.jpg,1\ncat/1.jpg,0\n", "label = 1 and 0"),

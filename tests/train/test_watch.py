@@ -37,14 +37,17 @@ def test_what_was_seen_comes_back():
 def test_what_is_not_finite_stops_with_its_step(bad, at_once):
     seen = watch(at_once, decisive="total")
     seen.see(0, values(total=1.0, note=math.nan))  # only the total decides
-    with pytest.raises(  # noqa: PT012
-        TrainingError, match=r"training 'plain'; got loss total .* at step 1 \(epoch 2\)\. .* Rest\."
-    ):
+    message = r"training 'plain'; got loss total .* at step 1 \(epoch 2\)\. .* Rest\."
+
+    def go():
         seen.see(1, values(total=bad), where=" (epoch 2)")
         seen.flush()
-    with pytest.raises(TrainingError, match="got note nan at step 0"):  # noqa: PT012
-        every = watch(at_once)
-        every.see(0, values(total=1.0, note=math.nan))
+
+    with pytest.raises(TrainingError, match=message):
+        go()
+    every = watch()
+    every.see(0, values(total=1.0, note=math.nan))
+    with pytest.raises(TrainingError, match="got total 1, note nan at step 0"):
         every.flush()
 
 
