@@ -122,7 +122,9 @@ def variance(shares: Proportions, *, replicates: int, generator: np.random.Gener
     higher = likely > likely.mean(axis=1, keepdims=True)
     # An image more on its own side for each group, as in the exact limits of a share.
     apart = generator.beta(hits + higher + 1e-9, shares.n - hits + ~higher + 1e-9)
-    high = 100 * float(np.quantile(np.std(apart, axis=1), 1 - TAIL))
+    # At a threshold in doubt the spread need not grow with it, so that more of the thresholds are to be held.
+    tail = TAIL if shares.possible is None else TAIL / 10
+    high = 100 * float(np.quantile(np.std(apart, axis=1), 1 - tail))
     low = 100 * _least_deviation(shares.n, hits, likely, generator)
     return Rate(value**2, min(low, value) ** 2, max(high, value) ** 2, total)
 
@@ -221,7 +223,10 @@ def _grown(shares: Proportions, other: Rate, tail: float) -> Floats:
 
 
 def variance_difference(first: Rate, second: Rate) -> Rate:
-    """The first model's variance over groups minus the second's, percent²; what both share is not made use of."""
+    """The first model's variance over groups minus the second's, percent²; what both share is not made use of.
+
+    The ends are those of the two intervals: where few negatives move both thresholds, square-and-add misses too often.
+    """
     if not first.defined:
         return first
-    return combination([1.0, -1.0], [first, second], first.n)
+    return Rate(first.value - second.value, first.low - second.high, first.high - second.low, first.n)
