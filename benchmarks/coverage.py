@@ -114,9 +114,6 @@ itself scatters by ±0.7 points (one standard deviation), so the lowest of many 
 
 How each interval is made stands in `equipoise.intervals`, and beside the function that gives the number.
 
-The rows of "variance at a matched FPR" and of "difference of variance" were drawn before these intervals were widened,
-but for the setting with 2 groups of 300 and 100 negatives; what is printed now is wider and holds at least as often.
-
 ## The worst setting of each number
 
 {summary(rows)}
