@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from equipoise.errors import DataError, InputError
 from equipoise.groups import text_of
 
-__all__ = ["Classes", "class_ids", "no_label"]
+__all__ = ["Classes", "class_ids", "names_by_id", "no_label", "one_meaning"]
 
 POSITIVE_NAMES = frozenset({"positive", "positives", "pos", "face", "faces", "true", "yes"})
 NEGATIVE_NAMES = frozenset({"negative", "negatives", "neg", "background", "false", "no"}) | frozenset(
@@ -163,3 +163,31 @@ def _numbers(names: Sequence[str], column: str) -> dict[str, int] | None:
                 "be one class or two. Write them alike, or give them names."
             )
     return numbers
+
+
+def names_by_id(classes: Mapping[str, int], highest: int) -> tuple[str, ...]:
+    """Name of each class id, from 0 to the highest that is named or given; see `ImageTable.class_names`."""
+    count = 1 + max(1, highest, *classes.values())
+    named: dict[int, list[str]] = {}
+    for name, number in classes.items():
+        named.setdefault(number, []).append(name)
+    usual = ("negative", "positive") if count == 2 else tuple(map(str, range(count)))
+    return tuple(", ".join(named.get(number, [usual[number]])) for number in range(count))
+
+
+def one_meaning(classes: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    """Names of classes of all tables, if none has two class ids.
+
+    Raises:
+        InputError: if one has.
+    """
+    meant: dict[str, int] = {}
+    for ids in classes:
+        for name, number in ids.items():
+            if meant.setdefault(name, number) != number:
+                raise InputError(
+                    f"Expected classes to mean the same in all tables; got {name} = {meant[name]} and "
+                    f"{name} = {number}: classes are numbered by the names that a source has. Name the positive "
+                    "class in both (`positive_class`), or give both the same classes."
+                )
+    return meant
