@@ -15,6 +15,7 @@ from equipoise.fairness.attributes import (
     threshold_at_equal_error,
     threshold_at_prevalence,
 )
+from equipoise.fairness.classes import ClassEvaluation, GroupClasses, evaluate_classes
 from equipoise.fairness.compare import Comparison, Difference, compare
 from equipoise.fairness.enrichment import enrichment, rare_groups, shares, verdict
 from equipoise.fairness.evaluation import Evaluation, WorstGroup, evaluate, threshold_only
@@ -35,9 +36,11 @@ __all__ = [
     "AttributeDifference",
     "AttributeMetrics",
     "Cell",
+    "ClassEvaluation",
     "Comparison",
     "Difference",
     "Evaluation",
+    "GroupClasses",
     "WorstGroup",
     "accuracy",
     "attribute_metrics",
@@ -46,6 +49,7 @@ __all__ = [
     "compare_attributes",
     "enrichment",
     "evaluate",
+    "evaluate_classes",
     "false_negative_rate",
     "false_positive_rate",
     "from_logits",
