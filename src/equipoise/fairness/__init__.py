@@ -15,10 +15,12 @@ from equipoise.fairness.attributes import (
     threshold_at_equal_error,
     threshold_at_prevalence,
 )
+from equipoise.fairness.class_comparison import ClassComparison, ClassDifference, compare_classes
 from equipoise.fairness.classes import ClassEvaluation, GroupClasses, evaluate_classes
 from equipoise.fairness.compare import Comparison, Difference, compare
 from equipoise.fairness.enrichment import enrichment, rare_groups, shares, verdict
 from equipoise.fairness.evaluation import Evaluation, WorstGroup, evaluate, threshold_only
+from equipoise.fairness.one_vs_rest import one_vs_rest
 from equipoise.fairness.operating import negatives_needed
 from equipoise.fairness.rates import (
     accuracy,
@@ -36,6 +38,8 @@ __all__ = [
     "AttributeDifference",
     "AttributeMetrics",
     "Cell",
+    "ClassComparison",
+    "ClassDifference",
     "ClassEvaluation",
     "Comparison",
     "Difference",
@@ -47,6 +51,7 @@ __all__ = [
     "auroc",
     "compare",
     "compare_attributes",
+    "compare_classes",
     "enrichment",
     "evaluate",
     "evaluate_classes",
@@ -55,6 +60,7 @@ __all__ = [
     "from_logits",
     "mean_probability",
     "negatives_needed",
+    "one_vs_rest",
     "rare_groups",
     "shares",
     "threshold_at_equal_error",

@@ -26,7 +26,7 @@ BLOCK = 4_000_000  # scores that are looked at at once
 
 
 class Mistakes(TypedDict):
-    """What wrong images are taken for: class → how many, of the 5 most frequent, and how many for all `other` classes."""
+    """What wrong images are taken for: class → how many, the 5 most frequent; and how many for all `other` classes."""
 
     taken_for: dict[str, int]
     other: int

@@ -18,6 +18,7 @@ Floats = NDArray[np.float64]
 
 NODES = 64  # quantiles of the share of images on which the models disagree
 STEPS = 42  # halvings of [−1, 1]
+BLOCK = 1000  # groups that are judged at once
 MORE = (
     0.7  # part of an image on the side that makes the interval wider: with ½ it covers 92.8 % here and there
 )
@@ -81,6 +82,8 @@ class Pairs:
 
 def _limit(won: NDArray[Any], lost: NDArray[Any], n: NDArray[Any], tail: float) -> Floats:
     if won.ndim == 1:
+        if len(n) > BLOCK:
+            return _in_blocks(won, lost, n, tail)
         won, lost = (np.broadcast_to(one, (NODES, len(n))) for one in (won, lost))
     apart = won + lost
     quantiles = (np.arange(len(won)) + 0.5)[:, None] / len(won)
@@ -97,3 +100,10 @@ def _limit(won: NDArray[Any], lost: NDArray[Any], n: NDArray[Any], tail: float) 
     # The last step is a hair's breadth: a limit that is 0 is 0.
     found = np.where(np.abs(low) < 1e-11, 0.0, low)
     return np.where(n > 0, found, np.nan)
+
+
+def _in_blocks(won: NDArray[Any], lost: NDArray[Any], n: NDArray[Any], tail: float) -> Floats:
+    """`_limit` of many groups, of which many have the same counts, in bounded memory."""
+    different, places = np.unique(np.stack([won, lost, n]), axis=1, return_inverse=True)
+    blocks = [different[:, start : start + BLOCK] for start in range(0, different.shape[1], BLOCK)]
+    return np.concatenate([_limit(*block, tail) for block in blocks])[places.reshape(-1)]

@@ -171,8 +171,9 @@ def worst_difference(first: Proportions, second: Proportions, pairs: Pairs) -> R
     if len(pairs.n) == 1:
         return pairs.rates("")[0]
     tail = (TAIL - SPENT) / 2
-    least = np.maximum(pairs.low(tail), -_above(second, first, tail))[_may_be_lowest(first)].min()
-    most = np.minimum(pairs.high(tail), _above(first, second, tail))[_may_be_lowest(second)].max()
+    lowest = [np.flatnonzero(_may_be_lowest(shares)) for shares in (first, second)]
+    least = np.maximum(pairs.take(lowest[0]).low(tail), -_above(second, first, tail)[lowest[0]]).min()
+    most = np.minimum(pairs.take(lowest[1]).high(tail), _above(first, second, tail)[lowest[1]]).max()
     value = float(first.values.min() - second.values.min())
     return Rate(value, min(float(least), value), max(float(most), value), int(pairs.n.sum()))
 
