@@ -8,7 +8,7 @@ import pytest
 from equipoise import fairness
 from equipoise.data import ImageTable
 from equipoise.probabilities import from_logits
-from equipoise.run.debias.numbers import measure
+from equipoise.run.debias.numbers import Truth, measure
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,8 @@ def measured(scene, names, said=None):
     table, scores = scene
     say = (said if said is not None else []).append
     return measure(
-        *({name: scores(name) for name in names}, table, ["skin", "hat"]),
+        {name: scores(name) for name in names},
+        Truth.of(table, ["skin", "hat"]),
         fpr=0.05,
         replicates=100,
         seed=2,

@@ -167,7 +167,7 @@ def test_train_weighs_by_a_column_of_vectors_and_says_so(with_vectors, tmp_path,
     assert "At effective sample size 0.5: Rarity" in shown
     assert "Sampling of the negatives by rarity" in shown
     content = json.loads((out / "resampling.json").read_text())
-    assert content.pop("schema_version") == 3
+    assert content.pop("schema_version") == 4
     record = decode(ResamplingRecord, content)
     assert record.rule == "neighbours"
     assert record.enrichment["skin"]["dark"].value > 1.5

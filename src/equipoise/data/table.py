@@ -23,7 +23,7 @@ __all__ = ["ImageTable", "Rejected", "digest_images"]
 
 Rows = NDArray[np.int64]
 
-PATH = "path"
+PATH, LABEL = "path", "label"
 MOST_CLASSES = 12  # told one by one
 RELEASE_ROWS = 16  # read from memory-mapped parts before their pages are given back: a fault may map 2 MiB
 
@@ -269,12 +269,14 @@ class ImageTable:
         )
 
     def column(self, attribute: str) -> list[Any]:
-        """Values of an attribute, one a row; None where missing.
+        """Values of an attribute, one a row; None where missing. "label" is the class, by name, where no attribute is.
 
         Raises:
             InputError: if there is no such attribute.
         """
         if attribute not in self.attributes.column_names:
+            if attribute == LABEL:
+                return [self.class_names[label] for label in self.labels.tolist()]
             known = ", ".join(self.attributes.column_names) or "none"
             raise InputError(
                 f"Expected an attribute of the table ({known}); got {attribute!r}. Choose one of these."
@@ -290,6 +292,11 @@ class ImageTable:
         if not attributes:
             raise InputError("Groups need at least one attribute; got none. Name a column of the table.")
         return reduce(Groups.cross, [Groups.from_column(self.column(a), attribute=a) for a in attributes])
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What `column` and `groups` take."""
+        return tuple(dict.fromkeys((*self.attributes.column_names, LABEL)))
 
     @cached_property
     def fingerprint(self) -> str:

@@ -20,7 +20,7 @@ from equipoise.report.debias.page import write_report
 from equipoise.report.debias.record import RunRecord, write
 from equipoise.run.account import data_record, timing_record, versions
 from equipoise.run.checks import check_groups, placed
-from equipoise.run.debias.numbers import measure
+from equipoise.run.debias.numbers import Truth, measure
 from equipoise.run.encoder_source import encoder_source
 from equipoise.run.folder import RunFolder
 from equipoise.run.identity import Identity, Setting, fingerprints, model_digest
@@ -89,7 +89,8 @@ def evaluate(
         folder.begin()
         scores = {name: predict(one.model, table, device=engine.device) for name, one in saved.items()}
         measured = measure(
-            *(scores, table, measuring.groups),
+            scores,
+            Truth.of(table, measuring.groups, reading.positive_class),
             fpr=measuring.fpr,
             replicates=measuring.replicates,
             seed=seed,
@@ -104,8 +105,7 @@ def evaluate(
             versions=versions(),
             data=data_record({"test": table}, sources.given, measuring.groups),
             fpr=measuring.fpr,
-            models=measured.models,
-            comparisons=measured.comparisons,
+            **measured.parts(),
             resampling=None,
             timing=timing_record(began, steps=0, seconds=0.0),
         )

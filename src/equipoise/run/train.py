@@ -105,7 +105,7 @@ def read_training(
 ) -> ImageTable:
     """The images of the training side, told, with the columns that are to be reported."""
     say("Reading the data.")
-    table = sources.whole(reading, progress=start.engine.progress)
+    table = sources.whole(reading, many=True, progress=start.engine.progress)
     table = embedded(sources.images, reading, start.seed) if table is None else table
     table = reading.side(table, "train")
     check_attributes(table, groups, what="training data")

@@ -23,7 +23,7 @@ def summary(shown: Shown) -> Panel | None:
     """The worst group of the first attribute, model by model: the headline in numbers."""
     if not shown.models:
         return None
-    attribute = next(iter(shown.models[0].numbers.worst_group), None)
+    attribute = next(iter(shown.models[0].detection.worst_group), None)
     worst = [_worst(model, attribute) for model in shown.models]
     whom = f"worst group by {attribute}" if attribute else "all positives"
     rows = [
@@ -46,7 +46,7 @@ def summary(shown: Shown) -> Panel | None:
 def _worst(model: ModelRecord, attribute: str | None) -> tuple[str, Rate]:
     """The worst group at the matched rate, and its share missed; without an attribute, all positives."""
     if attribute is None:
-        return "all positives", model.numbers.fnr_at_fpr
+        return "all positives", model.detection.fnr_at_fpr
     worst = worst_of(model, attribute, AT_FPR)
     return worst["group"] or "–", worst["tpr"].complement
 
@@ -74,12 +74,12 @@ def overall(shown: Shown) -> Table:
     rows = [
         [
             named,
-            tables.share(model.numbers.fnr_at_fpr),
-            tables.share(model.numbers.fnr),
-            tables.share(model.numbers.fpr),
-            tables.share(model.numbers.accuracy),
-            tables.spread(model.numbers.auroc, 4),
-            tables.number(model.numbers.threshold_at_fpr, 4),
+            tables.share(model.detection.fnr_at_fpr),
+            tables.share(model.detection.fnr),
+            tables.share(model.detection.fpr),
+            tables.share(model.detection.accuracy),
+            tables.spread(model.detection.auroc, 4),
+            tables.number(model.detection.threshold_at_fpr, 4),
         ]
         for named, model in zip(shown.names_of_models(), shown.models, strict=True)
     ]
@@ -203,10 +203,10 @@ def _foot(shown: Shown, attribute: str, point: str) -> list[list[Cell]]:
         return missed if found["group"] is None else Cell(found["group"], missed.text)
 
     def gap(model: ModelRecord) -> Cell:
-        return tables.spread(at(model.numbers.gap, attribute, point), 1, scale=100.0)
+        return tables.spread(at(model.detection.gap, attribute, point), 1, scale=100.0)
 
     def variance(model: ModelRecord) -> Cell:
-        return tables.spread(at(model.numbers.variance, attribute, point), 2)
+        return tables.spread(at(model.detection.variance, attribute, point), 2)
 
     return [
         row("All positives", total),

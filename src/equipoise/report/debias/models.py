@@ -17,6 +17,7 @@ __all__ = [
     "Shown",
     "at",
     "attributes_of",
+    "called",
     "main_models",
     "ordered_groups",
     "ordered_models",
@@ -32,7 +33,8 @@ POINTS = {AT_FPR: "tpr_at_fpr", AT_THRESHOLD: "tpr"}
 def ordered_models(record: RunRecord) -> list[str]:
     """Names of the models as people read them: the baseline, plain, debiased, then the controls."""
     rank = {"plain": 0, "debiased": 1}
-    baseline = record.comparisons.baseline if record.comparisons else None
+    compared = record.comparisons or record.class_comparisons
+    baseline = compared.baseline if compared else None
     return sorted(
         record.models, key=lambda name: -1 if name == baseline else rank.get(record.models[name].role, 2)
     )
@@ -44,23 +46,31 @@ def main_models(record: RunRecord) -> tuple[str | None, str | None]:
     roles = [record.models[name].role for name in names]
     plain = names[roles.index("plain")] if "plain" in roles else None
     debiased = names[roles.index("debiased")] if "debiased" in roles else None
-    found = record.comparisons
+    found = record.comparisons or record.class_comparisons
     compared = [name for name in names if found and found.baseline in names and name in found.differences]
     if not found or not compared:
         return plain, debiased
     return found.baseline, debiased if debiased in compared else compared[0]
 
 
+def called(model: ModelRecord, *, start: bool = True) -> str:
+    """A model in a sentence, at its start or within it."""
+    the = "The" if start else "the"
+    return f"{the} {model.title} model" if model.title in ("plain", "debiased") else f"“{model.title}”"
+
+
 def attributes_of(record: RunRecord) -> list[str]:
     """Attributes that any model was measured by."""
     models = (record.models[name] for name in ordered_models(record))
-    return list(dict.fromkeys(attribute for model in models for attribute in model.numbers.groups))
+    return list(
+        dict.fromkeys(name for model in models if model.numbers is not None for name in model.numbers.groups)
+    )
 
 
 def ordered_groups(record: RunRecord, attribute: str) -> list[str]:
     """Groups of an attribute: those that the first model finds least first, the undefined last."""
     models = [record.models[name] for name in ordered_models(record)]
-    groups = dict.fromkeys(group for model in models for group in model.numbers.groups.get(attribute, {}))
+    groups = dict.fromkeys(group for model in models for group in model.detection.groups.get(attribute, {}))
 
     def rank(group: str) -> tuple[bool, float]:
         rate = rate_of(models[0], attribute, group, "tpr_at_fpr")
@@ -71,13 +81,13 @@ def ordered_groups(record: RunRecord, attribute: str) -> list[str]:
 
 def rate_of(model: ModelRecord, attribute: str, group: str, key: str) -> Rate:
     """A number of a group, or that it was not recorded; `key` is a field of `GroupNumbers`."""
-    found: Rate = getattr(model.numbers.groups.get(attribute, {}).get(group), key, ABSENT)
+    found: Rate = getattr(model.detection.groups.get(attribute, {}).get(group), key, ABSENT)
     return found
 
 
 def worst_of(model: ModelRecord, attribute: str, point: str) -> WorstGroup:
     """The worst group of an attribute at an operating point, or that it was not recorded."""
-    return model.numbers.worst_group.get(attribute, {}).get(point, {"group": None, "tpr": ABSENT})
+    return model.detection.worst_group.get(attribute, {}).get(point, {"group": None, "tpr": ABSENT})
 
 
 def at(rates: Mapping[str, Mapping[str, Rate]], attribute: str, point: str) -> Rate:
@@ -135,9 +145,9 @@ class Shown:
     def group_cells(self, attribute: str, group: str) -> list[Cell]:
         """A group's name, and how many of its positives the models were tested on."""
         found = [
-            model.numbers.groups[attribute][group]
+            model.detection.groups[attribute][group]
             for model in self.models
-            if group in model.numbers.groups.get(attribute, {})
+            if group in model.detection.groups.get(attribute, {})
         ]
         small = any(one.small for one in found)
         return [

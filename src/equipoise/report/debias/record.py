@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from equipoise.fairness import Comparison, Evaluation
+from equipoise.fairness import ClassComparison, ClassEvaluation, Comparison, Evaluation
 from equipoise.files import write_json
 from equipoise.rate import Rate
 from equipoise.report.parts.typed_json import encode
@@ -33,7 +33,7 @@ __all__ = [
     "write_resampling",
 ]
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,24 @@ class ModelRecord:
 
     title: str  # what people read, e.g. "plain"
     role: str  # "plain" | "debiased" | "control"
-    numbers: Evaluation
+    numbers: (
+        Evaluation | None
+    )  # of positives against negatives; None of many classes where none is named positive
     history: dict[str, list[float]]  # loss curves: "step", "total", "classification", …
     seconds: float | None  # training wall-clock; None for a threshold-only control
     steps: int | None
+    classes: ClassEvaluation | None = None  # class by class; None where nothing was measured so
+
+    @property
+    def detection(self) -> Evaluation:
+        """`numbers`, where they must be.
+
+        Raises:
+            ValueError: if nothing was measured as positive against negative.
+        """
+        if self.numbers is None:
+            raise ValueError(f"the model {self.title!r} has no numbers of positives and negatives")
+        return self.numbers
 
 
 @dataclass(frozen=True)
@@ -129,6 +143,8 @@ class RunRecord:
     resampling: ResamplingRecord | None
     timing: TimingRecord
     pictures: dict[str, str] = field(default_factory=dict)  # name → PNG file in the run's folder
+    class_comparisons: ClassComparison | None = None  # the same class by class
+    positive: str | None = None  # of many classes, the one that `numbers` are about
     schema_version: int = SCHEMA_VERSION
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from equipoise.fairness.operating import AT_FPR
 from equipoise.rate import Rate
+from equipoise.report.debias.class_terminal import class_blocks
+from equipoise.report.debias.class_words import is_of_classes
 from equipoise.report.debias.models import (
     POINTS,
     at,
@@ -30,15 +32,24 @@ def text(record: RunRecord) -> str:
 
     Miss rates are in percent, with 95 % intervals in brackets; undefined ones say why.
     """
+    if is_of_classes(record) and record.positive is None:
+        told = [resampling_text(record.resampling, "images")] if record.resampling else []
+        return blocks([_headline(record), *class_blocks(record), *told])
     shown = [name for name in main_models(record) if name] or ordered_models(record)[:2]
     models = [record.models[name] for name in shown]
-    attributes = list(dict.fromkeys(a for model in models for a in model.numbers.groups))
-    parts = [_headline(record), *(_attribute(record, models, attribute) for attribute in attributes)]
+    attributes = list(dict.fromkeys(a for model in models for a in model.detection.groups))
+    parts = [_headline(record)]
+    if is_of_classes(record):
+        parts += [
+            *class_blocks(record),
+            wrapped(f"Detection of {record.positive} against all other classes:"),
+        ]
+    parts += [_attribute(record, models, attribute) for attribute in attributes]
     if record.models:
         parts.append(_all(record, attributes[0] if attributes else None))
     parts.append(wrapped(saturated(record)))
     if record.resampling:
-        parts.append(resampling_text(record.resampling))
+        parts.append(resampling_text(record.resampling, "images" if is_of_classes(record) else "positives"))
     return blocks(parts)
 
 
@@ -110,7 +121,7 @@ def _attribute(record: RunRecord, models: Sequence[ModelRecord], attribute: str)
     columns = [(model, point) for point in POINTS for model in models]
     rows, notes = [], []
     for group in ordered_groups(record, attribute):
-        found = [model.numbers.groups.get(attribute, {}).get(group) for model in models]
+        found = [model.detection.groups.get(attribute, {}).get(group) for model in models]
         first = next((one for one in found if one is not None), None)
         small = " *" if first and first.small else ""
         rates = [rate_of(model, attribute, group, POINTS[point]) for model, point in columns]
@@ -127,12 +138,12 @@ def _attribute(record: RunRecord, models: Sequence[ModelRecord], attribute: str)
         [
             "gap, points",
             "",
-            *(number(at(model.numbers.gap, attribute, point), 100, 1) for model, point in columns),
+            *(number(at(model.detection.gap, attribute, point), 100, 1) for model, point in columns),
         ],
         [
             "variance, percent²",
             "",
-            *(number(at(model.numbers.variance, attribute, point), 1, 2) for model, point in columns),
+            *(number(at(model.detection.variance, attribute, point), 1, 2) for model, point in columns),
         ],
     ]
     title = f"Missed by {attribute}, percent [95 % interval]"
@@ -151,7 +162,7 @@ def _all(record: RunRecord, attribute: str | None) -> str:
     rows = []
     for name in ordered_models(record):
         model = record.models[name]
-        row = [short(model.title), _missed(model.numbers.tpr_at_fpr)]
+        row = [short(model.title), _missed(model.detection.tpr_at_fpr)]
         if attribute:
             worst = worst_of(model, attribute, AT_FPR)
             row.append(f"{short(worst['group'] or '–')}  {_missed(worst['tpr'])}")

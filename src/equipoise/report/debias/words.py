@@ -7,7 +7,8 @@ import math
 from equipoise.fairness import negatives_needed
 from equipoise.fairness.operating import AT_FPR
 from equipoise.rate import Rate
-from equipoise.report.debias.models import at, main_models, ordered_models, worst_of
+from equipoise.report.debias.class_words import class_headline, is_of_classes
+from equipoise.report.debias.models import at, called, main_models, ordered_models, worst_of
 from equipoise.report.debias.record import ModelRecord, RunRecord
 from equipoise.report.parts.words import SPACE, Headline, asked, flipped, interval, percent, signed, verdict
 
@@ -49,7 +50,7 @@ def saturated(record: RunRecord) -> str:
     told = [
         f"{model.title} ({model.numbers.saturated:,})"
         for model in record.models.values()
-        if model.numbers.saturated
+        if model.numbers is not None and model.numbers.saturated
     ]
     if not told:
         return ""
@@ -62,7 +63,7 @@ def saturated(record: RunRecord) -> str:
 
 def few_negatives(record: RunRecord) -> str:
     """That the negatives are too few to tell the matched false-positive rate; empty where they are enough."""
-    negatives = min((model.numbers.negatives for model in record.models.values()), default=0)
+    negatives = min((model.detection.negatives for model in record.models.values()), default=0)
     needed = negatives_needed(record.fpr) if record.fpr > 1e-15 else math.inf
     if not 0 < negatives < needed:  # without any, the numbers there are undefined, and say so
         return ""
@@ -80,12 +81,15 @@ def explain(record: RunRecord, name: str) -> str:
 
 
 def headline(record: RunRecord) -> Headline:
-    """What changed for the worst group at the matched false-positive rate, against the plain model."""
+    """What changed for the worst group at the matched false-positive rate, against the plain model; of many classes,
+    for the worst cell."""
     plain, debiased = main_models(record)
     if not record.models:
         return Headline("No model was evaluated", "unknown", ("The record holds no numbers.",), ())
+    if is_of_classes(record):
+        return class_headline(record)
     first = debiased or plain or ordered_models(record)[0]
-    attributes = list(record.models[first].numbers.worst_group)
+    attributes = list(record.models[first].detection.worst_group)
     subjects: list[str | None] = list(attributes) or [None]
     told = [_told(record, plain, debiased or first, attribute) for attribute in subjects]
     title, tone, sentences = told[0]
@@ -149,13 +153,9 @@ def _one_model(
     )
 
 
-def _called(model: ModelRecord) -> str:
-    return f"The {model.title} model" if model.title in ("plain", "debiased") else f"“{model.title}”"
-
-
 def _tpr(model: ModelRecord, attribute: str | None) -> Rate:
     """Share found at the matched rate: of an attribute's worst group, or of all positives."""
-    return model.numbers.tpr_at_fpr if attribute is None else worst_of(model, attribute, AT_FPR)["tpr"]
+    return model.detection.tpr_at_fpr if attribute is None else worst_of(model, attribute, AT_FPR)["tpr"]
 
 
 def _missed(tpr: Rate) -> str:
@@ -169,13 +169,13 @@ def _missed(tpr: Rate) -> str:
 def _sentence(model: ModelRecord, attribute: str | None) -> str:
     missed = _missed(_tpr(model, attribute))
     if attribute is None:
-        return f"{_called(model)} misses {missed} of all positives"
+        return f"{called(model)} misses {missed} of all positives"
     worst = worst_of(model, attribute, AT_FPR)["group"]
     if worst is None:
-        return f"{_called(model)}: the misses of its worst group by {attribute} are {missed}"
-    group = model.numbers.groups.get(attribute, {}).get(worst)
+        return f"{called(model)}: the misses of its worst group by {attribute} are {missed}"
+    group = model.detection.groups.get(attribute, {}).get(worst)
     size = f", {group.positives:,} positives" + (", a small group" if group.small else "") if group else ""
-    return f"{_called(model)} misses {missed} of its worst group by {attribute} ({worst}{size})"
+    return f"{called(model)} misses {missed} of its worst group by {attribute} ({worst}{size})"
 
 
 def _difference(record: RunRecord, name: str, attribute: str | None) -> Rate | None:

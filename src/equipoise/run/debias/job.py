@@ -18,7 +18,7 @@ from equipoise.report.debias.page import write_report
 from equipoise.report.debias.record import RunRecord, read, write
 from equipoise.run.account import data_record, timing_record, versions
 from equipoise.run.checks import check_models, check_test
-from equipoise.run.debias.numbers import measure
+from equipoise.run.debias.numbers import Truth, measure
 from equipoise.run.enrichment import sampled, told_beforehand
 from equipoise.run.folder import RunFolder
 from equipoise.run.identity import Identity, Setting, fingerprints
@@ -91,7 +91,8 @@ def debias(
                 for name, one in fits.items()
             }
             measured = measure(
-                *(scores, tables.test, measuring.groups),
+                scores,
+                Truth.of(tables.test, measuring.groups, reading.positive_class),
                 fits=fits,
                 fpr=measuring.fpr,
                 replicates=measuring.replicates,
@@ -108,8 +109,7 @@ def debias(
                 versions=versions(),
                 data=data_record(tables._asdict(), sources.given or {"data": PLANTED}, measuring.groups),
                 fpr=measuring.fpr,
-                models=measured.models,
-                comparisons=measured.comparisons,
+                **measured.parts(),
                 resampling=sampled(main, tables.train, measuring.groups, start),
                 timing=timing_record(began, steps=main.steps, seconds=main.seconds),
                 pictures=pictures,
@@ -124,7 +124,7 @@ def read_sides(sources: Sources, reading: Reading, measuring: Measuring, start: 
     say("Reading the data.")
     first, groups = start.recipe.split == "first-80", measuring.groups
     tables = sources.split(
-        reading, seed=start.seed, first=first, stratify=groups, progress=start.engine.progress
+        reading, seed=start.seed, first=first, stratify=groups, many=True, progress=start.engine.progress
     )
     told(tables._asdict(), say)
     check_attributes(tables.test, groups)
