@@ -21,7 +21,7 @@ from equipoise.train.first_weights import check_first_weights
 from equipoise.train.fit import build, optimisation_of
 from equipoise.train.rarity import check_resampling
 
-__all__ = ["check_groups", "check_models", "check_test", "check_unused", "need", "placed"]
+__all__ = ["check_groups", "check_models", "check_test", "check_unused", "need", "scoring_engine"]
 
 
 def check_unused(job: str, given: Any, *names: str, why: str) -> None:
@@ -50,7 +50,7 @@ def _same(value: Any, usual: Any) -> bool:
     return value is usual or (isinstance(value, str | int | float | tuple) and bool(value == usual))
 
 
-def placed(engine: Engine, job: str) -> Engine:
+def scoring_engine(engine: Engine, job: str) -> Engine:
     """The engine of a job that trains nothing: the device is all that counts.
 
     Raises:
