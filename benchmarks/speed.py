@@ -110,9 +110,9 @@ class Ours:
         """Seconds of one encoder pass and of each rule on the same codes; "appearance" reads the pictures."""
         import torch
 
-        from equipoise.density.appearance import appearance_rarity
         from equipoise.nn import DBVAE
         from equipoise.resample import sampling_weights, temper
+        from equipoise.train.appearance import appearance_rarity
         from equipoise.train.rarity import CHUNK, latent_codes
 
         positives, found = self.table.positives, {}

@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from equipoise.data import ImageTable
-from equipoise.density import embed, normalised
+from equipoise.density import normalised
 from equipoise.errors import InputError
+from equipoise.nn import embed
 from equipoise.resample import effective_sample_size, sampling_weights
 from equipoise.train import Engine, Optimisation, Recipe, Resampling, fit, steps
 from equipoise.train import loop as loop_module

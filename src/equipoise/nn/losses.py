@@ -21,7 +21,6 @@ __all__ = [
     "reconstruction_loss",
     "reparameterise",
     "squared_l2_reconstruction",
-    "vae_loss",
 ]
 
 Reconstruction = Literal["l1", "squared_l2"]
@@ -75,21 +74,6 @@ def reconstruction_loss(
 ) -> Float[Tensor, " batch"]:
     """L_x of each sample, by name."""
     return (l1_reconstruction if kind == "l1" else squared_l2_reconstruction)(images, reconstructions)
-
-
-def vae_loss(
-    images: Float[Tensor, "batch c h w"],
-    reconstructions: Float[Tensor, "batch c h w"],
-    mean: Float[Tensor, "batch k"],
-    log_variance: Float[Tensor, "batch k"],
-    *,
-    kl_weight: float = 5e-4,
-    reconstruction: Reconstruction = "l1",
-) -> Float[Tensor, " batch"]:
-    """L_VAE = c·L_KL + L_x of each sample."""
-    return kl_weight * kl_divergence(mean, log_variance) + reconstruction_loss(
-        images, reconstructions, reconstruction
-    )
 
 
 def db_vae_loss(

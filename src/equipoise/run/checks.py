@@ -21,10 +21,10 @@ from equipoise.train.first_weights import check_first_weights
 from equipoise.train.fit import build, optimisation_of
 from equipoise.train.rarity import check_resampling
 
-__all__ = ["check_groups", "check_models", "check_test", "need", "placed"]
+__all__ = ["check_groups", "check_models", "check_test", "need", "scoring_engine"]
 
 
-def placed(engine: Engine, job: str) -> Engine:
+def scoring_engine(engine: Engine, job: str) -> Engine:
     """The engine of a job that trains nothing: the device is all that counts.
 
     Raises:

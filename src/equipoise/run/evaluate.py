@@ -19,7 +19,7 @@ from equipoise.errors import InputError
 from equipoise.report.debias.page import write_report
 from equipoise.report.debias.record import RunRecord, write
 from equipoise.run.account import data_record, timing_record, versions
-from equipoise.run.checks import check_groups, placed
+from equipoise.run.checks import check_groups, scoring_engine
 from equipoise.run.debias.numbers import Truth, measure
 from equipoise.run.encoder_source import encoder_source
 from equipoise.run.folder import RunFolder
@@ -66,7 +66,7 @@ def evaluate(
     """
     began, say = time.perf_counter(), output.say
     sources.check_untested("evaluate")
-    measuring, seed, engine = measuring.checked(), checked_seed(seed), placed(engine, "evaluate")
+    measuring, seed, engine = measuring.checked(), checked_seed(seed), scoring_engine(engine, "evaluate")
     folders = [models] if isinstance(models, str | os.PathLike) else list(models)
     own = encoder_source(encoder)
     saved = named(loaded(folders, own.network, engine.device))

@@ -25,7 +25,7 @@ def write_pictures(
     model: Any,
     train: ImageTable,
     test: ImageTable,
-    common: NDArray[np.float64] | None,
+    commonness: NDArray[np.float64] | None,
     *,
     seed: int,
 ) -> dict[str, str]:
@@ -36,15 +36,15 @@ def write_pictures(
         model: The debiased model.
         train: Training data.
         test: Test data; its positives are reconstructed.
-        common: How common each training positive counted as, in row order; None if nothing told.
+        commonness: How common each training positive counted as, in row order; None if nothing told.
         seed: Decides which test images are shown.
 
     Returns:
         name → file, relative to `folder`.
     """
     sheets: dict[str, bytes] = {}
-    if common is not None:
-        order = train.positives[np.argsort(common, kind="stable")]
+    if commonness is not None:
+        order = train.positives[np.argsort(commonness, kind="stable")]
         shown = min(SHOWN, len(order) // 2)
         if shown:
             sheets["least_represented"] = contact_sheet(train.batch(order[:shown]), columns=COLUMNS)

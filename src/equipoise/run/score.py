@@ -13,7 +13,7 @@ from torch import nn
 
 from equipoise.data import ImageTable, write_rejected
 from equipoise.errors import InputError
-from equipoise.run.checks import placed
+from equipoise.run.checks import scoring_engine
 from equipoise.run.saved import load
 from equipoise.run.scores import write_scores
 from equipoise.run.sources import Reading, Source, Sources, read_one, told
@@ -55,7 +55,7 @@ def score(
         InputError: if there are no images, or both kinds of sources, or the encoder is not that of the model.
         DataError: if the model or a source cannot be read, or the file cannot be written.
     """
-    engine = placed(engine, "score")
+    engine = scoring_engine(engine, "score")
     device, progress = engine.device, engine.progress
     sources.check_untested("score")
     saved = load(model, encoder=encoder, device=device)

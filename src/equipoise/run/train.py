@@ -18,8 +18,7 @@ from equipoise.run.output import Output
 from equipoise.run.representation import represent, save_representation
 from equipoise.run.sources import PLANTED_GROUPS, Reading, Sources, check_attributes, embedded, told
 from equipoise.run.training import Start, Trainer, Training
-from equipoise.train import Engine, Fit
-from equipoise.train.fit import Method
+from equipoise.train import Engine, Fit, TrainingMethod
 
 __all__ = ["Trained", "train"]
 
@@ -42,7 +41,7 @@ class Trained:
 def train(
     sources: Sources = Sources(),
     *,
-    method: Method = "debiased",
+    method: TrainingMethod = "debiased",
     reading: Reading = Reading(),
     training: Training = Training(),
     groups: Sequence[str] = (),

@@ -14,10 +14,9 @@ from equipoise.run.folder import RunFolder
 from equipoise.run.identity import Setting
 from equipoise.run.tuning import tuning
 from equipoise.seeds import checked_seed
-from equipoise.train import Engine, Fit, Recipe, fit, save_model
+from equipoise.train import Engine, Fit, Recipe, TrainingMethod, fit, save_model
 from equipoise.train import recipe as find_recipe
 from equipoise.train.embedding import embedded, weighted_rows
-from equipoise.train.fit import Method
 
 __all__ = ["Start", "Trainer", "Training"]
 
@@ -122,7 +121,7 @@ class Trainer:
         name: str,
         table: ImageTable,
         *,
-        method: Method = "plain",
+        method: TrainingMethod = "plain",
         seed: int | None = None,
         validation: ImageTable | None = None,
     ) -> Fit:

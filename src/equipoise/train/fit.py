@@ -38,9 +38,9 @@ from equipoise.train.rarity import check_resampling
 from equipoise.train.recipe import Optimisation, Recipe, Resampling
 from equipoise.train.recipe import recipe as find_recipe
 
-__all__ = ["METHODS", "EncoderNote", "Fit", "fit"]
+__all__ = ["METHODS", "EncoderNote", "Fit", "TrainingMethod", "fit"]
 
-Method = Literal["debiased", "plain", "plain-same-steps", "uniform"]
+TrainingMethod = Literal["debiased", "plain", "plain-same-steps", "uniform"]
 METHODS: dict[str, str] = {
     "debiased": "what is rare drawn more often",
     "plain": "plain classifier",
@@ -104,7 +104,7 @@ def fit(
     table: ImageTable,
     recipe: str | Recipe = "equipoise",
     *,
-    method: Method = "debiased",
+    method: TrainingMethod = "debiased",
     encoder: nn.Module | None = None,
     model: Objective | None = None,
     embedding: Embedding | None = None,

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from equipoise.data import ImageTable
 from equipoise.density import normalised
-from equipoise.density.appearance import appearance_rarity
 from equipoise.errors import InputError
 from equipoise.nn import run_over, slices
 from equipoise.nn.embedding import vector_store
 from equipoise.resample import capsa_rule, sampling_weights, temper
+from equipoise.train.appearance import appearance_rarity
 from equipoise.train.recipe import Resampling
 
 __all__ = ["Rarity", "check_resampling", "latent_codes", "rule_of"]

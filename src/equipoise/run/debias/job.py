@@ -30,8 +30,7 @@ from equipoise.run.representation import represent, save_representation
 from equipoise.run.scores import write_scores
 from equipoise.run.sources import PLANTED, Reading, Sources, check_attributes, told
 from equipoise.run.training import Start, Trainer, Training
-from equipoise.train import METHODS, Engine, Fit, Recipe, predict
-from equipoise.train.fit import Method
+from equipoise.train import METHODS, Engine, Fit, Recipe, TrainingMethod, predict
 
 __all__ = ["debias"]
 
@@ -132,7 +131,7 @@ def read_sides(sources: Sources, reading: Reading, measuring: Measuring, start: 
 
 
 def checked(
-    methods: Sequence[Method], tables: Split, measuring: Measuring, start: Start, *, weights: bool
+    methods: Sequence[TrainingMethod], tables: Split, measuring: Measuring, start: Start, *, weights: bool
 ) -> Start:
     """What models are trained with, once it is known that all of them can be trained and measured.
 
@@ -145,11 +144,11 @@ def checked(
     return start
 
 
-def methods_of(chosen: Recipe, *, controls: bool) -> list[Method]:
+def methods_of(chosen: Recipe, *, controls: bool) -> list[TrainingMethod]:
     """What is trained, in order. The plain network "trained as long" is left out where plain is that already."""
     if not controls:
         return ["plain", "debiased"]
-    methods: list[Method] = ["plain", "debiased"]
+    methods: list[TrainingMethod] = ["plain", "debiased"]
     if chosen.plain != chosen.debiased:
         methods.append("plain-same-steps")
     if chosen.objective != "classifier":  # without further losses uniform sampling is plain training
@@ -165,7 +164,7 @@ def earlier(folder: RunFolder, say: Tell) -> RunRecord:
     return record
 
 
-def train_all(methods: Sequence[Method], tables: Split, trainer: Trainer) -> dict[str, Fit]:
+def train_all(methods: Sequence[TrainingMethod], tables: Split, trainer: Trainer) -> dict[str, Fit]:
     """Train the models one after another; those that an earlier start finished come from their checkpoints."""
     chosen = trainer.start.recipe
     for note in told_beforehand(chosen.resampling, tables.train, chosen.debiased.batch_size):
@@ -187,9 +186,9 @@ def write_tables_and_pictures(
 ) -> dict[str, str]:
     """Write everything that lies beside the record; the pictures' names."""
     bins, device = start.recipe.resampling.bins, start.engine.device
-    representation, common = represent(main.model, tables.train, bins=bins, device=device) or (None, None)
+    representation, commonness = represent(main.model, tables.train, bins=bins, device=device) or (None, None)
     if main.weights is not None:
-        common = -main.weights  # what is drawn least is what counted as most common
+        commonness = -main.weights  # what is drawn least is what counted as most common
     write_rejected(ImageTable.concat([tables.train, tables.test]), folder.path / "rejected.csv")
     write_scores(
         folder.path / "scores.parquet",
@@ -200,4 +199,4 @@ def write_tables_and_pictures(
     )
     if representation:
         save_representation(representation, folder.path)
-    return write_pictures(folder.path, main.model, tables.train, tables.test, common, seed=start.seed)
+    return write_pictures(folder.path, main.model, tables.train, tables.test, commonness, seed=start.seed)

@@ -289,10 +289,10 @@ def _work(
     folder: RunFolder, points: Sequence[Point], asked: Asked, *, without: Collection[str]
 ) -> dict[str, dict[str, Any]]:
     """Folder → settings of each run that is neither done nor under way, as JSON."""
-    common = asked.of_points()
+    shared = asked.of_points()
     return {
         point.folder: {
-            **common,
+            **shared,
             "recipe": point.recipe.to_dict(),
             "seed": point.seed,
             "out": str(_place(folder, point)),
