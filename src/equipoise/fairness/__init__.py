@@ -20,8 +20,10 @@ from equipoise.fairness.classes import ClassEvaluation, GroupClasses, evaluate_c
 from equipoise.fairness.compare import Comparison, Difference, compare
 from equipoise.fairness.enrichment import enrichment, rare_groups, shares, verdict
 from equipoise.fairness.evaluation import Evaluation, WorstGroup, evaluate, threshold_only
+from equipoise.fairness.frame import frame
 from equipoise.fairness.one_vs_rest import one_vs_rest
 from equipoise.fairness.operating import negatives_needed
+from equipoise.fairness.predictions import Evaluated, PredictionColumns, Predictions
 from equipoise.fairness.rates import (
     accuracy,
     auroc,
@@ -43,8 +45,11 @@ __all__ = [
     "ClassEvaluation",
     "Comparison",
     "Difference",
+    "Evaluated",
     "Evaluation",
     "GroupClasses",
+    "PredictionColumns",
+    "Predictions",
     "WorstGroup",
     "accuracy",
     "attribute_metrics",
@@ -57,6 +62,7 @@ __all__ = [
     "evaluate_classes",
     "false_negative_rate",
     "false_positive_rate",
+    "frame",
     "from_logits",
     "mean_probability",
     "negatives_needed",
