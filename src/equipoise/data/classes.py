@@ -12,15 +12,9 @@ from numpy.typing import NDArray
 
 from equipoise.errors import DataError, InputError
 from equipoise.groups import text_of
+from equipoise.label_words import meaning, no_label
 
 __all__ = ["Classes", "class_ids", "names_by_id", "no_label", "one_meaning"]
-
-POSITIVE_NAMES = frozenset({"positive", "positives", "pos", "face", "faces", "true", "yes"})
-NEGATIVE_NAMES = frozenset({"negative", "negatives", "neg", "background", "false", "no"}) | frozenset(
-    f"{no}face{s}" for no in ("non", "non-", "non_", "not_", "no_", "no") for s in ("", "s")
-)
-NO_LABELS = frozenset({"", "?", "na", "n/a", "#n/a", "#na", "<na>", "nan", "-nan", "null", "nat"})
-"""What tables write where a label is missing, in any case; and "None", for none may be a class."""
 
 WHOLE = re.compile(r"([+-]?[0-9]{1,15})(\.0*)?")
 
@@ -90,11 +84,6 @@ def class_ids(
     return np.array([numbers[name] for name in names], np.int64), Classes(numbers, column)
 
 
-def no_label(name: str) -> bool:
-    """Whether a text is what tables write for "missing"."""
-    return name.strip().lower() in NO_LABELS or name.strip() == "None"
-
-
 def _names(values: Sequence[Any], column: str) -> list[str]:
     """Each value as text.
 
@@ -117,7 +106,7 @@ def _numbered(known: Sequence[str], column: str) -> dict[str, int]:
     """Name → class id."""
     numbers = _numbers(known, column)
     if numbers is None:
-        said = {name: _meaning(name) for name in known}
+        said = {name: meaning(name) for name in known}
         told = [name for name in known if said[name] is not None]
         if len(told) == len(known) or (
             told and len(known) == 2
@@ -135,12 +124,6 @@ def _numbered(known: Sequence[str], column: str) -> dict[str, int]:
             "Name another label_column, or the positive class."
         )
     return numbers
-
-
-def _meaning(name: str) -> bool | None:
-    """Whether a class name says that it is the positive class; None if it says nothing."""
-    folded = name.strip().lower()
-    return True if folded in POSITIVE_NAMES else False if folded in NEGATIVE_NAMES else None
 
 
 def _numbers(names: Sequence[str], column: str) -> dict[str, int] | None:

@@ -106,4 +106,5 @@ def _in_blocks(won: NDArray[Any], lost: NDArray[Any], n: NDArray[Any], tail: flo
     """`_limit` of many groups, of which many have the same counts, in bounded memory."""
     different, places = np.unique(np.stack([won, lost, n]), axis=1, return_inverse=True)
     blocks = [different[:, start : start + BLOCK] for start in range(0, different.shape[1], BLOCK)]
-    return np.concatenate([_limit(*block, tail) for block in blocks])[places.reshape(-1)]
+    limits = [_limit(block[0], block[1], block[2], tail) for block in blocks]
+    return np.concatenate(limits)[places.reshape(-1)]
