@@ -198,7 +198,9 @@ def _values(image: Image.Image, data: bytes, rawmode: str) -> NDArray[Any] | Non
 
 
 def _joined(upper: NDArray[np.uint8], lower: NDArray[np.uint8]) -> NDArray[np.uint16]:
-    joined: NDArray[np.uint16] = upper.astype(np.uint16) << 8 | lower
+    joined: NDArray[np.uint16] = np.bitwise_or(
+        np.left_shift(upper.astype(np.uint16), 8), lower, dtype=np.uint16
+    )
     return joined
 
 
