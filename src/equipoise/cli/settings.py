@@ -33,6 +33,7 @@ __all__ = [
     "General",
     "Looking",
     "Machine",
+    "Measured",
     "Names",
     "Planted",
     "Reading",
@@ -166,6 +167,18 @@ class Evaluation:
     """False-positive rate at which models are compared."""
     replicates: int = 2000
     """Bootstrap replicates behind the intervals."""
+
+
+@Parameter(name="*", group=EVALUATION)
+@dataclass(frozen=True)
+class Measured(Evaluation):
+    """What is measured of saved models."""
+
+    threshold: float = 0.5
+    """Probability from which on a picture is called positive; the second operating point beside --fpr."""
+    windows: Annotated[bool, Parameter(negative=(), show_default=False)] = False
+    """Score each picture by its windows, in its own shape: the highest probability of any square of half to all of its
+    shorter side (the protocol of PPB)."""
 
 
 @Parameter(name="*", group=TRAINING)

@@ -126,7 +126,7 @@ def whole(
     Raises:
         Unreadable: as `decoded`.
     """
-    shrunk = functools.partial(_shrunk, least=least, channels=channels)
+    shrunk = functools.partial(_shrunk, least=least, channels=channels, note=note)
     return _decoded(content, -(-least // SHRUNK), shrunk, note)
 
 
@@ -305,8 +305,10 @@ def _memory(needed: int) -> Iterator[None]:
         yield
 
 
-def _shrunk(image: Image.Image, least: int, channels: int) -> NDArray[np.uint8]:
+def _shrunk(image: Image.Image, least: int, channels: int, note: Note) -> NDArray[np.uint8]:
     factor = min(image.size) // least
+    if factor > 1:
+        note(f"shrunk by averages over blocks of pixels, the shorter side to no less than {least}")
     image = image.convert("L" if channels == 1 else "RGB")
     pixels = np.asarray(image if factor < 2 else image.reduce(factor))
     return pixels.reshape(*pixels.shape[:2], channels)

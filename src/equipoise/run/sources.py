@@ -148,9 +148,12 @@ def read_source(
     reading: Reading,
     *,
     names: tuple[str, str, str] = ("`positives`", "`negatives`", "`data`"),
+    alone: bool = False,
     progress: bool = True,
 ) -> ImageTable | None:
     """One table out of two sources, or out of one that holds both classes; None if nothing was given.
+
+    With `alone`, positives will do.
 
     Raises:
         InputError: if only one of the two was given, or one class is missing.
@@ -162,7 +165,7 @@ def read_source(
             f"Expected {names[0]} and {names[1]}, or {names[2]} alone; got both. "
             f"{names[2]} is for one source that holds both classes."
         )
-    if any(pair) and not all(pair):
+    if any(pair) and not all(pair) and not (alone and pair[0]):
         given, missing = names[:2] if pair[0] else names[1::-1]
         raise InputError(
             f"Expected {missing} beside {given}; got {given} alone. Give {missing}, or {names[2]} in place of the "
@@ -170,17 +173,17 @@ def read_source(
         )
     if both is not None:
         table = read_one(both, None, reading, progress=progress)
-    elif all(pair):
+    elif any(pair):
+        labelled = [
+            (source, label) for source, label in ((positives, 1), (negatives, 0)) if source is not None
+        ]
         table = ImageTable.concat(
-            [
-                read_one(positives, 1, reading, progress=progress),
-                read_one(negatives, 0, reading, progress=progress),
-            ]
+            [read_one(source, label, reading, progress=progress) for source, label in labelled]
         )
     else:
         return None
     labels, counts = np.unique(table.labels, return_counts=True)
-    if labels.tolist() != [0, 1]:
+    if labels.tolist() != [0, 1] and not (alone and labels.tolist() == [1]):
         found = ", ".join(f"{count} of class {label}" for label, count in zip(labels, counts, strict=True))
         raise InputError(
             f"Expected images of class 1 (positives) and class 0 (negatives), and no others, in "
@@ -239,14 +242,14 @@ class Sources:
         shares = {"test_share": self.test_share, "validation_share": self.validation_share}
         return {**self.given, **shares, "images": None if self.given else self.images}
 
-    def whole(self, reading: Reading, *, progress: bool = True) -> ImageTable | None:
-        """All images of both classes, nothing held out; None without sources.
+    def whole(self, reading: Reading, *, alone: bool = False, progress: bool = True) -> ImageTable | None:
+        """All images of both classes, nothing held out; None without sources. With `alone`, positives will do.
 
         Raises:
             InputError: if only one of two sources was given, or a class is missing.
             DataError: if a source cannot be read.
         """
-        return read_source(self.positives, self.negatives, self.data, reading, progress=progress)
+        return read_source(self.positives, self.negatives, self.data, reading, alone=alone, progress=progress)
 
     def check_untested(self, job: str) -> None:
         """Make sure that a job that holds nothing out was not asked for a test.

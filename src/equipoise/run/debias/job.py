@@ -94,6 +94,7 @@ def debias(
                 *(scores, tables.test, measuring.groups),
                 fits=fits,
                 fpr=measuring.fpr,
+                threshold=measuring.threshold,
                 replicates=measuring.replicates,
                 seed=start.seed,
                 say=say,

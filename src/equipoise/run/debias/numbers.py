@@ -45,10 +45,8 @@ def measure(
     attributes: Sequence[str],
     *,
     fits: Mapping[str, Fit] | None = None,
-    fpr: float,
-    replicates: int,
-    seed: int,
     say: Callable[[str], None],
+    **options: Any,
 ) -> Measured:
     """Evaluate every model, compare it with the first one, and add the threshold-only control.
 
@@ -58,13 +56,10 @@ def measure(
         table: The test images.
         attributes: Columns whose values are the groups; with several, each pair of them is looked at too.
         fits: Model → how it was trained, for its history and cost.
-        fpr: Matched false-positive rate.
-        replicates: Bootstrap replicates.
-        seed: Of the bootstrap.
         say: Takes what is undefined, in words.
+        options: Of `fairness.evaluate`: fpr, threshold, replicates, seed.
     """
     groups = [table.groups(attribute) for attribute in attributes]
-    options: dict[str, Any] = {"fpr": fpr, "replicates": replicates, "seed": seed}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UndefinedRateWarning)
         found = {
