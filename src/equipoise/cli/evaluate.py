@@ -16,8 +16,8 @@ from equipoise.cli.settings import (
     FOLDER,
     Continuing,
     Data,
-    Evaluation,
     General,
+    Measured,
     Splitting,
     TrainedEncoder,
 )
@@ -31,7 +31,7 @@ def evaluate(
     *,
     data: Data = Data(),
     encoder: TrainedEncoder = TrainedEncoder(),
-    evaluation: Evaluation = Evaluation(),
+    evaluation: Measured = Measured(),
     seed: Annotated[int, Parameter(group=EVALUATION)] = 0,
     reading: Splitting = Splitting(),
     device: Annotated[str, Parameter(group=ENGINE)] = "auto",
@@ -43,6 +43,7 @@ def evaluate(
 
     Args:
         models: Folders of models: a run's folder, or RUN/models/NAME. With --split-column the test side is measured.
+            Positives alone will do, as the labs' faces or PPB: then nothing is known of false positives.
         seed: Of the bootstrap.
         device: auto, cpu, cuda or mps.
         out: Folder for record.json, report.html and scores.parquet.

@@ -33,6 +33,7 @@ __all__ = [
     "General",
     "Looking",
     "Machine",
+    "Measured",
     "Names",
     "Planted",
     "Reading",
@@ -112,7 +113,8 @@ class Reading:
     format: str | None = None
     """folder, manifest, parquet, lab-hdf5, lab-faces, celeba, fairface, utkface or ppb; found out if not given."""
     image_size: int = 64
-    """Pixels a side that images are resized to: 32, 48, 64, 128."""
+    """Pixels a side that the middle square of each image is resized to, 4 or more. The standard CNN needs a multiple of
+    16 (2^depth), the embedded set 16 to 512. A saved model takes its own size."""
     channels: int = 3
     """3 for colour, 1 for grey."""
     label_column: str | None = None
@@ -128,7 +130,8 @@ class Reading:
     allow_outside: Annotated[bool, Parameter(negative=(), show_default=False)] = False
     """Let paths in tables, and links, lead out of the folder that holds them."""
     cache: str | None = None
-    """Folder for decoded images; the user's cache folder if not given."""
+    """Folder for decoded images; if not given $EQUIPOISE_CACHE, else the user's cache folder (`equipoise data
+    --clear-cache` empties it)."""
     workers: int | None = None
     """Threads that decode; one a processor if not given."""
 
@@ -164,6 +167,18 @@ class Evaluation:
     """False-positive rate at which models are compared."""
     replicates: int = 2000
     """Bootstrap replicates behind the intervals."""
+
+
+@Parameter(name="*", group=EVALUATION)
+@dataclass(frozen=True)
+class Measured(Evaluation):
+    """What is measured of saved models."""
+
+    threshold: float = 0.5
+    """Probability from which on a picture is called positive; the second operating point beside --fpr."""
+    windows: Annotated[bool, Parameter(negative=(), show_default=False)] = False
+    """Score each picture by its windows, in its own shape: the highest probability of any square of half to all of its
+    shorter side (the protocol of PPB)."""
 
 
 @Parameter(name="*", group=TRAINING)

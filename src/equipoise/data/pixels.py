@@ -31,11 +31,12 @@ from equipoise.data.table import digest_images
 from equipoise.errors import DataError, EquipoiseError, InputError
 from equipoise.files import open_regular, read_bytes, write_json
 from equipoise.pictures.decode import MAX_BYTES, Content, Unreadable, decoded, encoded
+from equipoise.pictures.depth import DARK, SCALED
 from equipoise.pictures.memory import Budget
 
 __all__ = ["Pixels", "Progress", "pixels_of"]
 
-VERSION = 2  # of the cache and of what pictures/decode.py decides: raise it when either changes
+VERSION = 3  # of the cache and of what pictures/decode.py decides: raise it when either changes
 BLOCK = 64  # pictures a task, fewer where they are large
 BLOCK_BYTES = 16 << 20
 PROBES = 16  # pictures checked against their digest when a cache is opened
@@ -67,8 +68,22 @@ class Pixels:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The remarks in words."""
-        return tuple(f"{count} of {len(self.kept)} pictures: {text}." for text, count in self.remarks)
+        """The remarks in words; pictures of 16 bits that are dark are worth a word only if all are."""
+        counts = Counter(dict(self.remarks))
+        dark = {text: counts.pop(text) for text in DARK if text in counts}
+        if dark:
+            count, most = sum(dark.values()), max((1 << DARK[text]) - 1 for text in dark)
+            text = SCALED
+            if SCALED not in counts:
+                text += (
+                    f", and none of their values is above {most:,} of 65,535: they are nearly black. If another value "
+                    "is white, write it into the files: chunk sBIT of PNG (12 = up to 4,095), tag SMaxSampleValue of "
+                    "TIFF, maxval of PGM"
+                )
+            counts[text] += count
+        return tuple(
+            f"{count} of {len(self.kept)} pictures: {text}." for text, count in sorted(counts.items())
+        )
 
 
 def pixels_of(

@@ -101,7 +101,7 @@ def read(  # the one public door to all sources: each keyword may be left out by
         raise InputError(f"max_rejected must be a share in [0, 1]; got {max_rejected}. 0.01 allows 1 %.")
     if not os.fspath(path).strip():
         raise InputError('Expected the path of a source; got an empty one. Give a path; "." is this folder.')
-    source = _source(
+    source = source_at(
         Path(os.path.abspath(path)),
         format,
         allow_outside,
@@ -185,7 +185,8 @@ def _header(path: Path) -> list[str]:
         return [cell.strip() for cell in file.readline(LINE).split(",")]
 
 
-def _source(path: Path, format: str | None, allow_outside: bool, **options: str | None) -> Source:
+def source_at(path: Path, format: str | None, allow_outside: bool, **options: str | None) -> Source:
+    """What a reader finds at a path; see `read`."""
     if path.exists() and not path.is_dir():
         regular(path)
     try:

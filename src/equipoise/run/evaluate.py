@@ -20,7 +20,7 @@ from equipoise.report.debias.page import write_report
 from equipoise.report.debias.record import RunRecord, write
 from equipoise.run.account import data_record, timing_record, versions
 from equipoise.run.checks import check_groups, scoring_engine
-from equipoise.run.debias.numbers import Truth, measure
+from equipoise.run.debias.numbers import TITLES, Truth, measure
 from equipoise.run.encoder_source import encoder_source
 from equipoise.run.folder import RunFolder
 from equipoise.run.identity import Identity, Setting, fingerprints, model_digest
@@ -29,7 +29,9 @@ from equipoise.run.output import Output
 from equipoise.run.saved import Saved, load
 from equipoise.run.scores import write_scores
 from equipoise.run.sources import Reading, Sources, check_attributes, told
+from equipoise.run.windows import check_windows, window_probabilities
 from equipoise.seeds import checked_seed
+from equipoise.sharing import shared_path
 from equipoise.train import Engine, predict
 from equipoise.train.saved_model import has_encoder
 
@@ -51,11 +53,12 @@ def evaluate(
 
     Args:
         models: Folders with `model.safetensors` and `config.json`: a run's folder, or one of its models'.
-        sources: Positives and negatives, or data with both.
+        sources: Positives and negatives, or data with both. Positives alone will do, such as the faces of the labs or
+            of PPB: then nothing is known of false positives, and no false-positive rate can be matched.
         encoder: What models were trained with in place of the standard CNN, those that were: a network, or
             "package.module:callable" that gives one.
         reading: How sources are read; image size and channels are the models'.
-        measuring: Groups, false-positive rate, replicates.
+        measuring: Groups, false-positive rate, threshold, replicates; whether pictures are scored by their windows.
         seed: Of the bootstrap.
         engine: The device.
         output: The folder, and who is told.
@@ -67,9 +70,12 @@ def evaluate(
     began, say = time.perf_counter(), output.say
     sources.check_untested("evaluate")
     measuring, seed, engine = measuring.checked(), checked_seed(seed), scoring_engine(engine, "evaluate")
+    if measuring.windows:
+        check_windows(sources)
     folders = [models] if isinstance(models, str | os.PathLike) else list(models)
     own = encoder_source(encoder)
     saved = named(loaded(folders, own.network, engine.device))
+    titles = titled(saved, folders)
     first = next(iter(saved.values()))
     reading = replace(reading, image_size=first.image_size, channels=first.channels)
     settings: dict[str, Setting] = {
@@ -87,11 +93,15 @@ def evaluate(
         table = read_test(sources, reading, measuring, engine, say)
         folder = folder.settled(fingerprints({"test": table}))
         folder.begin()
-        scores = {name: predict(one.model, table, device=engine.device) for name, one in saved.items()}
+        if measuring.windows:
+            scores = window_probabilities(saved, table, sources, reading, engine, output)
+        else:
+            scores = {name: predict(one.model, table, device=engine.device) for name, one in saved.items()}
         measured = measure(
             scores,
             Truth.of(table, measuring.groups, reading.positive_class),
             fpr=measuring.fpr,
+            threshold=measuring.threshold,
             replicates=measuring.replicates,
             seed=seed,
             say=say,
@@ -105,7 +115,7 @@ def evaluate(
             versions=versions(),
             data=data_record({"test": table}, sources.given, measuring.groups),
             fpr=measuring.fpr,
-            **measured.parts(),
+            **measured.titled(titles).parts(),
             resampling=None,
             timing=timing_record(began, steps=0, seconds=0.0),
         )
@@ -122,10 +132,10 @@ def read_test(
     Raises:
         InputError: if there are none, or a column is missing.
     """
-    table = sources.whole(reading, progress=engine.progress)
+    table = sources.whole(reading, alone=True, progress=engine.progress)
     if table is None:
         raise InputError(
-            "Expected images to evaluate on; got none. Give `positives` and `negatives`, or `data`."
+            "Expected images to evaluate on; got none. Give `positives`, best with `negatives`, or `data`."
         )
     table = reading.side(table, "test")
     check_attributes(table, measuring.groups)
@@ -184,3 +194,31 @@ def named(saved: Sequence[Saved]) -> dict[str, Saved]:
         number = 1 + sum(other.method == entry.method for other in names.values())
         names[entry.method if number == 1 else f"{entry.method}-{number}"] = entry
     return names
+
+
+def titled(saved: Mapping[str, Saved], folders: Sequence[str | os.PathLike[str]]) -> dict[str, str]:
+    """What people read for models of which several are of one method: the method, and the shortest name of the run's
+    folder that tells them apart. Folders of which none does (or whose names would tell where they lie) get numbers.
+    """
+    methods = [one.method for one in saved.values()]
+    places = [shared_path(str(_run_folder(Path(folder)))).split("/") for folder in folders]
+    titles: dict[str, str] = {}
+    for (name, one), place in zip(saved.items(), places, strict=True):
+        if methods.count(one.method) == 1:
+            continue
+        rivals = [other for other, method in zip(places, methods, strict=True) if method == one.method]
+        for length in range(1, len(place) + 1):
+            if sum(other[-length:] == place[-length:] for other in rivals) == 1:
+                break
+        else:
+            length = 1
+        said = f"{TITLES.get(one.method, one.method)} ({'/'.join(place[-length:])})"
+        used = sum(title.startswith(said) for title in titles.values())
+        titles[name] = f"{said} {used + 1}" if used else said
+    return titles
+
+
+def _run_folder(folder: Path) -> Path:
+    """The run that a folder of one of its models belongs to."""
+    place = Path(os.path.abspath(folder))
+    return place.parent.parent if place.parent.name == "models" else place

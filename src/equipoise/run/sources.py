@@ -156,6 +156,7 @@ def read_source(
     *,
     names: tuple[str, str, str] = ("`positives`", "`negatives`", "`data`"),
     many: bool = False,
+    alone: bool = False,
     progress: bool = True,
 ) -> ImageTable | None:
     """One table out of two sources, or out of one that holds all classes; None if nothing was given.
@@ -163,6 +164,7 @@ def read_source(
     Args:
         many: More than two classes will do. They stay what they are if one of them is the positive class; else, and of
             two, the others are negatives.
+        alone: Positives will do.
 
     Raises:
         InputError: if only one of the two was given, or one class is missing.
@@ -174,7 +176,7 @@ def read_source(
             f"Expected {names[0]} and {names[1]}, or {names[2]} alone; got both. "
             f"{names[2]} is for one source that holds all classes."
         )
-    if any(pair) and not all(pair):
+    if any(pair) and not all(pair) and not (alone and pair[0]):
         given, missing = names[:2] if pair[0] else names[1::-1]
         raise InputError(
             f"Expected {missing} beside {given}; got {given} alone. Give {missing}, or {names[2]} in place of the "
@@ -184,17 +186,17 @@ def read_source(
         table = _all_classes(both, reading, many=many, progress=progress)
         if not table.two_classes and many:
             return table
-    elif all(pair):
+    elif any(pair):
+        labelled = [
+            (source, label) for source, label in ((positives, 1), (negatives, 0)) if source is not None
+        ]
         table = ImageTable.concat(
-            [
-                read_one(positives, 1, reading, progress=progress),
-                read_one(negatives, 0, reading, progress=progress),
-            ]
+            [read_one(source, label, reading, progress=progress) for source, label in labelled]
         )
     else:
         return None
     labels, counts = np.unique(table.labels, return_counts=True)
-    if labels.tolist() != [0, 1]:
+    if labels.tolist() != [0, 1] and not (alone and labels.tolist() == [1]):
         found = ", ".join(f"{count} of class {label}" for label, count in zip(labels, counts, strict=True))
         raise InputError(
             f"Expected images of class 1 (positives) and class 0 (negatives), and no others, in "
@@ -263,16 +265,20 @@ class Sources:
         shares = {"test_share": self.test_share, "validation_share": self.validation_share}
         return {**self.given, **shares, "images": None if self.given else self.images}
 
-    def whole(self, reading: Reading, *, many: bool = False, progress: bool = True) -> ImageTable | None:
+    def whole(
+        self, reading: Reading, *, many: bool = False, alone: bool = False, progress: bool = True
+    ) -> ImageTable | None:
         """All images of all classes, nothing held out; None without sources.
 
-        With `many` these may be more than two, see `read_source`.
+        With `many` these may be more than two, and with `alone` positives will do; see `read_source`.
 
         Raises:
             InputError: if only one of two sources was given, or a class is missing.
             DataError: if a source cannot be read.
         """
-        return read_source(self.positives, self.negatives, self.data, reading, many=many, progress=progress)
+        return read_source(
+            *(self.positives, self.negatives, self.data, reading), many=many, alone=alone, progress=progress
+        )
 
     def check_untested(self, job: str) -> None:
         """Make sure that a job that holds nothing out was not asked for a test.

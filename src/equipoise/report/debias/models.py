@@ -19,9 +19,12 @@ __all__ = [
     "attributes_of",
     "called",
     "main_models",
+    "main_point",
     "ordered_groups",
     "ordered_models",
+    "points_of",
     "rate_of",
+    "threshold_of",
     "where",
     "worst_of",
 ]
@@ -59,6 +62,28 @@ def called(model: ModelRecord, *, start: bool = True) -> str:
     return f"{the} {model.title} model" if model.title in ("plain", "debiased") else f"“{model.title}”"
 
 
+def points_of(record: RunRecord) -> tuple[str, ...]:
+    """Operating points that there are, the one to be judged at first: without negatives no rate can be matched."""
+    found = [model.numbers for model in record.models.values() if model.numbers is not None]
+    known = any(numbers.negatives for numbers in found) or not found
+    return tuple(POINTS) if known else (AT_THRESHOLD,)
+
+
+def main_point(record: RunRecord) -> str:
+    """The operating point at which models are judged."""
+    return points_of(record)[0]
+
+
+def threshold_of(record: RunRecord) -> str:
+    """The threshold of the first operating point; the control that moves it has one of its own."""
+    found = (
+        model.numbers.threshold
+        for name, model in record.models.items()
+        if name != "threshold-only" and model.numbers is not None
+    )
+    return f"{next(found, 0.5):g}"
+
+
 def attributes_of(record: RunRecord) -> list[str]:
     """Attributes that any model was measured by."""
     models = (record.models[name] for name in ordered_models(record))
@@ -73,7 +98,7 @@ def ordered_groups(record: RunRecord, attribute: str) -> list[str]:
     groups = dict.fromkeys(group for model in models for group in model.detection.groups.get(attribute, {}))
 
     def rank(group: str) -> tuple[bool, float]:
-        rate = rate_of(models[0], attribute, group, "tpr_at_fpr")
+        rate = rate_of(models[0], attribute, group, POINTS[main_point(record)])
         return (False, rate.value) if rate.defined else (True, 0.0)
 
     return sorted(groups, key=rank)
@@ -97,7 +122,7 @@ def at(rates: Mapping[str, Mapping[str, Rate]], attribute: str, point: str) -> R
 
 def where(record: RunRecord, point: str) -> str:
     """An operating point in words."""
-    return f"{words.asked(record.fpr)} FPR" if point == AT_FPR else "threshold 0.5"
+    return f"{words.asked(record.fpr)} FPR" if point == AT_FPR else f"threshold {threshold_of(record)}"
 
 
 class Shown:
@@ -116,7 +141,11 @@ class Shown:
         self.colours = [figures.COLOURS[place % len(figures.COLOURS)] for place in places]
         self.dashes = [figures.DASHES[place % len(figures.DASHES)] for place in places]
         self.attributes = attributes_of(record)
-        self.matched = where(record, AT_FPR)
+        self.points = points_of(record)
+        self.judged = where(record, self.points[0])
+        self.threshold = threshold_of(record)
+        self.windows = bool(record.settings.get("windows"))
+        self.whole = AT_FPR in self.points  # positives and negatives
 
     def legend(self, *, trained: bool = False) -> list[tuple[str, str]]:
         """Titles and colours; only of models that have curves of their training, if asked for."""

@@ -182,7 +182,9 @@ def check_asked(sources: Sources, training: Training, measuring: Measuring) -> N
         *("augment", training, "encoder", "embedding", "embedding_column"),
         why="trains the standard CNN alone",
     )
-    check_unused("augment", measuring, "fpr", why="has thresholds at the share of positives")
+    check_unused(
+        "augment", measuring, "fpr", "threshold", "windows", why="has thresholds at the share of positives"
+    )
     if sources.data is None:
         raise InputError("Expected images with attributes as columns; got none. Give them as `data`.")
 

@@ -94,6 +94,7 @@ def debias(
                 Truth.of(tables.test, measuring.groups, reading.positive_class),
                 fits=fits,
                 fpr=measuring.fpr,
+                threshold=measuring.threshold,
                 replicates=measuring.replicates,
                 seed=start.seed,
                 say=say,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,6 +44,13 @@ class Measured:
     comparisons: Comparison | None
     class_comparisons: ClassComparison | None = None
     positive: str | None = None
+
+    def titled(self, titles: Mapping[str, str]) -> Measured:
+        """The same, some models with other titles."""
+        models = {
+            name: replace(model, title=titles.get(name, model.title)) for name, model in self.models.items()
+        }
+        return replace(self, models=models)
 
     def parts(self) -> dict[str, Any]:
         """What a record holds of them, by its fields."""
@@ -93,10 +100,8 @@ def measure(
     truth: Truth,
     *,
     fits: Mapping[str, Fit] | None = None,
-    fpr: float,
-    replicates: int,
-    seed: int,
     say: Callable[[str], None],
+    **options: Any,
 ) -> Measured:
     """Evaluate every model, compare it with the first one, and add the threshold-only control.
 
@@ -105,13 +110,10 @@ def measure(
             its logits if they are known. A second model of a method has its number in its name: "plain-2".
         truth: What is known of the images.
         fits: Model → how it was trained, for its history and cost.
-        fpr: Matched false-positive rate.
-        replicates: Bootstrap replicates.
-        seed: Of the bootstrap.
         say: Takes what is undefined, in words.
+        options: Of `fairness.evaluate`: fpr, threshold, replicates, seed.
     """
-    labels, detected = truth.labels, truth.detected
-    options: dict[str, Any] = {"fpr": fpr, "replicates": replicates, "seed": seed}
+    labels, detected, threshold = truth.labels, truth.detected, options.get("threshold", 0.5)
     every: dict[str, Any] = {"groups": truth.groups, "classes": truth.classes}
     found: dict[str, Evaluation] = {}
     compared = None
@@ -123,7 +125,7 @@ def measure(
                 for name, values in probabilities.items()
             }
             found, compared = _detection(scores, labels == detected, truth.groups, options)
-        called = {name: called_classes(values) for name, values in probabilities.items()}
+        called = {name: called_classes(values, threshold) for name, values in probabilities.items()}
         if "threshold-only" in found and len(truth.classes) == 2:
             moved = found["threshold-only"].threshold
             called["threshold-only"] = called_classes(probabilities["plain"], moved)
@@ -164,7 +166,7 @@ def _detection(
     return found, fairness.compare(scores, labels, groups, baseline=next(iter(scores)), **options)
 
 
-def called_classes(probabilities: NDArray[np.float64], threshold: float = 0.5) -> NDArray[Any]:
+def called_classes(probabilities: NDArray[np.float64], threshold: float) -> NDArray[Any]:
     """What tells the class that each image is called: of two, ids, positive from the threshold on; of many, scores."""
     if probabilities.ndim == 1:
         return np.asarray(np.asarray(probabilities) >= threshold).astype(np.int64)
