@@ -31,14 +31,14 @@ def data(
     rejected: Annotated[Path | None, Parameter(group=FOLDER, metavar="FILE.csv")] = None,
     general: General = General(),
 ) -> int:
-    """Count images and groups, show what cannot be read, draw a contact sheet. Without a source: the embedded set.
+    """Count images, classes and groups, show what cannot be read, draw a contact sheet. Without one: the embedded set.
 
     Args:
         source: One source with labels, as --data; pictures without labels come by --positives or --negatives.
         groups: Columns to count; all with at most 20 values if not given.
         seed: Of the embedded set, and of which images are shown.
         sheet: Write a contact sheet of some images there.
-        shown: Images on it, half of them positives.
+        shown: Images on it, as many of each class as there are.
         rejected: Write path and reason of every unreadable picture there.
     """
     from equipoise import run
