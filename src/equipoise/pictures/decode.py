@@ -38,8 +38,8 @@ except ImportError:  # the extra `jpeg`; Pillow gives the same pixels, slower
 
 __all__ = ["MAX_PIXELS", "Content", "Unreadable", "decoded", "encoded"]
 
-Content = Path | bytes | NDArray[np.uint8]
-"""A picture before it is decoded: a file, an encoded file's bytes, or pixels (height, width, channels)."""
+Content = Path | bytes | NDArray[np.uint8] | Image.Image
+"""A picture before it is decoded: a file, an encoded file's bytes, pixels (height, width, channels), or Pillow's."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
 JPEGS = ("JPEG", "MPO")
@@ -60,8 +60,8 @@ def _unsaid(_: str) -> None:
     pass
 
 
-def encoded(content: Content) -> bytes | NDArray[np.uint8]:
-    """The bytes of a picture, read from its file if it is one.
+def encoded(content: Content) -> bytes | NDArray[np.uint8] | Image.Image:
+    """The bytes of a picture, read from its file if it is one; pixels and pictures of Pillow's as they are.
 
     Raises:
         Unreadable: if the file is missing, cannot be read, is no ordinary file, is empty or too large.
@@ -75,6 +75,8 @@ def encoded(content: Content) -> bytes | NDArray[np.uint8]:
             raise Unreadable(
                 f"the file cannot be read: {getattr(error, 'strerror', None) or error}"
             ) from None
+    if isinstance(content, Image.Image):
+        return content
     if isinstance(content, bytes) and len(content) > MAX_BYTES:
         raise Unreadable(f"the file has {len(content):,} bytes, more than {MAX_BYTES:,}")
     if not len(content):
@@ -83,12 +85,13 @@ def encoded(content: Content) -> bytes | NDArray[np.uint8]:
 
 
 def decoded(
-    content: bytes | NDArray[np.uint8], *, size: int, channels: int, note: Note = _unsaid
+    content: bytes | NDArray[np.uint8] | Image.Image, *, size: int, channels: int, note: Note = _unsaid
 ) -> NDArray[np.uint8]:
     """Pixels of a picture with shape (size, size, channels).
 
     Args:
-        content: A picture's file, or its pixels (height, width) or (height, width, 1 or 3).
+        content: A picture's file, its pixels (height, width) or (height, width, 1 or 3), or a picture of Pillow's,
+            which is loaded and otherwise left as it is.
         size: Pixels a side.
         channels: 3 for RGB, 1 for grey.
         note: Called with what was done to it beyond shape and size, a phrase each.
@@ -99,6 +102,9 @@ def decoded(
     try:
         if isinstance(content, bytes):
             return _from_file(content, size, channels, note)
+        if isinstance(content, Image.Image):
+            _check_size(*content.size)
+            return _from_image(content, size, channels, note)
         pixels = _checked(content)
         with _memory(pixels.shape[0] * pixels.shape[1] * OTHER_PIXEL_BYTES):
             return _from_pixels(pixels, size, channels)
@@ -128,17 +134,27 @@ def _from_file(data: bytes, size: int, channels: int, note: Note) -> NDArray[np.
         needed = _coefficient_bytes(frame or Frame.unknown(image.size, data))
         if min(image.size) >= 2 * SHRUNK * size:
             image.draft(None, (SHRUNK * size, SHRUNK * size))
-    rawmode = _rawmode(image)
-    tags: Any = getattr(image, "tag_v2", {})
-    turned = ORIENTATION in tags
-    with _memory(needed + _pixel_bytes(image)):
-        image.load()
-        pixels = _squared(ordinary_colours(upright(image, turned=turned), rawmode, note), size, channels)
+    pixels = _from_image(image, size, channels, note, needed)
     if image.format != "MPO":
         with contextlib.suppress(Exception):  # frames that are not looked at may be broken
             if getattr(image, "is_animated", False):
                 note("only the first of several frames was taken")
     return pixels
+
+
+def _from_image(
+    image: Image.Image, size: int, channels: int, note: Note, needed: int = 0
+) -> NDArray[np.uint8]:
+    rawmode = _rawmode(image)
+    tags: Any = getattr(image, "tag_v2", {})
+    turned = ORIENTATION in tags
+    with _memory(needed + _pixel_bytes(image)):
+        image.load()
+        info, image.info = image.info, dict(image.info)  # which may change
+        try:
+            return _squared(ordinary_colours(upright(image, turned=turned), rawmode, note), size, channels)
+        finally:
+            image.info = info
 
 
 def _fast_jpeg(data: bytes) -> NDArray[np.uint8] | None:
