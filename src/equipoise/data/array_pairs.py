@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from equipoise.data.arrays import Layout
-from equipoise.data.columns import array_of, columns_of
+from equipoise.data.columns import array_of, check_asked, columns_of
 from equipoise.data.picture_values import content_of
 from equipoise.data.source import Source, without
 from equipoise.errors import InputError
@@ -78,6 +78,7 @@ def _parts(given: tuple[Any, ...] | Mapping[str, Any], groups: Sequence[str] | N
     if rest:
         parts["label"] = rest[0]
     if len(rest) == 2 and isinstance(rest[1], Mapping):
+        check_asked(groups, list(map(str, rest[1])))
         return {key: value for key, value in rest[1].items() if groups is None or key in groups} | parts
     if len(rest) - 1 > 0 and (groups is None or len(groups) != len(rest) - 1):
         raise InputError(

@@ -20,7 +20,7 @@ from equipoise.data.below import check_below
 from equipoise.data.parquet_file import BROKEN, damaged, plain_columns
 from equipoise.data.source import Source, without
 from equipoise.data.text_file import decoded_text, regular
-from equipoise.errors import DataError
+from equipoise.errors import DataError, EquipoiseError
 from equipoise.pictures.decode import Content
 
 __all__ = ["arrow_folder", "is_arrow_folder"]
@@ -136,7 +136,7 @@ def _opened(file: Path) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
                 stream = pa.ipc.open_stream(source)
                 yield stream.schema, _checked(stream)
     except BROKEN as error:
-        if isinstance(error, DataError):
+        if isinstance(error, EquipoiseError):
             raise
         raise damaged(file, error, "an Arrow") from error
 

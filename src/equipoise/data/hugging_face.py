@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from equipoise.data.arrow_pictures import image_column, pictures_of, with_constant
+from equipoise.data.columns import check_asked
 from equipoise.data.parquet_file import plain_columns
 from equipoise.data.source import Source, without
 from equipoise.errors import DataError, InputError
@@ -52,8 +53,10 @@ def hugging_face(given: Any, *, groups: Sequence[str] | None = None) -> Source:
 def _of_splits(parts: Sequence[tuple[str | None, Any]], groups: Sequence[str] | None) -> Source:
     tables, columns, paths = [], [], list[str]()
     notes: dict[str, None] = {}
-    for split, dataset in parts:
-        image = _image(dataset)
+    images = [_image(dataset) for _, dataset in parts]
+    known = {name for _, dataset in parts for name in dataset.column_names} - set(images)
+    check_asked(groups, [*sorted(known), *(["split"] if parts[0][0] is not None else [])])
+    for (split, dataset), image in zip(parts, images, strict=True):
         found = _columns(dataset, image, groups)
         if split is not None and "split" not in found.column_names:
             found = with_constant(found, "split", split, len(dataset))
@@ -63,6 +66,8 @@ def _of_splits(parts: Sequence[tuple[str | None, Any]], groups: Sequence[str] | 
         paths += [f"{begin}#{row}" for row in range(len(dataset))]
         if dataset.format["type"] == "custom":
             notes["The dataset's transform is not applied: pictures are read as they are stored."] = None
+    if not paths:
+        raise DataError("Expected pictures in the dataset; got no rows. Check how it was made.")
     try:
         attributes = pa.concat_tables(columns, promote_options="permissive")
     except pa.ArrowException as error:

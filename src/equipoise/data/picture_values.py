@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,9 +47,7 @@ def content_of(image: Any, *, where: str, layout: Layout | None = None) -> Conte
     if isinstance(image, bytes | bytearray):
         return bytes(image)
     if isinstance(image, Image.Image):
-        with contextlib.suppress(Exception):  # a broken file; decoding it will say so
-            image.load()  # so that files do not stay open
-        return image
+        return _loaded(image)
     if not is_picture_like(image):
         raise InputError(
             f"Expected a picture in {where}: Pillow's, bytes of a file, or an array (height, width, channels) or "
@@ -58,6 +57,18 @@ def content_of(image: Any, *, where: str, layout: Layout | None = None) -> Conte
     if pixels.dtype == np.uint16:
         return Image.fromarray(pixels)
     return Image.fromarray(pixels) if pixels.shape[-1] == 4 else pixels
+
+
+def _loaded(image: Image.Image) -> Content:
+    """A picture whose file is closed; a broken one as its file, of which decoding will say what is wrong."""
+    try:
+        image.load()
+    except Exception:
+        place = getattr(image, "filename", "")
+        if place:
+            image.close()
+            return Path(os.fsdecode(place))
+    return image
 
 
 def _channels_last(pixels: NDArray[Any], layout: Layout | None, where: str) -> NDArray[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,7 +24,7 @@ from equipoise.data import (
     utkface,
 )
 from equipoise.data.arrays import Layout
-from equipoise.data.columns import without_dictionaries
+from equipoise.data.columns import check_asked, without_dictionaries
 from equipoise.data.in_memory import in_memory
 from equipoise.data.listing import ENDINGS
 from equipoise.data.pixels import Pixels, Progress, pixels_of
@@ -117,7 +116,7 @@ def read(  # the one public door to all sources: each keyword may be left out by
         raise InputError(f"max_rejected must be a share in [0, 1]; got {max_rejected}. 0.01 allows 1 %.")
     given = _given(source, format, allow_outside, groups, layout, path_column, channel_order)
     how: dict[str, Any] = {"label": label, "label_column": label_column}
-    _check_groups(given, groups)
+    check_asked(groups, given.attributes.column_names)
     # what can be wrong is told before anything long starts; of samples, only the first is known yet
     labels, classes = given.labels(**how, positive=positive if given.later is None else None)
     pixels = pixels_of(
@@ -170,18 +169,6 @@ def _given(
             f"{wrong} is for files; got {type(source).__name__} in memory. Leave the option out, or give a path."
         )
     return in_memory(source, groups=groups, layout=layout)
-
-
-def _check_groups(source: Source, groups: Sequence[str] | None) -> None:
-    known = [*source.attributes.column_names, PATH, "label"]
-    missing = next((name for name in groups or () if name not in known), None)
-    if missing is not None:
-        near = difflib.get_close_matches(missing, known[:-2], n=3, cutoff=0.0)
-        raise InputError(
-            f"Expected groups to be columns of the source; got {missing!r}, which is none of "
-            f"{', '.join(known[:-2]) or 'its columns: it has no columns'}."
-            + (f" Nearest: {', '.join(near)}." if near else "")
-        )
 
 
 def format_of(path: Path) -> str:

@@ -35,7 +35,7 @@ def sample_of(given: Any, where: str, groups: Sequence[str] | None) -> Sample:
         given: The sample. What follows the label in a tuple is a mapping of columns, or a value each, named by
             `groups`; a mapping names its parts.
         where: Its place, for messages, for example "sample 3".
-        groups: Columns to take; None takes all that hold one value a sample.
+        groups: Names of values in a tuple, and columns that must be one value a sample; others are left out if not.
 
     Raises:
         InputError: if it has no picture, a label is more than one value, or names and values do not fit.
@@ -71,16 +71,16 @@ def _told(
     left_out: list[str] = []
     for name, value in {**columns, **labels}.items():
         single, plain = _single(value)
-        if single and (name in labels or groups is None or name in groups):
+        if single:
             kept[name] = plain
-        elif not single and (name in labels or name in (groups or ())):
+        elif name in labels or name in (groups or ()):
             shape = getattr(value, "shape", None)
             raise InputError(
                 f"Expected one value for {name!r} in {where}; got {type(value).__name__}"
                 f"{f' of shape {tuple(shape)}' if shape is not None else ''}. Of scores or one-hot values, give the "
                 "class: its position or its name."
             )
-        elif not single:
+        else:
             left_out.append(name)
     return Sample(image, kept, tuple(left_out))
 
@@ -100,7 +100,7 @@ def _single(value: Any) -> tuple[bool, Any]:
 def _no_sample(given: Any, where: str) -> InputError:
     parts = (
         f" of {', '.join(type(part).__name__ for part in given[:5])}"
-        if isinstance(given, tuple | list)
+        if isinstance(given, tuple | list) and given
         else ""
     )
     parts = f" with {', '.join(map(str, given))}" if isinstance(given, Mapping) else parts

@@ -42,7 +42,7 @@ def samples(
 
     Args:
         dataset: Of samples as `sample_of` takes them.
-        groups: Columns to take, or the names of those in a tuple; None takes all that hold one value a sample.
+        groups: Names of values in a tuple, and columns that must be one value a sample.
         layout: "NHWC" or "NCHW": channels last or first. Needed only where shapes do not tell.
         notes: What was decided before.
 

@@ -50,8 +50,10 @@ def is_pattern(path: Path) -> bool:
 
 
 def is_shard_folder(path: Path) -> bool:
-    """Whether a folder holds shards."""
-    return any(entry.suffix.lower() == ".tar" for entry in path.iterdir())
+    """Whether a folder holds shards, and neither pictures nor folders: an archive may lie beside what it holds."""
+    entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
+    others = any(entry.is_dir() or is_picture(entry.name) for entry in entries)
+    return not others and any(entry.suffix.lower() == ".tar" for entry in entries)
 
 
 def shards(path: Path, *, allow_outside: bool = False) -> Source:
@@ -180,8 +182,8 @@ def _samples(
             if is_picture(f"x.{kind}"):
                 if picture is not None:
                     raise DataError(
-                        f"Expected one picture of sample {key!r} in {file}; got two, as {ending} and another. Write the "
-                        "pictures as samples of their own."
+                        f"Expected one picture of sample {key!r} in {file}; got two, as {ending} and another. Write "
+                        "the pictures as samples of their own."
                     )
                 picture = member
             elif ending in TEXTS or ending == "json":
@@ -214,8 +216,8 @@ def _add(columns: dict[str, str | None], more: dict[str, str | None], key: str, 
     for name, value in more.items():
         if name in columns and columns[name] != value:
             raise DataError(
-                f"Expected one thing said of sample {key!r} in {file}; got {name} = {columns[name]} and {value}. Correct "
-                "one of them."
+                f"Expected one thing said of sample {key!r} in {file}; got {name} = {columns[name]} and {value}. "
+                "Correct one of them."
             )
         if name:
             columns[name] = value

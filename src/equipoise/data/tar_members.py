@@ -1,4 +1,4 @@
-"""Ordinary files inside a tar archive that others wrote: found by its headers, read in place, never unpacked to disk."""
+"""Ordinary files in a tar archive that others wrote: found by its headers, read in place, never unpacked to disk."""
 
 from __future__ import annotations
 
@@ -38,17 +38,20 @@ def members(path: Path, left_out: Counter[str]) -> Iterator[Member]:
     """
     try:
         with open(regular(path), "rb") as file, tarfile.open(fileobj=_Bounded(file), mode="r:") as archive:  # type: ignore[call-overload]
-            size = path.stat().st_size
+            size, before = path.stat().st_size, 0
             while (member := archive.next()) is not None:
                 archive.members.clear()  # it keeps all of them otherwise
-                if archive.offset > size:
-                    raise tarfile.ReadError(f"{member.name!r} ends beyond the end of the file")
+                if not before < archive.offset <= size or member.size < 0:
+                    raise tarfile.ReadError(
+                        f"{member.name!r} of {member.size:,} bytes ends outside of the file"
+                    )
+                before = archive.offset
                 if member.isreg() and not member.issparse():
                     yield Member(member.name, member.offset_data, member.size)
                 elif not member.isdir():
                     left_out["links and special files"] += 1
             _check_end(file, archive.offset)
-    except (tarfile.TarError, OSError, ValueError, OverflowError) as error:
+    except (tarfile.TarError, OSError, ValueError, OverflowError, RecursionError) as error:
         if isinstance(error, DataError):
             raise
         packed = " (a compressed archive: unpack it with gunzip, unxz or zstd)" if _packed(path) else ""
