@@ -198,3 +198,19 @@ def test_no_library_is_imported_for_it(pixels, tmp_path):
         "assert not {'torch', 'datasets'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=60)
+
+
+def test_real_faces_are_the_same_from_parquet_and_from_memory(datasets, shared_data):
+    rows = parquet.ParquetFile(shared_data / "fairface64" / "test.parquet").read_row_group(0).slice(0, 60)
+    dataset = datasets.Dataset(datasets.table.InMemoryTable(rows.replace_schema_metadata(None)))
+    pictures = [Image.open(io.BytesIO(row["bytes"])) for row in rows["image"].to_pylist()]
+    columns = {"age": rows["age"].to_pylist(), "race": rows["race"].to_pylist()}
+    by_age = {"label_column": "age", "groups": ["race", "age"], "image_size": 32}
+    tables = [read(source, **by_age) for source in (dataset, (pictures, rows["label"].to_pylist(), columns))]
+    samples = [(p, age, {"race": race}) for p, age, race in zip(pictures, *columns.values(), strict=True)]
+    tables.append(read(samples, groups=["race"], image_size=32))
+    for table in tables:
+        assert table.digests.tolist() == tables[0].digests.tolist()
+        assert table.labels.tolist() == tables[0].labels.tolist()
+        assert table.class_names == tuple(sorted(set(columns["age"])))
+        assert table.column("race") == columns["race"]

@@ -41,11 +41,11 @@ def test_groups_of_many_classes():
     table = many([2, 3, 4, 0], site=["a", "b", "a", "b", "b", "a", "b", "b", "b"])
     assert list(described(table, ["site"]))[-3:] == [
         "site:",
-        "  a          3 images, of    3 of 3 classes, the smallest of 1",
-        "  b          6 images, of    3 of 3 classes, the smallest of 1",
+        "  a          3 images, of 3 of 3 classes, the smallest of 1",
+        "  b          6 images, of 3 of 3 classes, the smallest of 1",
     ]
     assert "  1 more class is named and without images" in described(table)
-    assert list(described(many([1, 1, 1], site=["a", "b", "b"])))[-1].endswith("of    2 of 3 classes")
+    assert list(described(many([1, 1, 1], site=["a", "b", "b"])))[-1].endswith("of 2 of 3 classes")
 
 
 @pytest.mark.parametrize(("counts", "shown"), [([50, 3, 50], 30), ([4] * 200, 64), ([1, 2, 3], 64)])
@@ -70,7 +70,7 @@ def test_names_with_markup_and_escapes_are_shown_as_text(tmp_path, capsys, pictu
         (folder / "1.png").write_bytes(picture((row, 0, 0)))
     assert main(["data", str(tmp_path / "data")]) == 0
     output = capsys.readouterr().out
-    assert "3 classes of 1 to 1 images" in output
+    assert "3 classes of 1 image each" in output
     assert "[red]a[∕red]" in output
     assert "\x1b" not in output
     assert "�[31mc�" in output

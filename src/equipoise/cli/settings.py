@@ -110,7 +110,8 @@ class Reading:
     """How sources are read."""
 
     format: str | None = None
-    """folder, manifest, parquet, lab-hdf5, lab-faces, celeba, fairface, utkface or ppb; found out if not given."""
+    """folder, manifest, parquet, arrow, shards, lab-hdf5, lab-faces, celeba, fairface, utkface or ppb; found out if not
+    given."""
     image_size: int = 64
     """Pixels a side that images are resized to: 32, 48, 64, 128."""
     channels: int = 3

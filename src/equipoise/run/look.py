@@ -94,16 +94,21 @@ def _classes(table: ImageTable) -> Iterator[str]:
             yield f"  {('negatives (label 0)', 'positives (label 1)')[label]}: {count:,}"
         return
     order = np.argsort(counts, kind="stable")[: CLASSES if len(ids) > CLASSES + 1 else None]
-    yield f"  {len(ids)} classes of {counts.min():,} to {counts.max():,} images, the smallest first:"
+    yield f"  {len(ids)} classes of {_span(counts)}, the smallest first:"
     width = max(len(table.class_names[ids[row]]) for row in order)
     for row in order:
         yield f"    {table.class_names[ids[row]]:{width}}  {counts[row]:>9,}"
     if len(order) < len(ids):
         rest = np.delete(counts, order)
-        yield f"    and {len(rest)} more of {rest.min():,} to {rest.max():,} images"
+        yield f"    and {len(rest)} more of {_span(rest)}"
     empty = len(table.class_names) - len(ids)
     if empty:
         yield f"  {empty} more {'classes are' if empty > 1 else 'class is'} named and without images"
+
+
+def _span(counts: NDArray[np.int64]) -> str:
+    low, high = int(counts.min()), int(counts.max())
+    return f"{low:,} to {high:,} images" if low < high else f"{low:,} {'images' if low > 1 else 'image'} each"
 
 
 def _among(table: ImageTable, groups: Groups) -> Iterator[str]:
@@ -117,7 +122,7 @@ def _among(table: ImageTable, groups: Groups) -> Iterator[str]:
     occurring = cells[:, cells.any(axis=0)]
     for row in occurring:
         smallest = f", the smallest of {row.min():,}" if row.all() else ""
-        yield f"of {(row > 0).sum():>4} of {len(row)} classes{smallest}"
+        yield f"of {(row > 0).sum():>{len(str(len(row)))}} of {len(row)} classes{smallest}"
 
 
 def _some_of_each(table: ImageTable, shown: int, some: np.random.Generator) -> NDArray[np.int64]:
