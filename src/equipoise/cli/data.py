@@ -32,14 +32,14 @@ def data(
     clear_cache: Annotated[bool, Parameter(group=FOLDER, negative=(), show_default=False)] = False,
     general: General = General(),
 ) -> int:
-    """Count images and groups, show what cannot be read, draw a contact sheet. Without a source: the embedded set.
+    """Count images, classes and groups, show what cannot be read, draw a contact sheet. Without one: the embedded set.
 
     Args:
         source: One source with labels, as --data; pictures without labels come by --positives or --negatives.
         groups: Columns to count; all with at most 20 values if not given.
         seed: Of the embedded set, and of which images are shown.
         sheet: Write a contact sheet of some images there.
-        shown: Images on it, half of them positives.
+        shown: Images on it, as many of each class as there are.
         rejected: Write path and reason of every unreadable picture there.
         clear_cache: Remove the decoded images that are kept (--cache, $EQUIPOISE_CACHE or the user's cache folder), and
             nothing else; without a source that is all.

@@ -111,7 +111,8 @@ class Reading:
     """How sources are read."""
 
     format: str | None = None
-    """folder, manifest, parquet, lab-hdf5, lab-faces, celeba, fairface, utkface or ppb; found out if not given."""
+    """folder, manifest, parquet, arrow, shards, lab-hdf5, lab-faces, celeba, fairface, utkface or ppb; found out if not
+    given."""
     image_size: int = 64
     """Pixels a side that the middle square of each image is resized to, 4 or more. The standard CNN needs a multiple of
     16 (2^depth), the embedded set 16 to 512. A saved model takes its own size."""

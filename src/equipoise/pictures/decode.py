@@ -42,8 +42,8 @@ except ImportError:  # the extra `jpeg`; Pillow gives the same pixels, slower
 
 __all__ = ["MAX_PIXELS", "Content", "Unreadable", "decoded", "encoded", "whole"]
 
-Content = Path | bytes | NDArray[np.uint8]
-"""A picture before it is decoded: a file, an encoded file's bytes, or pixels (height, width, channels)."""
+Content = Path | bytes | NDArray[np.uint8] | Image.Image
+"""A picture before it is decoded: a file, an encoded file's bytes, pixels (height, width, channels), or Pillow's."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
 JPEGS = ("JPEG", "MPO")
@@ -66,8 +66,8 @@ def _unsaid(_: str) -> None:
     pass
 
 
-def encoded(content: Content) -> bytes | NDArray[np.uint8]:
-    """The bytes of a picture, read from its file if it is one.
+def encoded(content: Content) -> bytes | NDArray[np.uint8] | Image.Image:
+    """The bytes of a picture, read from its file if it is one; pixels and pictures of Pillow's as they are.
 
     Raises:
         Unreadable: if the file is missing, cannot be read, is no ordinary file, is empty or too large.
@@ -81,6 +81,8 @@ def encoded(content: Content) -> bytes | NDArray[np.uint8]:
             raise Unreadable(
                 f"the file cannot be read: {getattr(error, 'strerror', None) or error}"
             ) from None
+    if isinstance(content, Image.Image):
+        return content
     if isinstance(content, bytes) and len(content) > MAX_BYTES:
         raise Unreadable(f"the file has {len(content):,} bytes, more than {MAX_BYTES:,}")
     if not len(content):
@@ -89,12 +91,13 @@ def encoded(content: Content) -> bytes | NDArray[np.uint8]:
 
 
 def decoded(
-    content: bytes | NDArray[np.uint8], *, size: int, channels: int, note: Note = _unsaid
+    content: bytes | NDArray[np.uint8] | Image.Image, *, size: int, channels: int, note: Note = _unsaid
 ) -> NDArray[np.uint8]:
     """Pixels of a picture with shape (size, size, channels).
 
     Args:
-        content: A picture's file, or its pixels (height, width) or (height, width, 1 or 3).
+        content: A picture's file, its pixels (height, width) or (height, width, 1 or 3), or a picture of Pillow's,
+            which is loaded and otherwise left as it is.
         size: Pixels a side.
         channels: 3 for RGB, 1 for grey.
         note: Called with what was done to it beyond shape and size, a phrase each.
@@ -103,7 +106,7 @@ def decoded(
         Unreadable: if it is not a picture, is truncated, too large, or of a kind that is not supported.
     """
     if (
-        not isinstance(content, bytes)
+        isinstance(content, np.ndarray)
         and content.shape == (size, size, channels)
         and content.dtype == np.uint8
     ):
@@ -112,12 +115,12 @@ def decoded(
 
 
 def whole(
-    content: bytes | NDArray[np.uint8], *, channels: int, least: int, note: Note = _unsaid
+    content: bytes | NDArray[np.uint8] | Image.Image, *, channels: int, least: int, note: Note = _unsaid
 ) -> NDArray[np.uint8]:
     """Pixels of a picture in its own shape (height, width, channels); all else is as in `decoded`.
 
     Args:
-        content: A picture's file, or its pixels (height, width) or (height, width, 1 or 3).
+        content: As in `decoded`.
         channels: 3 for RGB, 1 for grey.
         least: A picture whose shorter side has twice as many pixels, or more, is shrunk by averages over whole blocks
             of pixels, its shorter side to no less than this.
@@ -131,7 +134,7 @@ def whole(
 
 
 def _decoded(
-    content: bytes | NDArray[np.uint8],
+    content: bytes | NDArray[np.uint8] | Image.Image,
     size: int,
     finish: Callable[[Image.Image], NDArray[np.uint8]],
     note: Note,
@@ -140,6 +143,9 @@ def _decoded(
     try:
         if isinstance(content, bytes):
             return _from_file(content, size, finish, note)
+        if isinstance(content, Image.Image):
+            _check_size(*content.size)
+            return _from_image(content, finish, note)
         pixels = _checked(content)
         with _memory(pixels.shape[0] * pixels.shape[1] * OTHER_PIXEL_BYTES):
             return finish(_picture(pixels))
@@ -153,7 +159,7 @@ def _decoded(
         raise Unreadable(f"cannot be decoded: {error or type(error).__name__}") from None
 
 
-def _unknown(content: bytes | NDArray[np.uint8]) -> str:
+def _unknown(content: object) -> str:
     if isinstance(content, bytes) and content.startswith(TIFFS):
         return (
             "a TIFF that is damaged, or of a depth or kind of colour that is not supported; save 8 or 16 bits"
@@ -179,6 +185,22 @@ def _from_file(
         needed = _coefficient_bytes(frame or Frame.unknown(image.size, data))
         if min(image.size) >= 2 * SHRUNK * size:
             image.draft(None, (SHRUNK * size, SHRUNK * size))
+    pixels = _from_image(image, finish, note, data, needed)
+    if image.format != "MPO":
+        with contextlib.suppress(Exception):  # frames that are not looked at may be broken
+            if getattr(image, "is_animated", False):
+                note("only the first of several frames was taken")
+    return pixels
+
+
+def _from_image(
+    image: Image.Image,
+    finish: Callable[[Image.Image], NDArray[np.uint8]],
+    note: Note,
+    data: bytes = b"",
+    needed: int = 0,
+) -> NDArray[np.uint8]:
+    """Pixels of an opened picture; of one of the user's the file is not known, and nothing of it changes."""
     rawmode, most = _stored(image)
     declared = declared_range(image, data, rawmode)
     if declared is not None:
@@ -187,16 +209,16 @@ def _from_file(
     turned = ORIENTATION in tags
     with _memory(needed + _pixel_bytes(image)):
         image.load()
-        if 255 < most < 65535:
-            note(f"16 bits a channel were scaled to 8, white at {most:,} as maxval says")
-        shown = None if declared is None else eight_bits(image, data, rawmode, declared, note)
-        upon = upright(image, shown=shown, turned=turned)
-        pixels = finish(ordinary_colours(upon, "" if shown is not None else rawmode, note, said=most < 65535))
-    if image.format != "MPO":
-        with contextlib.suppress(Exception):  # frames that are not looked at may be broken
-            if getattr(image, "is_animated", False):
-                note("only the first of several frames was taken")
-    return pixels
+        info, image.info = image.info, dict(image.info)  # which may change
+        try:
+            if 255 < most < 65535:
+                note(f"16 bits a channel were scaled to 8, white at {most:,} as maxval says")
+            shown = None if declared is None else eight_bits(image, data, rawmode, declared, note)
+            upon = upright(image, shown=shown, turned=turned)
+            ordinary = ordinary_colours(upon, "" if shown is not None else rawmode, note, said=most < 65535)
+            return finish(ordinary)
+        finally:
+            image.info = info
 
 
 def _fast_jpeg(data: bytes) -> NDArray[np.uint8] | None:

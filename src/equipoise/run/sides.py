@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from equipoise.data import ImageTable, Split
+from equipoise.data import ImageTable, Split, aligned, classes_of
 from equipoise.data.side import SIDES
 from equipoise.data.split import check_together, official_split
 from equipoise.errors import InputError
@@ -23,14 +23,14 @@ def given_sides(
     """Sides that the user gave, by test data or by a column, once they are known to be sound.
 
     Raises:
-        InputError: if both were given, or the sides share pictures or subjects, or differ in size or in what their
-            classes mean.
+        InputError: if both were given, or the sides share pictures or subjects, or differ in size, or a class is
+            tested that training does not have.
     """
     if test is None:
         sides = official_split(data, split_column or "")
         both_classes(sides, f"by the column {split_column!r}")
     elif split_column is None:
-        sides = Split(data, data.take([]), test)
+        sides = Split(data, data.take([]), aligned(test, classes_of(data)))
     else:
         raise InputError(
             "Expected test data or a `split_column`; got both. Leave one of them out: the column says which of the "
@@ -38,7 +38,6 @@ def given_sides(
         )
     _same_shape(sides.train, sides.test)
     _no_leak(sides.train, sides.test)
-    ImageTable.concat([sides.train.take([]), sides.test.take([])])  # classes mean the same
     if together is not None:
         check_attributes(sides.test, [together], setting="together")
         check_together(sides, together)
