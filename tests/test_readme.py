@@ -4,7 +4,10 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize(("page", "blocks", "printed"), [("README.md", 2, 2), ("docs/python.md", 3, 1)])
+@pytest.mark.parametrize(
+    ("page", "blocks", "printed"),
+    [("README.md", 2, 2), ("docs/python.md", 3, 1), ("docs/evaluate-classes.md", 2, 3)],
+)
 def test_the_examples_run_in_order(page, blocks, printed, capsys):
     text = (Path(__file__).parents[1] / page).read_text()
     found = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
