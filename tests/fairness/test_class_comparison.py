@@ -145,19 +145,6 @@ def test_models_without_a_baseline_are_refused():
         compare_classes({"a": [0, 0], "b": [1]}, [0, 1], classes=["x", "y"], baseline="a")
 
 
-def test_many_pairs_have_the_limits_that_each_has_alone():
-    rng = np.random.default_rng(0)
-    n = rng.integers(1, 40, 1500)
-    won = rng.binomial(n, 0.2)
-    lost = rng.binomial(n - won, 0.2)
-    many = Pairs.of(won, lost, n)
-    low, high = many.low(), many.high()
-    for rows in (np.arange(0, 300), np.arange(1200, 1500)):
-        some = many.take(rows)
-        assert some.low().tolist() == low[rows].tolist()
-        assert some.high().tolist() == high[rows].tolist()
-
-
 def test_a_difference_of_one_class_is_its_own():
     pairs = Pairs.of(np.array([6]), np.array([0]), np.array([20]))
     assert (macro_difference(pairs).low, macro_difference(pairs).high) == pytest.approx(

@@ -17,7 +17,7 @@ All are two-sided with 95 %, 2.5 % on each side. An interval always holds its nu
 truth is simulated by `benchmarks/coverage.py` and written down in docs/coverage.md.
 """
 
-from equipoise.intervals.areas import area, area_difference
+from equipoise.intervals.areas import Ordered, area, area_difference
 from equipoise.intervals.macro import macro_average, macro_difference
 from equipoise.intervals.means import mean
 from equipoise.intervals.pairs import Pairs
@@ -35,6 +35,7 @@ from equipoise.intervals.several import (
 
 __all__ = [
     "TAIL",
+    "Ordered",
     "Pairs",
     "Proportions",
     "area",
