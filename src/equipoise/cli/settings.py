@@ -36,6 +36,7 @@ __all__ = [
     "Measured",
     "Names",
     "Planted",
+    "Predicted",
     "Reading",
     "Splitting",
     "Test",
@@ -58,6 +59,7 @@ Names = Annotated[
 DATA = Group.create_ordered("Data")
 TEST = Group.create_ordered("Test data")
 MODEL = Group.create_ordered("Model")
+PREDICTIONS = Group.create_ordered("Predictions")
 READING = Group.create_ordered("Reading")
 EVALUATION = Group.create_ordered("Evaluation")
 TRAINING = Group.create_ordered("Training")
@@ -180,6 +182,23 @@ class Measured(Evaluation):
     windows: Annotated[bool, Parameter(negative=(), show_default=False)] = False
     """Score each picture by its windows, in its own shape: the highest probability of any square of half to all of its
     shorter side (the protocol of PPB)."""
+
+
+@Parameter(name="*", group=PREDICTIONS)
+@dataclass(frozen=True)
+class Predicted:
+    """Tables of what models predicted, in place of the models and the pictures."""
+
+    predictions: Annotated[tuple[Path, ...], Parameter(negative=(), consume_multiple=True)] = ()
+    """Tables, one a model, of the same images in the same order: CSV, TSV, JSON lines or Parquet with a column of
+    labels (--label-column), columns of groups, and a score, a predicted class, or a column of probabilities a class,
+    called as the classes are."""
+    score_column: str | None = None
+    """Column with the probability of --positive-class; one called score or probability is found."""
+    predicted_column: str | None = None
+    """Column with the predicted class; one called predicted or prediction is found."""
+    logits: Annotated[bool, Parameter(negative=(), show_default=False)] = False
+    """Scores are logits, not probabilities."""
 
 
 @Parameter(name="*", group=TRAINING)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from equipoise.run.measuring import Measuring
     from equipoise.run.model_source import Network
     from equipoise.run.output import Output
+    from equipoise.run.predictions import PredictionTables, evaluate_predictions
     from equipoise.run.score import score
     from equipoise.run.sources import Reading, Sources
     from equipoise.run.sweep.grid import varied
@@ -40,6 +41,7 @@ _HOMES = {
     "Measuring": "equipoise.run.measuring",
     "Network": "equipoise.run.model_source",
     "Output": "equipoise.run.output",
+    "PredictionTables": "equipoise.run.predictions",
     "Reading": "equipoise.run.sources",
     "Scoring": "equipoise.run.audit.scoring",
     "Sources": "equipoise.run.sources",
@@ -50,6 +52,7 @@ _HOMES = {
     "debias": "equipoise.run.debias.job",
     "described": "equipoise.run.look",
     "evaluate": "equipoise.run.evaluate",
+    "evaluate_predictions": "equipoise.run.predictions",
     "lines_of": "equipoise.run.tuning",
     "look": "equipoise.run.look",
     "score": "equipoise.run.score",
@@ -69,6 +72,7 @@ __all__ = [
     "Measuring",
     "Network",
     "Output",
+    "PredictionTables",
     "Reading",
     "Scoring",
     "Sources",
@@ -79,6 +83,7 @@ __all__ = [
     "debias",
     "described",
     "evaluate",
+    "evaluate_predictions",
     "lines_of",
     "look",
     "score",

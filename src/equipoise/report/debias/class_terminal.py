@@ -64,7 +64,7 @@ def _table(
     ]
     left = len(order) - len(rows)
     more = [f"{left:,} more in the report."] if left > 0 else []
-    said = "worst first, percent [95 % interval]"
+    said = "first what is bad beyond doubt, percent [95 % interval]"
     return "\n".join([wrapped(f"{title}, {said}"), *aligned([by, "images", *models], rows, []), *more])
 
 

@@ -19,9 +19,10 @@ SAID = {
 
 
 def is_of_classes(record: RunRecord) -> bool:
-    """Whether a record is of more than two classes, so that its numbers are told class by class."""
+    """Whether a record's numbers are told class by class: of more than two, or where none of them is the positive."""
     return any(
-        model.classes is not None and len(model.classes.classes) > 2 for model in record.models.values()
+        model.classes is not None and (len(model.classes.classes) > 2 or model.numbers is None)
+        for model in record.models.values()
     )
 
 

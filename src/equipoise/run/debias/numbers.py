@@ -65,38 +65,37 @@ class Truth:
         labels: Class ids, shape (n,).
         classes: Names by id.
         groups: One `Groups` an attribute.
-        positive: Of many classes, the one whose detection is measured too; of two it is class 1.
+        detected: Id of the class whose detection is measured, against all others; None for none.
     """
 
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
     groups: Sequence[Groups] = ()
-    positive: str | None = None
+    detected: int | None = None
 
     @classmethod
     def of(cls, table: ImageTable, attributes: Sequence[str], positive: str | None = None) -> Truth:
         """That of a table, with columns whose values are the groups; with several, each pair is looked at too.
 
+        Args:
+            table: The images.
+            attributes: The columns.
+            positive: Of more than two classes, the one whose detection is measured; of two it is class 1.
+
         Raises:
             InputError: if no class is called so.
         """
-        if table.two_classes:
-            positive = None
-        elif positive is not None:
-            check_class(table, positive)
-        groups = [table.groups(attribute) for attribute in attributes]
-        return cls(table.labels, table.class_names, groups, positive)
+        detected = 1 if table.two_classes else None if positive is None else check_class(table, positive)
+        return cls(table.labels, table.class_names, [table.groups(name) for name in attributes], detected)
 
     @property
-    def detected(self) -> int | None:
-        """Id of the class whose detection is measured; None for none."""
-        if len(self.classes) == 2:
-            return 1
-        return None if self.positive is None else self.classes.index(self.positive)
+    def positive(self) -> str | None:
+        """Of more than two classes, the one whose detection is measured."""
+        return None if self.detected is None or len(self.classes) == 2 else self.classes[self.detected]
 
 
 def measure(
-    probabilities: Mapping[str, NDArray[np.float64]],
+    probabilities: Mapping[str, NDArray[Any]],
     truth: Truth,
     *,
     fits: Mapping[str, Fit] | None = None,
@@ -107,7 +106,8 @@ def measure(
 
     Args:
         probabilities: Model → probability of the positive class, one an image, or of each of many classes (n, K), with
-            its logits if they are known. A second model of a method has its number in its name: "plain-2".
+            its logits if they are known; where no class is detected, ids of the classes that images are called, too. A
+            second model of a method has its number in its name: "plain-2".
         truth: What is known of the images.
         fits: Model → how it was trained, for its history and cost.
         say: Takes what is undefined, in words.
@@ -166,9 +166,9 @@ def _detection(
     return found, fairness.compare(scores, labels, groups, baseline=next(iter(scores)), **options)
 
 
-def called_classes(probabilities: NDArray[np.float64], threshold: float) -> NDArray[Any]:
+def called_classes(probabilities: NDArray[Any], threshold: float) -> NDArray[Any]:
     """What tells the class that each image is called: of two, ids, positive from the threshold on; of many, scores."""
-    if probabilities.ndim == 1:
+    if probabilities.ndim == 1 and probabilities.dtype.kind == "f":
         return np.asarray(np.asarray(probabilities) >= threshold).astype(np.int64)
     return probabilities
 
