@@ -83,7 +83,7 @@ def both_classes(sides: Split, how: str) -> None:
 def first_sides(table: ImageTable, test_share: float, validation_share: float) -> Split:
     """The first images of each class for training, the last ones for testing."""
     sides = np.full(len(table), 0)
-    for label in (0, 1):
+    for label in np.unique(table.labels):
         rows = np.flatnonzero(table.labels == label)
         sides[rows[round(len(rows) * (1 - test_share - validation_share)) :]] = 1
         sides[rows[round(len(rows) * (1 - test_share)) :]] = 2
