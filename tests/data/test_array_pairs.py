@@ -36,6 +36,9 @@ def test_groups_choose_columns():
     ]
     by_site = read({"images": IMAGES, **columns}, label_column="site")
     assert by_site.classes == {"a": 0, "b": 1}
+    by_site = read({"images": IMAGES, **columns}, label_column="site", groups=["age"])
+    assert by_site.classes == {"a": 0, "b": 1}
+    assert by_site.attributes.column_names == ["age", "path"]
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,16 @@ def test_names_of_the_features_are_taken(made):
         read(made(), groups=["ages"])
 
 
+def test_a_loader_of_a_dataset_and_a_label_of_another_column(made):
+    from torch.utils.data import DataLoader
+
+    table = read(DataLoader(made(), shuffle=True), groups=["boxes"], label_column="age", image_size=8)
+    assert table.classes == {"young": 0, "old": 1}
+    assert table.attributes.column_names == ["boxes", "path"]
+    assert table.notes[0].startswith("The DataLoader shuffles")
+    assert table.labels.tolist() == [0, 0, 1, 1]
+
+
 def test_a_thousand_classes_are_named(datasets):
     names = [f"<b>{i}</b>\x1b" for i in range(1000)]
     features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=names)})

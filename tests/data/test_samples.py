@@ -178,7 +178,9 @@ def test_names_of_classes_come_from_the_dataset():
     data.classes = ["cat"]
     with pytest.raises(DataError, match=r"class numbers 0…0 in 'label' of the dataset \(Data\).*got 1"):
         read(data, image_size=9)
-    data.classes = 2
+    data.make, data.classes = (lambda row: (picture(row), row % 2 == 1)), ["cat", "dog"]
+    assert read(data, image_size=9).classes == {"cat": 0, "dog": 1}
+    data.make, data.classes = pair, 2
     assert read(data, image_size=9).classes == {"0": 0, "1": 1}
     data.classes = [f"<b>{i}</b>\x1b" for i in range(1000)]
     assert read(data, image_size=9).class_names == tuple(data.classes)
@@ -232,7 +234,9 @@ def test_memory_is_decoded_each_time_and_kept_once(own_cache):
     assert isinstance(first.parts[0], np.memmap)
 
 
-@pytest.mark.parametrize("given", [None, 7, np.zeros((4, 8, 8)), torch.zeros(4, 3, 8, 8), object()])
+@pytest.mark.parametrize("given", [None, 7, np.zeros((4, 8, 8)), torch.zeros(4, 3, 8, 8), object(), "frame"])
 def test_what_is_no_source(given):
+    if isinstance(given, str):
+        given = pytest.importorskip("pandas").DataFrame({"path": ["a.png"]})
     with pytest.raises(InputError, match=r"Expected a path, a Hugging Face dataset.*got \w+"):
         read(given)

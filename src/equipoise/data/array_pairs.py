@@ -30,6 +30,7 @@ def array_pairs(
     given: tuple[Any, ...] | Mapping[str, Any],
     *,
     groups: Sequence[str] | None = None,
+    label_column: str | None = None,
     layout: Layout | None = None,
 ) -> Source:
     """Pictures with a label each, from (images, labels), (images, labels, columns…) or a mapping.
@@ -40,12 +41,13 @@ def array_pairs(
             its other entries are columns. What follows labels in a tuple is a mapping of columns, or a column each,
             named by `groups`.
         groups: Columns to take, or the names of those in a tuple; None takes all of a mapping.
+        label_column: A column of a mapping to take beside them.
         layout: "NHWC" or "NCHW": channels last or first. Needed only where shapes do not tell.
 
     Raises:
         InputError: if a part is missing, lengths differ, or a column does not hold values of one type.
     """
-    columns = _parts(given, groups)
+    columns = _parts(given, groups, label_column)
     images = columns.pop("", None)
     n = _length(images)
     table = columns_of({name: _plain(name, values) for name, values in columns.items()}, n)
@@ -59,7 +61,9 @@ def array_pairs(
     )
 
 
-def _parts(given: tuple[Any, ...] | Mapping[str, Any], groups: Sequence[str] | None) -> dict[str, Any]:
+def _parts(
+    given: tuple[Any, ...] | Mapping[str, Any], groups: Sequence[str] | None, label_column: str | None
+) -> dict[str, Any]:
     """Images by "", the labels by "label", and columns."""
     if isinstance(given, Mapping):
         keys = list(map(str, given))
@@ -69,23 +73,31 @@ def _parts(given: tuple[Any, ...] | Mapping[str, Any], groups: Sequence[str] | N
                 f"Expected images in a mapping, by one of the names {', '.join(IMAGE_NAMES)}; got {', '.join(keys)}. "
                 "Rename the entry."
             )
-        kept = {
-            key: given[key] for key in keys if key not in (image, label) and (groups is None or key in groups)
-        }
-        return {"": given[image]} | ({} if label is None else {"label": given[label]}) | kept
+        others = {key: given[key] for key in keys if key not in (image, label)}
+        return (
+            {"": given[image]}
+            | ({} if label is None else {"label": given[label]})
+            | _asked(others, groups, label_column)
+        )
     images, *rest = given or (None,)
     parts = {"": images}
     if rest:
         parts["label"] = rest[0]
     if len(rest) == 2 and isinstance(rest[1], Mapping):
-        check_asked(groups, list(map(str, rest[1])))
-        return {key: value for key, value in rest[1].items() if groups is None or key in groups} | parts
+        return parts | _asked({str(key): value for key, value in rest[1].items()}, groups, label_column)
     if len(rest) - 1 > 0 and (groups is None or len(groups) != len(rest) - 1):
         raise InputError(
             f"Expected a name for each of the {len(rest) - 1} columns after images and labels; got groups={groups}. "
             'Name them in their order, for example groups=["site"].'
         )
     return parts | dict(zip(groups or (), rest[1:], strict=False))
+
+
+def _asked(
+    columns: Mapping[str, Any], groups: Sequence[str] | None, label_column: str | None
+) -> dict[str, Any]:
+    check_asked(groups, list(columns))
+    return {name: columns[name] for name in columns if groups is None or name in (*groups, label_column)}
 
 
 def _length(images: Any) -> int:

@@ -24,7 +24,9 @@ ROWS = 64  # read at a time
 LABEL = "label"
 
 
-def hugging_face(given: Any, *, groups: Sequence[str] | None = None) -> Source:
+def hugging_face(
+    given: Any, *, groups: Sequence[str] | None = None, label_column: str | None = None
+) -> Source:
     """A Dataset, or all splits of a DatasetDict, one after another, with the column `split`.
 
     Class numbers get the names that the features have for them. A column `label` is the label.
@@ -32,13 +34,14 @@ def hugging_face(given: Any, *, groups: Sequence[str] | None = None) -> Source:
     Args:
         given: The dataset.
         groups: Columns to take besides the label; None takes all that hold no pictures.
+        label_column: A column to take beside them.
 
     Raises:
         InputError: if it streams in splits, or has no column of pictures.
         DataError: if it is empty, or a class number has no name.
     """
     if not isinstance(given, dict):
-        return _of_splits([(None, given)], groups)
+        return _of_splits([(None, given)], groups, label_column)
     if not given or any(
         not hasattr(part, "with_format") or not hasattr(part, "num_rows") for part in given.values()
     ):
@@ -47,17 +50,19 @@ def hugging_face(given: Any, *, groups: Sequence[str] | None = None) -> Source:
             f"{', '.join(map(str, given)) or 'no splits'}. Give one of its splits, for example "
             f"dataset[{next(iter(map(str, given)), 'train')!r}]."
         )
-    return _of_splits(list(given.items()), groups)
+    return _of_splits(list(given.items()), groups, label_column)
 
 
-def _of_splits(parts: Sequence[tuple[str | None, Any]], groups: Sequence[str] | None) -> Source:
+def _of_splits(
+    parts: Sequence[tuple[str | None, Any]], groups: Sequence[str] | None, label_column: str | None
+) -> Source:
     tables, columns, paths = [], [], list[str]()
     notes: dict[str, None] = {}
     images = [_image(dataset) for _, dataset in parts]
     known = {name for _, dataset in parts for name in dataset.column_names} - set(images)
     check_asked(groups, [*sorted(known), *(["split"] if parts[0][0] is not None else [])])
     for (split, dataset), image in zip(parts, images, strict=True):
-        found = _columns(dataset, image, groups)
+        found = _columns(dataset, image, None if groups is None else {*groups, label_column, LABEL})
         if split is not None and "split" not in found.column_names:
             found = with_constant(found, "split", split, len(dataset))
         tables.append((dataset, image))
@@ -100,14 +105,14 @@ def _image(dataset: Any) -> str:
     return name
 
 
-def _columns(dataset: Any, image: str, groups: Sequence[str] | None) -> pa.Table:
-    """All columns that are no pictures, or the label and those that are asked for."""
+def _columns(dataset: Any, image: str, asked: set[str | None] | None) -> pa.Table:
+    """All columns that are no pictures, or those of them that are asked for."""
     schema = dataset.features.arrow_schema
     kept = [
         field.name
         for field in schema
         if field.name != image
-        and (groups is None or field.name in (*groups, LABEL))
+        and (asked is None or field.name in asked)
         and image_column(pa.schema([field])) is None
     ]
     if not kept:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from equipoise.data.array_pairs import array_pairs
@@ -17,32 +18,56 @@ __all__ = ["in_memory"]
 STREAM = "_InfiniteConstantSampler"  # of an IterableDataset
 
 
-def in_memory(given: Any, *, groups: Sequence[str] | None = None, layout: Layout | None = None) -> Source:
+def in_memory(
+    given: Any,
+    *,
+    groups: Sequence[str] | None = None,
+    label_column: str | None = None,
+    layout: Layout | None = None,
+) -> Source:
     """Pictures, labels and columns of a dataset, a DataLoader or arrays.
+
+    Args:
+        given: What `docs/sources.md` lists.
+        groups: Columns to take, or names of values that have none.
+        label_column: A column to take beside them.
+        layout: "NHWC" or "NCHW": channels last or first, where shapes do not tell.
 
     Raises:
         InputError: if it is nothing that can be read, or not what its reader expects.
         DataError: if it is empty.
     """
-    kinds = {(kind.__module__.partition(".")[0], kind.__name__) for kind in type(given).__mro__}
+    notes: tuple[str, ...] = ()
+    if ("torch", "DataLoader") in _kinds(given):
+        given, notes = given.dataset, _of_loader(given)
+    kinds = _kinds(given)
     if ("datasets", "IterableDatasetDict") in kinds:
         raise InputError(
             f"Expected one dataset; got an IterableDatasetDict of {', '.join(map(str, given))}. Give one of these "
             "splits: streams are read one at a time."
         )
     if {("datasets", "Dataset"), ("datasets", "DatasetDict")} & kinds:
-        return hugging_face(given, groups=groups)
-    if ("torch", "DataLoader") in kinds:
-        return samples(given.dataset, groups=groups, layout=layout, notes=_of_loader(given))
+        source = hugging_face(given, groups=groups, label_column=label_column)
+        return replace(source, notes=(*notes, *source.notes))
     if isinstance(given, Mapping) or (isinstance(given, tuple) and not hasattr(given, "_fields")):
-        return array_pairs(given, groups=groups, layout=layout)
-    arrays = isinstance(given, str | bytes) or (hasattr(given, "shape") and hasattr(given, "dtype"))
-    if arrays or given is None or not (hasattr(given, "__getitem__") or hasattr(given, "__iter__")):
+        return array_pairs(given, groups=groups, label_column=label_column, layout=layout)
+    if _is_other(given) or not (hasattr(given, "__getitem__") or hasattr(given, "__iter__")):
         raise InputError(
             "Expected a path, a Hugging Face dataset, a PyTorch Dataset or DataLoader, a list of samples, or arrays "
-            f"(images, labels); got {type(given).__name__}. Give arrays as a tuple, images before labels."
+            f"(images, labels); got {type(given).__name__}. Give arrays as a tuple, images before labels, and a table "
+            "of paths as a CSV or Parquet file."
         )
-    return samples(given, groups=groups, layout=layout)
+    return samples(given, groups=groups, layout=layout, notes=notes)
+
+
+def _kinds(given: Any) -> set[tuple[str, str]]:
+    """Library and name of each class that something is of."""
+    return {(kind.__module__.partition(".")[0], kind.__name__) for kind in type(given).__mro__}
+
+
+def _is_other(given: Any) -> bool:
+    """Whether something can be indexed, and is no dataset: text, one array, a table."""
+    return isinstance(given, str | bytes | bytearray) or isinstance(getattr(given, "shape", None), tuple)
 
 
 def _of_loader(loader: Any) -> tuple[str, ...]:

@@ -114,7 +114,7 @@ def read(  # the one public door to all sources: each keyword may be left out by
     """
     if not 0 <= max_rejected <= 1:
         raise InputError(f"max_rejected must be a share in [0, 1]; got {max_rejected}. 0.01 allows 1 %.")
-    given = _given(source, format, allow_outside, groups, layout, path_column, channel_order)
+    given = _given(source, format, allow_outside, groups, layout, label_column, (path_column, channel_order))
     how: dict[str, Any] = {"label": label, "label_column": label_column}
     check_asked(groups, given.attributes.column_names)
     # what can be wrong is told before anything long starts; of samples, only the first is known yet
@@ -144,13 +144,13 @@ def _given(
     allow_outside: bool,
     groups: Sequence[str] | None,
     layout: Layout | None,
-    path_column: str | None,
-    channel_order: str | None,
+    label_column: str | None,
+    of_formats: tuple[str | None, str | None],
 ) -> Source:
     """What a reader makes of the source."""
     if isinstance(groups, str):
         raise InputError(f'groups must be a list of columns; got "{groups}". Write ["{groups}"].')
-    options = {"path_column": path_column, "channel_order": channel_order}
+    options = dict(zip(OPTIONS, of_formats, strict=True))
     if isinstance(source, str | os.PathLike):
         place = os.fspath(source)
         if not place.strip():
@@ -168,7 +168,7 @@ def _given(
         raise InputError(
             f"{wrong} is for files; got {type(source).__name__} in memory. Leave the option out, or give a path."
         )
-    return in_memory(source, groups=groups, layout=layout)
+    return in_memory(source, groups=groups, label_column=label_column, layout=layout)
 
 
 def format_of(path: Path) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
+from equipoise.data.array_pairs import LABEL_NAMES, named
 from equipoise.data.arrays import Layout
 from equipoise.data.columns import columns_of
 from equipoise.data.parquet_file import with_names
@@ -198,7 +199,9 @@ def _columns(read: Sequence[Sample], names: list[str] | None, where: str) -> pa.
     table = columns_of({key: [sample.columns.get(key) for sample in read] for key in keys}, len(read))
     if names is not None and "label" in keys:
         place = table.column_names.index("label")
-        label = with_names(table.column("label"), names, "label", f"{where} ({len(names)} classes)")
+        label = table.column("label")
+        label = label.cast(pa.int8()) if pa.types.is_boolean(label.type) else label
+        label = with_names(label, names, "label", f"{where} ({len(names)} classes)")
         table = table.set_column(place, "label", label)
     return without(table) if keys else table
 
@@ -207,7 +210,8 @@ def _class_names(dataset: Any) -> list[str] | None:
     """Names of classes by number, as torchvision's datasets and Hugging Face's features have them."""
     for _ in range(WRAPPED):
         features = getattr(dataset, "features", None)
-        feature = features.get("label") if isinstance(features, Mapping) else None
+        by_column = features if isinstance(features, Mapping) else {}
+        feature = by_column.get(named(list(by_column), LABEL_NAMES))
         found = getattr(feature, "names", None) or getattr(dataset, "classes", None)
         if (
             isinstance(found, list | tuple)
