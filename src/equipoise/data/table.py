@@ -18,6 +18,7 @@ from equipoise.data.classes import names_by_id, one_meaning
 from equipoise.data.columns import array_of, columns_of, indexed, joined, text_bytes, values_of
 from equipoise.errors import InputError
 from equipoise.groups import Groups
+from equipoise.notebook import short, table_html
 
 __all__ = ["ImageTable", "Rejected", "digest_images"]
 
@@ -137,6 +138,13 @@ class ImageTable:
             f"ImageTable({len(self)} images {size}×{size}×{self.channels}, {self._classes_in_words()}, "
             f"attributes: {names or 'none'})"
         )
+
+    def _repr_html_(self) -> str:
+        names, counts = self.class_names, np.bincount(self.labels)
+        rows = [[names[label], str(label), f"{count:,}"] for label, count in enumerate(counts.tolist())]
+        size, columns = self.image_size, ", ".join(map(short, self.attributes.column_names))
+        title = f"{len(self):,} images {size}×{size}×{self.channels}, attributes: {columns or 'none'}"
+        return table_html(title, ["class", "label", "images"], rows)
 
     def _classes_in_words(self) -> str:
         """How many images of each class; numbers that add up to all."""

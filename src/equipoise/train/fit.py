@@ -19,6 +19,7 @@ from equipoise.errors import InputError
 from equipoise.nn import DBVAE, Classifier, Objective, StandardCNN, architecture_digest, digest_of
 from equipoise.nn.dbvae import feature_count
 from equipoise.nn.standard_cnn import glorot_linear
+from equipoise.notebook import table_html
 from equipoise.resample import Draws
 from equipoise.seeds import checked_seed, child_seed
 from equipoise.train.embedding import (
@@ -92,6 +93,23 @@ class Fit:
     draws: Draws | None = None
     negative_draws: Draws | None = None
     encoder: EncoderNote | None = None
+
+    def __repr__(self) -> str:
+        last = [
+            f"{part} {values[-1]:.4f}"
+            for part, values in self.history.items()
+            if part == "total" and len(values)
+        ]
+        done = f"{self.steps:,} steps in {self.seconds:.1f} s, seed {self.seed}"
+        return f"Fit({', '.join([self.method, f'recipe {self.recipe.name}', done, *last])})"
+
+    def _repr_html_(self) -> str:
+        rows = [["method", self.method], ["recipe", self.recipe.name], ["steps", f"{self.steps:,}"]]
+        rows += [["seconds", f"{self.seconds:.1f}"], ["seed", str(self.seed)]]
+        rows += [
+            [f"last {part}", f"{values[-1]:.4g}"] for part, values in self.history.items() if len(values)
+        ]
+        return table_html(f"Fit of {type(self.model).__name__}", ["", ""], rows)
 
 
 def optimisation_of(chosen: Recipe, method: str) -> Optimisation:

@@ -12,6 +12,7 @@ from typing import Any
 
 from equipoise.fairness import ClassComparison, ClassEvaluation, Comparison, Evaluation
 from equipoise.files import write_json
+from equipoise.notebook import rate_text, short, table_html
 from equipoise.rate import Rate
 from equipoise.report.parts.typed_json import encode
 from equipoise.report.parts.versioned import Schema
@@ -146,6 +147,21 @@ class RunRecord:
     class_comparisons: ClassComparison | None = None  # the same class by class
     positive: str | None = None  # of many classes, the one that `numbers` are about
     schema_version: int = SCHEMA_VERSION
+
+    def __repr__(self) -> str:
+        titles = ", ".join(short(model.title) for model in self.models.values())
+        return (
+            f"RunRecord({titles or 'no model'}; seed {self.seed}, equipoise {self.versions.get('equipoise')})"
+        )
+
+    def _repr_html_(self) -> str:
+        heads = ["model", "TPR", f"TPR at {100 * self.fpr:g} % FPR", "mean probability", "AUROC"]
+        rows = [
+            [m.title, *map(rate_text, (n.tpr, n.tpr_at_fpr, n.mean_probability, n.auroc))]
+            for m in self.models.values()
+            for n in [m.numbers]
+        ]
+        return table_html(self.command, heads, rows)
 
 
 def write_resampling(record: ResamplingRecord, folder: str | os.PathLike[str]) -> Path:
