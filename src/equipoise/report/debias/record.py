@@ -6,6 +6,7 @@ The schema is documented key by key in docs/record.md.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -132,14 +133,26 @@ class RunRecord:
     schema_version: int = SCHEMA_VERSION
 
 
-def write_resampling(record: ResamplingRecord, folder: str | os.PathLike[str]) -> Path:
+def write_resampling(
+    record: ResamplingRecord | Mapping[str, ResamplingRecord], folder: str | os.PathLike[str]
+) -> Path:
     """Write what a training without a test knows of its sampling to resampling.json of a folder. Returns the file.
+
+    Args:
+        record: Of positives, with negatives in it; or of each of more than two classes, by name, which stand under
+            "classes".
+        folder: Where.
 
     Raises:
         DataError: if the file cannot be written.
     """
     target = Path(folder) / "resampling.json"
-    write_json(target, {"schema_version": SCHEMA_VERSION, **encode(record)})
+    told = (
+        encode(record)
+        if isinstance(record, ResamplingRecord)
+        else {"classes": {name: encode(one) for name, one in record.items()}}
+    )
+    write_json(target, {"schema_version": SCHEMA_VERSION, **told})
     return target
 
 

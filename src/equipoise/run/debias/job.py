@@ -188,8 +188,8 @@ def write_tables_and_pictures(
     """Write everything that lies beside the record; the pictures' names."""
     bins, device = start.recipe.resampling.bins, start.engine.device
     representation, common = represent(main.model, tables.train, bins=bins, device=device) or (None, None)
-    if main.weights is not None:
-        common = -main.weights  # what is drawn least is what counted as most common
+    if 1 in main.weights:
+        common = -main.weights[1]  # what is drawn least is what counted as most common
     write_rejected(ImageTable.concat([tables.train, tables.test]), folder.path / "rejected.csv")
     write_scores(
         folder.path / "scores.parquet",
