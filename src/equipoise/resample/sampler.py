@@ -333,27 +333,26 @@ def _rows_by_class(labels: ArrayLike | Tensor, batch_size: int) -> list[Rows]:
 
 
 def _named(class_id: int, *, two: bool) -> str:
-    return ("negative", "positive")[class_id] if two else f"row of class {class_id}"
+    return ("negative", "positive")[class_id] if two else f"class {class_id} row"
 
 
 def _table(values: ArrayLike | Tensor, rows: Rows, needed: int, name: str) -> AliasTable:
     weights = np.asarray(values).astype(np.float64)
-    many = f"{name}s" if name in ("positive", "negative") else name.replace("row", "rows", 1)
     if weights.shape != rows.shape:
         raise InputError(
-            f"Expected one weight for each of {rows.size} {many}, in row order; got shape "
-            f"{weights.shape}. Weigh the {many} only, all of them."
+            f"Expected one weight for each of {rows.size} {name}s, in row order; got shape "
+            f"{weights.shape}. Weigh the {name}s only, all of them."
         )
     if not np.isfinite(weights).all() or (weights < 0).any():
         row = int(np.flatnonzero(~np.isfinite(weights) | (weights < 0))[0])
         raise InputError(
-            f"Weights must be finite and 0 or larger; got {weights[row]} for {name}, place {row}. "
+            f"Weights must be finite and 0 or larger; got {weights[row]} for {name} {row}. "
             "Look at the latents they come from."
         )
     drawable = int((weights > 0).sum())
     if drawable < needed or not np.isfinite(weights.sum()):
         raise InputError(
-            f"A batch needs {needed} different {many}; got weights above 0 for {drawable}, "
+            f"A batch needs {needed} different {name}s; got weights above 0 for {drawable}, "
             f"sum {weights.sum():g}. Temper the weights to a larger effective sample size."
         )
     return AliasTable(weights)
