@@ -1,6 +1,8 @@
 """Whom the sampling weights favour, at the run's strength and at the one at which runs compare."""
 
+import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -10,12 +12,22 @@ import pytest
 
 from equipoise import fairness
 from equipoise.cli import main
+from equipoise.data import ImageTable
 from equipoise.report import resampling_text
 from equipoise.report.debias.record import ResamplingRecord
 from equipoise.report.parts.typed_json import decode
 from equipoise.resample import AdaptiveSampler, Draws, effective_sample_size, temper
-from equipoise.run.enrichment import enrichment_at_half, resampling_record, told_beforehand
+from equipoise.run import Engine, Training
+from equipoise.run.enrichment import (
+    enrichment_at_half,
+    resampling_record,
+    sampled_by_class,
+    told_beforehand,
+)
+from equipoise.run.enrichment import sampled as of_two_classes
 from equipoise.train import Resampling
+
+CPU = Engine(device="cpu", progress=False)
 
 
 def rarity(table, seed=0):
@@ -196,3 +208,43 @@ def test_effective_size_of_half_is_kept_as_it_is(scene):
     assert made.enrichment_at_half["colour"]["blue"].value == pytest.approx(
         made.enrichment["colour"]["blue"].value, rel=1e-5
     )
+
+
+def named(count, *, classes):
+    """Pictures of some classes by name, dark and light; the first of each class is dark."""
+    chance = np.random.default_rng(0)
+    labels = np.arange(count) % classes
+    dark = np.arange(count) < classes * 10
+    images = (
+        chance.integers(0, 255, (count, 16, 16, 3), np.uint8) // np.where(dark, 4, 1)[:, None, None, None]
+    )
+    table = ImageTable.from_arrays(images.astype(np.uint8), labels, {"skin": np.where(dark, "dark", "light")})
+    return dataclasses.replace(table, classes={f"kind <{k}>": k for k in range(classes)})
+
+
+def test_more_than_two_classes_are_told_by_name():
+    table = named(300, classes=3)
+    weights = {class_id: np.where(np.arange(100) < 10, 5.0, 1.0) / 140 for class_id in (0, 2)}
+    fitted = SimpleNamespace(weights=weights, draws={0: Draws(21, 4, np.ones(100, np.int64), more=1 / 3)})
+    start = Training().start(CPU)
+    found = sampled_by_class(fitted, table, ["skin"], start)
+    assert list(found) == ["kind <0>", "kind <2>"]
+    free, held = found["kind <2>"], found["kind <0>"]
+    assert free.enrichment["skin"]["dark"].value == pytest.approx(5 * 100 / 140)
+    assert free.batch is None
+    assert 1 < held.enrichment["skin"]["dark"].value < free.enrichment["skin"]["dark"].value
+    assert (held.batch, held.images, held.counted.draws) == (22, 100, 100)
+    assert held.meant.enrichment["skin"]["dark"].value == pytest.approx(5 * 100 / 140)
+    assert "batches of 22 of 100 images of 'kind <0>' cannot follow" in held.verdict
+    assert of_two_classes(fitted, table, ["skin"], start) is None
+
+
+def test_what_no_batch_of_many_classes_can_draw_is_said_beforehand():
+    table = named(300, classes=3)
+    assert told_beforehand(Resampling(ess=0.5), table, 64) == []
+    (note,) = told_beforehand(Resampling(ess=0.2), table, 64)
+    assert "holds 21.3 images of a class on average, which is much or all of 'kind <0>', 'kind <1>'" in note
+    others = np.flatnonzero(table.labels != 1)
+    few, rest = told_beforehand(Resampling(), table.take([1, *others]), 64)
+    assert "'kind <1>' (1)" in few
+    assert "much or all of 'kind <1>'." in rest

@@ -92,11 +92,6 @@ def check_test(table: ImageTable, groups: Sequence[str]) -> None:
     Raises:
         InputError: if a class is missing, or a column cannot be grouped by.
     """
-    if not table.two_classes:
-        raise InputError(
-            f"Expected positives and negatives, labels 1 and 0; got images of {len(table.class_names)} classes. Name "
-            "the one that is positive (`positive_class`)."
-        )
     if not (len(table.positives) and len(table.negatives)):
         raise InputError(
             f"Expected positives and negatives among the test images; got {len(table.positives)} and "

@@ -85,6 +85,8 @@ def evaluate(
     brought = {f"model {number}": model_digest(folder) for number, folder in enumerate(folders, 1)}
     with output.open(Identity(settings, brought), resume=True) as folder:
         table = read_test(sources, reading, measuring, engine, say)
+        for one in saved.values():
+            one.check_classes(table)
         folder = folder.settled(fingerprints({"test": table}))
         folder.begin()
         scores = {name: predict(one.model, table, device=engine.device) for name, one in saved.items()}
