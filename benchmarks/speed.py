@@ -92,7 +92,7 @@ class Ours:
         def steps(batch: int, count: int) -> float:
             sampler = AdaptiveSampler(labels, batch_size=batch, steps=count)
             if model == "dbvae":
-                sampler.renew(np.ones(len(table.positives)))
+                sampler.renew({1: np.ones(len(table.positives))})
             for drawn in sampler:
                 rows = np.asarray(drawn)
                 images = nn.pixels(torch.from_numpy(table.batch(rows)))

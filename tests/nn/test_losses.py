@@ -6,7 +6,12 @@ from torch.distributions import Normal
 from torch.distributions import kl_divergence as reference_kl
 
 from equipoise.nn import kl_divergence, reparameterise
-from equipoise.nn.losses import db_vae_loss, l1_reconstruction, squared_l2_reconstruction
+from equipoise.nn.losses import (
+    classification_loss,
+    db_vae_loss,
+    l1_reconstruction,
+    squared_l2_reconstruction,
+)
 
 
 @pytest.fixture
@@ -86,3 +91,18 @@ def test_db_vae_loss_is_the_mean_over_the_whole_batch():
 def test_db_vae_loss_without_positives_is_the_cross_entropy():
     loss = db_vae_loss(torch.zeros(4), torch.zeros(4, dtype=torch.long), torch.empty(0))
     assert loss.item() == pytest.approx(math.log(2))
+
+
+def test_losses_of_k_logits_are_the_softmax_cross_entropy():
+    logits, labels = torch.tensor([[2.0, 0.0, -1.0], [0.0, 1.0, 3.0]]), torch.tensor([0, 1])
+    by_hand = -(logits.softmax(1)[[0, 1], [0, 1]]).log().mean().item()
+    assert classification_loss(logits, labels).item() == pytest.approx(by_hand)
+    assert db_vae_loss(logits, labels, torch.tensor([4.0])).item() == pytest.approx(by_hand + 2)
+    half = classification_loss(logits.to(torch.bfloat16), labels)
+    assert half.dtype == torch.float32
+
+
+def test_k_logits_of_which_one_is_constant_are_one_logit():
+    logits, labels = torch.randn(9, generator=torch.Generator().manual_seed(0)), torch.arange(9) % 2
+    two = torch.stack([torch.zeros(9), logits], 1)
+    torch.testing.assert_close(classification_loss(two, labels), classification_loss(logits, labels))

@@ -72,6 +72,7 @@ def recipe_of(flags: Training) -> Recipe:
     optimisation = _given(epochs=flags.epochs, batch_size=flags.batch_size)
     return dataclasses.replace(
         chosen,
+        vae_classes=tuple(flags.vae_classes) or chosen.vae_classes,
         plain=dataclasses.replace(chosen.plain, **optimisation),
         debiased=dataclasses.replace(chosen.debiased, **optimisation),
         resampling=dataclasses.replace(

@@ -211,12 +211,15 @@ class Training:
     epochs: int | None = None
     """Epochs of every model."""
     batch_size: int | None = None
-    """Images a step, half of them positives."""
+    """Images a step, half of them positives; of more than two classes equal shares of each."""
     ess: float | None = None
     """Target effective sample size of the weights, in (0, 1]; smaller debiases more. Batches that hold much of a class
     draw nearer to uniform: the report says what was drawn."""
     max_weight: float | None = None
     """Most times its natural share that an image may be drawn."""
+    vae_classes: Names = ()
+    """Classes, by name, whose images the DB-VAE of a recipe learns to rebuild. If left out: of two classes the
+    positives, of more all."""
     tune: Annotated[tuple[str, ...], Parameter(negative=(), metavar="KEY=VALUE", show_default=False)] = ()
     """Any other setting of the recipe, as in resampling.bins=20 or debiased.learning_rate=1e-3; repeatable."""
     seed: int = 0

@@ -110,7 +110,7 @@ def _eight_bits(pixels: NDArray[Any], where: str) -> NDArray[Any]:
             "the normalisation: pictures are read as they are, and normalised by the network that takes them."
         )
     precise = pixels.astype(np.promote_types(pixels.dtype, np.float32), copy=False)
-    return np.rint(precise * 255).astype(np.uint8)
+    return np.asarray(np.rint(precise * 255)).astype(np.uint8)
 
 
 def _kind(value: Any) -> str:

@@ -208,7 +208,8 @@ class Wrapped(nn.Module):
         task = self.task or ("binary" if prediction[0].numel() == 1 else "multiclass")
         supervised = supervised_loss(prediction, labels, task).mean()
         parts = {"classification": supervised.detach(), "risk": extra.detach()}
-        logits = prediction.flatten(1)[:, -1] if prediction.ndim > 1 else prediction
+        logits = prediction.flatten(1) if prediction.ndim > 1 else prediction
+        logits = logits[:, -1] if logits.ndim > 1 and logits.shape[1] <= 2 else logits
         return Losses(supervised + extra, parts, logits.detach())
 
     def fit(

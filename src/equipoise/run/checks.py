@@ -18,7 +18,7 @@ from equipoise.run.unused import check_unused
 from equipoise.train import Engine, check_trainable
 from equipoise.train.embedding import Embedded
 from equipoise.train.first_weights import check_first_weights
-from equipoise.train.fit import build, optimisation_of
+from equipoise.train.fit import build, first_two, optimisation_of
 from equipoise.train.rarity import check_resampling
 
 __all__ = ["check_groups", "check_models", "check_test", "need", "scoring_engine"]
@@ -93,23 +93,28 @@ def check_models(methods: Sequence[str], table: ImageTable, start: Start, *, wei
     if engine.tensorboard:
         need("tensorboard", "tensorboard", "`tensorboard`")
     if "debiased" in methods:  # the cheapest first: what settings alone say
-        check_resampling(chosen.resampling, embedded=given is not None, codes=chosen.objective == "db-vae")
+        check_resampling(
+            chosen.resampling,
+            embedded=given is not None,
+            codes=chosen.objective == "db-vae",
+            classes=len(table.class_names),
+        )
     for method in methods:
         check_trainable(table, optimisation_of(chosen, method).batch_size, engine.processes)
     shape = table.image_size, table.channels
     for method in methods:
-        model = build(chosen, method, *shape, encoder=encoder, seed=start.seed)
+        names = table.class_names
+        model = build(chosen, method, *shape, encoder=encoder, seed=start.seed, class_names=names)
         if encoder is not None:
-            _check_step(build(chosen, method, *shape, encoder=encoder), table)
+            _check_step(build(chosen, method, *shape, encoder=encoder, class_names=names), table)
         if method == "debiased" and weights:
             vectors = given.vectors if isinstance(given, Embedded) else None
             check_first_weights(chosen, table, model, vectors=vectors, seed=start.seed, device=engine.device)
 
 
 def _check_step(model: Any, table: ImageTable) -> None:
-    """Whether a user's encoder can be trained: one image of each class there and back."""
-    two = [int(table.negatives[0]), int(table.positives[0])]
-    images = pixels(torch.from_numpy(table.batch(torch.tensor(two).numpy())))
+    """Whether a user's encoder can be trained: one image of two classes there and back."""
+    images = pixels(torch.from_numpy(table.batch(first_two(table))))
     try:
         with torch.random.fork_rng(devices=[]):
             model.train().losses(images, torch.tensor([0, 1]), generator=torch.Generator()).total.backward()

@@ -91,6 +91,8 @@ def evaluate(
     brought = {f"model {number}": model_digest(folder) for number, folder in enumerate(folders, 1)}
     with output.open(Identity(settings, brought), resume=True) as folder:
         table = read_test(sources, reading, measuring, engine, say)
+        for one in saved.values():
+            one.check_classes(table)
         folder = folder.settled(fingerprints({"test": table}))
         folder.begin()
         if measuring.windows:

@@ -6,11 +6,15 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from torch import nn
 
+from equipoise.data import ImageTable
+from equipoise.errors import InputError
 from equipoise.run.encoder_source import encoder_source
 from equipoise.run.representation import Representation, load_representation
 from equipoise.train import load_model
+from equipoise.train.classes import told_classes
 
 __all__ = ["Saved", "load"]
 
@@ -25,7 +29,11 @@ class Saved:
         recipe: Its recipe.
         image_size: Pixels a side of the images it takes.
         channels: Channels of the images it takes.
-        seen: Density of its training positives; None if it has none.
+        seen: Density of its training positives, see `run.representation`; None if it has none.
+        class_names: Name of each class by its id.
+        threshold: Probability from which an image counts as positive; None with one logit a class, where the largest
+            wins.
+        preprocessing: How its pictures were made: crop, image_size, resampling, channels, colour, range of pixels.
     """
 
     model: Any
@@ -34,6 +42,34 @@ class Saved:
     image_size: int
     channels: int
     seen: Representation | None
+    class_names: tuple[str, ...]
+    threshold: float | None
+    preprocessing: dict[str, Any]
+
+    def check_classes(self, table: ImageTable) -> None:
+        """Whether labelled images are of the model's classes, under the same ids. What nobody named, positives and
+        negatives or numbers, is told apart by its id.
+
+        Raises:
+            InputError: if they are not; names both sides.
+        """
+        mine, theirs = self.class_names, table.class_names
+        usual = ("negative", "positive") if len(mine) == 2 else tuple(map(str, range(len(mine))))
+        wrong = [
+            class_id
+            for class_id in np.unique(table.labels).tolist()
+            if class_id >= len(mine)
+            or (
+                theirs[class_id] != mine[class_id]
+                and usual[class_id] not in (theirs[class_id], mine[class_id])
+            )
+        ]
+        if wrong:
+            raise InputError(
+                f"Expected images of the model's {len(mine)} classes, {told_classes(mine)}, numbered alike; got "
+                f"{told_classes([f'{theirs[class_id]} = {class_id}' for class_id in wrong])} of the data's "
+                f"{len(theirs)} classes. Give data of these classes, named as they were in training."
+            )
 
 
 def load(
@@ -60,4 +96,7 @@ def load(
         config["image_size"],
         config["channels"],
         load_representation(found.model, folder, device=device),
+        tuple(config["classes"]),
+        config["threshold"],
+        config["preprocessing"],
     )

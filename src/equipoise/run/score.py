@@ -5,21 +5,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from numpy.typing import NDArray
 from torch import nn
 
 from equipoise.data import ImageTable, write_rejected
 from equipoise.errors import InputError
+from equipoise.probabilities import Probabilities
 from equipoise.run.checks import scoring_engine
 from equipoise.run.saved import load
 from equipoise.run.scores import write_scores
 from equipoise.run.sources import Reading, Source, Sources, read_one, told
 from equipoise.train import Engine, predict
 
-__all__ = ["score"]
+__all__ = ["by_class", "score"]
 
 
 def score(
@@ -34,6 +37,9 @@ def score(
     tell: Callable[[str], None] | None = None,
 ) -> ImageTable:
     """Write path, label, probability, log-density and attributes of every image to a Parquet file.
+
+    Of more than two classes there is a probability of each, `probability_NAME`, and beside it `logit_NAME`, its
+    log-odds against all others.
 
     Pictures that cannot be read are listed beside it, in `<out>.rejected.csv`.
 
@@ -52,7 +58,8 @@ def score(
         The images scored.
 
     Raises:
-        InputError: if there are no images, or both kinds of sources, or the encoder is not that of the model.
+        InputError: if there are no images, or both kinds of sources, images of classes that are not the model's, or the
+            encoder is not that of the model.
         DataError: if the model or a source cannot be read, or the file cannot be written.
     """
     engine = scoring_engine(engine, "score")
@@ -78,6 +85,8 @@ def score(
                 if source is not None
             ]
         )
+    if labelled:
+        saved.check_classes(table)
     told({"images": table} if labelled else {}, tell or (lambda line: None))
     target = Path(out)
     if table.rejected:
@@ -85,8 +94,17 @@ def score(
     write_scores(
         target,
         table,
-        {"probability": predict(saved.model, table, device=device)},
+        by_class(predict(saved.model, table, device=device), saved.class_names),
         saved.seen.log_density(table) if saved.seen else None,
         labelled=labelled,
     )
     return table
+
+
+def by_class(probabilities: Probabilities, class_names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Columns of a file of scores: "probability" of the positive class, or one of each of more than two classes."""
+    if probabilities.ndim == 1:
+        return {"probability": probabilities}
+    return {
+        f"probability_{name}": probabilities.of_class(class_id) for class_id, name in enumerate(class_names)
+    }

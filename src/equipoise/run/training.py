@@ -16,7 +16,8 @@ from equipoise.run.tuning import tuning
 from equipoise.seeds import checked_seed
 from equipoise.train import Engine, Fit, Recipe, TrainingMethod, fit, save_model
 from equipoise.train import recipe as find_recipe
-from equipoise.train.embedding import embedded, weighted_rows
+from equipoise.train.classes import weighted_classes, weighted_rows
+from equipoise.train.embedding import embedded
 
 __all__ = ["Start", "Trainer", "Training"]
 
@@ -95,7 +96,7 @@ class Start:
         given = self.embedding.embedding
         if given is None:
             return self
-        rows = weighted_rows(table, both=self.recipe.resampling.classes == "both")
+        rows = weighted_rows(table, weighted_classes(self.recipe, table.class_names, embedded=True))
         vectors = embedded(given, table, rows, device=self.engine.device)
         return replace(self, embedding=replace(self.embedding, embedding=vectors))
 

@@ -6,6 +6,7 @@ The schema is documented key by key in docs/record.md.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,9 @@ class RunRecord:
     pictures: dict[str, str] = field(default_factory=dict)  # name → PNG file in the run's folder
     class_comparisons: ClassComparison | None = None  # the same class by class
     positive: str | None = None  # of many classes, the one that `numbers` are about
+    class_resampling: dict[str, ResamplingRecord] = field(
+        default_factory=dict
+    )  # of many classes, those with weights
     schema_version: int = SCHEMA_VERSION
 
     def __repr__(self) -> str:
@@ -155,23 +159,42 @@ class RunRecord:
         )
 
     def _repr_html_(self) -> str:
-        heads = ["model", "TPR", f"TPR at {100 * self.fpr:g} % FPR", "mean probability", "AUROC"]
+        heads = ["model", "accuracy", "balanced accuracy", "worst class"]
+        of_classes = [(m.title, m.classes) for m in self.models.values() if m.classes is not None]
         rows = [
-            [m.title, *map(rate_text, (n.tpr, n.tpr_at_fpr, n.mean_probability, n.auroc))]
-            for m in self.models.values()
-            for n in [m.numbers]
+            [title, *map(rate_text, (n.accuracy, n.balanced_accuracy, n.worst_class["recall"]))]
+            for title, n in of_classes
         ]
+        detected = [(m.title, m.numbers) for m in self.models.values() if m.numbers is not None]
+        if detected:
+            heads = ["model", "TPR", f"TPR at {100 * self.fpr:g} % FPR", "mean probability", "AUROC"]
+            rows = [
+                [title, *map(rate_text, (n.tpr, n.tpr_at_fpr, n.mean_probability, n.auroc))]
+                for title, n in detected
+            ]
         return table_html(self.command, heads, rows)
 
 
-def write_resampling(record: ResamplingRecord, folder: str | os.PathLike[str]) -> Path:
+def write_resampling(
+    record: ResamplingRecord | Mapping[str, ResamplingRecord], folder: str | os.PathLike[str]
+) -> Path:
     """Write what a training without a test knows of its sampling to resampling.json of a folder. Returns the file.
+
+    Args:
+        record: Of positives, with negatives in it; or of each of more than two classes, by name, which stand under
+            "classes".
+        folder: Where.
 
     Raises:
         DataError: if the file cannot be written.
     """
     target = Path(folder) / "resampling.json"
-    write_json(target, {"schema_version": SCHEMA_VERSION, **encode(record)})
+    told = (
+        encode(record)
+        if isinstance(record, ResamplingRecord)
+        else {"classes": {name: encode(one) for name, one in record.items()}}
+    )
+    write_json(target, {"schema_version": SCHEMA_VERSION, **told})
     return target
 
 

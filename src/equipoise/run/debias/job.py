@@ -19,18 +19,19 @@ from equipoise.report.debias.record import RunRecord, read, write
 from equipoise.run.account import data_record, timing_record, versions
 from equipoise.run.checks import check_models, check_test
 from equipoise.run.debias.numbers import Truth, measure
-from equipoise.run.enrichment import sampled, told_beforehand
+from equipoise.run.enrichment import sampled, sampled_by_class, told_beforehand
 from equipoise.run.folder import RunFolder
 from equipoise.run.identity import Identity, Setting, fingerprints
 from equipoise.run.keeping import naming_what_is_kept
 from equipoise.run.measuring import Measuring
 from equipoise.run.output import Output
 from equipoise.run.pictures import write_pictures
-from equipoise.run.representation import represent, save_representation
+from equipoise.run.representation import represent, represented_rows, save_representation
 from equipoise.run.scores import write_scores
 from equipoise.run.sources import PLANTED, Reading, Sources, check_attributes, told
 from equipoise.run.training import Start, Trainer, Training
 from equipoise.train import METHODS, Engine, Fit, Recipe, TrainingMethod, predict
+from equipoise.train.classes import weighted_rows
 
 __all__ = ["debias"]
 
@@ -111,6 +112,9 @@ def debias(
                 fpr=measuring.fpr,
                 **measured.parts(),
                 resampling=sampled(main, tables.train, measuring.groups, start),
+                class_resampling=sampled_by_class(main, tables.train, measuring.groups, start)
+                if not tables.train.two_classes
+                else {},
                 timing=timing_record(began, steps=main.steps, seconds=main.seconds),
                 pictures=pictures,
             )
@@ -187,9 +191,8 @@ def write_tables_and_pictures(
 ) -> dict[str, str]:
     """Write everything that lies beside the record; the pictures' names."""
     bins, device = start.recipe.resampling.bins, start.engine.device
-    representation, commonness = represent(main.model, tables.train, bins=bins, device=device) or (None, None)
-    if main.weights is not None:
-        commonness = -main.weights  # what is drawn least is what counted as most common
+    found = represent(main.model, tables.train, bins=bins, device=device)
+    representation = None if found is None else found[0]
     write_rejected(ImageTable.concat([tables.train, tables.test]), folder.path / "rejected.csv")
     write_scores(
         folder.path / "scores.parquet",
@@ -200,4 +203,20 @@ def write_tables_and_pictures(
     )
     if representation:
         save_representation(representation, folder.path)
-    return write_pictures(folder.path, main.model, tables.train, tables.test, commonness, seed=start.seed)
+    seen = commonness(main, tables.train, None if found is None else found[1])
+    return write_pictures(folder.path, main.model, tables.train, tables.test, seen, seed=start.seed)
+
+
+def commonness(
+    main: Fit, train: ImageTable, log_density: NDArray[np.float64] | None
+) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
+    """Rows of training images, and how common each counted as: by its weight within its class, else by its density.
+
+    What is drawn least is what counted as most common. Of two classes only positives are told.
+    """
+    classes = [1] if train.two_classes else sorted(main.weights)
+    if set(classes) & set(main.weights):
+        rows = [weighted_rows(train, [class_id]) for class_id in classes]
+        times = [-main.weights[class_id] * len(main.weights[class_id]) for class_id in classes]
+        return np.concatenate(rows), np.concatenate(times)
+    return None if log_density is None else (represented_rows(main.model, train), log_density)
