@@ -28,11 +28,12 @@ from equipoise.run.measuring import Measuring
 from equipoise.run.output import Output
 from equipoise.run.saved import Saved, load
 from equipoise.run.scores import write_scores
-from equipoise.run.sources import Reading, Sources, check_attributes, told
+from equipoise.run.sources import Reading, Sources, check_attributes, read_one, told
 from equipoise.run.windows import check_windows, window_probabilities
 from equipoise.seeds import checked_seed
 from equipoise.sharing import shared_path
 from equipoise.train import Engine, predict
+from equipoise.train.classes import told_classes
 from equipoise.train.saved_model import has_encoder
 
 __all__ = ["evaluate"]
@@ -90,9 +91,7 @@ def evaluate(
     }
     brought = {f"model {number}": model_digest(folder) for number, folder in enumerate(folders, 1)}
     with output.open(Identity(settings, brought), resume=True) as folder:
-        table = read_test(sources, reading, measuring, engine, say)
-        for one in saved.values():
-            one.check_classes(table)
+        table = read_test(sources, first, reading, measuring, engine, say)
         folder = folder.settled(fingerprints({"test": table}))
         folder.begin()
         if measuring.windows:
@@ -127,19 +126,28 @@ def evaluate(
 
 
 def read_test(
-    sources: Sources, reading: Reading, measuring: Measuring, engine: Engine, say: Callable[[str], None]
+    sources: Sources,
+    model: Saved,
+    reading: Reading,
+    measuring: Measuring,
+    engine: Engine,
+    say: Callable[[str], None],
 ) -> ImageTable:
-    """The images of the test side, told, with the columns that are to be compared.
+    """The images of the test side, told, of the model's classes, with the columns that are to be compared.
 
     Raises:
         InputError: if there are none, or a column is missing.
     """
-    table = sources.whole(reading, alone=True, progress=engine.progress)
+    table: ImageTable | None
+    if len(model.class_names) > 2 and sources.data is not None:
+        table = read_one(sources.data, None, replace(reading, positive_class=None), progress=engine.progress)
+    else:
+        table = sources.whole(reading, alone=True, progress=engine.progress)
     if table is None:
         raise InputError(
             "Expected images to evaluate on; got none. Give `positives`, best with `negatives`, or `data`."
         )
-    table = reading.side(table, "test")
+    table = model.aligned(reading.side(table, "test"))
     check_attributes(table, measuring.groups)
     check_groups(table, measuring.groups)
     told({"test": table}, say)
@@ -190,6 +198,11 @@ def named(saved: Sequence[Saved]) -> dict[str, Saved]:
         raise InputError(
             f"Expected models that take the same images; got (pixels a side, channels) {sorted(shapes)}. "
             "Evaluate them apart."
+        )
+    if len({entry.class_names for entry in saved}) > 1:
+        raise InputError(
+            f"Expected models of the same classes; got {told_classes(saved[0].class_names)} and others. Evaluate them "
+            "apart."
         )
     names: dict[str, Saved] = {}
     for entry in saved:

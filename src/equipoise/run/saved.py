@@ -6,10 +6,9 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from torch import nn
 
-from equipoise.data import ImageTable
+from equipoise.data import ImageTable, aligned
 from equipoise.errors import InputError
 from equipoise.run.encoder_source import encoder_source
 from equipoise.run.representation import Representation, load_representation
@@ -46,30 +45,26 @@ class Saved:
     threshold: float | None
     preprocessing: dict[str, Any]
 
-    def check_classes(self, table: ImageTable) -> None:
-        """Whether labelled images are of the model's classes, under the same ids. What nobody named, positives and
-        negatives or numbers, is told apart by its id.
+    def aligned(self, table: ImageTable) -> ImageTable:
+        """Labelled images with the class ids of the model, told by name where model and data have names.
 
         Raises:
-            InputError: if they are not; names both sides.
+            InputError: if images are of a class that the model does not know; names both sides.
         """
-        mine, theirs = self.class_names, table.class_names
-        usual = ("negative", "positive") if len(mine) == 2 else tuple(map(str, range(len(mine))))
-        wrong = [
-            class_id
-            for class_id in np.unique(table.labels).tolist()
-            if class_id >= len(mine)
-            or (
-                theirs[class_id] != mine[class_id]
-                and usual[class_id] not in (theirs[class_id], mine[class_id])
-            )
-        ]
-        if wrong:
+        usual = (
+            ("negative", "positive")
+            if len(self.class_names) == 2
+            else tuple(map(str, range(len(self.class_names))))
+        )
+        if self.class_names != usual:
+            return aligned(table, {name: number for number, name in enumerate(self.class_names)})
+        highest = int(table.labels.max(initial=0))
+        if highest >= len(usual):
             raise InputError(
-                f"Expected images of the model's {len(mine)} classes, {told_classes(mine)}, numbered alike; got "
-                f"{told_classes([f'{theirs[class_id]} = {class_id}' for class_id in wrong])} of the data's "
-                f"{len(theirs)} classes. Give data of these classes, named as they were in training."
+                f"Expected images of the model's {len(usual)} classes, {told_classes(usual)}; got some of class "
+                f"{told_classes([table.class_names[highest]])} of {len(table.class_names)}. Give data of these classes."
             )
+        return table
 
 
 def load(

@@ -5,24 +5,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from numpy.typing import NDArray
 from torch import nn
 
 from equipoise.data import ImageTable, write_rejected
 from equipoise.errors import InputError
-from equipoise.probabilities import Probabilities
 from equipoise.run.checks import scoring_engine
 from equipoise.run.saved import load
 from equipoise.run.scores import write_scores
 from equipoise.run.sources import Reading, Source, Sources, read_one, told
 from equipoise.train import Engine, predict
 
-__all__ = ["by_class", "score"]
+__all__ = ["score"]
 
 
 def score(
@@ -86,7 +83,7 @@ def score(
             ]
         )
     if labelled:
-        saved.check_classes(table)
+        table = saved.aligned(table)
     told({"images": table} if labelled else {}, tell or (lambda line: None))
     target = Path(out)
     if table.rejected:
@@ -94,17 +91,9 @@ def score(
     write_scores(
         target,
         table,
-        by_class(predict(saved.model, table, device=device), saved.class_names),
+        {"probability": predict(saved.model, table, device=device)},
         saved.seen.log_density(table) if saved.seen else None,
         labelled=labelled,
+        class_names=saved.class_names,
     )
     return table
-
-
-def by_class(probabilities: Probabilities, class_names: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Columns of a file of scores: "probability" of the positive class, or one of each of more than two classes."""
-    if probabilities.ndim == 1:
-        return {"probability": probabilities}
-    return {
-        f"probability_{name}": probabilities.of_class(class_id) for class_id, name in enumerate(class_names)
-    }
