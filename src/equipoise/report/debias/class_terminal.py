@@ -41,7 +41,21 @@ def class_blocks(record: RunRecord) -> list[str]:
                 lambda one, key, a=attribute, c=cells: _cell(one, a, *c[key]),  # type: ignore[misc]
             )
         )
-    return [*blocks, _all(record, next(iter(first.groups), None))]
+    return [*blocks, _all(record, next(iter(first.groups), None)), _sampling(record)]
+
+
+def _sampling(record: RunRecord) -> str:
+    """How evenly the images of classes were drawn, in a sentence; empty where none was weighted."""
+    made = record.class_resampling
+    if not made:
+        return ""
+    sizes, largest = [one.ess for one in made.values()], max(one.max_weight for one in made.values())
+    rules = ", ".join(dict.fromkeys(one.rule for one in made.values()))
+    return wrapped(
+        f"Classes were drawn equally often, and within {len(made)} of them images by rarity: rule {rules}; effective "
+        f"sample size {min(sizes):.2f} to {max(sizes):.2f} of a class, largest weight {largest:.1f} times the mean. The "
+        "report says for each class whom this favoured."
+    )
 
 
 def _cell(one: ClassEvaluation, attribute: str, name: str, group: str) -> Rate:

@@ -20,7 +20,7 @@ from equipoise.report.debias.differences import differences
 from equipoise.report.debias.groups import by_group, overall, summary
 from equipoise.report.debias.models import Shown
 from equipoise.report.debias.record import RUN, RunRecord
-from equipoise.report.debias.sampling_page import sampling_facts
+from equipoise.report.debias.sampling_page import class_sampling, sampling_facts
 from equipoise.report.debias.training import controls, losses, timing, trained
 from equipoise.report.debias.words import DOES_NOT_PROVE, headline, saturated
 from equipoise.report.parts import tables, words
@@ -65,7 +65,8 @@ def html(record: RunRecord, folder: str | os.PathLike[str] | None = None) -> str
             for name in record.pictures
             if name not in (RECONSTRUCTIONS, LEAST, MOST)
         ],
-        sampling=None if made is None else sampling_facts(made, "images" if many else "positives"),
+        class_sampling=class_sampling(record.class_resampling),
+        sampling=None if made is None else sampling_facts(made, "positives"),
         trained_here=any(model.steps for model in record.models.values()),
         timing=timing(record.timing),
         settings=[

@@ -38,8 +38,7 @@ def text(record: RunRecord) -> str:
     Miss rates are in percent, with 95 % intervals in brackets; undefined ones say why.
     """
     if is_of_classes(record) and record.positive is None:
-        told = [resampling_text(record.resampling, "images")] if record.resampling else []
-        return blocks([_headline(record), *class_blocks(record), *told])
+        return blocks([_headline(record), *class_blocks(record)])
     shown = [name for name in main_models(record) if name] or ordered_models(record)[:2]
     models = [record.models[name] for name in shown]
     attributes = list(dict.fromkeys(a for model in models for a in model.detection.groups))
@@ -54,7 +53,7 @@ def text(record: RunRecord) -> str:
         parts.append(_all(record, attributes[0] if attributes else None))
     parts.append(wrapped(saturated(record)))
     if record.resampling:
-        parts.append(resampling_text(record.resampling, "images" if is_of_classes(record) else "positives"))
+        parts.append(resampling_text(record.resampling))
     return blocks(parts)
 
 
