@@ -75,8 +75,10 @@ def test_a_palette_with_a_transparent_colour_stays_as_it_is(saved):
     image = Image.new("P", (8, 8), 1)
     image.putpalette([0, 0, 0, 200, 0, 0])
     image.info["transparency"] = 1
+    info = image.info
     assert (square(image) == 255).all()
-    assert image.info == {"transparency": 1}
+    assert image.info is info
+    assert info == {"transparency": 1}
     assert image.mode == "P"
 
 

@@ -173,6 +173,9 @@ def claims(kind):
             file.write(header("a.png", tarfile.REGTYPE, 1 << 40).tobuf())
         case "long name":
             file.write(header("a", tarfile.GNUTYPE_LONGNAME, 1 << 36).tobuf())
+        case "a name of 2 MiB":
+            file.write(header("a", tarfile.GNUTYPE_LONGNAME, 2 << 20).tobuf() + b"n" * (2 << 20))
+            file.write(header("a.png", tarfile.REGTYPE, 0).tobuf())
         case "extended":
             file.write(header("a", tarfile.XHDTYPE, 1 << 36).tobuf())
         case "backwards":
@@ -183,7 +186,9 @@ def claims(kind):
     return file.getvalue() + bytes(2048)
 
 
-@pytest.mark.parametrize("kind", ["beyond", "long name", "extended", "backwards", "nested"])
+@pytest.mark.parametrize(
+    "kind", ["beyond", "long name", "a name of 2 MiB", "extended", "backwards", "nested"]
+)
 @pytest.mark.timeout(20)
 def test_headers_that_claim_what_is_not_there(tmp_path, kind):
     (tmp_path / "one.tar").write_bytes(claims(kind))

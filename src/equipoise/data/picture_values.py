@@ -109,8 +109,9 @@ def _eight_bits(pixels: NDArray[Any], where: str) -> NDArray[Any]:
             f"Expected floats in [0, 1] in the picture of {where}; got {low:g}…{high:g}. Divide by 255, or leave out "
             "the normalisation: pictures are read as they are, and normalised by the network that takes them."
         )
-    precise = pixels.astype(np.promote_types(pixels.dtype, np.float32), copy=False)
-    return np.asarray(np.rint(precise * 255)).astype(np.uint8)
+    precise: NDArray[Any] = pixels.astype(np.promote_types(pixels.dtype, np.float32), copy=False)
+    rounded: NDArray[Any] = np.rint(precise * 255)
+    return rounded.astype(np.uint8)
 
 
 def _kind(value: Any) -> str:
