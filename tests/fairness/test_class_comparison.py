@@ -7,7 +7,6 @@ from scipy.stats import binomtest
 from equipoise import Groups, fairness
 from equipoise.errors import InputError, UndefinedRateWarning
 from equipoise.fairness import compare_classes, evaluate_classes, from_logits, one_vs_rest
-from equipoise.intervals import Pairs, macro_difference
 
 NAMES = ("ant", "bee", "cow")
 
@@ -143,14 +142,6 @@ def test_models_without_a_baseline_are_refused():
         compare_classes({"a": [0]}, [0], classes=["x", "y"], baseline="a")
     with pytest.raises(InputError, match="1 scores and 2 labels"):
         compare_classes({"a": [0, 0], "b": [1]}, [0, 1], classes=["x", "y"], baseline="a")
-
-
-def test_a_difference_of_one_class_is_its_own():
-    pairs = Pairs.of(np.array([6]), np.array([0]), np.array([20]))
-    assert (macro_difference(pairs).low, macro_difference(pairs).high) == pytest.approx(
-        (pairs.low()[0], pairs.high()[0])
-    )
-    assert macro_difference(pairs).low > 0
 
 
 # --- one class against the rest ---

@@ -6,7 +6,7 @@
 | the same at an estimated threshold | exact, over the binomial doubt in the threshold | |
 | difference of two models' shares on the same images (`Pairs`) | decides as the exact McNemar test | McNemar 1947 |
 | sum or difference of shares (`combination`) | square-and-add | Zou, Donner 2008 |
-| mean of the shares of several classes (`macro_average`) | score interval, all shares moved together | |
+| mean of the shares of several classes (`macro_average`), its difference | score interval, all moved together | |
 | lowest share of several groups (`worst`), its difference | tests of each group | Berger 1982 |
 | largest minus smallest share (`gap`), its difference | square-and-add over all pairs of groups | |
 | variance over groups | limits by simulation | |
