@@ -53,8 +53,8 @@ def _sampling(record: RunRecord) -> str:
     rules = ", ".join(dict.fromkeys(one.rule for one in made.values()))
     return wrapped(
         f"Classes were drawn equally often, and within {len(made)} of them images by rarity: rule {rules}; effective "
-        f"sample size {min(sizes):.2f} to {max(sizes):.2f} of a class, largest weight {largest:.1f} times the mean. The "
-        "report says for each class whom this favoured."
+        f"sample size {min(sizes):.2f} to {max(sizes):.2f} of a class, largest weight {largest:.1f} times the mean. "
+        "The report says for each class whom this favoured."
     )
 
 
