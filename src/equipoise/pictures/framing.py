@@ -43,9 +43,13 @@ class Framing:
             ("interpolation", self.interpolation, get_args(Interpolation)),
         ):
             if value not in known:
-                raise InputError(f"{name} must be one of {', '.join(known)}; got {value!r}. Choose one of these.")
+                raise InputError(
+                    f"{name} must be one of {', '.join(known)}; got {value!r}. Choose one of these."
+                )
         if self.rule == "squash" and self.resize is not None:
-            raise InputError(f"Nothing is cropped with rule 'squash'; got resize {self.resize}. Leave it out.")
+            raise InputError(
+                f"Nothing is cropped with rule 'squash'; got resize {self.resize}. Leave it out."
+            )
 
     def settings(self) -> dict[str, Any]:
         """As plain values."""

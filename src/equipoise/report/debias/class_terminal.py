@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from equipoise.fairness import ClassEvaluation
 from equipoise.rate import Rate
+from equipoise.report.debias.class_words import is_the_class
 from equipoise.report.debias.classes import worst_first
 from equipoise.report.debias.models import main_models, ordered_models
 from equipoise.report.debias.record import RunRecord
@@ -26,7 +27,8 @@ def class_blocks(record: RunRecord) -> list[str]:
     blocks = [
         _table("Called right by class", "class", known, list(first.recall), lambda one, key: one.recall[key])
     ]
-    for attribute in first.groups:
+    attributes = [name for name in first.groups if not is_the_class(first, name)]
+    for attribute in attributes:
         cells = {
             f"{name} × {group}": (name, group)
             for group, of in first.groups[attribute].items()
@@ -41,7 +43,7 @@ def class_blocks(record: RunRecord) -> list[str]:
                 lambda one, key, a=attribute, c=cells: _cell(one, a, *c[key]),  # type: ignore[misc]
             )
         )
-    return [*blocks, _all(record, next(iter(first.groups), None)), _sampling(record)]
+    return [*blocks, _all(record, next(iter(attributes), None)), _sampling(record)]
 
 
 def _sampling(record: RunRecord) -> str:

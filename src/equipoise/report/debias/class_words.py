@@ -8,7 +8,7 @@ from equipoise.report.debias.models import called, main_models, ordered_models
 from equipoise.report.debias.record import RunRecord
 from equipoise.report.parts.words import SPACE, Headline, interval, percent, signed, verdict
 
-__all__ = ["class_headline", "is_of_classes"]
+__all__ = ["class_headline", "is_of_classes", "is_the_class"]
 
 SAID = {
     "fewer misses": ("Lower", "more"),
@@ -26,6 +26,11 @@ def is_of_classes(record: RunRecord) -> bool:
     )
 
 
+def is_the_class(numbers: ClassEvaluation, attribute: str) -> bool:
+    """Whether the groups of an attribute are the classes, of which cells say no more."""
+    return all(set(group.cells) <= {name} for name, group in numbers.groups[attribute].items())
+
+
 def class_headline(record: RunRecord) -> Headline:
     """What changed for the worst cell of class and group, or for the worst class, against the plain model."""
     plain, debiased = main_models(record)
@@ -33,7 +38,7 @@ def class_headline(record: RunRecord) -> Headline:
     numbers = record.models[first].classes
     if numbers is None:
         return Headline("No class was measured", "unknown", ("The record holds no numbers by class.",), ())
-    subjects: list[str | None] = list(numbers.worst_cell) or [None]
+    subjects: list[str | None] = [a for a in numbers.worst_cell if not is_the_class(numbers, a)] or [None]
     told = [_told(record, plain, first, attribute) for attribute in subjects]
     title, tone, sentences = told[0]
     others = [(lead, " ".join(rest)) for lead, _, rest in told[1:]]

@@ -9,6 +9,7 @@ from typing import TypeVar
 from equipoise.fairness import ClassEvaluation
 from equipoise.fairness.class_calls import Mistakes
 from equipoise.rate import Rate
+from equipoise.report.debias.class_words import is_the_class
 from equipoise.report.debias.models import Shown
 from equipoise.report.parts import figures, tables
 from equipoise.report.parts.figures import Series
@@ -70,8 +71,9 @@ class Classes:
 
     @property
     def attributes(self) -> list[str]:
-        """Attributes that classes were looked at by."""
-        return list(dict.fromkeys(attribute for one in self.numbers for attribute in one.groups))
+        """Attributes that classes were looked at by, but for the class itself."""
+        named = dict.fromkeys(attribute for one in self.numbers for attribute in one.groups)
+        return [name for name in named if not is_the_class(self.numbers[0], name)]
 
     def both_grouped(self, attribute: str) -> bool:
         """Whether two classes or more have images in groups of the attribute that are known and compared."""
