@@ -287,6 +287,8 @@ class AdaptiveSampler(Sampler[list[int]]):
             repeated = np.tile(everything, times)
         if table is None:
             places: Rows = generator.choice(rows.size, count, replace=False)
+        elif count == 1 and len(self.rows) > 2:  # two classes draw as the first versions did
+            places = table.draw(1, generator)
         else:
             places = table.draw_distinct(count, generator)
         return np.concatenate([repeated, places]) if repeated.size else places
