@@ -49,7 +49,7 @@ class Ordered:
         """`placements` of these among others, in time that grows with their number alone."""
         below = np.zeros(len(self) + 1, np.int64)
         for side in ("left", "right"):
-            found = np.searchsorted(self.ordered, others, side=side)  # type: ignore[call-overload]
+            found = np.searchsorted(self.ordered, others, side=side)
             below += np.bincount(found, minlength=len(self) + 1).cumsum()
         own = np.empty(len(self), np.int64)
         own[self.order] = below[:-1]
