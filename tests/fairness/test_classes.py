@@ -319,3 +319,9 @@ def test_balanced_accuracy_does_not_change_with_the_order_of_classes():
     shares = Proportions(np.array([3, 9, 40]), np.array([5, 10, 40]))
     one, other = macro_average(shares), macro_average(shares.take(np.array([2, 0, 1])))
     assert (one.low, one.high) == pytest.approx((other.low, other.high))
+
+
+def test_names_of_single_images_are_no_groups():
+    groups = Groups(np.arange(20_001), tuple(map(str, range(20_001))), "file")
+    with pytest.raises(InputError, match=r"at most 20,000 groups .* 20,001 of 'file'"):
+        evaluate_classes(np.zeros(20_001, int), np.zeros(20_001, int), groups, classes=["a", "b"])

@@ -22,6 +22,7 @@ Ints = NDArray[np.int64]
 
 FREQUENT = 5
 """Classes that wrong images are taken for, which are told by name."""
+MOST_GROUPS = 20_000
 BLOCK = 4_000_000  # scores that are looked at at once
 
 
@@ -71,6 +72,13 @@ class ClassCalls:
         if not len(called):
             raise InputError("Numbers need at least one image; got none. Check which rows were chosen.")
         attributes = attributes_of(groups, {"labels": len(truth)}, len(called), intersections=intersections)
+        for attribute in attributes:
+            if len(attribute.names) > MOST_GROUPS:
+                raise InputError(
+                    f"Expected at most {MOST_GROUPS:,} groups of an attribute, since each is compared with each; got "
+                    f"{len(attribute.names):,} of {attribute.attribute!r}. Leave it out if it names single images, or "
+                    "leave out intersections."
+                )
         return cls(truth, called, names, attributes, ties)
 
     @cached_property

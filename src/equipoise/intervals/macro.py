@@ -66,7 +66,7 @@ def _lower(hits: NDArray[Any], n: NDArray[Any]) -> float:
 def macro_difference(pairs: Pairs) -> Rate:
     r"""The first model's macro average minus the second's, on the same images; at least one class, all with images.
 
-    As `macro_average`, with the differences of the classes in place of their shares: with ψ the share of a class's images
+    As `macro_average`, with differences of the classes in place of their shares: with ψ the share of a class's images
     on which the models disagree and δ = Δ + n/(n + 2)·(δ̂ − Δ̂), the variance of a class is f (ψ − δ²)/n. ψ is pulled
     towards the mean likewise, with one image more, is at least |δ|, and the continuity correction is that of McNemar's
     test, 1/(k n) of the smallest class. One class decides as the exact McNemar test.

@@ -97,8 +97,8 @@ def _of_many(won: NDArray[Any], lost: NDArray[Any], n: NDArray[Any], tail: float
     limits = []
     for start in range(0, different.shape[1], BLOCK):
         first, second, rows = different[:, start : start + BLOCK]
-        won, lost = (np.broadcast_to(one, (NODES, len(rows))) for one in (first, second))
-        limits.append(_solved(won, lost, rows, tail))
+        of_nodes = [np.broadcast_to(one, (NODES, len(rows))) for one in (first, second)]
+        limits.append(_solved(of_nodes[0], of_nodes[1], rows, tail))
     return np.concatenate(limits)[places.reshape(-1)]
 
 
