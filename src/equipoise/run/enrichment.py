@@ -111,7 +111,10 @@ def sampled(
 def sampled_by_class(
     fitted: Fit, table: ImageTable, attributes: Sequence[str], start: Start
 ) -> dict[str, ResamplingRecord]:
-    """Class name → how its images were drawn for a model, by group; without classes that were drawn uniformly."""
+    """Of more than two classes, class name → how its images were drawn for a model, by group; without classes that
+    were drawn uniformly. Of two classes see `sampled`."""
+    if table.two_classes:
+        return {}
     found = resampling_records(fitted.weights, table, attributes, **_measured_in(start), draws=fitted.draws)
     return {table.class_names[class_id]: one for class_id, one in found.items()}
 

@@ -98,15 +98,8 @@ def evaluate(
             scores = window_probabilities(saved, table, sources, reading, engine, output)
         else:
             scores = {name: predict(one.model, table, device=engine.device) for name, one in saved.items()}
-        measured = measure(
-            scores,
-            Truth.of(table, measuring.groups, reading.positive_class),
-            fpr=measuring.fpr,
-            threshold=measuring.threshold,
-            replicates=measuring.replicates,
-            seed=seed,
-            say=say,
-        )
+        truth = Truth.of(table, measuring.groups, reading.positive_class)
+        measured = measure(scores, truth, say=say, seed=seed, **measuring.options())
         write_tables(folder, table, saved, scores)
         record = RunRecord(
             command=output.command or "equipoise.run.evaluate(...)",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from equipoise.errors import InputError
 from equipoise.fairness.scored import fraction, replicate_count
@@ -67,6 +68,10 @@ class Measuring:
         self.check_whole("a job that trains")
         groups = self.groups if self.groups or sources.given else PLANTED_GROUPS
         return replace(self.checked(), groups=tuple(groups))
+
+    def options(self) -> dict[str, Any]:
+        """What `fairness.evaluate` takes of it."""
+        return {"fpr": self.fpr, "threshold": self.threshold, "replicates": self.replicates}
 
     def settings(self) -> dict[str, Setting]:
         """What a run's settings say about it."""

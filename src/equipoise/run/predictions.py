@@ -254,14 +254,7 @@ def evaluate_predictions(
         digests = {name: content_digest(path) for name, path in zip(found, tables.paths, strict=True)}
         folder = folder.settled(digests)
         folder.begin()
-        measured = measure(
-            *scores_and_truth(found),
-            fpr=measuring.fpr,
-            threshold=measuring.threshold,
-            replicates=measuring.replicates,
-            seed=seed,
-            say=say,
-        )
+        measured = measure(*scores_and_truth(found), say=say, seed=seed, **measuring.options())
         record = RunRecord(
             command=output.command or "equipoise.run.evaluate_predictions(...)",
             recipe={"name": "predictions"},

@@ -180,22 +180,13 @@ def fit(
     resampling = chosen.resampling if method == "debiased" else None
     weighted = weighted_classes(chosen, names, embedded=embedding is not None) if resampling else ()
     vectors, seconds = _timed_vectors(chosen, weighted, embedding, table, engine.device)
-    if model is not None:
-        two = table.batch(first_two(table))
-        network = prepared(model, torch.from_numpy(two), seed=seed, classes=len(names))
-    else:
-        shape = table.image_size, table.channels
-        network = build(chosen, method, *shape, encoder=encoder, seed=seed, class_names=names)
-        if resampling is not None and resampling.warmup and not resume:
-            check_first_weights(chosen, table, network, vectors=vectors, seed=seed, device=engine.device)
-    own = {
-        "model": None if model is None else _named(model, network),
-        "encoder": None if encoder is None else _named(encoder, encoder),
-        "validation": None if validation is None or not len(validation) else validation.fingerprint,
-        "embedding": None if embedding is None or vectors is None else embedding_identity(embedding),
-    }
-    settings = {"recipe": chosen.to_dict(), "method": method, "seed": seed, "data": table.fingerprint}
-    settings |= {"processes": engine.processes, "precision": engine.precision}
+    network = _network(table, chosen, method, encoder=encoder, model=model, seed=seed)
+    if resampling is not None and resampling.warmup and not resume:
+        check_first_weights(chosen, table, network, vectors=vectors, seed=seed, device=engine.device)
+    brought = _brought(network, model=model, encoder=encoder, validation=validation)
+    if embedding is not None and vectors is not None:
+        brought["embedding"] = embedding_identity(embedding)
+    own = {"recipe": chosen.to_dict(), "method": method, "seed": seed, "data": table.fingerprint}
     job = Job(
         title=method,
         model=network,
@@ -207,7 +198,7 @@ def fit(
         weighted=weighted,
         folder=Path(folder) if folder is not None else None,
         resume=resume,
-        settings=settings | {name: value for name, value in own.items() if value is not None},
+        settings=own | {"processes": engine.processes, "precision": engine.precision} | brought,
         compiled=engine.compile,
         recordable=model is None and encoder is None and isinstance(network, Classifier),
         tensorboard=engine.tensorboard,
@@ -217,7 +208,6 @@ def fit(
     )
     outcome = (train if engine.processes == 1 else train_in_processes)(engine.fabric(), job)
     job.model.to("cpu").eval()
-    note = None if encoder is None else EncoderNote(type(encoder).__name__, architecture_digest(encoder))
     notes = notes_of_shares(table, how.batch_size)
     if outcome.weights:
         notes += notes_of_uniform(names, set(weighted) - set(outcome.weights), chosen.resampling)
@@ -225,10 +215,44 @@ def fit(
         *(job.model, chosen, method, seed),
         **vars(outcome),
         given=model is not None,
-        encoder=note,
+        encoder=_noted(encoder),
         class_names=names,
         notes=tuple(notes),
     )
+
+
+def _network(
+    table: ImageTable,
+    chosen: Recipe,
+    method: str,
+    *,
+    encoder: nn.Module | None,
+    model: Objective | None,
+    seed: int,
+) -> Any:
+    """What is trained: built from the recipe, or the user's own."""
+    names = table.class_names
+    if model is not None:
+        two = torch.from_numpy(table.batch(first_two(table)))
+        return prepared(model, two, seed=seed, classes=len(names))
+    shape = table.image_size, table.channels
+    return build(chosen, method, *shape, encoder=encoder, seed=seed, class_names=names)
+
+
+def _brought(
+    network: Any, *, model: Objective | None, encoder: nn.Module | None, validation: ImageTable | None
+) -> dict[str, str]:
+    """What of the user's own a checkpoint must agree with."""
+    found = {} if model is None else {"model": _named(model, network)}
+    if encoder is not None:
+        found["encoder"] = _named(encoder, encoder)
+    if validation is not None and len(validation):
+        found["validation"] = validation.fingerprint
+    return found
+
+
+def _noted(encoder: nn.Module | None) -> EncoderNote | None:
+    return None if encoder is None else EncoderNote(type(encoder).__name__, architecture_digest(encoder))
 
 
 def _named(given: Any, weights: nn.Module | Objective) -> str:

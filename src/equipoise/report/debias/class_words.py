@@ -91,7 +91,8 @@ def _sentence(record: RunRecord, name: str, attribute: str | None) -> str:
     if where is None:
         return f"{model}: how much of its {whom} is called right is {_right(rate)}."
     small = ", a small one" if rate.n < 30 else ""
-    return f"{model} calls {_right(rate)} of its {whom} right ({where}, {rate.n:,} images{small})."
+    images = f"{rate.n:,} image{'' if rate.n == 1 else 's'}"
+    return f"{model} calls {_right(rate)} of its {whom} right ({where}, {images}{small})."
 
 
 def _overall(record: RunRecord, plain: str | None, debiased: str) -> list[str]:

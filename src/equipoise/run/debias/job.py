@@ -90,16 +90,8 @@ def debias(
                 name: predict(one.model, tables.test, device=start.engine.device)
                 for name, one in fits.items()
             }
-            measured = measure(
-                scores,
-                Truth.of(tables.test, measuring.groups, reading.positive_class),
-                fits=fits,
-                fpr=measuring.fpr,
-                threshold=measuring.threshold,
-                replicates=measuring.replicates,
-                seed=start.seed,
-                say=say,
-            )
+            truth = Truth.of(tables.test, measuring.groups, reading.positive_class)
+            measured = measure(scores, truth, fits=fits, say=say, seed=start.seed, **measuring.options())
             main = fits["debiased"]
             pictures = write_tables_and_pictures(folder, tables, main, scores, start)
             record = RunRecord(
@@ -112,9 +104,7 @@ def debias(
                 fpr=measuring.fpr,
                 **measured.parts(),
                 resampling=sampled(main, tables.train, measuring.groups, start),
-                class_resampling=sampled_by_class(main, tables.train, measuring.groups, start)
-                if not tables.train.two_classes
-                else {},
+                class_resampling=sampled_by_class(main, tables.train, measuring.groups, start),
                 timing=timing_record(began, steps=main.steps, seconds=main.seconds),
                 pictures=pictures,
             )
@@ -178,6 +168,8 @@ def train_all(methods: Sequence[TrainingMethod], tables: Split, trainer: Trainer
     for number, method in enumerate(methods, 1):
         trainer.say(f"Training {number} of {len(methods)}: {METHODS[method]}.")
         fitted = trainer.fit(method, tables.train, method=method, validation=tables.validation)
+        for note in dict.fromkeys(fitted.notes):
+            trainer.say(note)
         fits[method] = trainer.keep(method, fitted, tables.train)
     return fits
 
