@@ -42,7 +42,7 @@ from equipoise.train.engine import Engine
 from equipoise.train.first_weights import check_first_weights
 from equipoise.train.given import prepared
 from equipoise.train.log import History
-from equipoise.train.loop import Job, train
+from equipoise.train.loop import Job, Outcome, train
 from equipoise.train.processes import train_in_processes
 from equipoise.train.rarity import check_resampling
 from equipoise.train.recipe import Optimisation, Recipe
@@ -208,9 +208,7 @@ def fit(
     )
     outcome = (train if engine.processes == 1 else train_in_processes)(engine.fabric(), job)
     job.model.to("cpu").eval()
-    notes = notes_of_shares(table, how.batch_size)
-    if outcome.weights:
-        notes += notes_of_uniform(names, set(weighted) - set(outcome.weights), chosen.resampling)
+    notes = notes_of_shares(table, how.batch_size) + _notes_of_weights(outcome, names, weighted, chosen)
     return Fit(
         *(job.model, chosen, method, seed),
         **vars(outcome),
@@ -237,6 +235,14 @@ def _network(
         return prepared(model, two, seed=seed, classes=len(names))
     shape = table.image_size, table.channels
     return build(chosen, method, *shape, encoder=encoder, seed=seed, class_names=names)
+
+
+def _notes_of_weights(
+    outcome: Outcome, names: Sequence[str], weighted: Sequence[int], chosen: Recipe
+) -> list[str]:
+    if not outcome.weights:
+        return []
+    return notes_of_uniform(names, set(weighted) - set(outcome.weights), chosen.resampling)
 
 
 def _brought(
