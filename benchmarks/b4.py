@@ -34,7 +34,6 @@ import numpy as np
 import torch
 
 from equipoise.data import ImageTable, planted, read, split
-from equipoise.density.appearance import appearance_rarity
 from equipoise.fairness import enrichment, rare_groups
 from equipoise.groups import Groups
 from equipoise.latent import discover
@@ -56,6 +55,7 @@ from equipoise.risk import (
 )
 from equipoise.run.hidden import hidden_features
 from equipoise.train import Engine, fit, predict, recipe
+from equipoise.train.appearance import appearance_rarity
 from equipoise.train.rarity import latent_codes
 from lines import Lines, over_seeds, shown
 

@@ -221,6 +221,64 @@ def attributes(
     return told | {f"difference of attribute: {name}": (0.0, getattr(moved, name)) for name in truth}
 
 
+def many_classes(
+    sizes: np.ndarray,
+    rates: tuple[np.ndarray, np.ndarray],
+    together: float,
+    generator: np.random.Generator,
+) -> Truths:
+    """`evaluate_classes` of a model and `compare_classes` with another; sizes and recalls by class × group."""
+    k, g = sizes.shape
+    labels, ids = (
+        np.repeat(np.repeat(np.arange(k), g), sizes.ravel()),
+        np.repeat(np.tile(np.arange(g), k), sizes.ravel()),
+    )
+    groups = Groups(ids, tuple(f"g{i}" for i in range(g)), "group")
+    luck = np.sqrt(together) * generator.normal(size=len(labels))
+    right = [
+        luck + np.sqrt(1 - together) * generator.normal(size=len(labels)) < norm.ppf(one)[labels, ids]
+        for one in rates
+    ]
+    names = list(map(str, range(k)))
+    calls = [np.where(one, labels, (labels + 1) % k) for one in right]
+    found = fairness.evaluate_classes(calls[0], labels, groups, classes=names)
+    moved = fairness.compare_classes(
+        dict(zip(("plain", "other"), calls, strict=True)), labels, groups, classes=names, baseline="plain"
+    ).differences["other"]
+    plain, other = (_of_cells(sizes, one) for one in rates)
+    told: Truths = {
+        "balanced accuracy": (plain["balanced accuracy"], found.balanced_accuracy),
+        "worst class": (plain["worst class"], found.worst_class["recall"]),
+        "worst cell": (plain["worst cell"], found.worst_cell["group"]["recall"]),
+        "worst group by accuracy": (plain["worst group"], found.worst_group["group"]["accuracy"]),
+        "gap of accuracies": (plain["gap"], found.gap["group"]),
+    }
+    of_both = {
+        "balanced accuracy": moved.balanced_accuracy,
+        "worst class": moved.worst_class,
+        "worst cell": moved.worst_cell["group"],
+        "worst group": moved.worst_group["group"],
+        "gap": moved.gap["group"],
+    }
+    words = {"worst group": "worst group by accuracy", "gap": "gap of accuracies"}
+    return told | {
+        f"difference of {words.get(name, name)}": (other[name] - plain[name], rate)
+        for name, rate in of_both.items()
+    }
+
+
+def _of_cells(sizes: np.ndarray, rates: np.ndarray) -> dict[str, float]:
+    of_classes = (sizes * rates).sum(axis=1) / sizes.sum(axis=1)
+    of_groups = (sizes * rates).sum(axis=0) / sizes.sum(axis=0)
+    return {
+        "balanced accuracy": of_classes.mean(),
+        "worst class": of_classes.min(),
+        "worst cell": rates.min(),
+        "worst group": of_groups.min(),
+        "gap": np.ptp(of_groups),
+    }
+
+
 def divergence(first: float, second: float) -> float:
     """Of two groups' scores in the bins of `EDGES`, whose outer ones are open."""
     inner = EDGES[1:-1]
@@ -336,6 +394,38 @@ def _models() -> list[Case]:
     return cases
 
 
+def _many_classes() -> list[Case]:
+    """Recalls from `low` to `high` over the cells; the other model has them a little higher, or the same."""
+    cases = []
+    for k, g, each, low, high, better, together, draws in [
+        (2, 2, 10, 0.9, 0.9, 0.0, 0.7, 400),
+        (2, 2, 40, 0.6, 0.95, 0.0, 0.7, 400),
+        (5, 2, 20, 0.5, 0.99, 0.0, 0.7, 400),
+        (9, 4, 30, 0.6, 0.9, 0.05, 0.8, 300),
+        (10, 1, 10, 0.95, 0.95, 0.0, 0.5, 400),
+        (10, 2, 5, 0.7, 0.99, 0.3, 0.5, 400),
+        (10, 5, 200, 0.8, 0.99, 0.0, 0.9, 400),
+        (100, 2, 5, 0.95, 0.95, 0.0, 0.5, 300),
+        (100, 1, 50, 0.95, 0.95, 0.0, 0.9, 600),
+        (100, 1, 50, 0.4, 0.99, 0.02, 0.9, 400),
+        (200, 1, 1, 0.8, 0.8, 0.0, 0.5, 300),
+    ]:
+        sizes = np.full((k, g), each)
+        plain = np.linspace(low, high, k * g).reshape(k, g)
+        other = plain + better * (1 - plain)
+        words = f"{k} classes × {g} groups of {each}, recall {low:g}–{high:g}, "
+        words += "equal models" if not better else f"{better:g} of the errors mended"
+        cases.append(
+            Case(f"classes: {words}", partial(many_classes, sizes, (plain, other), together), draws, 60)
+        )
+    for sizes in ([3, 200, 200, 200], [10, 50, 250, 1250]):
+        table = np.array(sizes)[:, None]
+        rates = np.array([0.9, 0.8, 0.95, 0.7])[:, None]
+        words = f"classes: {sizes} images, recall 0.7–0.95, equal models"
+        cases.append(Case(words, partial(many_classes, table, (rates, rates), 0.7), 400, 60))
+    return cases
+
+
 def _words(sizes: Sequence[int]) -> str:
     return (
         f"{len(sizes)} groups of {sizes[0]}"
@@ -384,4 +474,4 @@ def _numbers() -> list[Case]:
     return cases
 
 
-CASES = _models() + _numbers()
+CASES = _models() + _numbers() + _many_classes()

@@ -34,7 +34,6 @@ import b2
 import b3
 from equipoise.data import ImageTable, planted, split
 from equipoise.density import NeighbourDensity, agreement, ranks
-from equipoise.density.appearance import appearance_rarity
 from equipoise.fairness import enrichment
 from equipoise.groups import Groups
 from equipoise.pictures.appearance import light, structure
@@ -51,6 +50,7 @@ from equipoise.resample import (
 )
 from equipoise.seeds import child_seed
 from equipoise.train import Engine, fit, recipe
+from equipoise.train.appearance import appearance_rarity
 from equipoise.train.rarity import latent_codes
 from lines import Lines, over_seeds
 from peers.pictures import brought, columns, stored

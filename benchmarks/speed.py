@@ -92,7 +92,7 @@ class Ours:
         def steps(batch: int, count: int) -> float:
             sampler = AdaptiveSampler(labels, batch_size=batch, steps=count)
             if model == "dbvae":
-                sampler.renew(np.ones(len(table.positives)))
+                sampler.renew({1: np.ones(len(table.positives))})
             for drawn in sampler:
                 rows = np.asarray(drawn)
                 images = nn.pixels(torch.from_numpy(table.batch(rows)))
@@ -110,9 +110,9 @@ class Ours:
         """Seconds of one encoder pass and of each rule on the same codes; "appearance" reads the pictures."""
         import torch
 
-        from equipoise.density.appearance import appearance_rarity
         from equipoise.nn import DBVAE
         from equipoise.resample import sampling_weights, temper
+        from equipoise.train.appearance import appearance_rarity
         from equipoise.train.rarity import CHUNK, latent_codes
 
         positives, found = self.table.positives, {}

@@ -65,7 +65,7 @@ def drawing(sizes: list[int]) -> dict[str, dict[str, float]]:
         labels = np.repeat([1, 0], size)
         sampler = AdaptiveSampler(labels, batch_size=32, steps=1000)
         start = time.perf_counter()
-        sampler.renew(weights)
+        sampler.renew({1: weights})
         renew = time.perf_counter() - start
         batch = seconds(lambda sampler=sampler: list(sampler), 5)["median"] / len(sampler)
         draws = max(2, min(200, 2_000_000 // size))

@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy import special
 
 from equipoise.errors import InputError
 from equipoise.probabilities import Probabilities, from_logits, sigmoid
@@ -67,3 +68,28 @@ def test_what_is_made_of_them_or_written_into_has_none():
 def test_what_is_no_logit_is_refused(logits, words):
     with pytest.raises(InputError, match=words):
         from_logits(logits)
+
+
+def test_a_matrix_is_the_softmax_and_keeps_its_logits_by_row():
+    logits = np.random.default_rng(0).normal(size=(20, 4)) * 30
+    found = from_logits(logits)
+    np.testing.assert_allclose(found, special.softmax(logits, axis=1), atol=1e-15)
+    np.testing.assert_array_equal(found[3:7].logits, logits[3:7])
+    assert not isinstance(found[:, 1].view(np.ndarray), Probabilities)
+    assert found[:, 1].logits is None
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(found)).logits, logits)
+
+
+def test_one_class_against_the_rest_ranks_where_probabilities_tie():
+    logits = np.array([[0.0, 50.0, 1.0], [0.0, 60.0, 1.0], [2.0, -1.0, 0.0]])
+    one = from_logits(logits).of_class(1)
+    assert one[0] == one[1] == 1.0
+    np.testing.assert_allclose(one.logits, logits[:, 1] - special.logsumexp(logits[:, [0, 2]], axis=1))
+    np.testing.assert_allclose(one[2], special.softmax(logits[2])[1])
+
+
+def test_one_class_of_a_matrix_of_bare_probabilities_is_its_column():
+    changed = from_logits(np.zeros((2, 3)))
+    changed[0] = [0.2, 0.5, 0.3]
+    np.testing.assert_array_equal(changed.of_class(1), [0.5, 1 / 3])
+    assert getattr(changed.of_class(1), "logits", None) is None

@@ -4,8 +4,12 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize(("page", "blocks", "printed"), [("README.md", 2, 2), ("docs/python.md", 3, 1)])
-def test_the_examples_run_in_order(page, blocks, printed, capsys):
+@pytest.mark.parametrize(
+    ("page", "blocks", "printed"),
+    [("README.md", 2, 2), ("docs/python.md", 4, 3), ("docs/evaluate-classes.md", 2, 3)],
+)
+def test_the_examples_run_in_order(page, blocks, printed, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("EQUIPOISE_CACHE", str(tmp_path))
     text = (Path(__file__).parents[1] / page).read_text()
     found = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert len(found) == blocks

@@ -79,7 +79,7 @@ def fitted(task: Task, name: str, method: str = "debiased") -> Outcome:
         engine=Engine(device="cpu", progress=False),
     )
     told = {}
-    if done.weights is not None:
+    if done.weights:
         positives = task.training.take(np.flatnonzero(task.training.target == 1))
-        told = drawing(positives, done.weights)
+        told = drawing(positives, done.weights[1])
     return task.scored(Trained(done.model, done.steps, done.seconds), told=told)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from equipoise.density.appearance import appearance_rarity
 from equipoise.resample import temper
+from equipoise.train.appearance import appearance_rarity
 
 from .clusters import class_clusters
 from .harness import Outcome, Part, Task, Watch, cell_weights, drawing

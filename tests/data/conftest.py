@@ -1,4 +1,6 @@
+import io
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -33,3 +35,29 @@ def shared_data():
     if not root.is_dir():
         pytest.skip("no shared data")
     return root
+
+
+@pytest.fixture
+def shard():
+    """Writes a tar archive of members (name, bytes), or of headers made beforehand."""
+
+    def make(path, members):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(path, "w") as archive:
+            for name, data in members:
+                info = name
+                if isinstance(name, str):
+                    info = tarfile.TarInfo(name)
+                    info.size = len(data)
+                archive.addfile(info, io.BytesIO(data))
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def datasets():
+    """Hugging Face's library, without bars."""
+    found = pytest.importorskip("datasets")
+    found.disable_progress_bars()
+    return found

@@ -9,7 +9,14 @@ from equipoise.errors import DataError, InputError
 @pytest.mark.parametrize(
     ("values", "ids"),
     [
-        ([1, 0, 3], [1, 0, 3]),
+        ([1, 0, 2], [1, 0, 2]),
+        ([1, 1], [1, 1]),  # one of the two classes alone
+        ([0, 0], [0, 0]),
+        ([1, 0, 3], [1, 0, 2]),
+        ([42, 3, 7, 3], [2, 0, 1, 0]),
+        ([1, 2, 3, 4, 5], [0, 1, 2, 3, 4]),
+        (["10", "9", "2"], [2, 1, 0]),  # by number, not by the alphabet
+        ([7], [0]),
         ([-1, 1, -1], [0, 1, 0]),
         ([True, False], [1, 0]),
         (["1", "0"], [1, 0]),
@@ -44,9 +51,27 @@ def test_the_order_of_a_schema_counts_where_names_say_nothing():
     assert found.tolist() == [1, 0, 1]
     assert classes.notes == ("Labels from c: dog = 0, cat = 1, emu = 2",)
     assert class_ids(["face", "non_face"], column="c", order=("face", "non_face"))[0].tolist() == [1, 0]
-    assert class_ids(["7", "3"], column="c", order=("3", "7"))[0].tolist() == [7, 3]
+    assert class_ids(["7", "3"], column="c", order=("7", "3"))[0].tolist() == [1, 0]  # numbers have their own
     with pytest.raises(InputError, match="got 'emu'"):
         class_ids(["cat"], column="c", positive="emu", order=("cat", "emu"))  # no row has it
+
+
+def test_numbers_that_are_not_dense_are_names_and_said():
+    _, classes = class_ids([42, 3, 7], column="age")
+    assert classes.ids == {"3": 0, "7": 1, "42": 2}
+    assert classes.notes == (
+        "Labels from age: 3 = 0, 7 = 1, 42 = 2; these numbers are not 0…2 and are numbered in their order",
+    )
+    for values in ([0, 1, 2], [0, 1], [-1, 1], [1]):
+        assert "order" not in class_ids(values, column="age")[1].notes[0]
+
+
+def test_a_thousand_classes_with_names_of_any_kind():
+    names = [f"<b>{i}</b>\x1b[31m" for i in range(1000)]
+    ids, classes = class_ids(names, column="c")
+    assert sorted(ids) == list(range(1000))
+    assert {name: ids[row] for row, name in enumerate(names)} == classes.ids
+    assert classes.notes[0].endswith(", …")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import pytest
 
+from equipoise.data import read
 from equipoise.data.folder import image_folder
 from equipoise.errors import DataError
 
@@ -103,3 +104,18 @@ def test_a_train_may_be_a_train(tmp_path, write):
     for name in ("train/1.jpg", "bus/1.jpg", "car/1.jpg"):
         write(tmp_path / name)
     assert image_folder(tmp_path).attributes.to_pydict() == {"folder": ["bus", "car", "train"]}
+
+
+def test_a_folder_a_class_for_a_thousand_classes(tmp_path, picture):
+    data = picture()
+    names = [f"{i:04} <b>[red]\x1b\n" for i in range(1000)]
+    for row, name in enumerate(names):
+        place = tmp_path / ("val" if row % 4 == 0 else "train_set") / name / "images"
+        place.mkdir(parents=True)
+        (place / "1.png").write_bytes(data)
+    table = read(tmp_path, image_size=4)
+    assert table.class_names == tuple(names)
+    assert sorted(table.labels) == list(range(1000))
+    by_name = dict(zip(table.column("folder"), table.labels.tolist(), strict=True))
+    assert by_name == table.classes
+    assert set(table.column("split")) == {"val", "train_set"}

@@ -359,3 +359,16 @@ def test_a_source_that_changes_meanwhile(pictures, own_cache):
     with pytest.raises(DataError, match="a broken block"):
         pixels.pixels_of(cut, image_size=8, channels=3)
     assert entries(own_cache) == []
+
+
+def test_a_set_that_is_dark_in_sixteen_bits_is_told_what_to_do(tmp_path):
+    for i, most in enumerate((4095, 3000, 900)):
+        Image.fromarray(np.full((8, 8), most, np.uint16)).save(tmp_path / f"{i}.png")
+    (said,) = opened(tmp_path).notes
+    assert said.startswith(
+        "3 of 3 pictures: 16 bits a channel were scaled to 8, and none of their values is above"
+    )
+    assert "above 4,095 of 65,535: they are nearly black" in said
+    assert "sBIT of PNG" in said
+    Image.fromarray(np.full((8, 8), 60000, np.uint16)).save(tmp_path / "bright.png")
+    assert opened(tmp_path).notes == ("4 of 4 pictures: 16 bits a channel were scaled to 8.",)

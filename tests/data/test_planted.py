@@ -5,10 +5,10 @@ import pytest
 
 from equipoise.data import planted, split
 from equipoise.data.drawing import FACES, SCENES, any_heads, draw
-from equipoise.density.appearance import appearance_rarity
 from equipoise.errors import InputError
 from equipoise.fairness import enrichment
 from equipoise.resample import temper
+from equipoise.train.appearance import appearance_rarity
 
 module = importlib.import_module("equipoise.data.planted")
 

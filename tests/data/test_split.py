@@ -1,6 +1,7 @@
 """Splits: exact shares, the same for the same seed, and never a leak."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -203,3 +204,54 @@ def test_what_folders_and_values_of_a_split_are_called():
     ):
         assert side_folder(name) is None
     assert side_named("train_set") is None  # a value says it plainly
+
+
+def test_every_class_is_learned_and_none_is_lost(rng):
+    counts = [1, 2, 3, 10, 60, 1, 400]
+    labels = rng.permutation(np.repeat(np.arange(len(counts)), counts))
+    table = made(
+        np.arange(len(labels)), labels, {"row": range(len(labels)), "one": list(map(str, range(len(labels))))}
+    )
+    for seed in range(5):
+        for stratify in ([], ["one"]):
+            sides = split(table, seed=seed, stratify=stratify)
+            assert sorted(itertools.chain(*rows(sides))) == list(range(len(labels)))
+            assert set(sides.train.labels) == set(range(len(counts)))  # those of one image too
+            assert abs(len(sides.test) - 0.2 * len(labels)) < 4
+    got = np.bincount(sides.test.labels, minlength=7) / counts
+    told = sides.test.notes[-1]
+    assert all(
+        (f"{name} ({n})" in told) == (share == 0)
+        for name, n, share in zip("0123456", counts, got, strict=True)
+    )
+    for seed in range(5):
+        by_class = np.bincount(split(table, seed=seed).test.labels, minlength=7)
+        assert (np.abs(by_class - 0.2 * np.asarray(counts)) < 2).all()
+
+
+def test_classes_of_one_image_are_named_as_untested():
+    images = np.arange(41, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 1), np.uint8)
+    table = ImageTable.from_arrays(images, [0] * 20 + [1] * 20 + [2])
+    sides = split(replace(table, classes={"a": 0, "b": 1, "<i>c": 2}))
+    assert [side.notes[-1] for side in sides] == [
+        "1 of 3 classes have too few images for the test side; nothing is measured of them: <i>c (1)"
+    ] * 3
+    assert split(table, fractions=(0.8, 0.2, 0)).train.notes == ()  # nothing is to be tested
+    assert len(split(table, fractions=(0, 0, 1)).train) == 0
+
+
+def test_a_class_moves_with_its_equal_pictures():
+    table = made([7, 7, *range(20), *range(30, 50)], [2, 0, *[0] * 20, *[1] * 20])
+    for seed in range(8):
+        sides = split(table, seed=seed, fractions=(0.5, 0, 0.5))
+        assert 2 in sides.train.labels
+        assert not set(sides.train.digests) & set(sides.test.digests)
+
+
+def test_splits_of_two_classes_stay_as_they_were():
+    sides = split(made(np.arange(31), [1, *[0] * 30], {"row": range(31)}), seed=3)
+    assert rows(sides)[1:] == [[6, 22, 27], [3, 5, 10, 12, 18, 30]]
+    sides = split(made(np.arange(31), [0, *[1] * 30]), fractions=(0.4, 0, 0.6))
+    assert 0 in sides.test.labels  # a single image goes where the shares have it
+    assert 2 in split(made(np.arange(31), [2, *[0] * 15, *[1] * 15]), fractions=(0.4, 0, 0.6)).train.labels
+    assert all(side.notes == () for side in sides)

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import types
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -354,3 +355,23 @@ def test_the_room_has_its_names():
         assert not isinstance(getattr(data, name), types.ModuleType), (
             name
         )  # planted, read, split: the functions
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "names"),
+    [
+        ([0, 1], {}, ("negative", "positive")),
+        ([1, 1], {}, ("negative", "positive")),
+        ([0, 0], {"cat": 0, "dog": 1}, ("cat", "dog")),
+        ([0, 1], {"dog": 1}, ("negative", "dog")),
+        ([0, 3], {}, ("0", "1", "2", "3")),
+        ([0, 1], {"ant": 0, "bee": 1, "cow": 2}, ("ant", "bee", "cow")),
+        ([1, 0], {"face": 1, "faces": 1, "background": 0}, ("background", "face, faces")),
+    ],
+)
+def test_every_class_has_a_name_by_its_id(labels, classes, names):
+    table = ImageTable.from_arrays(np.zeros((2, 8, 8, 3), np.uint8), labels)
+    table = replace(table, classes=classes)
+    assert table.class_names == names
+    assert table.two_classes == (len(names) == 2)
+    assert table.take([0]).class_names == names or not classes

@@ -17,7 +17,7 @@ from equipoise.fairness import (
     threshold_at_equal_error,
     threshold_at_prevalence,
 )
-from equipoise.fairness.cells import balanced_weights, training_signs
+from equipoise.fairness.cells import training_signs
 from equipoise.fairness.score_divergence import score_divergence, score_divergence_own_ranges
 
 SIGNS = {"f": -1, "m": 1}
@@ -86,6 +86,13 @@ def naive_ba(called, targets, groups, signs):
         if signs[name]:
             changes.append(signs[name] * (called[mine].mean() - targets[mine].mean()))
     return np.mean(changes)
+
+
+def balanced_weights(targets, groups):
+    """Under which every cell counts equally, mean 1."""
+    cells = targets * len(groups.names) + groups.ids
+    counts = np.bincount(cells)
+    return len(cells) / (len(counts) * counts[cells])
 
 
 @pytest.mark.parametrize(("made", "signs"), [(scene(), SIGNS), (three(), {"a": -1, "b": 0, "c": 1})])
@@ -368,13 +375,6 @@ def test_equal_error_of_ties_and_of_a_perfect_ranking():
     assert threshold_at_equal_error([4, 3, 2, 1], [1, 1, 0, 0]) == 3
 
 
-def test_balanced_weights_level_the_cells():
-    _, targets, groups = three()
-    weights = balanced_weights(targets, groups)
-    sums = [weights[(targets == t) & (groups.ids == g)].sum() for t in (0, 1) for g in range(3)]
-    assert sums == pytest.approx([100] * 6)
-
-
 # --- doubt ---
 
 
@@ -521,8 +521,6 @@ def test_wrong_input_is_refused_with_what_to_do(wrong, message):
 
 def test_wrong_input_of_the_other_doors():
     scores, targets, groups = scene(counts=((5, 5), (0, 5)))
-    with pytest.raises(InputError, match="got no positives with gender = 'f'"):
-        balanced_weights(targets, groups)
     with pytest.raises(InputError, match="got 0 positives among 3 rows"):
         threshold_at_prevalence([0.1, 0.2, 0.3], [0, 0, 0])
     with pytest.raises(InputError, match="got 3 positives among 3 rows"):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from equipoise.intervals import area, area_difference
+from equipoise.intervals import Ordered, area, area_difference
 from equipoise.intervals.areas import placements
 
 stats = pytest.importorskip("scipy.stats")
@@ -73,3 +73,13 @@ def test_undefined_without_one_of_the_classes():
     some, none = np.ones(3), np.array([])
     assert area(none, some).reason == area_difference((none, some), (none, some)).reason == "no positives"
     assert area(some, none).reason == area_difference((some, none), (some, none)).reason == "no negatives"
+
+
+def test_negatives_sorted_once_give_the_same_to_the_bit():
+    rng = np.random.default_rng(0)
+    for size in (1, 2, 30, 400):
+        negatives = rng.normal(size=size).round(1)
+        ordered = Ordered.of(negatives)
+        for positives in (rng.normal(1, 1, 20).round(1), rng.normal(3, 1, 3), rng.normal(size=1)):
+            assert area(positives, ordered) == area(positives, negatives)
+    assert area(positives, Ordered.of(np.empty(0))).reason == "no negatives"

@@ -75,3 +75,18 @@ def test_no_image_is_undefined():
         Pairs.of(np.array([0]), np.array([0]), np.array([0])).rates("no positives")[0].reason
         == "no positives"
     )
+
+
+def test_many_groups_have_the_limits_that_each_has_among_few():
+    rng = np.random.default_rng(0)
+    n = np.r_[rng.integers(0, 40, 1200), np.full(20, 30)]
+    won = rng.binomial(n, 0.2)
+    lost = rng.binomial(n - won, 0.2)
+    won[-20:], lost[-20:] = 6, 1
+    many = Pairs.of(won, lost, n)
+    for rows in (np.arange(10), np.arange(600, 615), np.arange(1204, 1220)):
+        some = many.take(rows)
+        np.testing.assert_array_equal(some.low(), many.low()[rows])
+        np.testing.assert_array_equal(some.high(0.001), many.high(0.001)[rows])
+    same = many.take(np.arange(1200, 1220))
+    np.testing.assert_array_equal(same.low(), many.take(np.array([1200, 1201])).low()[[0] * 20])

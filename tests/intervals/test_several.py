@@ -153,3 +153,14 @@ def test_one_group_differs_in_its_worst_as_in_itself():
     one, other, pairs = two_models([80], [0.9], [0.8], rng(3))
     assert worst_difference(one, other, pairs) == pairs.rates("")[0]
     assert gap_difference(one, other, pairs).reason == "fewer than two groups have positives"
+
+
+def test_many_groups_are_compared_in_blocks(monkeypatch):
+    rng = np.random.default_rng(0)
+    n = rng.integers(1, 60, 12)
+    counts = rng.multinomial(n, [0.5, 0.2, 0.1, 0.2])
+    first, second = (Proportions(counts[:, 0] + counts[:, i], n) for i in (1, 2))
+    pairs = Pairs.of(counts[:, 1], counts[:, 2], n)
+    whole = gap(first), gap_difference(first, second, pairs)
+    monkeypatch.setattr("equipoise.intervals.several.PAIRS", 13)
+    assert (gap(first), gap_difference(first, second, pairs)) == whole

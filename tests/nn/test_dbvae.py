@@ -169,3 +169,34 @@ def test_bad_options_are_refused():
         DBVAE(reconstruction="l2")
     with pytest.raises(InputError, match="kl_weight must be 0 or larger; got -1"):
         DBVAE(kl_weight=-1)
+
+
+def test_k_outputs_stand_before_the_codes(generator):
+    model = DBVAE(outputs=4, latent=3, width=4, depth=2, image_size=8, generator=generator)
+    images, labels = torch.rand(6, 3, 8, 8, generator=generator), torch.tensor([0, 1, 2, 3, 0, 1])
+    encoding = model.encode(images)
+    assert [tuple(part.shape) for part in encoding] == [(6, 4), (6, 3), (6, 3)]
+    raw = model.head(model.encoder(images))
+    assert torch.equal(torch.cat(list(encoding), 1), raw)
+    losses = model.losses(images, labels, generator=generator)
+    assert losses.logits.shape == (6, 4)
+    assert sum(losses.parts.values()).item() == pytest.approx(losses.total.item(), rel=1e-5)
+
+
+def test_only_classes_that_carry_the_vae_are_rebuilt(generator):
+    shape = {"latent": 3, "width": 4, "depth": 2, "image_size": 8}
+    model = DBVAE(outputs=3, vae_classes=[2, 0], generator=generator, **shape).eval()
+    assert model.vae_classes == (0, 2)
+    images = torch.rand(4, 3, 8, 8, generator=generator)
+    seen = []
+    model.decoder.register_forward_hook(lambda _, given, made: seen.append(len(made)))
+    model.losses(images, torch.tensor([0, 1, 2, 1]), generator=generator)
+    assert seen == [2]
+    alone = model.losses(images[1:2], torch.tensor([1]), generator=generator)
+    assert alone.parts["reconstruction"] == alone.parts["kl"] == 0
+    for wrong in ([3], [], [-1]):
+        with pytest.raises(InputError, match="class ids 0…2, one at least"):
+            DBVAE(outputs=3, vae_classes=wrong, **shape)
+    assert DBVAE(vae_classes=[0, 1], **shape).vae_classes == (0, 1)
+    with pytest.raises(InputError, match="outputs must be 1 or larger; got 0"):
+        DBVAE(outputs=0, **shape)

@@ -6,7 +6,12 @@ from torch.distributions import Normal
 from torch.distributions import kl_divergence as reference_kl
 
 from equipoise.nn import kl_divergence, reparameterise
-from equipoise.nn.losses import db_vae_loss, l1_reconstruction, squared_l2_reconstruction, vae_loss
+from equipoise.nn.losses import (
+    classification_loss,
+    db_vae_loss,
+    l1_reconstruction,
+    squared_l2_reconstruction,
+)
 
 
 @pytest.fixture
@@ -72,13 +77,6 @@ def test_l1_gradient_is_the_sign(pictures):
     torch.testing.assert_close(reconstructions.grad, (reconstructions - images).sign() / 48)
 
 
-def test_vae_loss_weighs_kl(codes, pictures):
-    mean, log_variance = (part.float() for part in codes)
-    for name, error in (("l1", l1_reconstruction), ("squared_l2", squared_l2_reconstruction)):
-        loss = vae_loss(*pictures, mean, log_variance, kl_weight=0.25, reconstruction=name)
-        torch.testing.assert_close(loss, 0.25 * kl_divergence(mean, log_variance) + error(*pictures))
-
-
 def test_db_vae_loss_is_the_mean_over_the_whole_batch():
     """Regression: the indicator stands on L_VAE. On L_y, the second image here would not count."""
     logits, labels, vae = torch.tensor([0.3, 1.2, -0.7]), torch.tensor([1, 0, 1]), torch.tensor([2.0, 5.0])
@@ -93,3 +91,18 @@ def test_db_vae_loss_is_the_mean_over_the_whole_batch():
 def test_db_vae_loss_without_positives_is_the_cross_entropy():
     loss = db_vae_loss(torch.zeros(4), torch.zeros(4, dtype=torch.long), torch.empty(0))
     assert loss.item() == pytest.approx(math.log(2))
+
+
+def test_losses_of_k_logits_are_the_softmax_cross_entropy():
+    logits, labels = torch.tensor([[2.0, 0.0, -1.0], [0.0, 1.0, 3.0]]), torch.tensor([0, 1])
+    by_hand = -(logits.softmax(1)[[0, 1], [0, 1]]).log().mean().item()
+    assert classification_loss(logits, labels).item() == pytest.approx(by_hand)
+    assert db_vae_loss(logits, labels, torch.tensor([4.0])).item() == pytest.approx(by_hand + 2)
+    half = classification_loss(logits.to(torch.bfloat16), labels)
+    assert half.dtype == torch.float32
+
+
+def test_k_logits_of_which_one_is_constant_are_one_logit():
+    logits, labels = torch.randn(9, generator=torch.Generator().manual_seed(0)), torch.arange(9) % 2
+    two = torch.stack([torch.zeros(9), logits], 1)
+    torch.testing.assert_close(classification_loss(two, labels), classification_loss(logits, labels))

@@ -11,12 +11,13 @@ def raw_png():
     def chunk(name, body):
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
-    def make(width, rows, *, depth, kind, transparent=b""):
+    def make(width, rows, *, depth, kind, transparent=b"", significant=b"", interlaced=0):
         """Rows of bytes; `kind` of colour is 0 grey, 2 RGB, 4 grey with alpha, 6 RGBA."""
-        header = struct.pack(">IIBBBBB", width, len(rows), depth, kind, 0, 0, 0)
+        header = struct.pack(">IIBBBBB", width, len(rows), depth, kind, 0, 0, interlaced)
         return (
             b"\x89PNG\r\n\x1a\n"
             + chunk(b"IHDR", header)
+            + (chunk(b"sBIT", significant) if significant else b"")
             + (chunk(b"tRNS", transparent) if transparent else b"")
             + chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows)))
             + chunk(b"IEND", b"")

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from equipoise.pictures import decode
-from equipoise.pictures.decode import Unreadable, decoded, encoded
+from equipoise.pictures.decode import Unreadable, decoded, encoded, whole
 
 
 def saved(image, format="PNG", **options):
@@ -308,3 +308,38 @@ def test_what_is_no_ordinary_file_is_refused_at_once(tmp_path):
     for name, kind in (("pipe", "pipe"), ("linked", "pipe"), ("folder", "folder"), ("zeros", "device")):
         with pytest.raises(Unreadable, match=f"cannot be read: a {kind}, not a file"):
             encoded(tmp_path / f"{name}.jpg")
+
+
+@pytest.mark.parametrize("shape", [(9, 31), (64, 64), (200, 40)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_whole_picture_keeps_its_shape(rng, shape, channels):
+    pixels = noise(rng, shape[1], shape[0])
+    image = Image.fromarray(pixels)
+    expected = pixels if channels == 3 else np.asarray(image.convert("L"))[..., None]
+    for content in (saved(image), pixels):
+        np.testing.assert_array_equal(whole(content, channels=channels, least=64), expected)
+
+
+def test_a_large_whole_picture_is_shrunk_by_averages(rng):
+    pixels = noise(rng, 100, 64)
+    got = whole(saved(Image.fromarray(pixels)), channels=3, least=16)
+    expected = pixels.reshape(16, 4, 25, 4, 3).astype(float).mean(axis=(1, 3))
+    assert got.shape == (16, 25, 3)
+    assert np.abs(got - expected).max() <= 1
+
+
+def test_a_large_jpeg_is_shrunk_by_its_decoder_and_stays_the_same_picture():
+    ramp = np.linspace(0, 255, 640).astype(np.uint8)
+    data = saved(
+        Image.fromarray(np.broadcast_to(ramp[None, :, None], (480, 640, 3)).copy()), "JPEG", quality=95
+    )
+    got = whole(data, channels=3, least=60)
+    assert min(got.shape[:2]) >= 60
+    assert np.abs(np.diff(got[10, :, 0].astype(int))).max() < 10
+
+
+def test_a_whole_picture_is_refused_as_any(rng):
+    with pytest.raises(Unreadable, match="not a picture"):
+        whole(b"nothing", channels=3, least=64)
+    with pytest.raises(Unreadable, match="1 or 3 channels"):
+        whole(np.zeros((8, 8, 2), np.uint8), channels=3, least=64)

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -128,3 +130,31 @@ def test_images_are_checked():
         window_scores([np.zeros((8, 8, 3))], brightness)
     with pytest.raises(InputError, match=r"shares in \(0, 1\]"):
         boxes(10, 10, stride=0)
+
+
+@pytest.mark.parametrize("shape", [(40, 900), (900, 40)])
+def test_a_long_picture_is_looked_at_in_parts(shape):
+    image = np.random.default_rng(2).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    sizes = []
+
+    def score(batch):
+        sizes.append(len(batch))
+        return brightness(batch)
+
+    parts = window_scores([image], score, image_size=16, batch_size=9)
+    assert max(sizes) <= 9
+    assert sum(sizes) == sum(len(places.tops) * len(places.lefts) for places in boxes(*shape))
+    assert parts == pytest.approx(
+        window_scores([image], brightness, image_size=16, batch_size=10**6), abs=1e-3
+    )
+
+
+def test_memory_does_not_grow_with_the_length_of_a_picture():
+    peaks = []
+    for length in (1000, 8000):
+        image = np.zeros((64, length, 3), np.uint8)
+        tracemalloc.start()
+        window_scores([image], brightness, image_size=16, batch_size=16)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.5 * peaks[0]

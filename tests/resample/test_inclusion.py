@@ -45,13 +45,13 @@ def test_of_few_rows_it_is_exact(weights, batch):
 def test_it_is_what_the_sampler_draws(rows, batch, spread, seed):
     weights = np.random.default_rng(seed).lognormal(0, spread, rows)
     sampler = AdaptiveSampler(np.repeat([1, 0], [rows, batch]), batch_size=2 * batch, steps=3000, seed=seed)
-    sampler.renew(weights)
+    sampler.renew({1: weights})
     for _ in sampler:
         pass
     expected = inclusion_probabilities(weights, batch)
     assert expected.sum() == pytest.approx(batch)
     assert expected.max() <= 1
-    counted = sampler.draws
+    counted = sampler.draws[1]
     assert (counted.batch, counted.batches, counted.counts.sum()) == (batch, 3000, 3000 * batch)
     noise = np.sqrt(np.maximum(expected * (1 - expected), 1e-4) / 3000)
     assert np.abs(counted.counts / 3000 - expected).max() < 5 * noise.max()

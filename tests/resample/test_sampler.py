@@ -21,7 +21,7 @@ def weights(seed=0):
 
 def test_half_of_a_batch_is_positive_and_no_row_comes_twice():
     sampler = AdaptiveSampler(LABELS, batch_size=16, steps=50)
-    sampler.renew(weights())
+    sampler.renew({1: weights()})
     for batch in sampler:
         assert len(batch) == 16 == len(set(batch))
         assert LABELS[batch].sum() == 8
@@ -39,7 +39,7 @@ def test_length_of_an_epoch():
 def test_positives_follow_the_weights_and_negatives_are_uniform():
     p = weights()
     sampler = AdaptiveSampler(LABELS, batch_size=2, steps=20_000)
-    sampler.renew(p * 17.0)
+    sampler.renew({1: p * 17.0})
     counts = np.bincount(np.concatenate(list(sampler)), minlength=LABELS.size)
     expected = np.zeros(LABELS.size)
     expected[POSITIVES] = 20_000 * p
@@ -47,32 +47,32 @@ def test_positives_follow_the_weights_and_negatives_are_uniform():
     seen = expected > 5
     chi_square = ((counts - expected)[seen] ** 2 / expected[seen]).sum()
     assert abs(chi_square - seen.sum()) < 6 * np.sqrt(2 * seen.sum())
-    np.testing.assert_allclose(sampler.weights, p)
+    np.testing.assert_allclose(sampler.weights[1], p)
 
 
 def test_negatives_follow_weights_of_their_own_and_the_positives_stay_uniform():
     q = np.random.default_rng(3).dirichlet(np.full(40, 0.5))
     sampler = AdaptiveSampler(LABELS, batch_size=2, steps=20_000)
-    sampler.renew(None, q * 3.0)
+    sampler.renew({0: q * 3.0})
     counts = np.bincount(np.concatenate(list(sampler)), minlength=LABELS.size)
     expected = np.full(LABELS.size, 20_000 / POSITIVES.size)
     expected[LABELS == 0] = 20_000 * q
     seen = expected > 5
     chi_square = ((counts - expected)[seen] ** 2 / expected[seen]).sum()
     assert abs(chi_square - seen.sum()) < 6 * np.sqrt(2 * seen.sum())
-    np.testing.assert_allclose(sampler.negative_weights, q)
+    np.testing.assert_allclose(sampler.weights[0], q)
     with pytest.raises(InputError, match="each of 40 negatives"):
-        sampler.renew(weights(), np.ones(39))
+        sampler.renew({1: weights(), 0: np.ones(39)})
     with pytest.raises(InputError, match="1 different negatives; got weights above 0 for 0"):
-        sampler.renew(weights(), np.zeros(40))
-    np.testing.assert_allclose(sampler.negative_weights, q)
-    assert sampler.weights is None
+        sampler.renew({1: weights(), 0: np.zeros(40)})
+    np.testing.assert_allclose(sampler.weights[0], q)
+    assert 1 not in sampler.weights
 
 
 def test_weights_of_negatives_do_not_change_which_positives_come():
     plain, weighed = (AdaptiveSampler(LABELS, batch_size=10) for _ in range(2))
-    plain.renew(weights())
-    weighed.renew(weights(), np.arange(40.0) + 1)
+    plain.renew({1: weights()})
+    weighed.renew({1: weights(), 0: np.arange(40.0) + 1})
     for one, two in zip(plain, weighed, strict=True):
         assert one[:5] == two[:5]
 
@@ -80,7 +80,7 @@ def test_weights_of_negatives_do_not_change_which_positives_come():
 def test_a_batch_has_the_inclusion_rates_of_sequential_draws():
     p = weights(1)
     sampler = AdaptiveSampler(LABELS, batch_size=24, steps=4000)
-    sampler.renew(p)
+    sampler.renew({1: p})
     ours = np.bincount(np.concatenate(list(sampler)), minlength=LABELS.size)[POSITIVES] / 4000
     generator = np.random.default_rng(0)
     draws = [generator.choice(p.size, 12, replace=False, p=p) for _ in range(4000)]
@@ -90,8 +90,8 @@ def test_a_batch_has_the_inclusion_rates_of_sequential_draws():
 
 def test_uniform_until_renewed_and_again_after_none():
     sampler = AdaptiveSampler(LABELS, batch_size=2, steps=3000)
-    assert sampler.weights is None
-    sampler.renew(weights())
+    assert not sampler.weights
+    sampler.renew({1: weights()})
     sampler.renew(None)
     counts = np.bincount(np.concatenate(list(sampler)), minlength=LABELS.size)[POSITIVES]
     assert counts.min() > 20
@@ -112,7 +112,7 @@ def test_ranks_share_one_batch_without_overlap():
     whole = AdaptiveSampler(LABELS, batch_size=24, seed=3)
     ranks = [AdaptiveSampler(LABELS, batch_size=24, seed=3, rank=r, replicas=4) for r in range(4)]
     for sampler in (whole, *ranks):
-        sampler.renew(weights())
+        sampler.renew({1: weights()})
     for batch, *shares in zip(whole, *ranks, strict=True):
         assert sorted(itertools.chain(*shares)) == sorted(batch)
         assert all(LABELS[share].sum() == 3 and len(share) == 6 for share in shares)
@@ -121,17 +121,15 @@ def test_ranks_share_one_batch_without_overlap():
 @pytest.mark.parametrize("both", [False, True])
 @pytest.mark.parametrize("taken", [0, 3, 10, 14])
 def test_resuming_continues_exactly(taken, both):
-    negatives = np.random.default_rng(7).dirichlet(np.full(40, 0.5)) if both else None
+    given = {1: weights()} | ({0: np.random.default_rng(7).dirichlet(np.full(40, 0.5))} if both else {})
     reference = AdaptiveSampler(LABELS, batch_size=10)
-    reference.renew(weights(), negatives)
+    reference.renew(given)
     expected = list(itertools.islice(itertools.chain(reference, reference), 20))
     first = AdaptiveSampler(LABELS, batch_size=10)
-    first.renew(weights(), negatives)
+    first.renew(given)
     done = list(itertools.islice(itertools.chain(first, first), taken))
     state = first.state_dict()
     plain = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in state.items()}
-    if not both:  # what earlier versions saved
-        del plain["negative_weights"]
     saved = json.loads(json.dumps(plain))
     second = AdaptiveSampler(LABELS, batch_size=10)
     second.load_state_dict(saved)
@@ -153,45 +151,59 @@ def test_what_is_drawn_by_weights_is_counted_over_ranks_renewals_and_resuming():
     expected = np.zeros(60, np.int64)
     for sampler in (whole, rank):
         list(sampler)  # uniform: not counted
-        assert sampler.draws.batches == 0
+        assert not sampler.draws
     for seed in (0, 1):
         for sampler in (whole, rank):
-            sampler.renew(weights(seed), None)
+            sampler.renew({1: weights(seed)})
         for batch, _ in zip(whole, rank, strict=True):
             expected += np.isin(POSITIVES, batch)
-    assert (whole.draws.counts == expected).all()
-    assert (rank.draws.counts == expected).all()
-    assert (whole.draws.batch, whole.draws.batches) == (12, 8)
-    assert whole.negative_draws.batches == 0
+    assert (whole.draws[1].counts == expected).all()
+    assert (rank.draws[1].counts == expected).all()
+    assert (whole.draws[1].batch, whole.draws[1].batches) == (12, 8)
+    assert 0 not in whole.draws
     again = AdaptiveSampler(LABELS, batch_size=24, seed=3)
     again.load_state_dict(whole.state_dict())
     for sampler in (again, whole):
         list(sampler)
-    assert (again.draws.counts == whole.draws.counts).all()
-    assert again.draws.batches == 12
+    assert (again.draws[1].counts == whole.draws[1].counts).all()
+    assert again.draws[1].batches == 12
 
 
-def test_what_was_drawn_ahead_is_not_counted_and_earlier_states_count_from_zero():
+def test_what_was_drawn_ahead_is_not_counted():
     sampler = AdaptiveSampler(LABELS, batch_size=10)
-    sampler.renew(weights(), np.ones(40))
+    sampler.renew({1: weights(), 0: np.ones(40)})
     ahead = list(itertools.islice(sampler, 6))
     state = sampler.state_dict(step=4)
-    assert state["drawn_positives"].sum() == 4 * 5
-    assert (
-        state["drawn_positives"] == sum(np.isin(POSITIVES, batch).astype(int) for batch in ahead[:4])
-    ).all()
-    assert state["drawn_negatives"].sum() == 4 * 5
-    assert sampler.draws.batches == 6
-    del state["drawn_positives"], state["drawn_negatives"]
-    sampler.load_state_dict(state)
-    assert sampler.draws.batches == sampler.negative_draws.batches == 0
+    expected = sum(np.isin(np.arange(100), batch).astype(int) for batch in ahead[:4])
+    assert (state["drawn"] == expected).all()
+    assert state["drawn_batches"].tolist() == [4, 4]
+    assert {class_id: one.batches for class_id, one in sampler.draws.items()} == {0: 6, 1: 6}
+
+
+@pytest.mark.parametrize("both", [False, True])
+@pytest.mark.parametrize("counts", [False, True])
+def test_states_of_versions_that_knew_two_classes_are_read(both, counts):
+    p, q = weights(), np.random.default_rng(7).dirichlet(np.full(40, 0.5))
+    first = AdaptiveSampler(LABELS, batch_size=10)
+    first.renew({1: p} | ({0: q} if both else {}))
+    list(itertools.islice(first, 6))
+    new = first.state_dict()
+    old = {name: new[name] for name in ("seed", "batch_size", "steps", "rows", "epoch", "step")}
+    old |= {"weights": first.weights[1], "negative_weights": first.weights.get(0)}
+    if counts:
+        old |= {"drawn_positives": new["drawn"][POSITIVES], "drawn_negatives": new["drawn"][LABELS == 0]}
+    second = AdaptiveSampler(LABELS, batch_size=10)
+    second.load_state_dict(old)
+    assert second.draws[1].batches == (6 if counts else 0)
+    assert (0 in second.draws) == both
+    assert list(first) == list(second)
 
 
 def test_weights_renewed_later_change_no_other_chance():
     plain, renewed = (AdaptiveSampler(LABELS, batch_size=10) for _ in range(2))
     one, two = iter(plain), iter(renewed)
     assert next(one) == next(two)
-    renewed.renew(weights())
+    renewed.renew({1: weights()})
     assert next(one) != next(two)
     renewed.renew(None)
     assert next(one) == next(two)
@@ -209,14 +221,19 @@ def test_a_data_loader_takes_it(workers):
 
 def test_torch_labels_and_weights():
     sampler = AdaptiveSampler(torch.from_numpy(LABELS), batch_size=8)
-    sampler.renew(torch.from_numpy(weights()))
-    np.testing.assert_allclose(sampler.weights, weights())
+    sampler.renew({1: torch.from_numpy(weights())})
+    np.testing.assert_allclose(sampler.weights[1], weights())
 
 
 @pytest.mark.parametrize(
     ("labels", "settings", "message"),
     [
-        ([0, 1, 2], {}, r"with \[2\]"),
+        ([0, 1, -2], {}, r"with \[-2\]"),
+        ([0, 1, 1.5], {}, r"with \[1.5\]"),
+        (["a", "b"], {}, r"class ids 0…K−1"),
+        ([0, 1, 3], {}, "3 of 4 classes, and no row of class 2"),
+        ([0, 1, 10**12], {}, "no row of class 2"),
+        ([0, 1, 2] * 4, {"batch_size": 9, "replicas": 2}, "A batch must divide among 2 processes"),
         ([[0, 1]], {}, r"shape \(1, 2\)"),
         ([0, 0, 0], {}, "1 different positives; got 0"),
         ([1, 1, 1], {}, "1 different negatives; got 0"),
@@ -246,10 +263,10 @@ def test_bad_settings_are_refused(labels, settings, message):
 )
 def test_bad_weights_are_refused_and_the_old_ones_stay(wrong, message):
     sampler = AdaptiveSampler(LABELS, batch_size=16)
-    sampler.renew(weights())
+    sampler.renew({1: weights()})
     with pytest.raises(InputError, match=message):
-        sampler.renew(wrong)
-    np.testing.assert_allclose(sampler.weights, weights())
+        sampler.renew({1: wrong})
+    np.testing.assert_allclose(sampler.weights[1], weights())
 
 
 def test_a_foreign_state_is_refused():

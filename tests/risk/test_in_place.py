@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from equipoise.density import embed
+from equipoise.nn import embed
 from equipoise.risk import VAE, Dropout, Ensemble, Histogram, Neighbours
 from equipoise.risk.features import Tap, tapped
 

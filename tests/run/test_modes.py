@@ -6,13 +6,11 @@ import torch
 from torch import nn
 
 from equipoise.data import ImageTable
-from equipoise.density import embed
 from equipoise.latent.scores import attribute_scores
-from equipoise.nn import Classifier
+from equipoise.nn import Classifier, embed, placed
 from equipoise.nn.dbvae import feature_count
 from equipoise.risk import Compose, Dropout, Histogram, Neighbours
 from equipoise.run.audit.cross_fitting import Learning, looked
-from equipoise.run.audit.job import _on
 from equipoise.run.hidden import hidden_features
 from equipoise.run.model_source import model_source
 from equipoise.train import predict
@@ -60,7 +58,7 @@ def looks(body):
     network = headed(body)
     source = model_source(network)
     learning = Learning(None, device=torch.device("cpu"))
-    with _on(source.network, learning):
+    with placed(source.network, learning.device):
         looked(source, table(), learning)
 
 

@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from equipoise.data import ImageTable
-from equipoise.density import embed, normalised
+from equipoise.density import normalised
 from equipoise.errors import InputError
+from equipoise.nn import embed
 from equipoise.resample import effective_sample_size, sampling_weights
 from equipoise.train import Engine, Optimisation, Recipe, Resampling, fit, steps
 from equipoise.train import loop as loop_module
@@ -55,11 +56,11 @@ def test_the_rare_under_the_embedding_are_drawn_more_often(scene):
     table = scene(600, rare=0.08, noise=0.05)
     blue = np.array([value == "blue" for value in table.column("colour")])[table.positives]
     fitted = fit(table, TINY, embedding=MeanColour())
-    assert effective_sample_size(fitted.weights) == pytest.approx(0.5, abs=0.01)
-    assert fitted.weights[blue].mean() * len(blue) > 2.5
+    assert effective_sample_size(fitted.weights[1]) == pytest.approx(0.5, abs=0.01)
+    assert fitted.weights[1][blue].mean() * len(blue) > 2.5
     vectors = embed(MeanColour(), table, rows=table.positives)
     expected = sampling_weights(normalised(vectors, "cosine"), rule="neighbours", ess=0.5, max_weight=10.0)
-    np.testing.assert_array_equal(fitted.weights, expected)
+    np.testing.assert_array_equal(fitted.weights[1], expected)
 
 
 def test_a_network_an_array_and_a_column_are_one_and_the_same(scene):
@@ -75,7 +76,7 @@ def test_a_network_an_array_and_a_column_are_one_and_the_same(scene):
     ]
     for other in fits[1:]:
         assert torch.equal(weights_of(fits[0]), weights_of(other))
-        np.testing.assert_array_equal(fits[0].weights, other.weights)
+        np.testing.assert_array_equal(fits[0].weights[1], other.weights[1])
     assert float(module.scale.detach()) == 1.0
     assert module.training
 
@@ -86,8 +87,8 @@ def test_a_network_an_array_and_a_column_are_one_and_the_same(scene):
 def test_every_rule_on_codes_takes_an_embedding(scene, rule):
     recipe = with_rule(rule=rule, clusters=4, classes="both", normalisation="standardised", warmup=1)
     fitted = fit(scene(), recipe, embedding=MeanColour())
-    assert effective_sample_size(fitted.weights) == pytest.approx(0.5, abs=0.01)
-    assert effective_sample_size(fitted.negative_weights) == pytest.approx(0.5, abs=0.01)
+    assert effective_sample_size(fitted.weights[1]) == pytest.approx(0.5, abs=0.01)
+    assert effective_sample_size(fitted.weights[0]) == pytest.approx(0.5, abs=0.01)
     again = fit(scene(), recipe, embedding=MeanColour())
     assert torch.equal(weights_of(fitted), weights_of(again))
 
@@ -99,7 +100,7 @@ def test_weights_are_made_once_and_what_draws_uniformly_does_not_look(scene, mon
     fit(scene(), with_rule(rule="equipoise", renew="every-epoch", harvest=True), embedding=MeanColour())
     assert len(made) == 1
     fitted = fit(scene(), TINY, method="uniform", embedding=MeanColour())
-    assert fitted.weights is None
+    assert 1 not in fitted.weights
     assert torch.equal(weights_of(fitted), weights_of(fit(scene(), TINY, method="uniform")))
 
 
@@ -122,8 +123,8 @@ def test_resume_with_an_embedding(scene, tmp_path, monkeypatch):
         fit(scene(), recipe, embedding=MeanColour(2.0), folder=tmp_path / "part", resume=True)
     resumed = fit(scene(), recipe, embedding=MeanColour(), folder=tmp_path / "part", resume=True)
     assert torch.equal(weights_of(whole), weights_of(resumed))
-    np.testing.assert_array_equal(whole.weights, resumed.weights)
-    np.testing.assert_array_equal(whole.negative_weights, resumed.negative_weights)
+    np.testing.assert_array_equal(whole.weights[1], resumed.weights[1])
+    np.testing.assert_array_equal(whole.weights[0], resumed.weights[0])
 
 
 @pytest.mark.parametrize(
@@ -149,7 +150,7 @@ def test_only_what_is_weighted_needs_a_vector(scene):
     values = [vector.tolist() if label else None for vector, label in zip(vectors, table.labels, strict=True)]
     column = with_column(table, pa.array(values))
     np.testing.assert_array_equal(
-        fit(column, TINY, embedding="vector").weights, fit(table, TINY, embedding=vectors).weights
+        fit(column, TINY, embedding="vector").weights[1], fit(table, TINY, embedding=vectors).weights[1]
     )
     with pytest.raises(InputError, match="one for every image that is weighted; got none in row 0"):
         fit(column, with_rule(classes="both"), embedding="vector")
@@ -196,4 +197,4 @@ def test_embeddings_that_cannot_be_used(scene, embedding, recipe, message):
 def test_two_processes_weigh_by_an_embedding(scene):
     one = fit(scene(), TINY, embedding=MeanColour(), engine=Engine(device="cpu"))
     two = fit(scene(), TINY, embedding=MeanColour(), engine=Engine(device="cpu", processes=2))
-    np.testing.assert_array_equal(one.weights, two.weights)
+    np.testing.assert_array_equal(one.weights[1], two.weights[1])

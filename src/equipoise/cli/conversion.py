@@ -1,11 +1,11 @@
-"""From flags to the objects that a run takes. Imports torch: commands import it when they run, not before."""
+"""From flags to the objects that a run takes. Commands import it when they run, not before."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from equipoise import run
 from equipoise.cli.flags import with_flags
@@ -25,7 +25,9 @@ from equipoise.cli.settings import (
     Training,
 )
 from equipoise.errors import InputError
-from equipoise.train import Recipe, recipe
+
+if TYPE_CHECKING:
+    from equipoise.train import Recipe
 
 __all__ = [
     "engine_of",
@@ -64,10 +66,13 @@ def engine_of(flags: Machine | str, general: General) -> run.Engine:
 
 def recipe_of(flags: Training) -> Recipe:
     """The recipe with what --tune changes, then what the flags of their own name change."""
+    from equipoise.train import recipe  # brings torch, which not every command needs
+
     chosen = run.tuned(recipe(flags.recipe), flags.tune)
     optimisation = _given(epochs=flags.epochs, batch_size=flags.batch_size)
     return dataclasses.replace(
         chosen,
+        vae_classes=tuple(flags.vae_classes) or chosen.vae_classes,
         plain=dataclasses.replace(chosen.plain, **optimisation),
         debiased=dataclasses.replace(chosen.debiased, **optimisation),
         resampling=dataclasses.replace(

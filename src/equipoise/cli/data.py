@@ -29,18 +29,30 @@ def data(
     sheet: Annotated[Path | None, Parameter(group=FOLDER, metavar="FILE.png")] = None,
     shown: Annotated[int, Parameter(group=FOLDER)] = 64,
     rejected: Annotated[Path | None, Parameter(group=FOLDER, metavar="FILE.csv")] = None,
+    clear_cache: Annotated[bool, Parameter(group=FOLDER, negative=(), show_default=False)] = False,
     general: General = General(),
 ) -> int:
-    """Count images and groups, show what cannot be read, draw a contact sheet. Without a source: the embedded set.
+    """Count images, classes and groups, show what cannot be read, draw a contact sheet. Without one: the embedded set.
 
     Args:
         source: One source with labels, as --data; pictures without labels come by --positives or --negatives.
         groups: Columns to count; all with at most 20 values if not given.
         seed: Of the embedded set, and of which images are shown.
         sheet: Write a contact sheet of some images there.
-        shown: Images on it, half of them positives.
+        shown: Images on it, as many of each class as there are.
         rejected: Write path and reason of every unreadable picture there.
+        clear_cache: Remove the decoded images that are kept (--cache, $EQUIPOISE_CACHE or the user's cache folder), and
+            nothing else; without a source that is all.
     """
+    if clear_cache:
+        from equipoise.data.cache import clear
+
+        cleared = clear(reading.cache)
+        say(f"Removed {cleared.files:,} files of {cleared.bytes:,} bytes from the cache {cleared.folder}.")
+        if cleared.left:
+            say(f"{cleared.left:,} files there are not the cache's, or a build goes on in them; they stay.")
+        if source is None and data == Data():
+            return 0
     from equipoise import run
     from equipoise.cli.conversion import reading_of, sources_of
 

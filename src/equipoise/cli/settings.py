@@ -33,8 +33,10 @@ __all__ = [
     "General",
     "Looking",
     "Machine",
+    "Measured",
     "Names",
     "Planted",
+    "Predicted",
     "Reading",
     "Splitting",
     "Test",
@@ -57,6 +59,7 @@ Names = Annotated[
 DATA = Group.create_ordered("Data")
 TEST = Group.create_ordered("Test data")
 MODEL = Group.create_ordered("Model")
+PREDICTIONS = Group.create_ordered("Predictions")
 READING = Group.create_ordered("Reading")
 EVALUATION = Group.create_ordered("Evaluation")
 TRAINING = Group.create_ordered("Training")
@@ -110,9 +113,11 @@ class Reading:
     """How sources are read."""
 
     format: str | None = None
-    """folder, manifest, parquet, lab-hdf5, lab-faces, celeba, fairface, utkface or ppb; found out if not given."""
+    """folder, manifest, parquet, arrow, shards, lab-hdf5, lab-faces, celeba, fairface, utkface or ppb; found out if not
+    given."""
     image_size: int = 64
-    """Pixels a side that images are resized to: 32, 48, 64, 128."""
+    """Pixels a side that the middle square of each image is resized to, 4 or more. The standard CNN needs a multiple of
+    16 (2^depth), the embedded set 16 to 512. A saved model takes its own size."""
     channels: int = 3
     """3 for colour, 1 for grey."""
     label_column: str | None = None
@@ -128,7 +133,8 @@ class Reading:
     allow_outside: Annotated[bool, Parameter(negative=(), show_default=False)] = False
     """Let paths in tables, and links, lead out of the folder that holds them."""
     cache: str | None = None
-    """Folder for decoded images; the user's cache folder if not given."""
+    """Folder for decoded images; if not given $EQUIPOISE_CACHE, else the user's cache folder (`equipoise data
+    --clear-cache` empties it)."""
     workers: int | None = None
     """Threads that decode; one a processor if not given."""
 
@@ -166,6 +172,35 @@ class Evaluation:
     """Bootstrap replicates behind the intervals."""
 
 
+@Parameter(name="*", group=EVALUATION)
+@dataclass(frozen=True)
+class Measured(Evaluation):
+    """What is measured of saved models."""
+
+    threshold: float = 0.5
+    """Probability from which on a picture is called positive; the second operating point beside --fpr."""
+    windows: Annotated[bool, Parameter(negative=(), show_default=False)] = False
+    """Score each picture by its windows, in its own shape: the highest probability of any square of half to all of its
+    shorter side (the protocol of PPB)."""
+
+
+@Parameter(name="*", group=PREDICTIONS)
+@dataclass(frozen=True)
+class Predicted:
+    """Tables of what models predicted, in place of the models and the pictures."""
+
+    predictions: Annotated[tuple[Path, ...], Parameter(negative=(), consume_multiple=True)] = ()
+    """Tables, one a model, of the same images in the same order: CSV, TSV, JSON lines or Parquet with a column of
+    labels (--label-column), columns of groups, and a score, a predicted class, or a column of probabilities a class,
+    called as the classes are."""
+    score_column: str | None = None
+    """Column with the probability of --positive-class; one called score or probability is found."""
+    predicted_column: str | None = None
+    """Column with the predicted class; one called predicted or prediction is found."""
+    logits: Annotated[bool, Parameter(negative=(), show_default=False)] = False
+    """Scores are logits, not probabilities."""
+
+
 @Parameter(name="*", group=TRAINING)
 @dataclass(frozen=True)
 class Training:
@@ -176,12 +211,15 @@ class Training:
     epochs: int | None = None
     """Epochs of every model."""
     batch_size: int | None = None
-    """Images a step, half of them positives."""
+    """Images a step, half of them positives; of more than two classes equal shares of each."""
     ess: float | None = None
     """Target effective sample size of the weights, in (0, 1]; smaller debiases more. Batches that hold much of a class
     draw nearer to uniform: the report says what was drawn."""
     max_weight: float | None = None
     """Most times its natural share that an image may be drawn."""
+    vae_classes: Names = ()
+    """Classes, by name, whose images the DB-VAE of a recipe learns to rebuild. If left out: of two classes the
+    positives, of more all."""
     tune: Annotated[tuple[str, ...], Parameter(negative=(), metavar="KEY=VALUE", show_default=False)] = ()
     """Any other setting of the recipe, as in resampling.bins=20 or debiased.learning_rate=1e-3; repeatable."""
     seed: int = 0

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -25,8 +25,16 @@ from equipoise.cli.settings import (
     Splitting,
     Training,
 )
+from equipoise.shown import one_line
 
 __all__ = ["train"]
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from equipoise.report.debias.record import ResamplingRecord
+
+MOST_CLASSES = 10  # that are told on a terminal
 
 
 # As many parameters as there are groups of flags.
@@ -71,5 +79,19 @@ def train(
     say(f"{steps:,} steps in {seconds:.0f} s ({steps / max(seconds, 1e-9):.0f} steps/s)")
     if trained.resampling:
         say("", *report.resampling_text(trained.resampling).split("\n"), "")
+    else:
+        say(*class_lines(trained.resampling_by_class))
     say(f"Model: {out / 'model.safetensors'}")
     return 0
+
+
+def class_lines(by_class: Mapping[str, ResamplingRecord]) -> list[str]:
+    """How the images of each of more than two classes were drawn, a line a class, most unevenly drawn first."""
+    uneven = sorted(by_class.items(), key=lambda item: item[1].ess)
+    lines = [
+        f"{one_line(name)}: effective sample size {made.ess:.2f}, largest weight {made.max_weight:.1f} times the mean. "
+        f"{made.verdict}"
+        for name, made in uneven[:MOST_CLASSES]
+    ]
+    rest = len(uneven) - len(lines)
+    return [*lines, *([f"{rest} more classes: resampling.json"] if rest else [])]

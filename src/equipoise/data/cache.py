@@ -7,23 +7,44 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from equipoise.errors import DataError
+from equipoise.errors import DataError, InputError
 from equipoise.files import held, open_regular, part_name, read_bytes, remove_abandoned, write_json
 
-__all__ = ["appearing", "cache_folder", "changes_of", "place", "remove", "seal", "sound", "unwritable"]
+__all__ = [
+    "Cleared",
+    "appearing",
+    "cache_folder",
+    "changes_of",
+    "clear",
+    "place",
+    "remove",
+    "seal",
+    "sound",
+    "unwritable",
+]
 
 PART = ".part"
 SEAL = "seal.json"
 PIECE = 1 << 20  # bytes read at a time
 ABANDONED_S = 24 * 3600
+FLOORS = {
+    "index": re.compile(r"[0-9a-f]{32}\.json"),
+    "pixels": re.compile(
+        r"[0-9a-f]{32}/(images\.u8|digests\.npy|kept\.npy|rejected\.json|remarks\.json|seal\.json)"
+    ),
+    "planted": re.compile(r"[0-9a-f]{20}/(images\.npy|digests\.npy|table\.parquet|seal\.json)"),
+}
+"""Folder in the cache → what its files are called."""
 
 
 def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
@@ -142,6 +163,72 @@ def remove(folder: Path) -> None:
     with contextlib.suppress(FileNotFoundError):  # another process was faster
         folder.rename(trash / "broken")
     shutil.rmtree(trash, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Cleared:
+    """What `clear` took away.
+
+    Args:
+        folder: The cache.
+        files: Files that were removed, with `bytes` in them.
+        bytes: Their sizes together.
+        left: Files that are not the cache's, or that an unfinished build holds, and stay.
+    """
+
+    folder: Path
+    files: int
+    bytes: int
+    left: int
+
+
+def clear(cache: str | os.PathLike[str] | None = None) -> Cleared:
+    """Remove what lies in the cache: only files that are the cache's own by place and name, no link, and no build that
+    goes on.
+
+    Args:
+        cache: Its folder; see `cache_folder`.
+
+    Raises:
+        InputError: if the folder is no cache: it holds something, but nothing of a cache.
+        DataError: if a file cannot be removed.
+    """
+    folder = cache_folder(cache)
+    if not os.path.lexists(folder):
+        return Cleared(folder, 0, 0, 0)
+    if not folder.is_dir() or (
+        any(folder.iterdir()) and not any((folder / floor).is_dir() for floor in FLOORS)
+    ):
+        raise InputError(
+            f"Expected a cache of equipoise, a folder with {', '.join(FLOORS)}, at {folder}; got something else. "
+            "Nothing was removed. Give the folder of `cache`, or set EQUIPOISE_CACHE."
+        )
+    files = size = 0
+    for floor, named in FLOORS.items():
+        place = folder / floor
+        if place.is_symlink() or not place.is_dir():
+            continue
+        _sweep(place)
+        for file in sorted(place.glob("*") if floor == "index" else place.glob("*/*")):
+            own = named.fullmatch(file.relative_to(place).as_posix()) and not file.parent.is_symlink()
+            if own and stat.S_ISREG((state := os.lstat(file)).st_mode):
+                _unlink(file)
+                files, size = files + 1, size + state.st_size
+        for empty in (*place.glob("*/"), place):
+            with contextlib.suppress(OSError):  # something else lies in it
+                empty.rmdir()
+    left = sum(not path.is_dir() for path in folder.rglob("*"))
+    return Cleared(folder, files, size, left)
+
+
+def _unlink(file: Path) -> None:
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"Expected to remove {file}; got: {error.strerror or error}. Change its permissions; what was removed "
+            "before it is built again when it is needed."
+        ) from error
 
 
 def unwritable(folder: Path, error: OSError) -> DataError:

@@ -12,15 +12,9 @@ from numpy.typing import NDArray
 
 from equipoise.errors import DataError, InputError
 from equipoise.groups import text_of
+from equipoise.label_words import meaning, no_label
 
-__all__ = ["Classes", "class_ids", "no_label"]
-
-POSITIVE_NAMES = frozenset({"positive", "positives", "pos", "face", "faces", "true", "yes"})
-NEGATIVE_NAMES = frozenset({"negative", "negatives", "neg", "background", "false", "no"}) | frozenset(
-    f"{no}face{s}" for no in ("non", "non-", "non_", "not_", "no_", "no") for s in ("", "s")
-)
-NO_LABELS = frozenset({"", "?", "na", "n/a", "#n/a", "#na", "<na>", "nan", "-nan", "null", "nat"})
-"""What tables write where a label is missing, in any case; and "None", for none may be a class."""
+__all__ = ["Classes", "class_ids", "meaning", "names_by_id", "no_label", "one_meaning"]
 
 WHOLE = re.compile(r"([+-]?[0-9]{1,15})(\.0*)?")
 
@@ -33,11 +27,13 @@ class Classes:
         ids: Name → class id; empty where no column was read.
         column: The column of the names.
         others: All names that are not listed are class 0.
+        renumbered: The names are numbers, and other numbers than their class ids.
     """
 
     ids: Mapping[str, int] = field(default_factory=dict)
     column: str = ""
     others: bool = False
+    renumbered: bool = False
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -47,7 +43,10 @@ class Classes:
         if self.others:
             return (f"Labels from {self.column}: {next(iter(self.ids))} = 1, all others = 0",)
         listed = ", ".join(f"{name} = {number}" for name, number in list(self.ids.items())[:10])
-        return (f"Labels from {self.column}: {listed}{', …' if len(self.ids) > 10 else ''}",)
+        note = f"Labels from {self.column}: {listed}{', …' if len(self.ids) > 10 else ''}"
+        if self.renumbered:
+            note += f"; these numbers are not 0…{len(self.ids) - 1} and are numbered in their order"
+        return (note,)
 
 
 def class_ids(
@@ -55,10 +54,11 @@ def class_ids(
 ) -> tuple[NDArray[np.int64], Classes]:
     """Class ids of a column, and the classes.
 
-    Whole numbers are ids as they stand (1 = positive, 0 = negative), −1 beside 1 counts as 0, booleans as 0
-    and 1. Names that say it (positive/negative, face/nonface, yes/no) are taken at their word; other names
-    are numbered in the order that the column has for them, else by the alphabet, so of two the second is
-    positive. `positive` names the one class that is 1; all others are 0.
+    Whole numbers 0…K−1 are ids as they stand, and so are 0 and 1 where only one of the two occurs (1 = positive, 0 =
+    negative); −1 beside 1 counts as 0, booleans as 0 and 1. Other whole numbers, such as 3, 7 and 42, are the names
+    of classes, which are numbered in their order. Names that say it (positive/negative, face/nonface, yes/no) are
+    taken at their word; other names are numbered in the order that the column has for them, else by the alphabet, so
+    of two the second is positive. `positive` names the one class that is 1; all others are 0.
 
     Args:
         values: One a row.
@@ -86,13 +86,9 @@ def class_ids(
             )
         chosen = np.array([name == wanted for name in names], np.int64)
         return chosen, Classes({wanted: 1}, column, others=True)
-    numbers = _numbered(list(order) if set(occurring) <= set(order) else occurring, column)
-    return np.array([numbers[name] for name in names], np.int64), Classes(numbers, column)
-
-
-def no_label(name: str) -> bool:
-    """Whether a text is what tables write for "missing"."""
-    return name.strip().lower() in NO_LABELS or name.strip() == "None"
+    numbers, renumbered = _numbered(list(order) if set(occurring) <= set(order) else occurring, column)
+    ids = np.array([numbers[name] for name in names], np.int64)
+    return ids, Classes(numbers, column, renumbered=renumbered)
 
 
 def _names(values: Sequence[Any], column: str) -> list[str]:
@@ -113,34 +109,34 @@ def _names(values: Sequence[Any], column: str) -> list[str]:
     return [name for name in names if name is not None]
 
 
-def _numbered(known: Sequence[str], column: str) -> dict[str, int]:
-    """Name → class id."""
+def _numbered(known: Sequence[str], column: str) -> tuple[dict[str, int], bool]:
+    """Name → class id, and whether names that are numbers got others."""
     numbers = _numbers(known, column)
-    if numbers is None:
-        said = {name: _meaning(name) for name in known}
-        told = [name for name in known if said[name] is not None]
-        if len(told) == len(known) or (
-            told and len(known) == 2
-        ):  # faces beside others: the others are negatives
-            positives = {name for name in told if said[name]} or set(known) - set(told)
-            numbers = {name: int(name in positives) for name in known}
-        else:
-            numbers = {name: index for index, name in enumerate(known)}
-    if set(numbers.values()) == {-1, 1}:
-        numbers = {name: int(number == 1) for name, number in numbers.items()}
-    wrong = next((name for name, number in numbers.items() if number < 0), None)
-    if wrong is not None:
+    if numbers is not None:
+        return _dense(numbers, column)
+    said = {name: meaning(name) for name in known}
+    told = [name for name in known if said[name] is not None]
+    if len(told) == len(known) or (told and len(known) == 2):  # faces beside others: the others are negatives
+        positives = {name for name in told if said[name]} or set(known) - set(told)
+        return {name: int(name in positives) for name in known}, False
+    return {name: index for index, name in enumerate(known)}, False
+
+
+def _dense(numbers: dict[str, int], column: str) -> tuple[dict[str, int], bool]:
+    """Class ids of names that are whole numbers, in their order, and whether these are other numbers."""
+    occurring = sorted(set(numbers.values()))
+    if occurring == [-1, 1]:
+        return {name: int(number == 1) for name, number in numbers.items()}, False
+    if occurring[0] < 0:
         raise DataError(
-            f"Labels must be class ids ≥ 0 (1 = positive), or −1 and 1; got {wrong} in {column!r}. "
+            f"Labels must be whole numbers ≥ 0 (1 = positive), or −1 and 1; got {occurring[0]} in {column!r}. "
             "Name another label_column, or the positive class."
         )
-    return numbers
-
-
-def _meaning(name: str) -> bool | None:
-    """Whether a class name says that it is the positive class; None if it says nothing."""
-    folded = name.strip().lower()
-    return True if folded in POSITIVE_NAMES else False if folded in NEGATIVE_NAMES else None
+    numbers = dict(sorted(numbers.items(), key=lambda item: item[1]))
+    if set(occurring) <= {0, 1} or occurring[-1] == len(occurring) - 1:
+        return numbers, False
+    place = {number: index for index, number in enumerate(occurring)}
+    return {name: place[number] for name, number in numbers.items()}, True
 
 
 def _numbers(names: Sequence[str], column: str) -> dict[str, int] | None:
@@ -163,3 +159,31 @@ def _numbers(names: Sequence[str], column: str) -> dict[str, int] | None:
                 "be one class or two. Write them alike, or give them names."
             )
     return numbers
+
+
+def names_by_id(classes: Mapping[str, int], highest: int) -> tuple[str, ...]:
+    """Name of each class id, from 0 to the highest that is named or given; see `ImageTable.class_names`."""
+    count = 1 + max(1, highest, *classes.values())
+    named: dict[int, list[str]] = {}
+    for name, number in classes.items():
+        named.setdefault(number, []).append(name)
+    usual = ("negative", "positive") if count == 2 else tuple(map(str, range(count)))
+    return tuple(", ".join(named.get(number, [usual[number]])) for number in range(count))
+
+
+def one_meaning(classes: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    """Names of classes of all tables, if none has two class ids.
+
+    Raises:
+        InputError: if one has.
+    """
+    meant: dict[str, int] = {}
+    for ids in classes:
+        for name, number in ids.items():
+            if meant.setdefault(name, number) != number:
+                raise InputError(
+                    f"Expected classes to mean the same in all tables; got {name} = {meant[name]} and "
+                    f"{name} = {number}: classes are numbered by the names that a source has. Name the positive "
+                    "class in both (`positive_class`), or give both the same classes."
+                )
+    return meant

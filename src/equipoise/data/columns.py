@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,6 +18,7 @@ from equipoise.groups import text_of
 __all__ = [
     "array_of",
     "as_text",
+    "check_asked",
     "columns_of",
     "indexed",
     "joined",
@@ -26,6 +28,7 @@ __all__ = [
     "without_dictionaries",
 ]
 
+ALWAYS = ("path", "label")
 MAX_COLUMNS = 20_000
 
 
@@ -55,6 +58,23 @@ def named(names: Sequence[str], where: object) -> tuple[list[str], tuple[str, ..
     if unnamed:
         notes.append(f"Columns without a name are left out: number {', '.join(map(str, unnamed))}")
     return plain, tuple(notes)
+
+
+def check_asked(groups: Sequence[str] | None, names: Sequence[str]) -> None:
+    """Make sure that the columns asked for are there; the class itself, `label`, and `path` always are.
+
+    Raises:
+        InputError: with the nearest names, if one is not.
+    """
+    known = [name for name in names if name not in ALWAYS]
+    missing = next((name for name in groups or () if name not in (*known, *ALWAYS)), None)
+    if missing is not None:
+        near = difflib.get_close_matches(missing, known, n=3, cutoff=0.0)
+        raise InputError(
+            f"Expected groups to be columns of the source; got {missing!r}, which is none of "
+            f"{', '.join(known) or 'its columns: it has none'}."
+            + (f" Nearest: {', '.join(near)}." if near else "")
+        )
 
 
 def array_of(values: Any) -> NDArray[Any]:

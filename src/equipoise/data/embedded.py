@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import parquet
 
+from equipoise.data.arrow_pictures import image_column, is_binary, pictures_of, with_constant
 from equipoise.data.below import check_below
 from equipoise.data.folder_metadata import NAMES
 from equipoise.data.parquet_file import BROKEN, columns_in, damaged, opened
@@ -18,7 +19,7 @@ from equipoise.data.source import Source, without
 from equipoise.errors import DataError
 from equipoise.pictures.decode import Content
 
-__all__ = ["embedded", "holds_pictures", "image_column", "parquet_files"]
+__all__ = ["embedded", "holds_pictures", "parquet_files"]
 
 ROWS = 64  # read at a time
 
@@ -52,7 +53,7 @@ def embedded(path: Path, *, allow_outside: bool = False) -> Source:
         more |= {"split": side} if side and len(files) > 1 and None not in sides else {}
         for name, value in more.items():
             if name not in found.column_names:
-                found = _with_constant(found, name, value, len(names))
+                found = with_constant(found, name, value, len(names))
         columns.append(found)
         paths += names
         notes += said
@@ -80,11 +81,6 @@ def parquet_files(folder: Path) -> list[Path]:
     return next(filter(None, found), [])
 
 
-def _with_constant(columns: pa.Table, name: str, value: str, rows: int) -> pa.Table:
-    values = pa.array([value] * rows, pa.string())
-    return columns.append_column(name, values) if columns.num_columns else pa.table({name: values})
-
-
 def holds_pictures(file: Path) -> bool:
     """Whether a Parquet file has a column of encoded pictures; some tools write text as bytes too.
 
@@ -93,7 +89,7 @@ def holds_pictures(file: Path) -> bool:
     """
     found = opened(file)
     name = image_column(found.schema_arrow)
-    if name is None or not _is_binary(found.schema_arrow.field(name).type):
+    if name is None or not is_binary(found.schema_arrow.field(name).type):
         return name is not None
     try:
         first = next(found.iter_batches(batch_size=ROWS, columns=[name]), None)
@@ -101,25 +97,6 @@ def holds_pictures(file: Path) -> bool:
         raise damaged(file, error) from error
     values = [] if first is None else [value for value in first.column(0).to_pylist() if value]
     return not values or not all(map(_is_text, values))
-
-
-def image_column(schema: pa.Schema) -> str | None:
-    """The column that holds encoded pictures; one called image comes first."""
-    found = [
-        field.name
-        for field in schema
-        if _is_binary(field.type)
-        or (
-            pa.types.is_struct(field.type)
-            and field.type.get_field_index("bytes") >= 0
-            and (_is_binary(kind := field.type.field("bytes").type) or pa.types.is_null(kind))
-        )
-    ]
-    return min(found, key=lambda name: (name != "image", found.index(name)), default=None)
-
-
-def _is_binary(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def _is_text(value: bytes) -> bool:
@@ -159,16 +136,7 @@ def _contents(files: Sequence[Path], allow_outside: bool) -> Iterator[Content]:
         found, name = _open(file)
         try:
             for batch in found.iter_batches(batch_size=ROWS, columns=[name]):
-                for value in batch.column(0).to_pylist():
-                    data, place = (
-                        (value.get("bytes"), value.get("path")) if isinstance(value, dict) else (value, None)
-                    )
-                    if place and not data:
-                        if not allow_outside:
-                            check_below([file.parent / place], file.parent)
-                        yield file.parent / place
-                    else:
-                        yield bytes(data or b"")
+                yield from pictures_of(batch.column(0), file.parent, allow_outside=allow_outside)
         except BROKEN as error:
             if isinstance(error, DataError):
                 raise

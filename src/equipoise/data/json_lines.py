@@ -1,4 +1,4 @@
-"""JSON lines: an object a line, its keys the columns."""
+"""JSON lines: an object a line, its keys the columns; and single objects as such rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from equipoise.data.columns import named
 from equipoise.data.text_file import decoded_text
 from equipoise.errors import DataError
 
-__all__ = ["read_json_lines"]
+__all__ = ["json_row", "read_json_lines"]
 
 
 def read_json_lines(path: Path) -> tuple[pa.Table, tuple[str, ...]]:
@@ -42,21 +42,31 @@ def read_json_lines(path: Path) -> tuple[pa.Table, tuple[str, ...]]:
 
 def _row(line: str, number: int, path: Path) -> dict[str, str | None]:
     try:
-        row = json.loads(
-            line,
-            parse_int=_Number,
-            parse_float=_Number,
-            parse_constant=lambda name: None,
-            object_pairs_hook=_object,
-        )
-        if not isinstance(row, dict):
-            raise ValueError(f"{type(row).__name__} in place of an object")
-        texts = {key: _text(value) for key, value in row.items()}
-        "".join(filter(None, (*texts, *texts.values()))).encode()  # half of a pair of surrogates is no text
+        return json_row(line)
     except (ValueError, RecursionError) as error:
         raise DataError(
             f"Expected a JSON object in every line of {path}; got in line {number}: {error}. Correct that line."
         ) from error
+
+
+def json_row(text: str) -> dict[str, str | None]:
+    """Keys and values of a JSON object as text, see `read_json_lines`.
+
+    Raises:
+        ValueError: if it is no JSON object, or a key stands twice.
+        RecursionError: if it is nested too deep.
+    """
+    row = json.loads(
+        text,
+        parse_int=_Number,
+        parse_float=_Number,
+        parse_constant=lambda name: None,
+        object_pairs_hook=_object,
+    )
+    if not isinstance(row, dict):
+        raise ValueError(f"{type(row).__name__} in place of an object")
+    texts = {key: _text(value) for key, value in row.items()}
+    "".join(filter(None, (*texts, *texts.values()))).encode()  # half of a pair of surrogates is no text
     return texts
 
 

@@ -15,7 +15,7 @@ from equipoise.data.columns import named
 from equipoise.data.text_file import regular
 from equipoise.errors import DataError
 
-__all__ = ["BROKEN", "columns_in", "damaged", "opened"]
+__all__ = ["BROKEN", "columns_in", "damaged", "opened", "plain_columns", "with_names"]
 
 BROKEN = (pa.ArrowException, OSError, ValueError, LookupError, OverflowError, MemoryError, TypeError)
 """What Arrow raises on damaged files, among them errors of its own that are builtins too."""
@@ -35,10 +35,10 @@ def opened(file: Path) -> parquet.ParquetFile:
         raise damaged(file, error) from error
 
 
-def damaged(file: Path, error: BaseException) -> DataError:
+def damaged(file: Path, error: BaseException, kind: str = "a Parquet") -> DataError:
     """The error of a file that cannot be read to the end."""
     return DataError(
-        f"Expected a Parquet file at {file}; got: {str(error)[:300]}. It is damaged or not whole: "
+        f"Expected {kind} file at {file}; got: {str(error)[:300]}. It is damaged or not whole: "
         "write or download it again."
     )
 
@@ -63,13 +63,7 @@ def columns_in(file: Path, names: Sequence[str] | None = None) -> tuple[pa.Table
     try:
         table = found.read(columns=None if names is None else list(names))
         table.validate(full=True)
-        classes = class_names(table.schema.metadata)
-        table = table.replace_schema_metadata(None)
-        for index, field in enumerate(table.schema):
-            column = _text(table.column(index))
-            if field.name in classes:
-                column = _with_names(column, classes[field.name], field.name, file)
-            table = table.set_column(index, field.name, column)
+        table = plain_columns(table, file)
     except BROKEN as error:
         if isinstance(error, DataError):
             raise
@@ -78,6 +72,22 @@ def columns_in(file: Path, names: Sequence[str] | None = None) -> tuple[pa.Table
     renamed = [meant.get(name, name) for name in table.column_names]
     table = table.rename_columns(renamed)
     return table.select([name for name in renamed if name]), notes
+
+
+def plain_columns(table: pa.Table, where: object) -> pa.Table:
+    """Columns with bytes that are UTF-8 as text, and class numbers that their schema names as these names.
+
+    Raises:
+        DataError: if a number has no name.
+    """
+    classes = class_names(table.schema.metadata)
+    table = table.replace_schema_metadata(None)
+    for index, field in enumerate(table.schema):
+        column = _text(table.column(index))
+        if field.name in classes:
+            column = with_names(column, classes[field.name], field.name, where)
+        table = table.set_column(index, field.name, column)
+    return table
 
 
 def class_names(metadata: dict[bytes, bytes] | None) -> dict[str, list[str]]:
@@ -115,15 +125,20 @@ def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column
 
 
-def _with_names(column: pa.ChunkedArray, names: list[str], name: str, file: Path) -> pa.ChunkedArray:
+def with_names(column: pa.ChunkedArray, names: list[str], name: str, where: object) -> pa.ChunkedArray:
+    """Names in place of the class numbers of a column, as an ordered dictionary; −1 is null, other values stay.
+
+    Raises:
+        DataError: if a number has no name.
+    """
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         return column  # names already
     ids = [None if value in (None, -1) or value != value else value for value in column.to_pylist()]
     wrong = next((value for value in ids if value is not None and value not in range(len(names))), None)
     if wrong is not None:
         raise DataError(
-            f"Expected class numbers 0…{len(names) - 1} in {name!r} of {file}, as its schema names "
-            f"{', '.join(names[:10])}; got {wrong}. Correct the column or the schema."
+            f"Expected class numbers 0…{len(names) - 1} in {name!r} of {where}, which names "
+            f"{', '.join(names[:10])}; got {wrong}. Correct the numbers or the names."
         )
     dictionary = pa.DictionaryArray.from_arrays(pa.array(ids, pa.int32()), pa.array(names), ordered=True)
     return pa.chunked_array([dictionary])

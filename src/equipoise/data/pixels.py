@@ -3,7 +3,8 @@
 The cache has two floors. `index/` maps what the source's files look like from outside (names, sizes, times of
 change, a sample of their contents) to a fingerprint of all they hold, so that a second start decodes nothing.
 `pixels/<fingerprint>/` holds the pixels, so that a copied or touched source is decoded again but kept once;
-what is not as it was written, or does not belong to the source, is built again. Labels and attributes are
+what is not as it was written, or does not belong to the source, is built again. A source in memory has no outside:
+it is decoded each time, and kept once. Labels and attributes are
 not cached: they are read from the source each time, so an edited label counts at once.
 """
 
@@ -31,11 +32,12 @@ from equipoise.data.table import digest_images
 from equipoise.errors import DataError, EquipoiseError, InputError
 from equipoise.files import open_regular, read_bytes, write_json
 from equipoise.pictures.decode import MAX_BYTES, Content, Unreadable, decoded, encoded
+from equipoise.pictures.depth import DARK, SCALED
 from equipoise.pictures.memory import Budget
 
 __all__ = ["Pixels", "Progress", "pixels_of"]
 
-VERSION = 2  # of the cache and of what pictures/decode.py decides: raise it when either changes
+VERSION = 3  # of the cache and of what pictures/decode.py decides: raise it when either changes
 BLOCK = 64  # pictures a task, fewer where they are large
 BLOCK_BYTES = 16 << 20
 PROBES = 16  # pictures checked against their digest when a cache is opened
@@ -67,8 +69,22 @@ class Pixels:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The remarks in words."""
-        return tuple(f"{count} of {len(self.kept)} pictures: {text}." for text, count in self.remarks)
+        """The remarks in words; pictures of 16 bits that are dark are worth a word only if all are."""
+        counts = Counter(dict(self.remarks))
+        dark = {text: counts.pop(text) for text in DARK if text in counts}
+        if dark:
+            count, most = sum(dark.values()), max((1 << DARK[text]) - 1 for text in dark)
+            text = SCALED
+            if SCALED not in counts:
+                text += (
+                    f", and none of their values is above {most:,} of 65,535: they are nearly black. If another value "
+                    "is white, write it into the files: chunk sBIT of PNG (12 = up to 4,095), tag SMaxSampleValue of "
+                    "TIFF, maxval of PGM"
+                )
+            counts[text] += count
+        return tuple(
+            f"{count} of {len(self.kept)} pictures: {text}." for text, count in sorted(counts.items())
+        )
 
 
 def pixels_of(
@@ -101,14 +117,16 @@ def pixels_of(
         )
     folder = cache_folder(cache)
     shape = (image_size, image_size, channels)
-    outside, count = _outside(source, shape), len(source.paths)
-    index = folder / "index" / f"{outside}.json"
-    found = _indexed(index)
-    if found is not None and (pixels := _open(folder / "pixels" / found, shape, count)) is not None:
-        return pixels
+    if source.files is not None:
+        outside = _outside(source, source.files, shape)
+        index = folder / "index" / f"{outside}.json"
+        found = _indexed(index)
+        if found and (pixels := _open(folder / "pixels" / found, shape, len(source.paths))) is not None:
+            return pixels
     fingerprint = _build(source, folder / "pixels", shape, workers or _processors(), progress)
-    write_json(index, {"pixels": fingerprint, "check": _check(outside, fingerprint)})
-    opened = _open(folder / "pixels" / fingerprint, shape, count)
+    if source.files is not None:
+        write_json(index, {"pixels": fingerprint, "check": _check(outside, fingerprint)})
+    opened = _open(folder / "pixels" / fingerprint, shape, len(source.paths))
     if opened is None:
         raise DataError(
             f"Expected the pictures just written to {folder / 'pixels' / fingerprint}; got something else. "
@@ -117,18 +135,18 @@ def pixels_of(
     return opened
 
 
-def _outside(source: Source, shape: tuple[int, int, int]) -> str:
+def _outside(source: Source, files: Sequence[Path | str], shape: tuple[int, int, int]) -> str:
     """Digest of what can be told without decoding a picture."""
     digest = hashlib.blake2b(repr((VERSION, source.format, shape)).encode(), digest_size=16)
     for path in source.paths:
         digest.update(f"{path}\0".encode(errors="surrogateescape"))
-    for file in source.files:
+    for file in files:
         try:
             seen = f"{file}\0{changes_of(file)}\0"
         except (OSError, ValueError):
             seen = f"{file}\0missing\0"
         digest.update(seen.encode(errors="surrogateescape"))
-    for piece in _samples(source.files):
+    for piece in _samples(files):
         digest.update(piece)
     return digest.hexdigest()
 
@@ -239,13 +257,18 @@ def _tasks(contents: Iterator[Content]) -> Iterator[list[Content]]:
     held = 0
     for content in contents:
         task.append(content)
-        if not isinstance(content, Path):
-            held += len(content) if isinstance(content, bytes) else content.nbytes
+        held += _memory_bytes(content)
         if len(task) == BLOCK or held > BLOCK_BYTES:
             yield task
             task, held = [], 0
     if task:
         yield task
+
+
+def _memory_bytes(content: Content) -> int:
+    if isinstance(content, Image.Image):
+        return content.width * content.height * len(content.getbands())
+    return 0 if isinstance(content, Path) else len(content) if isinstance(content, bytes) else content.nbytes
 
 
 def _read(source: Source) -> Iterator[Content]:
@@ -254,7 +277,7 @@ def _read(source: Source) -> Iterator[Content]:
     except (OSError, ValueError) as error:  # pyarrow and h5py: a broken block inside a file
         if isinstance(error, EquipoiseError):
             raise
-        files = ", ".join(map(str, source.files[:3]))
+        files = ", ".join(map(str, (source.files or [source.format])[:3]))
         raise DataError(f"Expected to read {files} to the end; got: {error}. Is the file whole?") from error
 
 
@@ -295,8 +318,12 @@ def _decode(task: Sequence[Content], shape: tuple[int, int, int]) -> _Block:
         try:
             with READING.share(_file_bytes(content)):
                 data: Any = encoded(content)
-                digest = _content_digest(data)
+                digest = b"?" if isinstance(data, Image.Image) else _content_digest(data)
                 images[count] = decoded(data, size=shape[0], channels=shape[2], note=said.add)
+                if isinstance(
+                    data, Image.Image
+                ):  # what it is depends on more than its pixels: profiles, turns
+                    digest = _content_digest(images[count])
         except Unreadable as reason:
             reasons.append(str(reason))
         else:

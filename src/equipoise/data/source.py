@@ -47,20 +47,23 @@ class Source:
         contents: Opens the pictures, one after another, in the order of `paths`.
         attributes: A row a picture, or no column at all.
         files: All files that pictures or columns come from: as long as they stay the same, so does the
-            source.
+            source. None for a source in memory, of which nothing tells that from outside.
         label: The class id of every picture, or the column that holds it; None where the layout does not say.
         rejected: What cannot be a picture of this source, for example for its name.
         notes: What the reader decided, in words.
+        later: The source once all its pictures were read, where each comes with its label: until then, `attributes`
+            are those of the first picture alone. None where all is known.
     """
 
     format: str
     paths: Sequence[str]
     contents: Callable[[], Iterator[Content]]
     attributes: pa.Table
-    files: Sequence[Path | str]
+    files: Sequence[Path | str] | None
     label: int | str | None = None
     rejected: tuple[Rejected, ...] = ()
     notes: tuple[str, ...] = ()
+    later: Callable[[], Source] | None = None
 
     @classmethod
     def of_files(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,8 @@ from equipoise.seeds import child_seed
 __all__ = ["Split", "check_together", "official_split", "split"]
 
 Ids = NDArray[np.int64]
+
+MOST_NAMED = 5
 
 
 class Split(NamedTuple):
@@ -43,6 +46,9 @@ def split(
     totals. A stratum with fewer images than sides is missing on some side. Which image goes where depends on
     the seed and on the pictures, not on their order in the table.
 
+    Of more than two classes, each has an image on the training side (if that has a share), so a class of one image is
+    learned and not tested; the sides' notes name the classes of which nothing is tested.
+
     Args:
         table: What is to be split.
         fractions: Shares of train, validation and test; they sum to 1. A side with share 0 is empty.
@@ -67,7 +73,12 @@ def split(
     if not len(table):
         raise InputError("Expected images to split; got an empty table. Check how the table was made.")
     units = _units(table, together)
-    side = _sides(units, _strata(table, stratify), table.digests, shares, child_seed(seed, "split"))
+    child = child_seed(seed, "split")
+    side = _sides(units, _strata(table, stratify), table.digests, shares, child)
+    if not table.two_classes:
+        if shares[0]:
+            side[np.isin(units, _lacking(table.labels, units, side, _shuffle_keys(table.digests, child)))] = 0
+        table = replace(table, notes=(*table.notes, *_untested(table, side, shares)))
     train, validation, test = (table.take(np.flatnonzero(side == index)) for index in range(3))
     return Split(train, validation, test)
 
@@ -170,6 +181,28 @@ def _sides(units: Ids, strata: Ids, digests: NDArray[np.uint64], shares: NDArray
         given = np.bincount(side[members], weights=sizes[members], minlength=3)
         carry = np.clip(carry + shares * total - given, -1, 1)
     return side[unit_of]
+
+
+def _lacking(labels: Ids, units: Ids, side: Ids, keys: NDArray[np.uint64]) -> Ids:
+    """A unit of each class that has none on the training side."""
+    order = np.lexsort((keys, labels))
+    classes, first = np.unique(labels[order], return_index=True)
+    return units[order[first[~np.isin(classes, labels[side == 0])]]]
+
+
+def _untested(table: ImageTable, side: Ids, shares: NDArray[Any]) -> tuple[str, ...]:
+    """In words, classes without an image on the test side, if there is one."""
+    classes, counts = np.unique(table.labels, return_counts=True)
+    untested = np.flatnonzero(~np.isin(classes, table.labels[side == 2]))
+    if not shares[2] or not len(untested):
+        return ()
+    order = untested[np.argsort(counts[untested], kind="stable")]
+    listed = ", ".join(f"{table.class_names[classes[row]]} ({counts[row]})" for row in order[:MOST_NAMED])
+    more = f" and {len(order) - MOST_NAMED} more" if len(order) > MOST_NAMED else ""
+    return (
+        f"{len(order)} of {len(classes)} classes have too few images for the test side; nothing is measured of them: "
+        f"{listed}{more}",
+    )
 
 
 def _quotas(total: int, shares: NDArray[Any], carry: NDArray[Any]) -> NDArray[Any]:

@@ -14,15 +14,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from equipoise.data.arrays import Layout, UInt8Images, channels_last, class_ids, stored
+from equipoise.data.classes import names_by_id, one_meaning
 from equipoise.data.columns import array_of, columns_of, indexed, joined, text_bytes, values_of
 from equipoise.errors import InputError
 from equipoise.groups import Groups
+from equipoise.notebook import short, table_html
 
 __all__ = ["ImageTable", "Rejected", "digest_images"]
 
 Rows = NDArray[np.int64]
 
-PATH = "path"
+PATH, LABEL = "path", "label"
 MOST_CLASSES = 12  # told one by one
 RELEASE_ROWS = 16  # read from memory-mapped parts before their pages are given back: a fault may map 2 MiB
 
@@ -137,17 +139,42 @@ class ImageTable:
             f"attributes: {names or 'none'})"
         )
 
+    def _repr_html_(self) -> str:
+        names, counts = self.class_names, np.bincount(self.labels)
+        rows = [[names[label], str(label), f"{count:,}"] for label, count in enumerate(counts.tolist())]
+        size, columns = self.image_size, ", ".join(map(short, self.attributes.column_names))
+        title = f"{len(self):,} images {size}×{size}×{self.channels}, attributes: {columns or 'none'}"
+        return table_html(title, ["class", "label", "images"], rows)
+
     def _classes_in_words(self) -> str:
         """How many images of each class; numbers that add up to all."""
         ids, counts = np.unique(self.labels, return_counts=True)
-        if set(ids.tolist()) <= {0, 1}:
+        if self.two_classes:
             return f"{len(self.positives)} positives, {len(self.negatives)} negatives"
         if len(ids) > MOST_CLASSES:
             return f"{len(ids)} classes of {counts.min()} to {counts.max()} images"
-        names = {number: name for name, number in self.classes.items()}
+        names = self.class_names
         return ", ".join(
-            f"{n} of class {names.get(i, i)}" for i, n in zip(ids.tolist(), counts.tolist(), strict=True)
+            f"{n} of class {names[i]}" for i, n in zip(ids.tolist(), counts.tolist(), strict=True)
         )
+
+    @property
+    def two_classes(self) -> bool:
+        """Whether the table is of positives (label 1) and negatives (label 0), or of one of the two."""
+        return len(self.class_names) == 2
+
+    @cached_property
+    def class_names(self) -> tuple[str, ...]:
+        """Name of each class by its id, K of them, also of classes without images; at least two.
+
+        What a reader did not name is "negative" and "positive" where there are two classes, else its number. Several
+        names of one class are told together.
+
+        Example:
+            >>> ImageTable.from_arrays(np.zeros((2, 8, 8, 3), np.uint8), [0, 2]).class_names
+            ('0', '1', '2')
+        """
+        return names_by_id(self.classes, int(self.labels.max(initial=1)))
 
     @property
     def image_size(self) -> int:
@@ -246,16 +273,18 @@ class ImageTable:
             np.concatenate([table.digests for table in tables]),
             tuple(dict.fromkeys(item for table in tables for item in table.rejected)),
             tuple(dict.fromkeys(note for table in tables for note in table.notes)),
-            _one_meaning([table.classes for table in tables]),
+            one_meaning([table.classes for table in tables]),
         )
 
     def column(self, attribute: str) -> list[Any]:
-        """Values of an attribute, one a row; None where missing.
+        """Values of an attribute, one a row; None where missing. "label" is the class, by name, where no attribute is.
 
         Raises:
             InputError: if there is no such attribute.
         """
         if attribute not in self.attributes.column_names:
+            if attribute == LABEL:
+                return [self.class_names[label] for label in self.labels.tolist()]
             known = ", ".join(self.attributes.column_names) or "none"
             raise InputError(
                 f"Expected an attribute of the table ({known}); got {attribute!r}. Choose one of these."
@@ -271,6 +300,11 @@ class ImageTable:
         if not attributes:
             raise InputError("Groups need at least one attribute; got none. Name a column of the table.")
         return reduce(Groups.cross, [Groups.from_column(self.column(a), attribute=a) for a in attributes])
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What `column` and `groups` take."""
+        return tuple(dict.fromkeys((*self.attributes.column_names, LABEL)))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -357,24 +391,6 @@ def _read_only_map(part: UInt8Images) -> mmap.mmap | None:
     if not (isinstance(root, np.memmap) and root.mode == "r" and hasattr(mmap, "MADV_DONTNEED")):
         return None
     return root.base if isinstance(root.base, mmap.mmap) else None
-
-
-def _one_meaning(classes: Sequence[Mapping[str, int]]) -> dict[str, int]:
-    """Names of classes of all tables, if none has two class ids.
-
-    Raises:
-        InputError: if one has.
-    """
-    meant: dict[str, int] = {}
-    for ids in classes:
-        for name, number in ids.items():
-            if meant.setdefault(name, number) != number:
-                raise InputError(
-                    f"Expected classes to mean the same in all tables; got {name} = {meant[name]} and "
-                    f"{name} = {number}: classes are numbered by the names that a source has. Name the positive "
-                    "class in both (`positive_class`), or give both the same classes."
-                )
-    return meant
 
 
 def _place(part: UInt8Images) -> UInt8Images | dict[str, Any]:

@@ -11,7 +11,6 @@ from equipoise.density.histogram import Bins, HistogramDensity, bin_rows, histog
 from equipoise.density.mixture import Mixture
 from equipoise.density.neighbours import NeighbourDensity
 from equipoise.density.normalisation import normalised
-from equipoise.nn import embed
 
 __all__ = [
     "Bins",
@@ -23,7 +22,6 @@ __all__ = [
     "agreement",
     "bin_rows",
     "chunks",
-    "embed",
     "histogram_bins",
     "log_probabilities",
     "normalised",

@@ -11,8 +11,8 @@ from jaxtyping import Float, Float64
 from numpy.typing import NDArray
 from torch import Tensor
 
+from equipoise.codes import block_rows, blocks
 from equipoise.errors import InputError
-from equipoise.nn.codes import block_rows, blocks
 
 __all__ = ["Latents", "chunks", "joined"]
 

@@ -1,4 +1,4 @@
-"""`Cells`: rows by target and protected attribute, what training correlated, and weights that level the cells.
+"""`Cells`: rows by target and protected attribute, and what training correlated.
 
 A cell is a target (0 or 1) in a group, for example old women. Words like gender and race are what annotators
 saw in a picture; here they serve to measure unequal error, nothing else.
@@ -16,7 +16,7 @@ from equipoise.errors import InputError
 from equipoise.fairness.rates import NO_NEGATIVES, NO_POSITIVES
 from equipoise.groups import Groups
 
-__all__ = ["Cells", "balanced_weights", "score_vector", "training_signs"]
+__all__ = ["Cells", "score_vector", "training_signs"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,31 +120,6 @@ def score_vector(scores: ArrayLike, rows: int, what: str = "Scores") -> NDArray[
             "A NaN means that the model or its input broke."
         )
     return given.astype(np.float64)
-
-
-def balanced_weights(targets: ArrayLike, protected: Groups) -> NDArray[np.float64]:
-    """Weights, with mean 1, under which every cell of target and protected attribute counts equally.
-
-    Args:
-        targets: 1 = positive, 0 = negative.
-        protected: Group of each row.
-
-    Raises:
-        InputError: if a cell has no rows (no weight makes it count), or as for `attribute_metrics`.
-
-    Source: Ramaswamy, Kim, Russakovsky 2021, Fair attribute classification through latent space de-biasing.
-
-    Example:
-        >>> balanced_weights([1, 1, 1, 0, 1, 0], Groups.from_column(["a", "a", "a", "a", "b", "b"])).tolist()
-        [0.5, 0.5, 0.5, 1.5, 1.5, 1.5]
-    """
-    cells = Cells.checked(targets, protected)
-    if (lacking := cells.empty()) is not None:
-        raise InputError(
-            f"Every cell needs rows before cells can count equally; got {lacking}. "
-            "Add such images, or leave the group out."
-        )
-    return np.asarray(len(cells.ids) / (cells.counts.size * cells.counts.reshape(-1)[cells.ids]))
 
 
 def training_signs(targets: ArrayLike, protected: Groups) -> dict[str, int]:

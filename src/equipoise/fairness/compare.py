@@ -34,6 +34,7 @@ from equipoise.intervals import (
     variance_difference,
     worst_difference,
 )
+from equipoise.notebook import rate_text, short, table_html
 from equipoise.rate import Rate
 
 __all__ = ["Comparison", "Difference", "compare"]
@@ -63,6 +64,10 @@ class Difference:
     gap: dict[str, dict[str, Rate]]
     variance: dict[str, dict[str, Rate]]
 
+    def __repr__(self) -> str:
+        points = ", ".join(f"TPR {rate_text(rate)} {point}" for point, rate in self.tpr.items())
+        return f"Difference({points}; by {', '.join(map(short, self.groups)) or 'no attribute'})"
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -80,6 +85,27 @@ class Comparison:
     fpr_asked: float
     differences: dict[str, Difference]
     not_compared: dict[str, tuple[str, ...]]
+
+    def __repr__(self) -> str:
+        changes = [
+            f"{short(name)} TPR {one.tpr[AT_THRESHOLD].value:+.3f} at {self.threshold:g}"
+            for name, one in self.differences.items()
+        ]
+        return f"Comparison(against {short(self.baseline)}: {', '.join(changes)})"
+
+    def _repr_html_(self) -> str:
+        heads = [
+            "model",
+            f"TPR at {self.threshold:g}",
+            f"TPR at {100 * self.fpr_asked:g} % FPR",
+            "FPR",
+            "AUROC",
+        ]
+        rows = [
+            [name, *map(rate_text, (one.tpr[AT_THRESHOLD], one.tpr[AT_FPR], one.fpr, one.auroc))]
+            for name, one in self.differences.items()
+        ]
+        return table_html(f"Differences from {self.baseline}, paired", heads, rows)
 
 
 # Keywords of a public door, each a choice of its own.

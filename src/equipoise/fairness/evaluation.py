@@ -24,6 +24,7 @@ from equipoise.fairness.rates import (
 from equipoise.fairness.scored import Scored, finite, fraction, generator, replicate_count
 from equipoise.groups import Groups
 from equipoise.intervals import Proportions, gap, proportion, variance, worst
+from equipoise.notebook import rate_text, short, table_html
 from equipoise.rate import Rate
 
 __all__ = ["SMALL", "Evaluation", "GroupNumbers", "WorstGroup", "evaluate", "threshold_only"]
@@ -135,6 +136,33 @@ class Evaluation:
     def fnr_at_fpr(self) -> Rate:
         """Share of all positives missed at the matched false-positive rate."""
         return self.tpr_at_fpr.complement
+
+    def __repr__(self) -> str:
+        worst = [
+            f"worst by {short(name)} {short(lowest['group'] or '–')} {lowest['tpr'].value:.3f}"
+            for name, of in self.worst_group.items()
+            for lowest in [of[AT_FPR if self.negatives else AT_THRESHOLD]]
+        ]
+        found = f"TPR {self.tpr.value:.3f} at {self.threshold:g}"
+        if self.negatives:
+            found += f", {self.tpr_at_fpr.value:.3f} at {100 * self.fpr_asked:g} % FPR, AUROC {self.auroc.value:.4f}"
+        images = f"{self.positives:,} positives, {self.negatives:,} negatives"
+        return f"Evaluation({'; '.join([images, found, *worst[:3]])})"
+
+    def _repr_html_(self) -> str:
+        def row(attribute: str, group: str, n: int, of: Evaluation | GroupNumbers) -> list[str]:
+            rates = (of.tpr, of.tpr_at_fpr, of.mean_probability, of.auroc)
+            return [attribute, group, f"{n:,}", *map(rate_text, rates)]
+
+        heads = ["attribute", "group", "positives", f"TPR at {self.threshold:g}"]
+        heads += [f"TPR at {100 * self.fpr_asked:g} % FPR", "mean probability", "AUROC"]
+        rows = [row("", "all", self.positives, self)]
+        rows += [
+            row(attribute, group, numbers.positives, numbers)
+            for attribute, groups in self.groups.items()
+            for group, numbers in groups.items()
+        ]
+        return table_html(f"{self.positives:,} positives, {self.negatives:,} negatives", heads, rows)
 
 
 # Keywords of a public door, each a choice of its own.

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from equipoise.errors import InputError
 from equipoise.fairness.scored import Scored, fraction
 from equipoise.groups import Groups
-from equipoise.intervals import Proportions, area, mean
+from equipoise.intervals import Ordered, Proportions, area, mean
 from equipoise.probabilities import probability_vector
 from equipoise.rate import Rate
 
@@ -203,9 +203,10 @@ def allowed_false_positives(negatives: int, fpr: float) -> int:
 def group_areas(scored: Scored, groups: Groups, *, negatives: Literal["all", "group"]) -> list[Rate]:
     """AUROC of each group, in the order of the names."""
     found = []
+    everyone = Ordered.of(scored.negatives)
     for i in range(len(groups.names)):
         mine = groups.ids == i
-        others = scored.negatives if negatives == "all" else scored.scores[mine & ~scored.labels]
+        others = everyone if negatives == "all" else scored.scores[mine & ~scored.labels]
         found.append(area(scored.scores[mine & scored.labels], others))
     return found
 

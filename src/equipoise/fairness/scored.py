@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ from equipoise.groups import Groups
 from equipoise.probabilities import Probabilities, probability_vector, sigmoid
 from equipoise.seeds import child_seed
 
-__all__ = ["Scored", "finite", "fraction", "generator", "replicate_count"]
+__all__ = ["Scored", "attributes_of", "finite", "fraction", "generator", "replicate_count"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,19 +54,9 @@ class Scored:
         probabilities = probability_vector(scores)
         logits = scores.logits if isinstance(scores, Probabilities) else None
         truth = _binary(labels)
-        attributes = (groups,) if isinstance(groups, Groups) else tuple(groups)
-        lengths = {"labels": len(truth), **{f"groups of {g.attribute!r}": len(g) for g in attributes}}
-        for name, length in lengths.items():
-            if length != len(probabilities):
-                raise InputError(
-                    f"Scores, labels and groups must have one entry an image; got {len(probabilities)} "
-                    f"scores and {length} {name}. Take all of them from the same table, in the same order."
-                )
-        names = [g.attribute for g in attributes]
-        if len(set(names)) != len(names):
-            raise InputError(f"Attributes must differ; got {names}. Give each Groups its own attribute name.")
-        if intersections:
-            attributes += tuple(a.cross(b) for i, a in enumerate(attributes) for b in attributes[i + 1 :])
+        attributes = attributes_of(
+            groups, {"labels": len(truth)}, len(probabilities), intersections=intersections
+        )
         values = probabilities if logits is None else logits
         return cls(np.asarray(values, np.float64), truth, attributes, values.dtype, logits is not None)
 
@@ -118,6 +108,36 @@ class Scored:
         return [
             group for group in range(len(groups.names)) if positives[group] or group not in groups.unknown
         ]
+
+
+def attributes_of(
+    groups: Groups | Sequence[Groups], lengths: Mapping[str, int], scores: int, *, intersections: bool
+) -> tuple[Groups, ...]:
+    """The attributes, and the pairwise intersections of them if asked for.
+
+    Args:
+        groups: One `Groups` an attribute, or a single one.
+        lengths: What else must have one entry an image → its length.
+        scores: Length of the scores, which the others must have.
+        intersections: Add each pair of attributes.
+
+    Raises:
+        InputError: if lengths differ, or an attribute stands twice.
+    """
+    attributes = (groups,) if isinstance(groups, Groups) else tuple(groups)
+    lengths = {**lengths, **{f"groups of {g.attribute!r}": len(g) for g in attributes}}
+    for name, length in lengths.items():
+        if length != scores:
+            raise InputError(
+                f"Scores, labels and groups must have one entry an image; got {scores} scores and {length} {name}. "
+                "Take all of them from the same table, in the same order."
+            )
+    names = [g.attribute for g in attributes]
+    if len(set(names)) != len(names):
+        raise InputError(f"Attributes must differ; got {names}. Give each Groups its own attribute name.")
+    if intersections:
+        attributes += tuple(a.cross(b) for i, a in enumerate(attributes) for b in attributes[i + 1 :])
+    return attributes
 
 
 def _binary(labels: ArrayLike) -> NDArray[np.bool_]:

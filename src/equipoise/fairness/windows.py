@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from equipoise.fairness.evaluation import Evaluation, evaluate
 from equipoise.groups import Groups
+from equipoise.notebook import rate_text, short, table_html
 from equipoise.rate import Rate
 
 __all__ = ["Windows", "windows"]
@@ -48,6 +49,20 @@ class Windows:
     at_fpr: Rate
     scores: NDArray[np.float64]
     evaluation: Evaluation
+
+    def __repr__(self) -> str:
+        return (
+            f"Windows(detected {rate_text(self.accuracy)}, false detections {rate_text(self.false_detections)}, "
+            f"variance {self.variance.value:.2f} percent², worst {short(self.worst_group or '–')})"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            ["all", rate_text(self.accuracy)],
+            *([name, rate_text(rate)] for name, rate in self.groups.items()),
+        ]
+        rows.append(["false detections", rate_text(self.false_detections)])
+        return table_html("Detected in any window", ["group", "share"], rows)
 
 
 def windows(

@@ -6,6 +6,7 @@
 | the same at an estimated threshold | exact, over the binomial doubt in the threshold | |
 | difference of two models' shares on the same images (`Pairs`) | decides as the exact McNemar test | McNemar 1947 |
 | sum or difference of shares (`combination`) | square-and-add | Zou, Donner 2008 |
+| mean of the shares of several classes (`macro_average`), its difference | score interval, all moved together | |
 | lowest share of several groups (`worst`), its difference | tests of each group | Berger 1982 |
 | largest minus smallest share (`gap`), its difference | square-and-add over all pairs of groups | |
 | variance over groups | limits by simulation | |
@@ -16,7 +17,8 @@ All are two-sided with 95 %, 2.5 % on each side. An interval always holds its nu
 truth is simulated by `benchmarks/coverage.py` and written down in docs/coverage.md.
 """
 
-from equipoise.intervals.areas import area, area_difference
+from equipoise.intervals.areas import Ordered, area, area_difference
+from equipoise.intervals.macro import macro_average, macro_difference
 from equipoise.intervals.means import mean
 from equipoise.intervals.pairs import Pairs
 from equipoise.intervals.proportions import TAIL, Proportions, proportion
@@ -33,6 +35,7 @@ from equipoise.intervals.several import (
 
 __all__ = [
     "TAIL",
+    "Ordered",
     "Pairs",
     "Proportions",
     "area",
@@ -42,6 +45,8 @@ __all__ = [
     "gap",
     "gap_difference",
     "held",
+    "macro_average",
+    "macro_difference",
     "mean",
     "proportion",
     "variance",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy.special import stdtrit
 from equipoise.intervals.proportions import TAIL, proportion
 from equipoise.rate import Rate
 
-__all__ = ["area", "area_difference", "placements"]
+__all__ = ["Ordered", "area", "area_difference", "placements"]
 
 Floats = NDArray[np.float64]
 
@@ -21,14 +22,48 @@ Z = 1.959964
 STEPS = 50
 
 
-def placements(values: NDArray[Any], others: NDArray[Any]) -> Floats:
+@dataclass(frozen=True, eq=False)
+class Ordered:
+    """Scores that many groups are compared with: sorted once.
+
+    Args:
+        values: The scores as they came, shape (m,).
+        order: Their places by score.
+        ordered: The sorted scores.
+    """
+
+    values: NDArray[Any]
+    order: NDArray[np.int64]
+    ordered: NDArray[Any]
+
+    @classmethod
+    def of(cls, values: NDArray[Any]) -> Ordered:
+        """Sort them."""
+        order = np.argsort(values, kind="stable")
+        return cls(values, order, values[order])
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def placements(self, others: NDArray[Any]) -> Floats:
+        """`placements` of these among others, in time that grows with their number alone."""
+        below = np.zeros(len(self) + 1, np.int64)
+        for side in ("left", "right"):
+            found = np.searchsorted(self.ordered, others, side=side)
+            below += np.bincount(found, minlength=len(self) + 1).cumsum()
+        own = np.empty(len(self), np.int64)
+        own[self.order] = below[:-1]
+        return np.asarray(own / (2 * len(others)), dtype=np.float64)
+
+
+def placements(values: NDArray[Any], others: NDArray[Any] | Ordered) -> Floats:
     """For each value the share of the others below it, ties ½."""
-    ordered = np.sort(others)
+    ordered = others.ordered if isinstance(others, Ordered) else np.sort(others)
     below = np.searchsorted(ordered, values, side="left") + np.searchsorted(ordered, values, side="right")
     return np.asarray(below / (2 * len(others)), dtype=np.float64)
 
 
-def area(positives: NDArray[Any], negatives: NDArray[Any]) -> Rate:
+def area(positives: NDArray[Any], negatives: NDArray[Any] | Ordered) -> Rate:
     r"""Probability that a positive scores above a negative, ties ½; 0.5 is chance, larger is better.
 
     The limits are the areas A with :math:`(\hat A - A)^2 = z^2 V(A)`, V the larger of DeLong's variance in the sample
@@ -38,7 +73,7 @@ def area(positives: NDArray[Any], negatives: NDArray[Any]) -> Rate:
 
     Args:
         positives: Scores of the positives, any numbers; `n` of the result is how many.
-        negatives: Scores of the negatives.
+        negatives: Scores of the negatives, `Ordered` where several groups are compared with them.
 
     Undefined: without positives, or without negatives.
 
@@ -52,7 +87,12 @@ def area(positives: NDArray[Any], negatives: NDArray[Any]) -> Rate:
     n, m = len(positives), len(negatives)
     if not n or not m:
         return Rate.undefined(NO_POSITIVES if not n else NO_NEGATIVES, n)
-    above, below = placements(positives, negatives), placements(negatives, positives)
+    above = placements(positives, negatives)
+    below = (
+        negatives.placements(positives)
+        if isinstance(negatives, Ordered)
+        else placements(negatives, positives)
+    )
     value, seen = float(above.mean()), _variance(above, below)
     low, high = _limit(value, seen, n, m), 1 - _limit(1 - value, seen, n, m)
     few = min(n, m)

@@ -18,6 +18,8 @@ Floats = NDArray[np.float64]
 
 NODES = 64  # quantiles of the share of images on which the models disagree
 STEPS = 42  # halvings of [−1, 1]
+MANY = 16  # with more groups, equal counts are looked for
+BLOCK = 1000  # groups that are judged at once
 MORE = (
     0.7  # part of an image on the side that makes the interval wider: with ½ it covers 92.8 % here and there
 )
@@ -81,7 +83,26 @@ class Pairs:
 
 def _limit(won: NDArray[Any], lost: NDArray[Any], n: NDArray[Any], tail: float) -> Floats:
     if won.ndim == 1:
+        if len(n) > MANY:
+            return _of_many(won, lost, n, tail)
         won, lost = (np.broadcast_to(one, (NODES, len(n))) for one in (won, lost))
+    return _solved(won, lost, n, tail)
+
+
+def _of_many(won: NDArray[Any], lost: NDArray[Any], n: NDArray[Any], tail: float) -> Floats:
+    """`_limit` of many groups, of which many have the same counts, in bounded memory."""
+    different, places = np.unique(np.stack([won, lost, n]), axis=1, return_inverse=True)
+    if different.shape[1] == 1:  # a single column is summed in another order
+        different = np.repeat(different, 2, axis=1)
+    limits = []
+    for start in range(0, different.shape[1], BLOCK):
+        first, second, rows = different[:, start : start + BLOCK]
+        of_nodes = [np.broadcast_to(one, (NODES, len(rows))) for one in (first, second)]
+        limits.append(_solved(of_nodes[0], of_nodes[1], rows, tail))
+    return np.concatenate(limits)[places.reshape(-1)]
+
+
+def _solved(won: NDArray[Any], lost: NDArray[Any], n: NDArray[Any], tail: float) -> Floats:
     apart = won + lost
     quantiles = (np.arange(len(won)) + 0.5)[:, None] / len(won)
     agreed = np.maximum(n - apart, 0)

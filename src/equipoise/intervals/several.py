@@ -29,6 +29,7 @@ __all__ = [
 Floats = NDArray[np.float64]
 
 ONE_GROUP = "fewer than two groups have positives"
+PAIRS = 2_000_000  # pairs of groups that are looked at at once
 SPENT = 0.0025
 """Chance of leaving out the true worst (or best) group; comes off the 2.5 % of a side."""
 
@@ -83,19 +84,26 @@ def gap(shares: Proportions) -> Rate:
         return Rate.undefined(ONE_GROUP, total)
     values = shares.values
     corrected = TAIL / (k * (k - 1) / 2)
-    low = _apart(values, shares.low(corrected), shares.high(corrected), -1).max()
-    high = _apart(values, shares.low(), shares.high(), 1).max()
+    of_lows, of_highs = (shares.low(corrected), shares.high(corrected)), (shares.low(), shares.high())
+    low = max(_apart(values, *of_lows, -1, rows).max() for rows in _blocks(np.arange(k), k))
+    high = max(_apart(values, *of_highs, 1, rows).max() for rows in _blocks(np.arange(k), k))
     value = float(np.ptp(values))
     return Rate(value, float(np.clip(low, 0, value)), float(np.clip(high, value, 1)), total)
 
 
-def _apart(values: Floats, lows: Floats, highs: Floats, side: int) -> Floats:
-    """Limit of each group's share minus each other's, shape (k, k), the diagonal 0; `side` −1 is the lower."""
+def _apart(values: Floats, lows: Floats, highs: Floats, side: int, rows: NDArray[Any]) -> Floats:
+    """Limit of the share of some groups minus each group's, shape (rows, k), 0 from itself; `side` −1 is the lower."""
     down, up = (values - lows) ** 2, (highs - values) ** 2
     own, other = (down, up) if side < 0 else (up, down)
-    found = values[:, None] - values[None] + side * np.sqrt(own[:, None] + other[None])
-    np.fill_diagonal(found, 0.0)
+    found = values[rows, None] - values[None] + side * np.sqrt(own[rows, None] + other[None])
+    found[np.arange(len(rows)), rows] = 0.0
     return np.asarray(found)
+
+
+def _blocks(rows: NDArray[Any], k: int) -> list[NDArray[Any]]:
+    """The rows in blocks whose pairs with k groups fit into memory."""
+    step = max(1, PAIRS // k)
+    return [rows[start : start + step] for start in range(0, len(rows), step)]
 
 
 def variance(shares: Proportions, *, replicates: int, generator: np.random.Generator) -> Rate:
@@ -171,8 +179,9 @@ def worst_difference(first: Proportions, second: Proportions, pairs: Pairs) -> R
     if len(pairs.n) == 1:
         return pairs.rates("")[0]
     tail = (TAIL - SPENT) / 2
-    least = np.maximum(pairs.low(tail), -_above(second, first, tail))[_may_be_lowest(first)].min()
-    most = np.minimum(pairs.high(tail), _above(first, second, tail))[_may_be_lowest(second)].max()
+    lowest = [np.flatnonzero(_may_be_lowest(shares)) for shares in (first, second)]
+    least = np.maximum(pairs.take(lowest[0]).low(tail), -_above(second, first, tail)[lowest[0]]).min()
+    most = np.minimum(pairs.take(lowest[1]).high(tail), _above(first, second, tail)[lowest[1]]).max()
     value = float(first.values.min() - second.values.min())
     return Rate(value, min(float(least), value), max(float(most), value), int(pairs.n.sum()))
 
@@ -205,21 +214,29 @@ def gap_difference(first: Proportions, second: Proportions, pairs: Pairs) -> Rat
     total, tail = int(pairs.n.sum()), TAIL / 2 - SPENT
     if len(pairs.n) < 2:
         return Rate.undefined(ONE_GROUP, total)
-    lows, highs = pairs.low(tail), pairs.high(tail)
-    least = np.maximum(_apart(pairs.values, lows, highs, -1), -_grown(second, gap(first), tail))
-    most = np.minimum(_apart(pairs.values, lows, highs, 1), _grown(first, gap(second), tail))
-    low = least[np.ix_(_may_be_highest(second), _may_be_lowest(second))].min()
-    high = most[np.ix_(_may_be_highest(first), _may_be_lowest(first))].max()
+    low = -_most_grown(second, gap(first), pairs, -1, tail)
+    high = _most_grown(first, gap(second), pairs, 1, tail)
     value = float(np.ptp(first.values) - np.ptp(second.values))
     return Rate(value, min(float(low), value), max(float(high), value), total)
 
 
-def _grown(shares: Proportions, other: Rate, tail: float) -> Floats:
-    """Upper limits of how much farther apart each two groups are than the other model's gap, shape (k, k)."""
-    values = shares.values
-    apart = values[:, None] - values[None]
-    up = _apart(values, shares.low(tail), shares.high(tail), 1) - apart
-    return np.asarray(apart - other.value + np.sqrt(up**2 + (other.value - other.low) ** 2))
+def _most_grown(shares: Proportions, other: Rate, pairs: Pairs, side: int, tail: float) -> float:
+    """Upper limit of this model's gap minus the other's; `side` is −1 where the pairs are the other's minus this one's.
+
+    The largest, over the groups that may be the best and the worst, of how much farther apart they are than in the
+    other model, or than its gap, whichever is less.
+    """
+    values, lows, highs = shares.values, shares.low(tail), shares.high(tail)
+    changes = pairs.values, pairs.low(tail), pairs.high(tail)
+    lowest = _may_be_lowest(shares)
+    found = []
+    for rows in _blocks(np.flatnonzero(_may_be_highest(shares)), len(values)):
+        apart = values[rows, None] - values[None]
+        up = _apart(values, lows, highs, 1, rows) - apart
+        grown = apart - other.value + np.sqrt(up**2 + (other.value - other.low) ** 2)
+        moved = side * _apart(*changes, side, rows)
+        found.append(np.minimum(moved, grown)[:, lowest].max())
+    return float(max(found))
 
 
 def variance_difference(first: Rate, second: Rate) -> Rate:

@@ -11,8 +11,8 @@ from numpy import ndarray
 from numpy.typing import NDArray
 from torch import Tensor
 
+from equipoise.codes import Codes, array64, blocks
 from equipoise.errors import InputError
-from equipoise.nn.codes import Codes, array64, blocks
 
 __all__ = ["blank", "check", "distances64", "put", "same_place"]
 

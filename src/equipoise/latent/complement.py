@@ -21,11 +21,11 @@ from jaxtyping import Float64
 from numpy import ndarray
 from torch import Tensor
 
+from equipoise.codes import Codes
 from equipoise.errors import InputError
 from equipoise.latent.codes import blank, check, distances64
 from equipoise.latent.hyperplane import Hyperplane
 from equipoise.latent.nearest import nearest
-from equipoise.nn.codes import Codes
 
 __all__ = ["all_sides", "complement", "complement_by_side", "mirror", "onto"]
 

@@ -19,9 +19,9 @@ from numpy import ndarray
 from numpy.typing import NDArray
 from torch import Tensor
 
+from equipoise.codes import array64
 from equipoise.errors import InputError, MissingExtraError
 from equipoise.intervals import proportion
-from equipoise.nn.codes import array64
 from equipoise.rate import Rate
 from equipoise.seeds import child_seed
 

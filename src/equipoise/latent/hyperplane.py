@@ -11,10 +11,10 @@ from jaxtyping import Bool, Float64
 from numpy import ndarray
 from torch import Tensor
 
+from equipoise.codes import Codes, array64, blocks
 from equipoise.errors import InputError, MissingExtraError
 from equipoise.intervals import area, proportion
 from equipoise.latent.codes import blank, check, distances64, put, same_place
-from equipoise.nn.codes import Codes, array64, blocks
 from equipoise.rate import Rate
 from equipoise.seeds import child_seed
 

@@ -15,9 +15,9 @@ from jaxtyping import Float64
 from numpy import ndarray
 from torch import Tensor
 
+from equipoise.codes import Codes, array64, blocks
 from equipoise.errors import InputError
 from equipoise.latent.codes import blank, check, put, same_place
-from equipoise.nn.codes import Codes, array64, blocks
 
 __all__ = ["nearest"]
 

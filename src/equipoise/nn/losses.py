@@ -11,17 +11,17 @@ from typing import Literal
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 __all__ = [
     "Reconstruction",
+    "classification_loss",
     "db_vae_loss",
     "kl_divergence",
     "l1_reconstruction",
     "reconstruction_loss",
     "reparameterise",
     "squared_l2_reconstruction",
-    "vae_loss",
 ]
 
 Reconstruction = Literal["l1", "squared_l2"]
@@ -77,33 +77,33 @@ def reconstruction_loss(
     return (l1_reconstruction if kind == "l1" else squared_l2_reconstruction)(images, reconstructions)
 
 
-def vae_loss(
-    images: Float[Tensor, "batch c h w"],
-    reconstructions: Float[Tensor, "batch c h w"],
-    mean: Float[Tensor, "batch k"],
-    log_variance: Float[Tensor, "batch k"],
-    *,
-    kl_weight: float = 5e-4,
-    reconstruction: Reconstruction = "l1",
-) -> Float[Tensor, " batch"]:
-    """L_VAE = c·L_KL + L_x of each sample."""
-    return kl_weight * kl_divergence(mean, log_variance) + reconstruction_loss(
-        images, reconstructions, reconstruction
-    )
+def classification_loss(
+    logits: Float[Tensor, " batch"] | Float[Tensor, "batch classes"], labels: Int[Tensor, " batch"]
+) -> Float[Tensor, ""]:
+    """L_y, mean over the batch: sigmoid cross-entropy of one logit an image, softmax cross-entropy of one a class.
+
+    Args:
+        labels: 1 or 0 for one logit; class ids 0…K−1 for K.
+    """
+    if logits.ndim == 1:
+        return binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
+    full = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return cross_entropy(full, labels.long())
 
 
 def db_vae_loss(
-    logits: Float[Tensor, " batch"], labels: Int[Tensor, " batch"], vae: Float[Tensor, " positives"]
+    logits: Float[Tensor, " batch"] | Float[Tensor, "batch classes"],
+    labels: Int[Tensor, " batch"],
+    vae: Float[Tensor, " carrying"],
 ) -> Float[Tensor, ""]:
-    """Mean over the batch of [ L_y + 1(y = 1)·L_VAE ]: every image teaches the classifier, positives also the
-    VAE.
+    """Mean over the batch of [ L_y + 1(y ∈ C)·L_VAE ]: every image teaches the classifier, those of the classes C
+    that carry the VAE also the VAE. In the paper these are the positives.
 
     Args:
-        labels: 1 or 0.
-        vae: L_VAE of the positives only; empty if there is none. Divided by the size of the whole batch.
+        labels: 1 or 0 for one logit an image; class ids 0…K−1 for one a class.
+        vae: L_VAE of the images of C only; empty if there is none. Divided by the size of the whole batch.
 
-    Source: equation 3 of the paper. Differs from it in: nothing; some public versions put the indicator on
-    L_y.
+    Source: equation 3 of the paper. Differs from it in: nothing for one logit (some public versions put the indicator
+    on L_y); for K logits L_y is the softmax cross-entropy, and C is chosen.
     """
-    classification = binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
-    return classification + vae.sum() / len(logits)
+    return classification_loss(logits, labels) + vae.sum() / len(logits)

@@ -1,17 +1,21 @@
-"""What the training loop asks of a model: a logit, and its losses on a batch. It never asks which method it
+"""What the training loop asks of a model: logits, and its losses on a batch. It never asks which method it
 is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
 
-__all__ = ["Classifier", "Losses", "Objective"]
+from equipoise.nn.losses import classification_loss
+
+__all__ = ["Classifier", "Logits", "Losses", "Objective"]
+
+Logits: TypeAlias = Float[Tensor, " batch"] | Float[Tensor, "batch classes"]
+"""Of two classes the logit of the positive one, shape (batch,); of K classes one each, shape (batch, K)."""
 
 
 class Losses(NamedTuple):
@@ -20,7 +24,7 @@ class Losses(NamedTuple):
     Args:
         total: What is minimised; a scalar with a gradient.
         parts: Its parts for the log, detached scalars by name.
-        logits: Logits of the batch, shape (batch,), detached.
+        logits: Logits of the batch, shape (batch,) or (batch, K), detached.
         codes: Latent means of the batch's images, shape (batch, k), detached; None for models without a
             latent space.
     """
@@ -33,16 +37,16 @@ class Losses(NamedTuple):
 
 def both_ways(
     logits: Callable[[Tensor], Tensor], images: Float[Tensor, "batch channels height width"]
-) -> Float[Tensor, " batch"]:
+) -> Logits:
     """Mean of the logits of images and of their mirror images: a face is the same face either way."""
     return (logits(images) + logits(images.flip(3))) / 2
 
 
 class Objective(Protocol):
-    """A model that can be trained."""
+    """A model that can be trained, on two classes with one logit an image or on K > 2 with one a class."""
 
-    def forward(self, images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, " batch"]:
-        """Logit of the positive class."""
+    def forward(self, images: Float[Tensor, "batch channels height width"]) -> Logits:
+        """Logit of the positive class, or of each class."""
 
     def losses(
         self,
@@ -51,29 +55,33 @@ class Objective(Protocol):
         *,
         generator: torch.Generator | None = None,
     ) -> Losses:
-        """Losses of a batch; `generator` drives whatever chance the method needs."""
+        """Losses of a batch of images and their class ids; `generator` drives whatever chance the method needs."""
 
 
 class Classifier(nn.Module):
-    """Any network with one output, trained by sigmoid cross-entropy: the plain baseline.
+    """Any network, trained by cross-entropy: the plain baseline.
+
+    One output is the logit of the positive class (sigmoid), K outputs are one of each class (softmax).
 
     Args:
-        network: Maps images (batch, channels, height, width) to (batch, 1) or (batch,) logits.
-        mirror: In evaluation mode the logit is the mean over the image and its mirror image.
+        network: Maps images (batch, channels, height, width) to (batch, K), (batch, 1) or (batch,) logits.
+        mirror: In evaluation mode logits are the mean over the image and its mirror image.
     """
 
     def __init__(self, network: nn.Module, *, mirror: bool = False) -> None:
         super().__init__()
         self.network, self.mirror = network, mirror
 
-    def forward(self, images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, " batch"]:
-        """Logit of the positive class."""
+    def forward(self, images: Float[Tensor, "batch channels height width"]) -> Logits:
+        """Logit of the positive class, or of each class."""
         if self.mirror and not self.training:
             return both_ways(self._logits, images)
         return self._logits(images)
 
     def _logits(self, images: Tensor) -> Tensor:
         logits: Tensor = self.network(images)
+        if logits.ndim == 2 and logits.shape[1] > 1:
+            return logits
         return logits.reshape(logits.shape[0])
 
     def losses(
@@ -83,7 +91,7 @@ class Classifier(nn.Module):
         *,
         generator: torch.Generator | None = None,
     ) -> Losses:
-        """Mean sigmoid cross-entropy; nothing is drawn from `generator`."""
+        """Mean cross-entropy; nothing is drawn from `generator`."""
         logits = self(images)
-        total = binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
+        total = classification_loss(logits, labels)
         return Losses(total, {"classification": total.detach()}, logits.detach())

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms
 
-__all__ = ["Note", "Unreadable", "ordinary_colours", "upright"]
+from equipoise.pictures.depth import BITS, FORMAT, PHOTOMETRIC, UNSIGNED, numbers, scaled_note
+from equipoise.pictures.unreadable import Note, Unreadable
 
-Note = Callable[[str], None]
-"""Called with what was done to a picture beyond what every picture goes through."""
+__all__ = ["ordinary_colours", "upright"]
 
 ORIENTATION = 0x0112
 TURNS = {
@@ -31,23 +31,19 @@ TURNS = {
 }
 XMP = "xmp", "XML:com.adobe.xmp"
 XMP_ORIENTATION = re.compile(rb"""tiff:Orientation\s*(?:=\s*["']|>)\s*([1-8])""")
-BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339  # tags of TIFF
-UNSIGNED = (1, 4)  # 4: not said
+HOW = ", or say it by SMinSampleValue and SMaxSampleValue"
 STRIP = 1 << 20  # pixels converted at a time
 MOST_PROFILE = 4 << 20  # bytes of a colour profile
 SAME = 3  # levels of 255: a profile that moves no colour further is sRGB
 MODELS = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}
 
 
-class Unreadable(Exception):
-    """A picture cannot be used; the text is the reason. Readers turn it into a rejected picture."""
-
-
-def upright(image: Image.Image, *, turned: bool = False) -> Image.Image:
+def upright(image: Image.Image, *, shown: Image.Image | None = None, turned: bool = False) -> Image.Image:
     """A loaded picture turned as its EXIF says or, where that says nothing, its XMP.
 
     Args:
         image: A picture just loaded.
+        shown: What is turned in its place, if its pixels were converted.
         turned: Whether its decoder has followed EXIF already, as that of TIFF does.
     """
     value = image.getexif().get(ORIENTATION)
@@ -58,16 +54,18 @@ def upright(image: Image.Image, *, turned: bool = False) -> Image.Image:
             if isinstance(packet, bytes) and (said := XMP_ORIENTATION.search(packet)):
                 value = int(said[1])
     turn = TURNS.get(value) if isinstance(value, int) else None
-    return image if turn is None else image.transpose(turn)
+    result = image if shown is None else shown
+    return result if turn is None else result.transpose(turn)
 
 
-def ordinary_colours(image: Image.Image, rawmode: str, note: Note) -> Image.Image:
+def ordinary_colours(image: Image.Image, rawmode: str, note: Note, *, said: bool = False) -> Image.Image:
     """L or RGB: eight bits, sRGB, transparent parts white.
 
     Args:
         image: A loaded picture.
         rawmode: How its file stores a pixel, in Pillow's words, where known: depths below 8 and of 16 bits.
         note: Told what was done.
+        said: Its depth, and what became of it, was said before.
 
     Raises:
         Unreadable: if its numbers do not say which of them is white.
@@ -77,8 +75,9 @@ def ordinary_colours(image: Image.Image, rawmode: str, note: Note) -> Image.Imag
     transform = _to_srgb(image, note)
     if transparent and "transparency" in image.info:
         image.info["transparency"] = _key(image, rawmode)
-    if deep is not None or ";16" in rawmode:
-        note("16 bits a channel were scaled to 8")
+    if not said and (deep is not None or ";16" in rawmode):
+        white, inverted = deep or (65535, False)
+        note(scaled_note(image, rawmode, white=white, inverted=inverted))
     if image.mode in ("L", "RGB") and not transparent and transform is None:
         return image
     seen_through = [False]
@@ -116,19 +115,19 @@ def _deep(image: Image.Image) -> tuple[int, bool] | None:
     """White, and whether it is rather black, of grey with 9 to 16 bits; None for other pictures."""
     tags: Any = getattr(image, "tag_v2", {})
     if image.mode == "F":
-        raise Unreadable("floating-point pixels: which value is white is not said; save 8 or 16 bits")
-    if any(kind not in UNSIGNED for kind in _numbers(tags.get(SAMPLE_FORMAT))):
-        raise Unreadable("signed pixels: which value is black is not said; save 8 or 16 bits without a sign")
+        raise Unreadable(f"floating-point pixels: which value is white is not said; save 8 or 16 bits{HOW}")
+    if any(kind not in UNSIGNED for kind in numbers(tags.get(FORMAT))):
+        raise Unreadable(
+            f"signed pixels: which value is black is not said; save 8 or 16 bits without a sign{HOW}"
+        )
     if image.mode == "I" and image.format not in ("PNG", "PPM"):  # which mean 16 bits by it
-        raise Unreadable("more than 16 bits a channel: which value is white is not said; save 8 or 16 bits")
+        raise Unreadable(
+            f"more than 16 bits a channel: which value is white is not said; save 8 or 16 bits{HOW}"
+        )
     if not image.mode.startswith("I"):
         return None
-    bits = next(iter(_numbers(tags.get(BITS))), 16)
+    bits = next(iter(numbers(tags.get(BITS))), 16)
     return (1 << bits) - 1, tags.get(PHOTOMETRIC) == 0
-
-
-def _numbers(value: Any) -> tuple[Any, ...]:
-    return () if value is None else tuple(value) if isinstance(value, tuple | list) else (value,)
 
 
 def _scaled(values: np.ndarray[Any, Any], white: int, inverted: bool) -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -5,7 +5,9 @@ Decided here, once (docs/pixels.md says it to users):
 - *Formats*: those of `FORMATS` and no other, whatever a file is called: Pillow's readers of PostScript and
   the like start programs.
 - *Colour*: `colour.ordinary_colours`: RGB or grey, sRGB, opaque, eight bits, upright.
-- *Shape*: the largest centred square, resized by Lanczos. Nothing is stretched: a face keeps its proportions.
+- *Depth*: more than eight bits become eight by the range that the file declares (`depth`).
+- *Shape*: the largest centred square, resized by Lanczos. Nothing is stretched: a face keeps its proportions. `whole`
+  keeps the picture's own shape.
 - *Animated*: the first frame (phones write two-frame JPEGs that are ordinary photographs).
 - *Large*: more than 80 million pixels, or more memory than all workers have together, is refused by what the
   header says, before anything is decoded. A JPEG at least six times as large as needed is first shrunk by its
@@ -18,7 +20,7 @@ import contextlib
 import functools
 import importlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +29,21 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from equipoise.files import read_bytes
-from equipoise.pictures.colour import ORIENTATION, Note, Unreadable, ordinary_colours, upright
+from equipoise.pictures.colour import ORIENTATION, ordinary_colours, upright
+from equipoise.pictures.depth import declared_range, eight_bits
 from equipoise.pictures.jpeg import Frame, jpeg_frame
 from equipoise.pictures.memory import Budget
+from equipoise.pictures.unreadable import Note, Unreadable
 
 try:
     import simplejpeg
 except ImportError:  # the extra `jpeg`; Pillow gives the same pixels, slower
     simplejpeg = None
 
-__all__ = ["MAX_PIXELS", "Content", "Unreadable", "decoded", "encoded"]
+__all__ = ["MAX_PIXELS", "Content", "Unreadable", "decoded", "encoded", "whole"]
 
-Content = Path | bytes | NDArray[np.uint8]
-"""A picture before it is decoded: a file, an encoded file's bytes, or pixels (height, width, channels)."""
+Content = Path | bytes | NDArray[np.uint8] | Image.Image
+"""A picture before it is decoded: a file, an encoded file's bytes, pixels (height, width, channels), or Pillow's."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
 JPEGS = ("JPEG", "MPO")
@@ -52,7 +56,9 @@ SHRUNK = 3  # a shrinking JPEG decoder leaves at least this many times the size 
 DECODING = Budget(1_000_000_000)  # bytes of pixels, of all workers together
 PIXEL_BYTES = {"WEBP": 18, "AVIF": 16, "HEIF": 16, "TIFF": 12}  # most a pixel, while decoded and converted
 OTHER_PIXEL_BYTES = 8
+DECLARED_PIXEL_BYTES = 24  # more, where sixteen bits are put together
 COEFFICIENT_BYTES = 2  # a pixel and component of a progressive JPEG, which holds all of them
+TIFFS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 TILE_WIDTH, TILE_HEIGHT = 322, 323  # tags of TIFF
 
 
@@ -60,8 +66,8 @@ def _unsaid(_: str) -> None:
     pass
 
 
-def encoded(content: Content) -> bytes | NDArray[np.uint8]:
-    """The bytes of a picture, read from its file if it is one.
+def encoded(content: Content) -> bytes | NDArray[np.uint8] | Image.Image:
+    """The bytes of a picture, read from its file if it is one; pixels and pictures of Pillow's as they are.
 
     Raises:
         Unreadable: if the file is missing, cannot be read, is no ordinary file, is empty or too large.
@@ -75,6 +81,8 @@ def encoded(content: Content) -> bytes | NDArray[np.uint8]:
             raise Unreadable(
                 f"the file cannot be read: {getattr(error, 'strerror', None) or error}"
             ) from None
+    if isinstance(content, Image.Image):
+        return content
     if isinstance(content, bytes) and len(content) > MAX_BYTES:
         raise Unreadable(f"the file has {len(content):,} bytes, more than {MAX_BYTES:,}")
     if not len(content):
@@ -83,12 +91,13 @@ def encoded(content: Content) -> bytes | NDArray[np.uint8]:
 
 
 def decoded(
-    content: bytes | NDArray[np.uint8], *, size: int, channels: int, note: Note = _unsaid
+    content: bytes | NDArray[np.uint8] | Image.Image, *, size: int, channels: int, note: Note = _unsaid
 ) -> NDArray[np.uint8]:
     """Pixels of a picture with shape (size, size, channels).
 
     Args:
-        content: A picture's file, or its pixels (height, width) or (height, width, 1 or 3).
+        content: A picture's file, its pixels (height, width) or (height, width, 1 or 3), or a picture of Pillow's,
+            which is loaded and otherwise left as it is.
         size: Pixels a side.
         channels: 3 for RGB, 1 for grey.
         note: Called with what was done to it beyond shape and size, a phrase each.
@@ -96,23 +105,71 @@ def decoded(
     Raises:
         Unreadable: if it is not a picture, is truncated, too large, or of a kind that is not supported.
     """
+    if (
+        isinstance(content, np.ndarray)
+        and content.shape == (size, size, channels)
+        and content.dtype == np.uint8
+    ):
+        return np.ascontiguousarray(content)
+    return _decoded(content, size, functools.partial(_squared, size=size, channels=channels), note)
+
+
+def whole(
+    content: bytes | NDArray[np.uint8] | Image.Image, *, channels: int, least: int, note: Note = _unsaid
+) -> NDArray[np.uint8]:
+    """Pixels of a picture in its own shape (height, width, channels); all else is as in `decoded`.
+
+    Args:
+        content: As in `decoded`.
+        channels: 3 for RGB, 1 for grey.
+        least: A picture whose shorter side has twice as many pixels, or more, is shrunk by averages over whole blocks
+            of pixels, its shorter side to no less than this.
+        note: Called with what was done to it beyond that, a phrase each.
+
+    Raises:
+        Unreadable: as `decoded`.
+    """
+    shrunk = functools.partial(_shrunk, least=least, channels=channels, note=note)
+    return _decoded(content, -(-least // SHRUNK), shrunk, note)
+
+
+def _decoded(
+    content: bytes | NDArray[np.uint8] | Image.Image,
+    size: int,
+    finish: Callable[[Image.Image], NDArray[np.uint8]],
+    note: Note,
+) -> NDArray[np.uint8]:
+    """What `finish` makes of a picture, which may be shrunk to no less than `SHRUNK` times the size before."""
     try:
         if isinstance(content, bytes):
-            return _from_file(content, size, channels, note)
+            return _from_file(content, size, finish, note)
+        if isinstance(content, Image.Image):
+            _check_size(*content.size)
+            return _from_image(content, finish, note)
         pixels = _checked(content)
         with _memory(pixels.shape[0] * pixels.shape[1] * OTHER_PIXEL_BYTES):
-            return _from_pixels(pixels, size, channels)
+            return finish(_picture(pixels))
     except (Unreadable, MemoryError):  # memory that is short says nothing about the picture
         raise
     except Image.DecompressionBombError:
         raise Unreadable(f"more than {MAX_PIXELS:,} pixels") from None
     except UnidentifiedImageError:
-        raise Unreadable("not a picture of a known format") from None
+        raise Unreadable(_unknown(content)) from None
     except Exception as error:  # Pillow's plugins raise almost anything on broken input
         raise Unreadable(f"cannot be decoded: {error or type(error).__name__}") from None
 
 
-def _from_file(data: bytes, size: int, channels: int, note: Note) -> NDArray[np.uint8]:
+def _unknown(content: object) -> str:
+    if isinstance(content, bytes) and content.startswith(TIFFS):
+        return (
+            "a TIFF that is damaged, or of a depth or kind of colour that is not supported; save 8 or 16 bits"
+        )
+    return "not a picture of a known format"
+
+
+def _from_file(
+    data: bytes, size: int, finish: Callable[[Image.Image], NDArray[np.uint8]], note: Note
+) -> NDArray[np.uint8]:
     frame = jpeg_frame(data)
     if frame is not None:
         _check_size(frame.width, frame.height)
@@ -120,7 +177,7 @@ def _from_file(data: bytes, size: int, channels: int, note: Note) -> NDArray[np.
             with _memory(_coefficient_bytes(frame) + frame.width * frame.height * OTHER_PIXEL_BYTES):
                 pixels = _fast_jpeg(data)
                 if pixels is not None:
-                    return _from_pixels(pixels, size, channels)
+                    return finish(_picture(pixels))
     image = _opened(data)
     _check_size(*image.size)
     needed = 0
@@ -128,17 +185,40 @@ def _from_file(data: bytes, size: int, channels: int, note: Note) -> NDArray[np.
         needed = _coefficient_bytes(frame or Frame.unknown(image.size, data))
         if min(image.size) >= 2 * SHRUNK * size:
             image.draft(None, (SHRUNK * size, SHRUNK * size))
-    rawmode = _rawmode(image)
-    tags: Any = getattr(image, "tag_v2", {})
-    turned = ORIENTATION in tags
-    with _memory(needed + _pixel_bytes(image)):
-        image.load()
-        pixels = _squared(ordinary_colours(upright(image, turned=turned), rawmode, note), size, channels)
+    pixels = _from_image(image, finish, note, data, needed)
     if image.format != "MPO":
         with contextlib.suppress(Exception):  # frames that are not looked at may be broken
             if getattr(image, "is_animated", False):
                 note("only the first of several frames was taken")
     return pixels
+
+
+def _from_image(
+    image: Image.Image,
+    finish: Callable[[Image.Image], NDArray[np.uint8]],
+    note: Note,
+    data: bytes = b"",
+    needed: int = 0,
+) -> NDArray[np.uint8]:
+    """Pixels of an opened picture; of one of the user's the file is not known, and nothing of it changes."""
+    rawmode, most = _stored(image)
+    declared = declared_range(image, data, rawmode)
+    if declared is not None:
+        needed += image.size[0] * image.size[1] * DECLARED_PIXEL_BYTES
+    tags: Any = getattr(image, "tag_v2", {})
+    turned = ORIENTATION in tags
+    with _memory(needed + _pixel_bytes(image)):
+        image.load()
+        info, image.info = image.info, dict(image.info)  # which may change
+        try:
+            if 255 < most < 65535:
+                note(f"16 bits a channel were scaled to 8, white at {most:,} as maxval says")
+            shown = None if declared is None else eight_bits(image, data, rawmode, declared, note)
+            upon = upright(image, shown=shown, turned=turned)
+            ordinary = ordinary_colours(upon, "" if shown is not None else rawmode, note, said=most < 65535)
+            return finish(ordinary)
+        finally:
+            image.info = info
 
 
 def _fast_jpeg(data: bytes) -> NDArray[np.uint8] | None:
@@ -152,10 +232,8 @@ def _fast_jpeg(data: bytes) -> NDArray[np.uint8] | None:
     return pixels
 
 
-def _from_pixels(pixels: NDArray[np.uint8], size: int, channels: int) -> NDArray[np.uint8]:
-    if pixels.shape == (size, size, channels):
-        return pixels
-    return _squared(Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels), size, channels)
+def _picture(pixels: NDArray[np.uint8]) -> Image.Image:
+    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
 def _checked(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -198,12 +276,17 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
-def _rawmode(image: Image.Image) -> str:
-    """How the file stores a pixel, in Pillow's words; empty where that is not known."""
+def _stored(image: Image.Image) -> tuple[str, int]:
+    """How the file stores a pixel, in Pillow's words, empty where that is not known; and which value is white."""
     tile = next(iter(getattr(image, "tile", ())), None)
     arguments = tile[3] if tile is not None else ""
     first = next(iter(arguments), "") if isinstance(arguments, tuple) else arguments
-    return first if isinstance(first, str) else ""
+    most = (
+        arguments[1]
+        if image.format == "PPM" and isinstance(arguments, tuple) and len(arguments) == 2
+        else None
+    )
+    return first if isinstance(first, str) else "", most if isinstance(most, int) else 65535
 
 
 def _coefficient_bytes(frame: Frame) -> int:
@@ -242,6 +325,15 @@ def _memory(needed: int) -> Iterator[None]:
         )
     with DECODING.share(needed):
         yield
+
+
+def _shrunk(image: Image.Image, least: int, channels: int, note: Note) -> NDArray[np.uint8]:
+    factor = min(image.size) // least
+    if factor > 1:
+        note(f"shrunk by averages over blocks of pixels, the shorter side to no less than {least}")
+    image = image.convert("L" if channels == 1 else "RGB")
+    pixels = np.asarray(image if factor < 2 else image.reduce(factor))
+    return pixels.reshape(*pixels.shape[:2], channels)
 
 
 def _squared(image: Image.Image, size: int, channels: int) -> NDArray[np.uint8]:

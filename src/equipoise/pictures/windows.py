@@ -5,7 +5,7 @@ Source: as `equipoise.fairness.windows`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,7 +134,7 @@ def window_scores(
         images: uint8 images (height, width, channels); they may differ in size.
         score: Gives the probabilities of a batch of uint8 images (b, image_size, image_size, channels).
         image_size: Pixels a side that `score` expects.
-        batch_size: Images that `score` gets at once, at most.
+        batch_size: Images that `score` gets at once, at most; that many windows are in memory.
         sizes: Window sizes; `smallest` and `stride` as in `boxes`.
 
     Raises:
@@ -146,22 +146,38 @@ def window_scores(
     for rows in _by_shape(images):
         first = images[rows[0]]
         places = boxes(first.shape[0], first.shape[1], sizes=sizes, smallest=smallest, stride=stride)
-        for of_side in places:
+        for of_side in (part for whole in places for part in _parts(whole, batch_size)):
             each = len(of_side.tops) * len(of_side.lefts)
             block = max(1, batch_size // each)
             for start in range(0, len(rows), block):
                 chosen = rows[start : start + block]
-                pictures = window_images(np.stack([images[i] for i in chosen]), of_side, image_size)
-                flat = pictures.reshape(-1, *pictures.shape[2:])
-                parts = [_scored(score, flat[i : i + batch_size]) for i in range(0, len(flat), batch_size)]
-                known |= {logits for _, logits in parts}
-                found = np.concatenate([values for values, _ in parts])
+                cut, placed = _cut([images[i] for i in chosen], of_side)
+                pictures = window_images(cut, placed, image_size)
+                found, logits = _scored(score, pictures.reshape(-1, *pictures.shape[2:]))
+                known.add(logits)
                 highest[chosen] = np.maximum(highest[chosen], found.reshape(len(chosen), each).max(axis=1))
     if len(known) > 1:
         raise InputError(
             "`score` must give all probabilities with their logits or none; got both. Use from_logits for every batch."
         )
     return from_logits(highest) if known == {True} else highest
+
+
+def _parts(places: Boxes, most: int) -> Iterator[Boxes]:
+    """The same windows, at most so many at a time: a long picture has many."""
+    columns = min(len(places.lefts), most)
+    rows = max(1, most // columns)
+    for top in range(0, len(places.tops), rows):
+        for left in range(0, len(places.lefts), columns):
+            yield Boxes(places.side, places.tops[top : top + rows], places.lefts[left : left + columns])
+
+
+def _cut(images: Sequence[Images], places: Boxes) -> tuple[Images, Boxes]:
+    """The part of images that windows lie in, shape (n, height, width, channels), and the windows in it."""
+    top, left = int(places.tops[0]), int(places.lefts[0])
+    bottom, right = int(places.tops[-1]) + places.side, int(places.lefts[-1]) + places.side
+    cut = np.stack([image[top:bottom, left:right] for image in images])
+    return cut, Boxes(places.side, places.tops - top, places.lefts - left)
 
 
 def _by_shape(images: Sequence[Images] | Images) -> list[list[int]]:

@@ -29,6 +29,7 @@ class AliasTable:
     def __init__(self, weights: NDArray[np.float64]) -> None:
         n = weights.size
         self.weights = weights / weights.sum()
+        self.drawable = int(np.count_nonzero(self.weights))
         scaled = self.weights * n
         self.keep = np.minimum(scaled, 1.0)
         self.alias = np.arange(n)

@@ -31,14 +31,46 @@ class Draws:
     """How rows of one class are drawn, and how often each was drawn while there were weights.
 
     Args:
-        batch: Rows of the class in a batch.
-        batches: Batches that were drawn by weights.
-        counts: Of these, the batches that each row was in; their sum is batch × batches.
+        batch: Rows of the class that every batch holds.
+        batches: Batches that held rows of the class, drawn by weights.
+        counts: How often each row was drawn so: in as many of these batches, of more than two classes more often where
+            a class has fewer rows than its share of a batch.
+        more: Share of all batches that hold one row more, where classes do not divide a batch.
     """
 
     batch: int
     batches: int
     counts: NDArray[np.int64]
+    more: float = 0.0
+
+    @property
+    def most(self) -> int:
+        """Rows of the class that a batch holds at most."""
+        return self.batch + (self.more > 0)
+
+    def shares(self, weights: ArrayLike) -> Values:
+        """What weights come to: the share of the draws that each row gets, sum 1.
+
+        Args:
+            weights: Finite and ≥ 0, one a row of the class, not all 0.
+
+        Raises:
+            InputError: if they are not.
+        """
+        found = _expected(weights, self.batch) if self.batch else 0.0
+        if self.more:
+            found = (1 - self.more) * found + self.more * _expected(weights, self.batch + 1)
+        return np.asarray(found / (self.batch + self.more))
+
+
+def _expected(weights: ArrayLike, batch: int) -> Values:
+    """How often each row is in a batch on average; rows that are fewer than the batch needs are repeated."""
+    drawable = np.asarray(weights, np.float64) > 0
+    times, rest = divmod(batch, max(1, int(drawable.sum())))
+    if not times or (times == 1 and not rest):
+        return inclusion_probabilities(weights, batch)
+    found = times * drawable.astype(np.float64)
+    return found + inclusion_probabilities(weights, rest) if rest else found
 
 
 def inclusion_probabilities(weights: ArrayLike, batch: int) -> Values:

@@ -197,9 +197,7 @@ class Wrapped(nn.Module):
                     method.observe(seen.detached())
         if return_loss:
             return returned, self._loss(seen, targets, generator)
-        if return_risk:
-            return returned, self._risk(seen)
-        return returned
+        return (returned, self._risk(seen)) if return_risk else returned
 
     def losses(self, images: Tensor, labels: Tensor, *, generator: torch.Generator | None = None) -> Losses:
         """Losses of a training batch, for `equipoise.fit`: the task's own loss and the methods' extra terms."""
@@ -208,7 +206,8 @@ class Wrapped(nn.Module):
         task = self.task or ("binary" if prediction[0].numel() == 1 else "multiclass")
         supervised = supervised_loss(prediction, labels, task).mean()
         parts = {"classification": supervised.detach(), "risk": extra.detach()}
-        logits = prediction.flatten(1)[:, -1] if prediction.ndim > 1 else prediction
+        logits = prediction.flatten(1) if prediction.ndim > 1 else prediction[:, None]
+        logits = logits[:, -1] if logits.shape[1] <= 2 else logits
         return Losses(supervised + extra, parts, logits.detach())
 
     def fit(

@@ -29,16 +29,13 @@ def data_record(
     rejected = {(item.path, item.reason) for table in present.values() for item in table.rejected}
     return DataRecord(
         fingerprint={side: table.fingerprint for side, table in present.items()},
-        counts={
-            side: {"positives": len(table.positives), "negatives": len(table.negatives)}
-            for side, table in present.items()
-        },
+        counts={side: _counts(table) for side, table in present.items()},
         sources=dict(sources),
         group_counts={
             side: {
-                attribute: _positives_by_group(table, attribute)
+                attribute: _by_group(table, attribute)
                 for attribute in attributes
-                if attribute in table.attributes.column_names
+                if attribute in table.columns
             }
             for side, table in present.items()
         },
@@ -46,9 +43,19 @@ def data_record(
     )
 
 
-def _positives_by_group(table: ImageTable, attribute: str) -> dict[str, int]:
+def _counts(table: ImageTable) -> dict[str, int]:
+    """Images by class."""
+    if table.two_classes:
+        return {"positives": len(table.positives), "negatives": len(table.negatives)}
+    counts = np.bincount(table.labels, minlength=len(table.class_names))
+    return dict(zip(table.class_names, counts.tolist(), strict=True))
+
+
+def _by_group(table: ImageTable, attribute: str) -> dict[str, int]:
+    """Positives by group; of more than two classes, all images."""
     groups = table.groups(attribute)
-    counts = np.bincount(groups.ids[table.positives], minlength=len(groups.names))
+    rows = table.positives if table.two_classes else slice(None)
+    counts = np.bincount(groups.ids[rows], minlength=len(groups.names))
     return {
         name: int(count)
         for group, (name, count) in enumerate(zip(groups.names, counts, strict=True))

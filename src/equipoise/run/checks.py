@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
 
 import pyarrow as pa
@@ -15,42 +14,17 @@ from equipoise.errors import EquipoiseError, InputError, MissingExtraError
 from equipoise.failures import refused
 from equipoise.nn import pixels
 from equipoise.run.training import Start
+from equipoise.run.unused import check_unused
 from equipoise.train import Engine, check_trainable
 from equipoise.train.embedding import Embedded
 from equipoise.train.first_weights import check_first_weights
-from equipoise.train.fit import build, optimisation_of
+from equipoise.train.fit import build, first_two, optimisation_of
 from equipoise.train.rarity import check_resampling
 
-__all__ = ["check_groups", "check_models", "check_test", "check_unused", "need", "placed"]
+__all__ = ["check_groups", "check_models", "check_test", "need", "scoring_engine"]
 
 
-def check_unused(job: str, given: Any, *names: str, why: str) -> None:
-    """Whether nothing was asked of a job that it does not do: these fields are as they are by default.
-
-    Args:
-        job: Its name.
-        given: A dataclass with settings.
-        names: Fields that the job does not look at.
-        why: What it does in place of that, in words: "which …".
-
-    Raises:
-        InputError: if one was set.
-    """
-    usual = {field.name: field.default for field in fields(given)}
-    asked = {name: value for name in names if not _same(value := getattr(given, name), usual[name])}
-    if asked:
-        got = ", ".join(value if isinstance(value, str) else type(value).__name__ for value in asked.values())
-        raise InputError(
-            f"Expected no {' and no '.join(f'`{name}`' for name in asked)} for {job}, which {why}; got {got}. "
-            "Leave them out."
-        )
-
-
-def _same(value: Any, usual: Any) -> bool:
-    return value is usual or (isinstance(value, str | int | float | tuple) and bool(value == usual))
-
-
-def placed(engine: Engine, job: str) -> Engine:
+def scoring_engine(engine: Engine, job: str) -> Engine:
     """The engine of a job that trains nothing: the device is all that counts.
 
     Raises:
@@ -78,7 +52,7 @@ def check_groups(table: ImageTable, groups: Sequence[str]) -> None:
     Raises:
         InputError: if one holds something else, such as vectors.
     """
-    for name in groups:
+    for name in set(groups) & set(table.attributes.column_names):
         kind = table.attributes.column(name).type
         if pa.types.is_nested(kind):
             raise InputError(
@@ -90,9 +64,9 @@ def check_test(table: ImageTable, groups: Sequence[str]) -> None:
     """Whether models can be measured on these images.
 
     Raises:
-        InputError: if a class is missing, or a column cannot be grouped by.
+        InputError: if one of two classes is missing, or a column cannot be grouped by.
     """
-    if not (len(table.positives) and len(table.negatives)):
+    if table.two_classes and not (len(table.positives) and len(table.negatives)):
         raise InputError(
             f"Expected positives and negatives among the test images; got {len(table.positives)} and "
             f"{len(table.negatives)}. Give more images, or a larger `test_share`."
@@ -119,23 +93,28 @@ def check_models(methods: Sequence[str], table: ImageTable, start: Start, *, wei
     if engine.tensorboard:
         need("tensorboard", "tensorboard", "`tensorboard`")
     if "debiased" in methods:  # the cheapest first: what settings alone say
-        check_resampling(chosen.resampling, embedded=given is not None, codes=chosen.objective == "db-vae")
+        check_resampling(
+            chosen.resampling,
+            embedded=given is not None,
+            codes=chosen.objective == "db-vae",
+            classes=len(table.class_names),
+        )
     for method in methods:
         check_trainable(table, optimisation_of(chosen, method).batch_size, engine.processes)
     shape = table.image_size, table.channels
     for method in methods:
-        model = build(chosen, method, *shape, encoder=encoder, seed=start.seed)
+        names = table.class_names
+        model = build(chosen, method, *shape, encoder=encoder, seed=start.seed, class_names=names)
         if encoder is not None:
-            _check_step(build(chosen, method, *shape, encoder=encoder), table)
+            _check_step(build(chosen, method, *shape, encoder=encoder, class_names=names), table)
         if method == "debiased" and weights:
             vectors = given.vectors if isinstance(given, Embedded) else None
             check_first_weights(chosen, table, model, vectors=vectors, seed=start.seed, device=engine.device)
 
 
 def _check_step(model: Any, table: ImageTable) -> None:
-    """Whether a user's encoder can be trained: one image of each class there and back."""
-    two = [int(table.negatives[0]), int(table.positives[0])]
-    images = pixels(torch.from_numpy(table.batch(torch.tensor(two).numpy())))
+    """Whether a user's encoder can be trained: one image of two classes there and back."""
+    images = pixels(torch.from_numpy(table.batch(first_two(table))))
     try:
         with torch.random.fork_rng(devices=[]):
             model.train().losses(images, torch.tensor([0, 1]), generator=torch.Generator()).total.backward()

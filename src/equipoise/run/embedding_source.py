@@ -11,7 +11,7 @@ from equipoise.nn import digest_of
 from equipoise.run.identity import Setting
 from equipoise.run.named_object import is_named, named_network
 from equipoise.train import Embedding, Resampling
-from equipoise.train.rarity import rule_of
+from equipoise.train.classes import rule_of
 
 __all__ = ["EmbeddingSource", "embedding_source"]
 

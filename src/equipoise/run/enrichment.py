@@ -17,79 +17,121 @@ from equipoise.resample import (
     DegenerateWeightsError,
     Draws,
     effective_sample_size,
-    inclusion_probabilities,
     temper,
 )
 from equipoise.run.training import Start
 from equipoise.train import Fit, Resampling
+from equipoise.train.classes import notes_of_shares, told_classes, weighted_rows
 
-__all__ = ["HALF", "MAX_WEIGHT", "enrichment_at_half", "resampling_record", "sampled", "told_beforehand"]
+__all__ = [
+    "HALF",
+    "MAX_WEIGHT",
+    "enrichment_at_half",
+    "resampling_record",
+    "resampling_records",
+    "sampled",
+    "sampled_by_class",
+    "told_beforehand",
+]
 
 HALF = 0.5  # effective sample size at which runs compare
 MAX_WEIGHT = 10.0  # there, no image is drawn more often than this many times its natural share
 NO_COLUMNS = "These images have none of the group columns, so nothing is known about whom the weights favour."
 
 
-def resampling_record(
-    weights: NDArray[np.float64],
+def resampling_records(
+    weights: Mapping[int, NDArray[np.float64]],
     table: ImageTable,
     attributes: Sequence[str],
     *,
     rule: str,
     representation: str = "",
-    negative_weights: NDArray[np.float64] | None = None,
-    draws: Draws | None = None,
-    negative_draws: Draws | None = None,
-) -> ResamplingRecord:
-    """How a class was drawn, by group: at the run's own strength, and at the one at which runs compare.
+    draws: Mapping[int, Draws] | None = None,
+) -> dict[int, ResamplingRecord]:
+    """How classes were drawn, by group: at the run's own strength, and at the one at which runs compare.
 
     Args:
-        weights: Sampling weights over the table's positives in row order, sum 1.
+        weights: Class id → sampling weights over the table's images of that class in row order, sum 1; without classes
+            that were drawn uniformly.
         table: The training data.
-        attributes: Columns to look at; those that the class lacks are left out.
+        attributes: Columns to look at; those that a class lacks are left out.
         rule: Name of the rule that made the weights.
         representation: In what rarity was measured, in words.
-        negative_weights: As `weights`, over the negatives; None if these were drawn uniformly.
-        draws: How many positives a batch holds, and what was drawn. None: one at a time, which follows any weights.
-        negative_draws: The same of the negatives.
+        draws: Class id → how many images of it a batch holds, and what was drawn. None, or a class left out: one at a
+            time, which follows any weights.
+
+    Returns:
+        By class id, those that have weights.
     """
-    negatives = None
-    if negative_weights is not None:
-        rare = table.take(table.negatives)
-        negatives = replace(
-            _record(negative_weights, rare, attributes, negative_draws, "negatives"),
+    names = table.class_names
+    usual = ("negatives", "positives") if table.two_classes else [f"images of {name!r:.60}" for name in names]
+    return {
+        class_id: replace(
+            _record(
+                own,
+                table.take(weighted_rows(table, [class_id])),
+                attributes,
+                (draws or {}).get(class_id),
+                usual[class_id],
+            ),
             rule=rule,
             representation=representation,
         )
-    return replace(
-        _record(weights, table.take(table.positives), attributes, draws, "positives"),
-        rule=rule,
-        representation=representation,
-        negatives=negatives,
+        for class_id, own in sorted(weights.items())
+    }
+
+
+def resampling_record(
+    weights: Mapping[int, NDArray[np.float64]],
+    table: ImageTable,
+    attributes: Sequence[str],
+    *,
+    rule: str,
+    representation: str = "",
+    draws: Mapping[int, Draws] | None = None,
+) -> ResamplingRecord:
+    """How the positives of two classes were drawn, and with them the negatives if they have weights; the arguments are
+    those of `resampling_records`."""
+    found = resampling_records(
+        weights, table, attributes, rule=rule, representation=representation, draws=draws
     )
+    return replace(found[1], negatives=found.get(0))
 
 
 def sampled(
     fitted: Fit, table: ImageTable, attributes: Sequence[str], start: Start
 ) -> ResamplingRecord | None:
-    """How the classes were drawn for a model, by group, see `resampling_record`; None if nothing was resampled."""
-    if fitted.weights is None:
+    """How positives and negatives were drawn for a model, by group, see `resampling_record`; None if nothing was
+    resampled, and of more than two classes: see `sampled_by_class`."""
+    if not fitted.weights or not table.two_classes:
         return None
+    return resampling_record(fitted.weights, table, attributes, **_measured_in(start), draws=fitted.draws)
+
+
+def sampled_by_class(
+    fitted: Fit, table: ImageTable, attributes: Sequence[str], start: Start
+) -> dict[str, ResamplingRecord]:
+    """Of more than two classes, class name → how its images were drawn for a model, by group; without classes that
+    were drawn uniformly. Of two classes see `sampled`."""
+    if table.two_classes:
+        return {}
+    found = resampling_records(fitted.weights, table, attributes, **_measured_in(start), draws=fitted.draws)
+    return {table.class_names[class_id]: one for class_id, one in found.items()}
+
+
+def _measured_in(start: Start) -> dict[str, str]:
     settings = start.recipe.resampling
-    return resampling_record(
-        fitted.weights,
-        table,
-        attributes,
-        rule=start.embedding.rule(settings),
-        representation=start.embedding.representation(settings),
-        negative_weights=fitted.negative_weights,
-        draws=fitted.draws,
-        negative_draws=fitted.negative_draws,
-    )
+    return {
+        "rule": start.embedding.rule(settings),
+        "representation": start.embedding.representation(settings),
+    }
 
 
 def told_beforehand(settings: Resampling, table: ImageTable, batch_size: int) -> list[str]:
-    """What no batch can draw, in words, before anything is trained: an image is in a batch once at most."""
+    """What no batch can draw, in words, before anything is trained: an image is in a batch once at most; and which of
+    more than two classes have fewer images than that."""
+    if not table.two_classes:
+        return notes_of_shares(table, batch_size) + _unfollowed(settings, table, batch_size)
     notes = []
     halves = {"positives": (len(table.positives), batch_size // 2)}
     if settings.classes == "both":
@@ -108,6 +150,21 @@ def told_beforehand(settings: Resampling, table: ImageTable, batch_size: int) ->
                 "that goes, and the report says how far; a smaller batch (`batch_size`) follows further."
             )
     return notes
+
+
+def _unfollowed(settings: Resampling, table: ImageTable, batch_size: int) -> list[str]:
+    """Which of more than two classes a batch holds so much of that it cannot follow weights."""
+    names, counts = table.class_names, np.bincount(table.labels)
+    share = batch_size / len(names)
+    bound = share / np.maximum(counts, 1)
+    asked = np.minimum(bound, 1) >= 1 if settings.ess is None else settings.ess < np.minimum(bound, 1)
+    if settings.ess == 1 or not asked.any():
+        return []
+    told = told_classes([names[class_id] for class_id in np.flatnonzero(asked)])
+    return [
+        f"Weights of some classes cannot be followed: a batch of {batch_size} holds {share:.3g} images of a class on "
+        f"average, which is much or all of {told}. A smaller batch (`batch_size`) follows further."
+    ]
 
 
 def enrichment_at_half(log_weights: NDArray[np.float64], groups: Groups) -> dict[str, Rate]:
@@ -145,13 +202,13 @@ def _record(
 ) -> ResamplingRecord:
     groups = {name: images.groups(name) for name in attributes if name in images.attributes.column_names}
     groups = {name: found for name, found in groups.items() if not len(found) or found.known.any()}
-    drawn = weights if draws is None else inclusion_probabilities(weights, draws.batch) / draws.batch
+    drawn = weights if draws is None else draws.shares(weights)
     asked = {name: fairness.enrichment(weights, found) for name, found in groups.items()}
     enriched = {name: fairness.enrichment(drawn, found) for name, found in groups.items()}
     with np.errstate(divide="ignore"):
         logs = np.log(weights)
     at_half = {name: enrichment_at_half(logs, found) for name, found in groups.items()}
-    why = "" if draws is None else f"batches of {draws.batch:,} of {len(images):,} {what} cannot follow"
+    why = "" if draws is None else f"batches of {draws.most:,} of {len(images):,} {what} cannot follow"
     return ResamplingRecord(
         rule="",
         ess=effective_sample_size(drawn),
@@ -163,7 +220,7 @@ def _record(
         enrichment_at_half=at_half,
         verdict_at_half=_verdicts(at_half),
         images=len(images),
-        batch=None if draws is None else draws.batch,
+        batch=None if draws is None else draws.most,
         meant=MeantSampling(
             ess=effective_sample_size(weights),
             max_weight=_largest(weights),

@@ -21,7 +21,6 @@ from safetensors import SafetensorError, safe_open
 from equipoise.data import ImageTable
 from equipoise.errors import DataError, InputError
 from equipoise.files import read_bytes, read_text, read_toml, regular
-from equipoise.nn import digest_of
 
 __all__ = [
     "Identity",
@@ -192,6 +191,8 @@ def model_digest(folder: str | os.PathLike[str]) -> str:
 
     Of what the files hold, not of their bytes: safetensors writes a header in any order.
     """
+    from equipoise.nn import digest_of  # late: runs without a network load no torch
+
     return digest_of([_content(Path(folder) / name) for name in MODEL])
 
 

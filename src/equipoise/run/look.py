@@ -8,11 +8,13 @@ import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from equipoise.data import ImageTable, contact_sheet, write_rejected
 from equipoise.data.spelling import doubts
 from equipoise.errors import InputError
 from equipoise.files import write_bytes
+from equipoise.groups import Groups
 from equipoise.run.sources import Reading, Sources, check_attributes, embedded, read_one
 from equipoise.seeds import child_seed
 
@@ -20,6 +22,7 @@ __all__ = ["described", "look"]
 
 MANY = 20  # values beyond which a column is not counted unless asked for
 COLUMNS = 8
+CLASSES = 12  # told one by one where there are many
 
 
 def look(
@@ -51,15 +54,8 @@ def look(
     table = ImageTable.concat(given) if given else embedded(sources.images, reading, seed)
     check_attributes(table, groups, what="data")
     if sheet is not None:
-        some = np.random.default_rng(child_seed(seed, "sheet"))
-        half = -(-shown // 2)
-        chosen = np.concatenate(
-            [some.permutation(rows)[:half] for rows in (table.positives, table.negatives)]
-        )
-        rest = some.permutation(len(table))[:shown]
-        write_bytes(
-            sheet, contact_sheet(table.batch(chosen[:shown] if len(chosen) else rest), columns=COLUMNS)
-        )
+        chosen = _some_of_each(table, shown, np.random.default_rng(child_seed(seed, "sheet")))
+        write_bytes(sheet, contact_sheet(table.batch(chosen), columns=COLUMNS))
     if rejected is not None:
         write_rejected(table, rejected)
     return table
@@ -69,9 +65,7 @@ def described(table: ImageTable, groups: Sequence[str] = ()) -> Iterator[str]:
     """A table in words: counts, what readers decided, groups, unreadable pictures."""
     size = f"{table.image_size}×{table.image_size}×{table.channels}"
     yield f"{len(table):,} images of {size}, fingerprint {table.fingerprint}"
-    for label, count in zip(*np.unique(table.labels, return_counts=True), strict=True):
-        name = {0: "negatives (label 0)", 1: "positives (label 1)"}.get(int(label), f"label {label}")
-        yield f"  {name}: {count:,}"
+    yield from _classes(table)
     copies = len(table) - len(np.unique(table.digests))
     if copies:
         yield f"  {copies:,} images are copies of others (equal pixels)"
@@ -83,11 +77,63 @@ def described(table: ImageTable, groups: Sequence[str] = ()) -> Iterator[str]:
             yield f"{attribute}: {len(found.names):,} different values"
             continue
         yield f"{attribute}:"
-        positives = np.bincount(found.ids[table.positives], minlength=len(found.names))
         width = max(map(len, found.names))
-        for name, count, among in zip(found.names, found.counts, positives, strict=True):
-            yield f"  {name:{width}}  {count:>9,} images, {among:>9,} of them positives"
+        for name, count, among in zip(found.names, found.counts, _among(table, found), strict=True):
+            yield f"  {name:{width}}  {count:>9,} images, {among}"
     for item in table.rejected[:10]:
         yield f"rejected: {item.path}: {item.reason}"
     if table.rejected:
         yield f"{len(table.rejected):,} pictures cannot be read"
+
+
+def _classes(table: ImageTable) -> Iterator[str]:
+    """How many images of each class; of many classes the smallest first, the rest folded."""
+    ids, counts = np.unique(table.labels, return_counts=True)
+    if table.two_classes:
+        for label, count in zip(ids, counts, strict=True):
+            yield f"  {('negatives (label 0)', 'positives (label 1)')[label]}: {count:,}"
+        return
+    order = np.argsort(counts, kind="stable")[: CLASSES if len(ids) > CLASSES + 1 else None]
+    yield f"  {len(ids)} classes of {_span(counts)}, the smallest first:"
+    width = max(len(table.class_names[ids[row]]) for row in order)
+    for row in order:
+        yield f"    {table.class_names[ids[row]]:{width}}  {counts[row]:>9,}"
+    if len(order) < len(ids):
+        rest = np.delete(counts, order)
+        yield f"    and {len(rest)} more of {_span(rest)}"
+    empty = len(table.class_names) - len(ids)
+    if empty:
+        yield f"  {empty} more {'classes are' if empty > 1 else 'class is'} named and without images"
+
+
+def _span(counts: NDArray[np.int64]) -> str:
+    low, high = int(counts.min()), int(counts.max())
+    return f"{low:,} to {high:,} images" if low < high else f"{low:,} {'images' if low > 1 else 'image'} each"
+
+
+def _among(table: ImageTable, groups: Groups) -> Iterator[str]:
+    """What the images of each group are of."""
+    if table.two_classes:
+        for among in np.bincount(groups.ids[table.positives], minlength=len(groups.names)):
+            yield f"{among:>9,} of them positives"
+        return
+    cells = np.zeros((len(groups.names), len(table.class_names)), np.int64)
+    np.add.at(cells, (groups.ids, table.labels), 1)
+    occurring = cells[:, cells.any(axis=0)]
+    for row in occurring:
+        smallest = f", the smallest of {row.min():,}" if row.all() else ""
+        yield f"of {(row > 0).sum():>{len(str(len(row)))}} of {len(row)} classes{smallest}"
+
+
+def _some_of_each(table: ImageTable, shown: int, some: np.random.Generator) -> NDArray[np.int64]:
+    """Rows for a contact sheet: positives, then negatives; of more classes as many of each as there is room for."""
+    if table.two_classes:
+        half = -(-shown // 2)
+        rows = [some.permutation(rows)[:half] for rows in (table.positives, table.negatives)]
+        return np.concatenate(rows)[:shown]
+    order = some.permutation(len(table))
+    order = order[np.argsort(table.labels[order], kind="stable")]
+    labels = table.labels[order]
+    rank = np.arange(len(order)) - np.searchsorted(labels, labels)  # of an image in its class
+    chosen = order[np.argsort(rank, kind="stable")[:shown]]
+    return chosen[np.argsort(table.labels[chosen], kind="stable")]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from equipoise.data import ImageTable, contact_sheet
 from equipoise.files import write_bytes
 from equipoise.nn import pixels
+from equipoise.run.representation import represented_rows
 from equipoise.seeds import child_seed
 
 __all__ = ["write_pictures"]
@@ -25,7 +26,7 @@ def write_pictures(
     model: Any,
     train: ImageTable,
     test: ImageTable,
-    common: NDArray[np.float64] | None,
+    seen: tuple[NDArray[np.int64], NDArray[np.float64]] | None,
     *,
     seed: int,
 ) -> dict[str, str]:
@@ -35,25 +36,27 @@ def write_pictures(
         folder: The run's folder.
         model: The debiased model.
         train: Training data.
-        test: Test data; its positives are reconstructed.
-        common: How common each training positive counted as, in row order; None if nothing told.
+        test: Test data; its positives are reconstructed, of more than two classes all that the VAE learned from.
+        seen: Rows of training images, the positives of two classes, and how common each counted as; None if nothing
+            told.
         seed: Decides which test images are shown.
 
     Returns:
         name → file, relative to `folder`.
     """
     sheets: dict[str, bytes] = {}
-    if common is not None:
-        order = train.positives[np.argsort(common, kind="stable")]
+    if seen is not None:
+        order = seen[0][np.argsort(seen[1], kind="stable")]
         shown = min(SHOWN, len(order) // 2)
         if shown:
             sheets["least_represented"] = contact_sheet(train.batch(order[:shown]), columns=COLUMNS)
             sheets["most_represented"] = contact_sheet(train.batch(order[::-1][:shown]), columns=COLUMNS)
-    if hasattr(model, "reconstruct") and len(test.positives):
+    rebuilt = represented_rows(model, test)
+    if hasattr(model, "reconstruct") and len(rebuilt):
         chance = np.random.default_rng(child_seed(seed, "pictures"))
-        columns = min(COLUMNS, len(test.positives))
-        whole = min(SHOWN // 2, len(test.positives)) // columns * columns  # no row is left half empty
-        some = test.batch(chance.permutation(test.positives)[:whole])
+        columns = min(COLUMNS, len(rebuilt))
+        whole = min(SHOWN // 2, len(rebuilt)) // columns * columns  # no row is left half empty
+        some = test.batch(chance.permutation(rebuilt)[:whole])
         sheets["reconstructions"] = contact_sheet(_pairs(model, some, columns), columns=columns)
     for name, png in sheets.items():
         write_bytes(folder / "pictures" / f"{name}.png", png)

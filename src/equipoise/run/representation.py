@@ -1,5 +1,7 @@
 """How common an image is among the training positives, as the debiased model sees them: its log-density.
 
+Of more than two classes, among all training images, or among those of the classes that carry the model's VAE.
+
 A DB-VAE sees them as latent codes, any other model by what its last layer sees.
 """
 
@@ -24,7 +26,13 @@ from equipoise.run.hidden import has_hidden_layer, hidden_features
 from equipoise.train.device import device_of
 from equipoise.train.rarity import latent_codes
 
-__all__ = ["Representation", "load_representation", "represent", "save_representation"]
+__all__ = [
+    "Representation",
+    "load_representation",
+    "represent",
+    "represented_rows",
+    "save_representation",
+]
 
 FILE = "density.safetensors"
 CHUNK = 8192  # images encoded at a time
@@ -33,7 +41,7 @@ SMOOTHING = 1e-3  # an empty bin is rare, not impossible
 
 @dataclass(frozen=True, eq=False)
 class Representation:
-    """Histogram density over a model's active units, learned from the training positives.
+    """Histogram density over a model's active units, learned from the training positives, see `represented_rows`.
 
     Args:
         model: Encodes images.
@@ -67,13 +75,13 @@ class Representation:
 def represent(
     model: Any, table: ImageTable, *, bins: int = 10, device: str = "auto"
 ) -> tuple[Representation, NDArray[np.float64]] | None:
-    """Learn the density of a table's positives, and give theirs, in row order.
+    """Learn the density of the images in `represented_rows`, and give theirs, in that order.
 
     None for a model that does not show what its last layer sees, or shows the same for all.
     """
     if not hasattr(model, "encode") and not has_hidden_layer(model):
         return None
-    codes = _codes(model, table, table.positives, device)
+    codes = _codes(model, table, represented_rows(model, table), device)
     active = active_units(torch.from_numpy(np.asarray(codes[:: max(1, len(codes) // CHUNK)])))
     if not bool(active.any()):
         return None
@@ -82,6 +90,15 @@ def represent(
         histogram.update(torch.from_numpy(np.asarray(codes[start : start + CHUNK]))[:, active])
     found = Representation(model, active, histogram, device)
     return found, found.of_codes(codes)
+
+
+def represented_rows(model: Any, table: ImageTable) -> NDArray[np.int64]:
+    """Rows of the images that a model's density is of, ascending: the positives; of more than two classes, those of the
+    classes that carry its VAE, or all if it has none."""
+    carrying = (1,) if table.two_classes else getattr(model, "vae_classes", None)
+    if carrying is None:
+        return np.arange(len(table))
+    return np.flatnonzero(np.isin(table.labels, carrying)).astype(np.int64)
 
 
 def _codes(model: Any, table: ImageTable, rows: NDArray[np.int64], device: str) -> NDArray[np.float32]:

@@ -8,9 +8,12 @@ from typing import Any
 
 from torch import nn
 
+from equipoise.data import ImageTable, aligned
+from equipoise.errors import InputError
 from equipoise.run.encoder_source import encoder_source
 from equipoise.run.representation import Representation, load_representation
 from equipoise.train import load_model
+from equipoise.train.classes import told_classes
 
 __all__ = ["Saved", "load"]
 
@@ -25,7 +28,11 @@ class Saved:
         recipe: Its recipe.
         image_size: Pixels a side of the images it takes.
         channels: Channels of the images it takes.
-        seen: Density of its training positives; None if it has none.
+        seen: Density of its training positives, see `run.representation`; None if it has none.
+        class_names: Name of each class by its id.
+        threshold: Probability from which an image counts as positive; None with one logit a class, where the largest
+            wins.
+        preprocessing: How its pictures were made: crop, image_size, resampling, channels, colour, range of pixels.
     """
 
     model: Any
@@ -34,6 +41,30 @@ class Saved:
     image_size: int
     channels: int
     seen: Representation | None
+    class_names: tuple[str, ...]
+    threshold: float | None
+    preprocessing: dict[str, Any]
+
+    def aligned(self, table: ImageTable) -> ImageTable:
+        """Labelled images with the class ids of the model, told by name where model and data have names.
+
+        Raises:
+            InputError: if images are of a class that the model does not know; names both sides.
+        """
+        usual = (
+            ("negative", "positive")
+            if len(self.class_names) == 2
+            else tuple(map(str, range(len(self.class_names))))
+        )
+        if self.class_names != usual:
+            return aligned(table, {name: number for number, name in enumerate(self.class_names)})
+        highest = int(table.labels.max(initial=0))
+        if highest >= len(usual):
+            raise InputError(
+                f"Expected images of the model's {len(usual)} classes, {told_classes(usual)}; got some of class "
+                f"{told_classes([table.class_names[highest]])} of {len(table.class_names)}. Give data of these classes."
+            )
+        return table
 
 
 def load(
@@ -60,4 +91,7 @@ def load(
         config["image_size"],
         config["channels"],
         load_representation(found.model, folder, device=device),
+        tuple(config["classes"]),
+        config["threshold"],
+        config["preprocessing"],
     )

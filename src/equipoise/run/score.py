@@ -13,7 +13,7 @@ from torch import nn
 
 from equipoise.data import ImageTable, write_rejected
 from equipoise.errors import InputError
-from equipoise.run.checks import placed
+from equipoise.run.checks import scoring_engine
 from equipoise.run.saved import load
 from equipoise.run.scores import write_scores
 from equipoise.run.sources import Reading, Source, Sources, read_one, told
@@ -35,6 +35,9 @@ def score(
 ) -> ImageTable:
     """Write path, label, probability, log-density and attributes of every image to a Parquet file.
 
+    Of more than two classes there is a probability of each, `probability_NAME`, and beside it `logit_NAME`, its
+    log-odds against all others.
+
     Pictures that cannot be read are listed beside it, in `<out>.rejected.csv`.
 
     Args:
@@ -52,10 +55,11 @@ def score(
         The images scored.
 
     Raises:
-        InputError: if there are no images, or both kinds of sources, or the encoder is not that of the model.
+        InputError: if there are no images, or both kinds of sources, images of classes that are not the model's, or the
+            encoder is not that of the model.
         DataError: if the model or a source cannot be read, or the file cannot be written.
     """
-    engine = placed(engine, "score")
+    engine = scoring_engine(engine, "score")
     device, progress = engine.device, engine.progress
     sources.check_untested("score")
     saved = load(model, encoder=encoder, device=device)
@@ -78,6 +82,8 @@ def score(
                 if source is not None
             ]
         )
+    if labelled:
+        table = saved.aligned(table)
     told({"images": table} if labelled else {}, tell or (lambda line: None))
     target = Path(out)
     if table.rejected:
@@ -88,5 +94,6 @@ def score(
         {"probability": predict(saved.model, table, device=device)},
         saved.seen.log_density(table) if saved.seen else None,
         labelled=labelled,
+        class_names=saved.class_names,
     )
     return table

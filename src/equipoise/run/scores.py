@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ def write_scores(
     *,
     split: str | None = None,
     labelled: bool = True,
+    class_names: Sequence[str] | None = None,
 ) -> None:
     """Write a row an image: path, label, split, the probabilities, log-density, attributes.
 
@@ -41,15 +42,26 @@ def write_scores(
         log_density: Nats, higher = more common; None leaves the column out.
         split: The side of the split that they belong to; None leaves the column out.
         labelled: False leaves the label column empty.
+        class_names: Of the models, by id; None takes the table's. Of more than two classes probabilities are matrices,
+            each written as a column a class and the class predicted; labels are names, and `evaluate --predictions`
+            reads the file.
     """
     n = len(table)
+    names = np.array(table.class_names if class_names is None else class_names, dtype=object)
     attributes = {name: table.attributes.column(name) for name in table.attributes.column_names}
-    labels = pa.array(table.labels) if labelled else pa.nulls(n, pa.int64())
+    many = len(names) > 2
+    labels = pa.array(names[table.labels] if many and labelled else table.labels)
+    labels = labels if labelled else pa.nulls(n, pa.string() if many else pa.int64())
     paths = attributes.pop("path", pa.nulls(n, pa.string()))
     columns = {"path": shared_paths(paths), "label": labels}
     if split is not None:
         columns["split"] = pa.repeat(split, n)
     for name, values in probabilities.items():
+        if np.ndim(values) == 2:
+            columns[name.replace("probability", "predicted", 1)] = pa.array(names[np.argmax(values, axis=1)])
+            for number, class_name in enumerate(names):
+                columns[f"{name}_{class_name}"] = pa.array(np.asarray(values)[:, number])
+            continue
         columns[name] = pa.array(np.asarray(values))
         if isinstance(values, Probabilities) and values.logits is not None:
             columns[name.replace("probability", "logit", 1)] = pa.array(values.logits)

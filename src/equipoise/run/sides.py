@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from equipoise.data import ImageTable, Split
+from equipoise.data import ImageTable, Split, aligned, classes_of
 from equipoise.data.side import SIDES
 from equipoise.data.split import check_together, official_split
 from equipoise.errors import InputError
 
-__all__ = ["both_classes", "check_attributes", "first_sides", "given_sides", "one_side"]
+__all__ = ["both_classes", "check_attributes", "check_class", "first_sides", "given_sides", "one_side"]
 
 MAX_LEAK = 0.01  # largest share of test images that may stand in the training data too
 
@@ -23,14 +23,14 @@ def given_sides(
     """Sides that the user gave, by test data or by a column, once they are known to be sound.
 
     Raises:
-        InputError: if both were given, or the sides share pictures or subjects, or differ in size or in what their
-            classes mean.
+        InputError: if both were given, or the sides share pictures or subjects, or differ in size, or a class is
+            tested that training does not have.
     """
     if test is None:
         sides = official_split(data, split_column or "")
         both_classes(sides, f"by the column {split_column!r}")
     elif split_column is None:
-        sides = Split(data, data.take([]), test)
+        sides = Split(data, data.take([]), aligned(test, classes_of(data)))
     else:
         raise InputError(
             "Expected test data or a `split_column`; got both. Leave one of them out: the column says which of the "
@@ -38,7 +38,6 @@ def given_sides(
         )
     _same_shape(sides.train, sides.test)
     _no_leak(sides.train, sides.test)
-    ImageTable.concat([sides.train.take([]), sides.test.take([])])  # classes mean the same
     if together is not None:
         check_attributes(sides.test, [together], setting="together")
         check_together(sides, together)
@@ -70,8 +69,17 @@ def both_classes(sides: Split, how: str) -> None:
     """Make sure that there is something to train on and to test on.
 
     Raises:
-        InputError: if a class is missing on one of the two sides.
+        InputError: if of two classes one is missing on one of the two sides; of more, if one is tested and not trained.
     """
+    if not sides.train.two_classes:
+        untrained = np.setdiff1d(sides.test.labels, sides.train.labels)
+        if untrained.size:
+            named = ", ".join(sides.train.class_names[label] for label in untrained[:5].tolist())
+            raise InputError(
+                f"Expected training images of every class that is tested; got none of {named}, {how}. Choose another "
+                "column, share or seed, or leave the class out."
+            )
+        return
     for name, side in (("training", sides.train), ("test", sides.test)):
         if not len(side.positives) or not len(side.negatives):
             raise InputError(
@@ -84,7 +92,7 @@ def both_classes(sides: Split, how: str) -> None:
 def first_sides(table: ImageTable, test_share: float, validation_share: float) -> Split:
     """The first images of each class for training, the last ones for testing."""
     sides = np.full(len(table), 0)
-    for label in (0, 1):
+    for label in np.unique(table.labels):
         rows = np.flatnonzero(table.labels == label)
         sides[rows[round(len(rows) * (1 - test_share - validation_share)) :]] = 1
         sides[rows[round(len(rows) * (1 - test_share)) :]] = 2
@@ -123,7 +131,7 @@ def check_attributes(
     """
     known = table.attributes.column_names
     for name in attributes:
-        if name not in known:
+        if name not in table.columns:
             near = difflib.get_close_matches(name, known, n=3, cutoff=0.0)
             columns = f"its columns are {', '.join(known)}" if known else "it has no columns"
             raise InputError(
@@ -134,3 +142,17 @@ def check_attributes(
                     else " Give sources that have attributes, such as a CSV."
                 )
             )
+
+
+def check_class(table: ImageTable, name: str) -> int:
+    """Id of the class that was named as positive.
+
+    Raises:
+        InputError: with the nearest names, if the table has no such class.
+    """
+    if name not in table.class_names:
+        near = ", ".join(difflib.get_close_matches(name, table.class_names, n=3, cutoff=0.0))
+        raise InputError(
+            f"`positive_class` must be one of the {len(table.class_names)} classes; got {name!r}. Nearest: {near}."
+        )
+    return table.class_names.index(name)

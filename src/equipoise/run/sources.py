@@ -15,11 +15,18 @@ from equipoise.data import FORMATS, ImageTable, Split, read, split
 from equipoise.data.spelling import doubts
 from equipoise.data.table import PATH
 from equipoise.errors import InputError
-from equipoise.run.checks import check_unused
 from equipoise.run.identity import Setting
 from equipoise.run.progress import decoding
 from equipoise.run.scores import shared_paths
-from equipoise.run.sides import both_classes, check_attributes, first_sides, given_sides, one_side
+from equipoise.run.sides import (
+    both_classes,
+    check_attributes,
+    check_class,
+    first_sides,
+    given_sides,
+    one_side,
+)
+from equipoise.run.unused import check_unused
 from equipoise.sharing import shared_path
 
 __all__ = [
@@ -148,9 +155,16 @@ def read_source(
     reading: Reading,
     *,
     names: tuple[str, str, str] = ("`positives`", "`negatives`", "`data`"),
+    many: bool = False,
+    alone: bool = False,
     progress: bool = True,
 ) -> ImageTable | None:
-    """One table out of two sources, or out of one that holds both classes; None if nothing was given.
+    """One table out of two sources, or out of one that holds all classes; None if nothing was given.
+
+    Args:
+        many: More than two classes will do. They stay what they are if one of them is the positive class; else, and of
+            two, the others are negatives.
+        alone: Positives will do.
 
     Raises:
         InputError: if only one of the two was given, or one class is missing.
@@ -160,27 +174,29 @@ def read_source(
     if both is not None and any(pair):
         raise InputError(
             f"Expected {names[0]} and {names[1]}, or {names[2]} alone; got both. "
-            f"{names[2]} is for one source that holds both classes."
+            f"{names[2]} is for one source that holds all classes."
         )
-    if any(pair) and not all(pair):
+    if any(pair) and not all(pair) and not (alone and pair[0]):
         given, missing = names[:2] if pair[0] else names[1::-1]
         raise InputError(
             f"Expected {missing} beside {given}; got {given} alone. Give {missing}, or {names[2]} in place of the "
-            "two for one source that holds both classes."
+            "two for one source that holds all classes."
         )
     if both is not None:
-        table = read_one(both, None, reading, progress=progress)
-    elif all(pair):
+        table = _all_classes(both, reading, many=many, progress=progress)
+        if not table.two_classes and many:
+            return table
+    elif any(pair):
+        labelled = [
+            (source, label) for source, label in ((positives, 1), (negatives, 0)) if source is not None
+        ]
         table = ImageTable.concat(
-            [
-                read_one(positives, 1, reading, progress=progress),
-                read_one(negatives, 0, reading, progress=progress),
-            ]
+            [read_one(source, label, reading, progress=progress) for source, label in labelled]
         )
     else:
         return None
     labels, counts = np.unique(table.labels, return_counts=True)
-    if labels.tolist() != [0, 1]:
+    if labels.tolist() != [0, 1] and not (alone and labels.tolist() == [1]):
         found = ", ".join(f"{count} of class {label}" for label, count in zip(labels, counts, strict=True))
         raise InputError(
             f"Expected images of class 1 (positives) and class 0 (negatives), and no others, in "
@@ -188,6 +204,16 @@ def read_source(
             f"another `label_column`, or give {names[0]} and {names[1]} apart."
         )
     return table
+
+
+def _all_classes(source: Source, reading: Reading, *, many: bool, progress: bool) -> ImageTable:
+    if many:
+        table = read_one(source, None, replace(reading, positive_class=None), progress=progress)
+        if not table.two_classes and reading.positive_class is not None:
+            check_class(table, reading.positive_class)
+        if not table.two_classes or reading.positive_class is None:
+            return table
+    return read_one(source, None, reading, progress=progress)
 
 
 def embedded(images: int, reading: Reading, seed: int) -> ImageTable:
@@ -239,14 +265,20 @@ class Sources:
         shares = {"test_share": self.test_share, "validation_share": self.validation_share}
         return {**self.given, **shares, "images": None if self.given else self.images}
 
-    def whole(self, reading: Reading, *, progress: bool = True) -> ImageTable | None:
-        """All images of both classes, nothing held out; None without sources.
+    def whole(
+        self, reading: Reading, *, many: bool = False, alone: bool = False, progress: bool = True
+    ) -> ImageTable | None:
+        """All images of all classes, nothing held out; None without sources.
+
+        With `many` these may be more than two, and with `alone` positives will do; see `read_source`.
 
         Raises:
             InputError: if only one of two sources was given, or a class is missing.
             DataError: if a source cannot be read.
         """
-        return read_source(self.positives, self.negatives, self.data, reading, progress=progress)
+        return read_source(
+            *(self.positives, self.negatives, self.data, reading), many=many, alone=alone, progress=progress
+        )
 
     def check_untested(self, job: str) -> None:
         """Make sure that a job that holds nothing out was not asked for a test.
@@ -264,6 +296,7 @@ class Sources:
         seed: int,
         first: bool = False,
         stratify: Sequence[str] = (),
+        many: bool = False,
         progress: bool = True,
     ) -> Split:
         """Train, validation and test: from the test data given, or by holding out a share.
@@ -273,6 +306,7 @@ class Sources:
             seed: Decides the split, and the embedded set.
             first: The first images of each class are for training, the last ones for testing (the 2023 lab).
             stratify: Columns to be balanced between the sides; those that are not there are left out.
+            many: Images of more than two classes will do, see `read_source`.
             progress: Show bars on a terminal.
 
         Raises:
@@ -280,12 +314,8 @@ class Sources:
             DataError: if a source cannot be read.
         """
         self._check_shares()
-        train = self.whole(reading, progress=progress)
-        test = read_source(
-            *(self.test_positives, self.test_negatives, self.test_data, reading),
-            names=("`test_positives`", "`test_negatives`", "`test_data`"),
-            progress=progress,
-        )
+        train = self.whole(reading, many=many, progress=progress)
+        test = self._test(reading, train, progress)
         if train is None and test is not None:
             raise InputError(
                 "Expected training data beside the test data; got test data alone. Give `positives` and `negatives`."
@@ -319,6 +349,16 @@ class Sources:
         if reading.together is not None:
             both_classes(found, f"with rows of one {reading.together!r} together")
         return found
+
+    def _test(self, reading: Reading, train: ImageTable | None, progress: bool) -> ImageTable | None:
+        """The test images given; of the classes that are trained on, where these are more than two."""
+        if train is not None and not train.two_classes and self.test_data is not None:
+            return read_one(self.test_data, None, replace(reading, positive_class=None), progress=progress)
+        return read_source(
+            *(self.test_positives, self.test_negatives, self.test_data, reading),
+            names=("`test_positives`", "`test_negatives`", "`test_data`"),
+            progress=progress,
+        )
 
     def _check_shares(self) -> None:
         for name in ("test_share", "validation_share"):

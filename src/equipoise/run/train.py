@@ -11,15 +11,16 @@ from pathlib import Path
 from equipoise.data import ImageTable, write_rejected
 from equipoise.report.debias.record import ResamplingRecord, write_resampling
 from equipoise.run.checks import check_models
-from equipoise.run.enrichment import sampled, told_beforehand
+from equipoise.run.enrichment import sampled, sampled_by_class, told_beforehand
 from equipoise.run.identity import Identity, Setting, fingerprints
 from equipoise.run.keeping import naming_what_is_kept
 from equipoise.run.output import Output
 from equipoise.run.representation import represent, save_representation
 from equipoise.run.sources import PLANTED_GROUPS, Reading, Sources, check_attributes, embedded, told
 from equipoise.run.training import Start, Trainer, Training
-from equipoise.train import Engine, Fit
-from equipoise.train.fit import Method
+from equipoise.train import Engine, Fit, TrainingMethod
+from equipoise.train.classes import notes_of_shares
+from equipoise.train.fit import optimisation_of
 
 __all__ = ["Trained", "train"]
 
@@ -30,26 +31,30 @@ class Trained:
 
     Args:
         fit: The model and how it came about.
-        resampling: How the sampling weights came out, by group; None if nothing was resampled.
+        resampling: How the sampling weights came out, by group; None if nothing was resampled, and of more than two
+            classes.
+        resampling_by_class: Class name → the same of its images; without classes that were drawn uniformly.
         folder: Where the model lies.
     """
 
     fit: Fit
     resampling: ResamplingRecord | None
     folder: Path
+    resampling_by_class: dict[str, ResamplingRecord]
 
 
 def train(
     sources: Sources = Sources(),
     *,
-    method: Method = "debiased",
+    method: TrainingMethod = "debiased",
     reading: Reading = Reading(),
     training: Training = Training(),
     groups: Sequence[str] = (),
     engine: Engine = Engine(),
     output: Output = Output("runs/train"),
 ) -> Trained:
-    """Train one model on all images given, and save it with its density of the training positives.
+    """Train one model on all images given, and save it with its density of the training positives (of more than two
+    classes, of all images, or of those that carry the VAE).
 
     Args:
         sources: What to train on: positives and negatives, or data; without any the embedded set is drawn.
@@ -82,9 +87,9 @@ def train(
             start = start.embedded(table)
         check_models([method], table, start, weights=not folder.resumed)
         folder.begin()
-        if method == "debiased":
-            for note in told_beforehand(start.recipe.resampling, table, start.recipe.debiased.batch_size):
-                say(note)
+        known = beforehand(method, table, start)
+        for note in known:
+            say(note)
         write_rejected(table, folder.path / "rejected.csv")
         with naming_what_is_kept(folder):
             trainer = Trainer(start, folder, say, top=method)
@@ -93,11 +98,23 @@ def train(
             seen = represent(fitted.model, table, bins=bins, device=start.engine.device)
             if seen:
                 save_representation(seen[0], folder.path)
+            for note in fitted.notes:
+                if note not in known:
+                    say(note)
             resampling = sampled(fitted, table, groups, start)
-            if resampling is not None:
-                write_resampling(resampling, folder.path)
+            by_class = sampled_by_class(fitted, table, groups, start)
+            if resampling is not None or by_class:
+                write_resampling(resampling or by_class, folder.path)
             trainer.keep(method, fitted, table)
-    return Trained(fitted, resampling, folder.path)
+    return Trained(fitted, resampling, folder.path, by_class)
+
+
+def beforehand(method: TrainingMethod, table: ImageTable, start: Start) -> list[str]:
+    """What is known of the batches before training, in words."""
+    batch = optimisation_of(start.recipe, method).batch_size
+    if method == "debiased":
+        return told_beforehand(start.recipe.resampling, table, batch)
+    return notes_of_shares(table, batch)
 
 
 def read_training(
@@ -105,7 +122,7 @@ def read_training(
 ) -> ImageTable:
     """The images of the training side, told, with the columns that are to be reported."""
     say("Reading the data.")
-    table = sources.whole(reading, progress=start.engine.progress)
+    table = sources.whole(reading, many=True, progress=start.engine.progress)
     table = embedded(sources.images, reading, start.seed) if table is None else table
     table = reading.side(table, "train")
     check_attributes(table, groups, what="training data")

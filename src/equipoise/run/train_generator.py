@@ -11,13 +11,13 @@ from pathlib import Path
 
 from equipoise.data import ImageTable, split, write_rejected
 from equipoise.errors import InputError
-from equipoise.run.checks import check_unused
 from equipoise.run.hidden import hidden_layer
 from equipoise.run.identity import Identity, Setting, fingerprints, model_digest
 from equipoise.run.keeping import naming_what_is_kept
 from equipoise.run.output import Output
 from equipoise.run.saved import load
 from equipoise.run.sources import Reading, Source, describe, read_one, told
+from equipoise.run.unused import check_unused
 from equipoise.seeds import checked_seed
 from equipoise.train import Engine
 from equipoise.train.gan import GAN, Features, TrainedGenerator, check_start, train_gan

@@ -14,10 +14,10 @@ from equipoise.run.folder import RunFolder
 from equipoise.run.identity import Setting
 from equipoise.run.tuning import tuning
 from equipoise.seeds import checked_seed
-from equipoise.train import Engine, Fit, Recipe, fit, save_model
+from equipoise.train import Engine, Fit, Recipe, TrainingMethod, fit, save_model
 from equipoise.train import recipe as find_recipe
-from equipoise.train.embedding import embedded, weighted_rows
-from equipoise.train.fit import Method
+from equipoise.train.classes import weighted_classes, weighted_rows
+from equipoise.train.embedding import embedded
 
 __all__ = ["Start", "Trainer", "Training"]
 
@@ -96,7 +96,7 @@ class Start:
         given = self.embedding.embedding
         if given is None:
             return self
-        rows = weighted_rows(table, both=self.recipe.resampling.classes == "both")
+        rows = weighted_rows(table, weighted_classes(self.recipe, table.class_names, embedded=True))
         vectors = embedded(given, table, rows, device=self.engine.device)
         return replace(self, embedding=replace(self.embedding, embedding=vectors))
 
@@ -122,7 +122,7 @@ class Trainer:
         name: str,
         table: ImageTable,
         *,
-        method: Method = "plain",
+        method: TrainingMethod = "plain",
         seed: int | None = None,
         validation: ImageTable | None = None,
     ) -> Fit:

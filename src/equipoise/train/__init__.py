@@ -3,9 +3,10 @@
 The loop asks a model for its losses and a sampler for its batches; which method it runs, it does not know.
 """
 
+from equipoise.train.classes import check_trainable
 from equipoise.train.embedding import Embedding
 from equipoise.train.engine import Engine
-from equipoise.train.fit import METHODS, Fit, check_trainable, fit
+from equipoise.train.fit import METHODS, Fit, TrainingMethod, fit
 from equipoise.train.gan import GAN
 from equipoise.train.predict import predict
 from equipoise.train.recipe import AUGMENTATIONS, RECIPES, Optimisation, Recipe, Resampling, recipe
@@ -23,6 +24,7 @@ __all__ = [
     "Optimisation",
     "Recipe",
     "Resampling",
+    "TrainingMethod",
     "check_trainable",
     "fit",
     "load_generator",

@@ -33,7 +33,8 @@ __all__ = [
     "write_checkpoint",
 ]
 
-FORMAT = "equipoise-checkpoint-1"
+FORMAT = "equipoise-checkpoint-2"
+EARLIER = "equipoise-checkpoint-1"  # knew two classes
 KEEP = 2
 
 
@@ -115,10 +116,11 @@ def read_checkpoint(path: Path, settings: dict[str, Any]) -> Checkpoint:
     try:
         with safe_open(regular(path), framework="pt") as file:
             header = file.metadata() or {}
-            if header.get("format") != FORMAT:
+            if header.get("format") not in (FORMAT, EARLIER):
                 raise DataError(
-                    f"Expected a checkpoint of version {FORMAT!r} at {path}; got {header.get('format')!r}. "
-                    "Continue with the version of equipoise that wrote it, or start again in another folder."
+                    f"Expected a checkpoint of version {FORMAT!r} or {EARLIER!r} at {path}; got "
+                    f"{header.get('format')!r}. Continue with the version of equipoise that wrote it, or start again "
+                    "in another folder."
                 )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         state, made_with = _mapping(header, "state"), _mapping(header, "settings")

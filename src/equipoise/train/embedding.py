@@ -27,7 +27,6 @@ __all__ = [
     "embedded",
     "embedding_identity",
     "embedding_vectors",
-    "weighted_rows",
 ]
 
 Embedding: TypeAlias = "nn.Module | ArrayLike | Tensor | str | Embedded"
@@ -96,11 +95,6 @@ def embedding_identity(embedding: Embedding) -> str:
     if isinstance(embedding, nn.Module):
         return f"{type(embedding).__name__} {digest_of(embedding)}"
     return f"vectors {digest_of(np.ascontiguousarray(_array(embedding), np.float32))}"
-
-
-def weighted_rows(table: ImageTable, *, both: bool) -> NDArray[np.int64]:
-    """Which images are weighted: the positives, and after them the negatives if `both` classes are."""
-    return np.concatenate([table.positives, table.negatives]) if both else table.positives
 
 
 def column_vectors(table: ImageTable, name: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -13,9 +13,10 @@ from equipoise.data import ImageTable
 from equipoise.errors import InputError
 from equipoise.resample import AdaptiveSampler, DegenerateWeightsError, sampling_weights
 from equipoise.seeds import child_seed
+from equipoise.train.classes import fewest_images, is_coded, rule_of, weighted_classes
 from equipoise.train.device import device_of
-from equipoise.train.rarity import Rarity, check_resampling, rule_of
-from equipoise.train.recipe import Recipe
+from equipoise.train.rarity import Rarity, check_resampling
+from equipoise.train.recipe import Recipe, Resampling
 
 __all__ = ["check_first_weights"]
 
@@ -48,32 +49,58 @@ def check_first_weights(
         InputError: if there are none, or none that batches can be drawn by.
         MissingExtraError: if the rule needs a package that is not installed.
     """
-    settings = chosen.resampling
-    check_resampling(settings, embedded=vectors is not None, codes=chosen.objective == "db-vae")
-    classes = [("positives", table.positives)]
-    classes += [("negatives", table.negatives)] if settings.classes == "both" else []
-    for name, rows in classes:
-        if settings.ess is not None and settings.ess * len(rows) < 1:
-            raise InputError(
-                f"With {len(rows)} {name} the effective sample size is at least {1 / len(rows):.3g}; got ess "
-                f"{settings.ess}. Raise it."
-            )
-    coded = vectors is None and settings.rule != "appearance"
+    settings, embedded = chosen.resampling, vectors is not None
+    classes = weighted_classes(chosen, table.class_names, embedded=embedded)
+    check_resampling(
+        settings,
+        embedded=embedded,
+        codes=chosen.objective == "db-vae",
+        classes=len(table.class_names),
+    )
+    largest = _check_counts(settings, table, classes, embedded=embedded)
+    coded = is_coded(settings, embedded=embedded)
     if coded and settings.warmup:
-        _weigh_made_up(chosen, len(table.positives), seed)
+        _weigh_made_up(chosen, largest, seed)
         return
     where = device_of(device)
     fabric = Fabric(accelerator=where.type, devices=1)
-    rarity = Rarity(settings, table, fabric, vectors=vectors, seed=child_seed(seed, "rarity"))
+    rarity = Rarity(
+        settings, table, fabric, classes=classes, vectors=vectors, seed=child_seed(seed, "rarity")
+    )
     weights = rarity.weights(model.to(fabric.device) if coded else model)
     sampler = AdaptiveSampler(table.labels, batch_size=chosen.debiased.batch_size, seed=0)
-    sampler.renew(weights, rarity.negative_weights())
+    sampler.renew(weights)
 
 
-def _weigh_made_up(chosen: Recipe, positives: int, seed: int) -> None:
+def _check_counts(
+    settings: Resampling, table: ImageTable, classes: tuple[int, ...], *, embedded: bool
+) -> int:
+    """Whether there are enough images to weigh; the largest number of those of a class."""
+    names, counts = table.class_names, np.bincount(table.labels, minlength=len(table.class_names))
+    if not table.two_classes:
+        largest = max(classes, key=lambda class_id: int(counts[class_id]))
+        fewest = fewest_images(settings, embedded=embedded)
+        if counts[largest] < fewest:
+            raise InputError(
+                f"Weights by rule {rule_of(settings, embedded=embedded)!r} need at least {fewest} images of a class; "
+                f"got {counts[largest]} of the largest, {names[largest]!r:.60}. Add images, use another rule "
+                "(`tune` resampling.rule=…), or train uniformly (method 'plain' or 'uniform')."
+            )
+        return int(counts[largest])
+    for class_id in classes:
+        count = int(counts[class_id])
+        if settings.ess is not None and settings.ess * count < 1:
+            raise InputError(
+                f"With {count} {('negatives', 'positives')[class_id]} the effective sample size is at least "
+                f"{1 / count:.3g}; got ess {settings.ess}. Raise it."
+            )
+    return len(table.positives)
+
+
+def _weigh_made_up(chosen: Recipe, images: int, seed: int) -> None:
     settings = chosen.resampling
     codes = torch.randn(
-        min(positives, max(MADE_UP, 2 * settings.clusters)),
+        min(images, max(MADE_UP, 2 * settings.clusters)),
         chosen.latent,
         generator=torch.Generator().manual_seed(child_seed(seed, "made up")),
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -19,28 +20,37 @@ from equipoise.errors import InputError
 from equipoise.nn import DBVAE, Classifier, Objective, StandardCNN, architecture_digest, digest_of
 from equipoise.nn.dbvae import feature_count
 from equipoise.nn.standard_cnn import glorot_linear
+from equipoise.notebook import table_html
 from equipoise.resample import Draws
 from equipoise.seeds import checked_seed, child_seed
+from equipoise.train.classes import (
+    check_trainable,
+    notes_of_shares,
+    notes_of_uniform,
+    outputs_of,
+    vae_ids,
+    weighted_classes,
+    weighted_rows,
+)
 from equipoise.train.embedding import (
     Embedded,
     Embedding,
     embedding_identity,
     embedding_vectors,
-    weighted_rows,
 )
 from equipoise.train.engine import Engine
 from equipoise.train.first_weights import check_first_weights
 from equipoise.train.given import prepared
 from equipoise.train.log import History
-from equipoise.train.loop import Job, train
+from equipoise.train.loop import Job, Outcome, train
 from equipoise.train.processes import train_in_processes
 from equipoise.train.rarity import check_resampling
-from equipoise.train.recipe import Optimisation, Recipe, Resampling
+from equipoise.train.recipe import Optimisation, Recipe
 from equipoise.train.recipe import recipe as find_recipe
 
-__all__ = ["METHODS", "EncoderNote", "Fit", "fit"]
+__all__ = ["METHODS", "EncoderNote", "Fit", "TrainingMethod", "fit"]
 
-Method = Literal["debiased", "plain", "plain-same-steps", "uniform"]
+TrainingMethod = Literal["debiased", "plain", "plain-same-steps", "uniform"]
 METHODS: dict[str, str] = {
     "debiased": "what is rare drawn more often",
     "plain": "plain classifier",
@@ -67,15 +77,16 @@ class Fit:
         seed: What chance came from.
         history: Losses while training, every 20 steps: "step", "epoch", "learning_rate", "total", and the parts.
         validation: After every epoch: "epoch", "classification", "accuracy"; empty without validation data.
-        weights: Sampling weights of the last epoch over the training positives, in row order, sum 1; None if
-            sampling was uniform.
+        weights: Class id → sampling weights of the last epoch over the training images of that class, in row order, sum
+            1; without classes that were drawn uniformly. Of two classes 1 is the positives, 0 the negatives.
         steps: Optimiser steps.
         seconds: Wall-clock of training, weights included, validation and checkpoints not.
         given: The model was the user's own, `fit(model=...)`.
-        negative_weights: As `weights`, over the training negatives; None if these were drawn uniformly.
-        draws: How often each training positive was drawn by weights, those of all epochs; None as `weights` is.
-        negative_draws: The same of the negatives.
+        draws: Class id → how often each of these images was drawn by weights, those of all epochs.
         encoder: What the user's encoder was, `fit(encoder=...)`.
+        class_names: Name of each class by its id.
+        notes: What was decided on the way for some of more than two classes, in words: images that are in a batch more
+            than once, classes that are drawn uniformly though the recipe weighs them.
     """
 
     model: nn.Module
@@ -84,14 +95,31 @@ class Fit:
     seed: int
     history: History
     validation: History
-    weights: NDArray[np.float64] | None
+    weights: dict[int, NDArray[np.float64]]
     steps: int
     seconds: float
     given: bool = False
-    negative_weights: NDArray[np.float64] | None = None
-    draws: Draws | None = None
-    negative_draws: Draws | None = None
+    draws: dict[int, Draws] = field(default_factory=dict)
     encoder: EncoderNote | None = None
+    class_names: tuple[str, ...] = ("negative", "positive")
+    notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        last = [
+            f"{part} {values[-1]:.4f}"
+            for part, values in self.history.items()
+            if part == "total" and len(values)
+        ]
+        done = f"{self.steps:,} steps in {self.seconds:.1f} s, seed {self.seed}"
+        return f"Fit({', '.join([self.method, f'recipe {self.recipe.name}', done, *last])})"
+
+    def _repr_html_(self) -> str:
+        rows = [["method", self.method], ["recipe", self.recipe.name], ["steps", f"{self.steps:,}"]]
+        rows += [["seconds", f"{self.seconds:.1f}"], ["seed", str(self.seed)]]
+        rows += [
+            [f"last {part}", f"{values[-1]:.4g}"] for part, values in self.history.items() if len(values)
+        ]
+        return table_html(f"Fit of {type(self.model).__name__}", ["", ""], rows)
 
 
 def optimisation_of(chosen: Recipe, method: str) -> Optimisation:
@@ -104,7 +132,7 @@ def fit(
     table: ImageTable,
     recipe: str | Recipe = "equipoise",
     *,
-    method: Method = "debiased",
+    method: TrainingMethod = "debiased",
     encoder: nn.Module | None = None,
     model: Objective | None = None,
     embedding: Embedding | None = None,
@@ -114,19 +142,20 @@ def fit(
     folder: Path | str | None = None,
     resume: bool = False,
 ) -> Fit:
-    """Train a classifier of positives against negatives.
+    """Train a classifier: of positives against negatives with one logit, or of K > 2 classes with one logit each.
 
     Args:
-        table: Images with labels 1 (positive) and 0 (negative).
+        table: Images with labels 1 (positive) and 0 (negative), or 0…K−1; `class_names` says how many there are.
         recipe: A recipe or its name.
-        method: "debiased" (the recipe's objective, positives drawn by rarity), "uniform" (the same losses without
-            resampling), "plain" (the plain classifier of the recipe) or "plain-same-steps" (the plain network,
-            trained as the debiased one is).
+        method: "debiased" (the recipe's objective; positives, or of more classes the images within each, drawn by
+            rarity), "uniform" (the same losses without resampling), "plain" (the plain classifier of the recipe) or
+            "plain-same-steps" (the plain network, trained as the debiased one is).
         encoder: A network from images (batch, channels, height, width) in [0, 1] to feature vectors (batch, n) that
             replaces the standard CNN; it is copied, not changed.
         model: A model of your own for "plain" and "plain-same-steps", trained whole: anything with `losses` and one
-            logit an image, such as `Classifier(network)` or a wrapped model of `equipoise.risk`. It is copied, not
-            changed; its weights are the start. Its architecture is not saved: give it to `load_model` again.
+            logit an image (of K > 2 classes, one a class), such as `Classifier(network)` or a wrapped model of
+            `equipoise.risk`. It is copied, not changed; its weights are the start. Its architecture is not saved: give
+            it to `load_model` again.
         embedding: What rarity is measured in, in place of the DB-VAE's latent codes or the look of the pictures; for
             "debiased", the other methods draw uniformly. A network from images (batch, channels, height, width) in
             [0, 1] to vectors (batch, d), run once before training and left as it is; or the vectors, one row an image
@@ -138,7 +167,7 @@ def fit(
         resume: Continue from the newest checkpoint in `folder`; ends with the same numbers as one uninterrupted run.
 
     Raises:
-        InputError: if a class is missing, there are fewer images than a batch, or a setting is not known.
+        InputError: if a class has no images, there are fewer images than a batch, or a setting is not known.
         TrainingError: if a loss or weight is not finite; says the step and the last good checkpoint.
         DataError: if the folder cannot be written or a checkpoint cannot be read.
     """
@@ -146,23 +175,18 @@ def fit(
     how = _checked(chosen, method, encoder, model, resumable=folder is not None or not resume)
     engine = (engine or Engine()).resolved(chosen)
     check_trainable(table, how.batch_size, engine.processes)
+    names = table.class_names
+    _check_validation(validation, names)
     resampling = chosen.resampling if method == "debiased" else None
-    vectors, seconds = _timed_vectors(resampling, chosen, embedding, table, engine.device)
-    if model is not None:
-        two = np.array([table.negatives[0], table.positives[0]])
-        network = prepared(model, torch.from_numpy(table.batch(two)), seed=seed)
-    else:
-        network = build(chosen, method, table.image_size, table.channels, encoder=encoder, seed=seed)
-        if resampling is not None and resampling.warmup and not resume:
-            check_first_weights(chosen, table, network, vectors=vectors, seed=seed, device=engine.device)
-    own = {
-        "model": None if model is None else _named(model, network),
-        "encoder": None if encoder is None else _named(encoder, encoder),
-        "validation": None if validation is None or not len(validation) else validation.fingerprint,
-        "embedding": None if embedding is None or vectors is None else embedding_identity(embedding),
-    }
-    settings = {"recipe": chosen.to_dict(), "method": method, "seed": seed, "data": table.fingerprint}
-    settings |= {"processes": engine.processes, "precision": engine.precision}
+    weighted = weighted_classes(chosen, names, embedded=embedding is not None) if resampling else ()
+    vectors, seconds = _timed_vectors(chosen, weighted, embedding, table, engine.device)
+    network = _network(table, chosen, method, encoder=encoder, model=model, seed=seed)
+    if resampling is not None and resampling.warmup and not resume:
+        check_first_weights(chosen, table, network, vectors=vectors, seed=seed, device=engine.device)
+    brought = _brought(network, model=model, encoder=encoder, validation=validation)
+    if embedding is not None and vectors is not None:
+        brought["embedding"] = embedding_identity(embedding)
+    own = {"recipe": chosen.to_dict(), "method": method, "seed": seed, "data": table.fingerprint}
     job = Job(
         title=method,
         model=network,
@@ -171,9 +195,10 @@ def fit(
         optimisation=how,
         resampling=resampling,
         seed=seed,
+        weighted=weighted,
         folder=Path(folder) if folder is not None else None,
         resume=resume,
-        settings=settings | {name: value for name, value in own.items() if value is not None},
+        settings=own | {"processes": engine.processes, "precision": engine.precision} | brought,
         compiled=engine.compile,
         recordable=model is None and encoder is None and isinstance(network, Classifier),
         tensorboard=engine.tensorboard,
@@ -183,9 +208,57 @@ def fit(
     )
     outcome = (train if engine.processes == 1 else train_in_processes)(engine.fabric(), job)
     job.model.to("cpu").eval()
-    note = None if encoder is None else EncoderNote(type(encoder).__name__, architecture_digest(encoder))
-    found = vars(outcome)
-    return Fit(job.model, chosen, method, seed, **found, given=model is not None, encoder=note)
+    notes = notes_of_shares(table, how.batch_size) + _notes_of_weights(outcome, names, weighted, chosen)
+    return Fit(
+        *(job.model, chosen, method, seed),
+        **vars(outcome),
+        given=model is not None,
+        encoder=_noted(encoder),
+        class_names=names,
+        notes=tuple(notes),
+    )
+
+
+def _network(
+    table: ImageTable,
+    chosen: Recipe,
+    method: str,
+    *,
+    encoder: nn.Module | None,
+    model: Objective | None,
+    seed: int,
+) -> Any:
+    """What is trained: built from the recipe, or the user's own."""
+    names = table.class_names
+    if model is not None:
+        two = torch.from_numpy(table.batch(first_two(table)))
+        return prepared(model, two, seed=seed, classes=len(names))
+    shape = table.image_size, table.channels
+    return build(chosen, method, *shape, encoder=encoder, seed=seed, class_names=names)
+
+
+def _notes_of_weights(
+    outcome: Outcome, names: Sequence[str], weighted: Sequence[int], chosen: Recipe
+) -> list[str]:
+    if not outcome.weights:
+        return []
+    return notes_of_uniform(names, set(weighted) - set(outcome.weights), chosen.resampling)
+
+
+def _brought(
+    network: Any, *, model: Objective | None, encoder: nn.Module | None, validation: ImageTable | None
+) -> dict[str, str]:
+    """What of the user's own a checkpoint must agree with."""
+    found = {} if model is None else {"model": _named(model, network)}
+    if encoder is not None:
+        found["encoder"] = _named(encoder, encoder)
+    if validation is not None and len(validation):
+        found["validation"] = validation.fingerprint
+    return found
+
+
+def _noted(encoder: nn.Module | None) -> EncoderNote | None:
+    return None if encoder is None else EncoderNote(type(encoder).__name__, architecture_digest(encoder))
 
 
 def _named(given: Any, weights: nn.Module | Objective) -> str:
@@ -217,54 +290,37 @@ def _checked(
     return how
 
 
+def first_two(table: ImageTable) -> NDArray[np.int64]:
+    """The first image of class 0 and that of class 1."""
+    return np.array([int((table.labels == class_id).argmax()) for class_id in (0, 1)])
+
+
+def _check_validation(validation: ImageTable | None, names: Sequence[str]) -> None:
+    if validation is not None and validation.labels.max(initial=0) >= len(names):
+        raise InputError(
+            f"Expected validation images of the {len(names)} classes that are trained; got class ids up to "
+            f"{validation.labels.max()}. Leave those images out, or number the classes alike."
+        )
+
+
 def _timed_vectors(
-    settings: Resampling | None,
     chosen: Recipe,
+    weighted: tuple[int, ...],
     embedding: Embedding | None,
     table: ImageTable,
     device: str,
 ) -> tuple[Any, float]:
     """The vectors that rarity is measured in, None without an embedding, and the seconds that they took."""
-    if settings is None:
+    if not weighted:
         return None, 0.0
     began = time.perf_counter()
-    check_resampling(settings, embedded=embedding is not None, codes=chosen.objective == "db-vae")
+    codes, classes = chosen.objective == "db-vae", len(table.class_names)
+    check_resampling(chosen.resampling, embedded=embedding is not None, codes=codes, classes=classes)
     vectors = None
     if embedding is not None:
-        weighted = weighted_rows(table, both=settings.classes == "both")
-        vectors = embedding_vectors(embedding, table, weighted, device=device)
+        vectors = embedding_vectors(embedding, table, weighted_rows(table, weighted), device=device)
     earlier = embedding.seconds if isinstance(embedding, Embedded) else 0.0
     return vectors, time.perf_counter() - began + earlier
-
-
-def check_trainable(table: ImageTable, batch_size: int, processes: int = 1) -> None:
-    """Whether a two-class table can fill balanced batches.
-
-    Raises:
-        InputError: if it cannot; says what is missing.
-    """
-    wrong = np.setdiff1d(table.labels, (0, 1))
-    if wrong.size:
-        raise InputError(
-            f"Labels must be 1 (positive) or 0 (negative); got {wrong[:5].tolist()} too. Map the labels to 0 and 1."
-        )
-    positives, negatives = len(table.positives), len(table.negatives)
-    for name, count in (("positives (label 1)", positives), ("negatives (label 0)", negatives)):
-        if count == 0:
-            raise InputError(
-                f"Training needs positives and negatives; got no {name} among {len(table)} images. "
-                "Add images of that class."
-            )
-    if batch_size % (2 * processes):
-        raise InputError(
-            f"A batch of {batch_size} images cannot be shared by {processes} process(es), half positives each. "
-            f"Choose a batch size that is a multiple of {2 * processes}."
-        )
-    if len(table) < batch_size or min(positives, negatives) < batch_size // 2:
-        raise InputError(
-            f"A batch of {batch_size} needs {batch_size // 2} positives and as many negatives; got {positives} and "
-            f"{negatives}. Add images or choose a smaller batch size."
-        )
 
 
 def build(
@@ -275,8 +331,10 @@ def build(
     *,
     encoder: nn.Module | None = None,
     seed: int = 0,
+    class_names: Sequence[str] = ("negative", "positive"),
 ) -> Any:
-    """The untrained model of a method, its weights drawn from the seed."""
+    """The untrained model of a method for these classes, its weights drawn from the seed."""
+    outputs = outputs_of(class_names)
     shape = {"width": chosen.width, "depth": chosen.depth, "image_size": image_size, "channels": channels}
     generator = torch.Generator().manual_seed(child_seed(seed, "weights"))
     network: Any = copy.deepcopy(encoder)
@@ -287,6 +345,8 @@ def build(
     if method in ("debiased", "uniform") and chosen.objective == "db-vae":
         return DBVAE(
             network,
+            outputs=outputs,
+            vae_classes=vae_ids(chosen, class_names),
             latent=chosen.latent,
             reconstruction=chosen.reconstruction,
             decoder_output=chosen.decoder_output,
@@ -297,8 +357,8 @@ def build(
             **shape,
         )
     if encoder is None:
-        network = StandardCNN(1, norm_momentum=chosen.norm_momentum, generator=generator, **shape)
+        network = StandardCNN(outputs, norm_momentum=chosen.norm_momentum, generator=generator, **shape)
     else:
-        head = glorot_linear(feature_count(network, channels, image_size), 1, generator)
+        head = glorot_linear(feature_count(network, channels, image_size), outputs, generator)
         network = nn.Sequential(network, head)
     return Classifier(network, mirror=chosen.mirror)

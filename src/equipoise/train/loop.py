@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from equipoise.train.checkpoint import (
     restore_optimizer,
     write_checkpoint,
 )
+from equipoise.train.classes import weighted_rows
 from equipoise.train.log import History, Progress, append, tensorboard_writer, write_history
 from equipoise.train.rarity import Rarity
 from equipoise.train.recipe import Optimisation, Resampling, epochs_of
@@ -54,7 +56,8 @@ class Job:
         table: What it is trained on.
         validation: Scored after every epoch, never trained on; None scores nothing.
         optimisation: How.
-        resampling: None draws positives uniformly.
+        resampling: None draws uniformly within each class.
+        weighted: Ids of the classes that it weighs.
         seed: The one source of chance.
         folder: Where checkpoints and logs go; None keeps none.
         resume: Continue from the newest checkpoint, if there is one.
@@ -74,6 +77,7 @@ class Job:
     optimisation: Optimisation
     resampling: Resampling | None
     seed: int
+    weighted: tuple[int, ...] = (1,)
     folder: Path | None = None
     resume: bool = False
     settings: dict[str, Any] = field(default_factory=dict)
@@ -87,17 +91,15 @@ class Job:
 
 @dataclass
 class Outcome:
-    """What training leaves besides the model: history, last sampling weights of each class and what was drawn by
-    them and those before, steps and seconds."""
+    """What training leaves besides the model: history, steps and seconds; by class id the last sampling weights, and
+    what was drawn by them and those before."""
 
     history: History
     validation: History
-    weights: NDArray[np.float64] | None
     steps: int
     seconds: float
-    negative_weights: NDArray[np.float64] | None = None
-    draws: Draws | None = None
-    negative_draws: Draws | None = None
+    weights: dict[int, NDArray[np.float64]] = field(default_factory=dict)
+    draws: dict[int, Draws] = field(default_factory=dict)
 
 
 def optimizer_of(optimisation: Optimisation, model: nn.Module) -> torch.optim.Optimizer:
@@ -149,8 +151,7 @@ def train(fabric: Fabric, job: Job) -> Outcome:
                 fabric.barrier()
     if events:
         events.close()
-    outcome.draws = None if outcome.weights is None else run.sampler.draws
-    outcome.negative_draws = None if outcome.negative_weights is None else run.sampler.negative_draws
+    outcome.draws = {c: drawn for c, drawn in run.sampler.draws.items() if c in outcome.weights}
     return outcome
 
 
@@ -175,10 +176,10 @@ class _Run:
         self.rarity = None
         if job.resampling:
             seed = child_seed(job.seed, "rarity")
-            self.rarity = Rarity(job.resampling, job.table, fabric, vectors=job.vectors, seed=seed)
-        self.outcome = Outcome(
-            {"step": [], "epoch": [], "learning_rate": []}, {"epoch": []}, None, 0, job.seconds
-        )
+            self.rarity = Rarity(
+                job.resampling, job.table, fabric, classes=job.weighted, vectors=job.vectors, seed=seed
+            )
+        self.outcome = Outcome({"step": [], "epoch": [], "learning_rate": []}, {"epoch": []}, 0, job.seconds)
 
     @property
     def average(self) -> AveragedModel | None:
@@ -189,8 +190,7 @@ class _Run:
         """New sampling weights."""
         if self.rarity is not None:
             self.outcome.weights = self.rarity.weights(self.model)
-            self.outcome.negative_weights = self.rarity.negative_weights()
-            self.sampler.renew(self.outcome.weights, self.outcome.negative_weights)
+            self.sampler.renew(self.outcome.weights)
 
     def epoch(self, epoch: int, progress: Progress, events: Any) -> None:
         """Take the steps of an epoch, and make the sampling weights of the next."""
@@ -260,31 +260,60 @@ def sampler_state(checkpoint: Checkpoint) -> dict[str, Any]:
     return {**checkpoint.state["sampler"], **arrays}
 
 
+def _by_row(weights: Mapping[int, NDArray[np.float64]], table: ImageTable) -> NDArray[np.float64]:
+    """Weights of all rows of a table, NaN where a class has none."""
+    found = np.full(len(table), np.nan)
+    found[weighted_rows(table, tuple(weights))] = np.concatenate(list(weights.values()))
+    return found
+
+
+def sampling_state(checkpoint: Checkpoint, table: ImageTable) -> dict[int, NDArray[np.float64]]:
+    """The last sampling weights in a checkpoint, by class id."""
+    stored = {name: value.numpy() for name, value in checkpoint.part("sampling").items()}
+    if "by_row" not in stored:  # no weights, or an earlier version's, that knew two classes
+        named = {"weights": 1, "negative_weights": 0}
+        return {named[name]: values for name, values in stored.items()}
+    values = stored["by_row"]
+    if values.shape != (len(table),):
+        raise ValueError(f"sampling weights of shape {values.shape} for {len(table)} images")
+    classes, counts = np.unique(table.labels[~np.isnan(values)], return_counts=True)
+    parts = np.split(values[weighted_rows(table, classes.tolist())], np.cumsum(counts)[:-1])
+    return dict(zip(classes.tolist(), parts, strict=True))
+
+
 def _validation(model: Any, table: ImageTable, device: torch.device) -> dict[str, float]:
     logits = model_logits(model, table, device=device)
     labels = table.labels
-    losses = np.logaddexp(0.0, np.where(labels == 1, -logits, logits))
-    return {
-        "classification": float(losses.mean()),
-        "accuracy": float(((logits >= 0) == (labels == 1)).mean()),
-    }
+    if logits.ndim == 1:
+        losses = np.logaddexp(0.0, np.where(labels == 1, -logits, logits))
+        right = (logits >= 0) == (labels == 1)
+    else:
+        losses = np.logaddexp.reduce(logits, axis=1) - logits[np.arange(len(labels)), labels]
+        right = logits.argmax(axis=1) == labels
+    return {"classification": float(losses.mean()), "accuracy": float(right.mean())}
 
 
 def model_logits(
     model: Any, table: ImageTable, *, device: torch.device, batch_size: int | None = None
 ) -> NDArray[np.float64]:
-    """Logits of all images, shape (n,), in evaluation mode; the model is left where and as it was.
+    """Logits of all images, shape (n,), or (n, K) of a model with K, in evaluation mode; the model is left where and as
+    it was.
 
     Raises:
         InputError: if one is not finite; says which image's and why.
     """
-    out = np.empty(len(table), np.float64)
+    out: NDArray[np.float64] = np.empty(len(table), np.float64)
 
     def keep(place: slice, logits: Tensor) -> None:
-        out[place] = logits.double().reshape(place.stop - place.start).cpu().numpy()
+        nonlocal out
+        found = logits.double().reshape(place.stop - place.start, -1).cpu().numpy()
+        if place.start == 0 and found.shape[1] > 1:
+            out = np.empty((len(table), found.shape[1]), np.float64)
+        out[place] = found if out.ndim == 2 else found[:, 0]
 
     run_over(model, table, keep, device=device, batch_size=batch_size)
-    if (wrong := np.flatnonzero(~np.isfinite(out))).size:
+    finite = np.isfinite(out).reshape(len(out), out.shape[1] if out.ndim == 2 else 1).all(axis=1)
+    if (wrong := np.flatnonzero(~finite)).size:
         broken = [
             n for n, v in model.state_dict().items() if v.is_floating_point() and not v.isfinite().all()
         ]
@@ -313,10 +342,8 @@ def _save(run: _Run, epoch: int) -> None:
     tensors |= {f"optimizer.{name}": value for name, value in moments.items()}
     if run.average is not None:
         tensors |= {f"average.{name}": value for name, value in run.average.state_dict().items()}
-    if outcome.weights is not None:
-        tensors["sampling.weights"] = torch.from_numpy(outcome.weights)
-    if outcome.negative_weights is not None:
-        tensors["sampling.negative_weights"] = torch.from_numpy(outcome.negative_weights)
+    if outcome.weights:
+        tensors["sampling.by_row"] = torch.from_numpy(_by_row(outcome.weights, job.table))
     sampler_state = run.sampler.state_dict()
     arrays = {key: value for key, value in sampler_state.items() if isinstance(value, np.ndarray)}
     tensors |= {f"sampler.{key}": torch.from_numpy(value) for key, value in arrays.items()}
@@ -355,8 +382,7 @@ def _taken_back(checkpoint: Checkpoint, run: _Run) -> int:
     if run.average is not None:
         run.average.load_state_dict(checkpoint.part("average"))
     run.sampler.load_state_dict(sampler_state(checkpoint))
-    weights = {name: value.numpy() for name, value in checkpoint.part("sampling").items()}
-    outcome.weights, outcome.negative_weights = weights.get("weights"), weights.get("negative_weights")
+    outcome.weights = sampling_state(checkpoint, run.job.table)
     outcome.history, outcome.validation = state["history"], state["validation"]
     outcome.steps, outcome.seconds = steps, float(state["seconds"])
     for name, values in (*outcome.history.items(), *outcome.validation.items()):

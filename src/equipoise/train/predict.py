@@ -15,7 +15,10 @@ __all__ = ["predict"]
 def predict(
     model: Any, table: ImageTable, *, device: str = "auto", batch_size: int | None = None
 ) -> Probabilities:
-    """Probability of the positive class of each image, shape (n,), in [0, 1], with logits; the model stays as it was.
+    """Probabilities of images in [0, 1], with logits; the model stays as it was.
+
+    Of a model with one logit, the probability of the positive class, shape (n,); of one with K, that of each class,
+    shape (n, K), rows summing to 1.
 
     `batch_size` is how many images go through it at a time; None takes what memory takes.
     Probabilities of large logits are rounded to 1 and tie; `fairness` ranks by `logits`, and so should you.

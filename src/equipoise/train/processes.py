@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from equipoise.errors import EquipoiseError, TrainingError
 from equipoise.failures import refused
 from equipoise.train.checkpoint import latest_checkpoint, read_checkpoint
-from equipoise.train.loop import Job, Outcome, sampler_of, sampler_state, train
+from equipoise.train.loop import Job, Outcome, sampler_of, sampler_state, sampling_state, train
 
 __all__ = ["train_in_processes"]
 
@@ -54,19 +54,16 @@ def train_in_processes(fabric: Fabric, job: Job) -> Outcome:
             raise TrainingError("The training processes ended without a checkpoint. Run with `processes` 1.")
         checkpoint = read_checkpoint(path, job.settings)
     job.model.load_state_dict(checkpoint.part("model"))
-    weights = {name: value.numpy() for name, value in checkpoint.part("sampling").items()}
-    state = checkpoint.state
+    state, weights = checkpoint.state, sampling_state(checkpoint, job.table)
     sampler = sampler_of(job)
     sampler.load_state_dict(sampler_state(checkpoint))
     return Outcome(
         state["history"],
         state["validation"],
-        weights.get("weights"),
         state["steps"],
         state["seconds"],
-        weights.get("negative_weights"),
-        None if sampler.weights is None else sampler.draws,
-        None if sampler.negative_weights is None else sampler.negative_draws,
+        weights,
+        {class_id: drawn for class_id, drawn in sampler.draws.items() if class_id in weights},
     )
 
 

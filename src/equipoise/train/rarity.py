@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -13,25 +14,24 @@ from torch import Tensor, nn
 
 from equipoise.data import ImageTable
 from equipoise.density import normalised
-from equipoise.density.appearance import appearance_rarity
 from equipoise.errors import InputError
 from equipoise.nn import run_over, slices
 from equipoise.nn.embedding import vector_store
-from equipoise.resample import capsa_rule, sampling_weights, temper
+from equipoise.resample import DegenerateWeightsError, capsa_rule, sampling_weights, temper
+from equipoise.train.appearance import appearance_rarity
+from equipoise.train.classes import fewest_images, rule_of, told_classes, weighted_rows
 from equipoise.train.recipe import Resampling
 
-__all__ = ["Rarity", "check_resampling", "latent_codes", "rule_of"]
+__all__ = ["Rarity", "check_resampling", "latent_codes"]
 
 CHUNK = 512  # pictures looked at at a time
 
 
-def rule_of(settings: Resampling, *, embedded: bool) -> str:
-    """The rule that is used: with an embedding, "neighbours" in place of "appearance"."""
-    return "neighbours" if embedded and settings.rule == "appearance" else settings.rule
-
-
-def check_resampling(settings: Resampling, *, embedded: bool = False, codes: bool = True) -> None:
-    """Whether the settings fit one another, an embedding if there is one, and a model with or without codes.
+def check_resampling(
+    settings: Resampling, *, embedded: bool = False, codes: bool = True, classes: int = 2
+) -> None:
+    """Whether the settings fit one another, an embedding if there is one, a model with or without codes, and the number
+    of classes.
 
     Raises:
         InputError: if they do not.
@@ -55,7 +55,7 @@ def check_resampling(settings: Resampling, *, embedded: bool = False, codes: boo
             f"With max_weight {settings.max_weight} the effective sample size is at least "
             f"{1 / settings.max_weight:.3g}; got ess {settings.ess}. Raise one of them."
         )
-    if settings.classes == "both" and settings.rule != "appearance" and not embedded:
+    if classes == 2 and settings.classes == "both" and settings.rule != "appearance" and not embedded:
         raise InputError(
             f"With resampling.classes 'both' a rule must see negatives; got rule {settings.rule!r}, which weighs "
             "latent codes of a DB-VAE, and that learns to rebuild positives alone. Use rule 'appearance', bring an "
@@ -92,14 +92,17 @@ def latent_codes(
 
 
 class Rarity:
-    """Codes of the positives, kept while training, and the sampling weights that follow from them.
+    """Codes of the images that are weighted, kept while training, and the sampling weights that follow from them.
+
+    Each class is weighted by itself: how rare an image is within it. Of more than two classes, one whose images are too
+    few to weigh, or too much alike, has no weights.
 
     Args:
         settings: The resampling part of the recipe.
-        table: What is trained on; its positives, and if asked for its negatives, are what is weighted.
+        table: What is trained on.
         fabric: Knows the device and the other processes.
-        vectors: An embedding of the positives, and after them of the negatives if these are weighted, in place of
-            latent codes.
+        classes: Ids of the classes that are weighted, see `weighted_classes`.
+        vectors: An embedding of their images, class after class, in place of latent codes.
         seed: Of rules that draw.
     """
 
@@ -109,16 +112,21 @@ class Rarity:
         table: ImageTable,
         fabric: Fabric,
         *,
+        classes: tuple[int, ...] = (1,),
         vectors: NDArray[np.float32] | None = None,
         seed: int = 0,
     ) -> None:
         self.settings, self.table, self.fabric = settings, table, fabric
         self.vectors, self.seed = vectors, seed
-        self.positives = table.positives
+        self.rows = weighted_rows(table, classes)
+        counts = np.bincount(table.labels, minlength=max(classes, default=0) + 1)[list(classes)]
+        ends = np.cumsum([0, *counts]).tolist()
+        self.parts = {c: slice(*ends[place : place + 2]) for place, c in enumerate(classes)}
+        self._fewest = 0 if table.two_classes else fewest_images(settings, embedded=vectors is not None)
         self._place = np.full(len(table), -1, np.int64)
-        self._place[self.positives] = np.arange(len(self.positives))
+        self._place[self.rows] = np.arange(len(self.rows))
         self._codes: NDArray[np.float32] | None = None
-        self._seen = np.zeros(len(self.positives), bool)
+        self._seen = np.zeros(len(self.rows), bool)
 
     def due(self, epoch: int) -> bool:
         """Whether new weights are wanted before this epoch (0 = the first)."""
@@ -131,45 +139,59 @@ class Rarity:
         if not self.settings.harvest or codes is None or self.vectors is not None:
             return
         places = self._place[rows]
-        positive = places >= 0
+        weighted = places >= 0
         if self._codes is None:
-            self._codes = vector_store(len(self.positives), codes.shape[1])
-        self._codes[places[positive]] = codes.float().cpu().numpy()[positive]
-        self._seen[places[positive]] = True
+            self._codes = vector_store(len(self.rows), codes.shape[1])
+        self._codes[places[weighted]] = codes.float().cpu().numpy()[weighted]
+        self._seen[places[weighted]] = True
 
-    def weights(self, model: nn.Module) -> NDArray[np.float64]:
-        """Weights over the positives that sum to 1; codes that no batch brought are encoded now."""
-        if self.vectors is not None:
-            return self._weights_of_codes(self.vectors[: len(self.positives)])
-        if self.settings.rule == "appearance":
-            return self._weights_by_appearance(self.positives)
+    def weights(self, model: nn.Module) -> dict[int, NDArray[np.float64]]:
+        """Class id → weights of its images that sum to 1; codes that no batch brought are encoded now."""
+        if self.vectors is None and self.settings.rule == "appearance":
+            return self._each(lambda part: self._weights_by_appearance(self.rows[part]))
+        codes, errors = (self.vectors, None) if self.vectors is not None else self._collected(model)
+        return self._each(
+            lambda part: self._weights_of_codes(codes[part], None if errors is None else errors[part])
+        )
+
+    def _each(self, weigh: Callable[[slice], NDArray[np.float64]]) -> dict[int, NDArray[np.float64]]:
+        found = {}
+        for class_id, part in self.parts.items():
+            if part.stop - part.start >= self._fewest:
+                try:
+                    found[class_id] = weigh(part)
+                except DegenerateWeightsError:
+                    if self.table.two_classes:
+                        raise
+        if not found:
+            raise DegenerateWeightsError(
+                f"Expected a class that can be weighed by rule {self.settings.rule!r}; got "
+                f"{told_classes([self.table.class_names[class_id] for class_id in self.parts])}, each of fewer than "
+                f"{self._fewest} images, or of images too much alike. Use another rule, or train uniformly."
+            )
+        return found
+
+    def _collected(self, model: nn.Module) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Codes of all images that are weighted, and their reconstruction errors if the rule needs them."""
         missing = np.flatnonzero(~self._seen)
         wanted = self.settings.rule == "capsa"
         mine = missing[self.fabric.global_rank :: self.fabric.world_size]
         codes, errors = latent_codes(
-            model, self.table, self.positives[mine], device=self.fabric.device, errors=wanted
+            model, self.table, self.rows[mine], device=self.fabric.device, errors=wanted
         )
-        if self._codes is None and len(mine) == len(self.positives):
+        if self._codes is None and len(mine) == len(self.rows):
             whole = codes  # one process, nothing harvested: no second copy
         else:
-            whole = vector_store(len(self.positives), codes.shape[1]) if self._codes is None else self._codes
+            whole = vector_store(len(self.rows), codes.shape[1]) if self._codes is None else self._codes
             whole[mine] = codes
             if self.fabric.world_size > 1:
                 self._share(whole, mine)
         if errors is not None:
-            everything = np.zeros(len(self.positives), np.float32)
+            everything = np.zeros(len(self.rows), np.float32)
             everything[mine] = errors
             errors = self._sum(everything)
-        self._codes, self._seen = None, np.zeros(len(self.positives), bool)
-        return self._weights_of_codes(whole, errors)
-
-    def negative_weights(self) -> NDArray[np.float64] | None:
-        """Weights over the negatives, sum 1, by how rare each is among them; None if they are drawn uniformly."""
-        if self.settings.classes != "both":
-            return None
-        if self.vectors is not None:
-            return self._weights_of_codes(self.vectors[len(self.positives) :])
-        return self._weights_by_appearance(self.table.negatives)
+        self._codes, self._seen = None, np.zeros(len(self.rows), bool)
+        return whole, errors
 
     def _weights_of_codes(
         self, codes: NDArray[np.float32], errors: NDArray[np.float32] | None = None

@@ -30,7 +30,7 @@ class Optimisation:
         learning_rate: Peak rate for "one-cycle", constant rate otherwise.
         schedule: "one-cycle" rises for the first quarter and falls to zero by a cosine.
         weight_decay: Decoupled for "adamw", ignored by the labs' optimizers.
-        batch_size: Images a step, half of them positives.
+        batch_size: Images a step, half of them positives; of more classes equal shares of each.
         epochs: Passes; one pass is ⌊N / batch_size⌋ steps. "auto" makes as many as give 2,000 steps, 4 to 40: few
             pictures are seen more often.
         augmentation: Names out of `AUGMENTATIONS`, applied to training batches.
@@ -77,9 +77,10 @@ class Resampling:
         renew: Before every epoch, or once before training.
         warmup: Epochs of uniform sampling before the first weights.
         harvest: Take codes from the training batches and encode only images that were not drawn.
-        classes: "both" draws the negatives by their rarity among negatives too, tempered on its own to the same
-            `ess` and `max_weight`. For rule "appearance" and for embeddings: a DB-VAE learns to rebuild positives
-            alone, so its latent codes say nothing of how rare a negative is.
+        classes: Of two classes, "both" draws the negatives by their rarity among negatives too, tempered on its own to
+            the same `ess` and `max_weight`. For rule "appearance" and for embeddings: a DB-VAE learns to rebuild
+            positives alone, so its latent codes say nothing of how rare a negative is. Of more classes each is drawn
+            by the rarity of its images within it, whatever stands here; by latent codes, those that carry the VAE.
         clusters: Clusters of a class, for the rules "mixture" and "clusters".
         normalisation: Of an embedding's vectors, see `density.normalised`: "cosine" (direction alone), "standardised"
             (each dimension by its standard deviation) or "raw".
@@ -118,9 +119,10 @@ class Recipe:
         summary: One sentence on where it is from.
         plain: Optimisation of the plain classifier.
         debiased: Optimisation of the debiased model.
-        resampling: How positives are drawn while it trains.
-        objective: What the debiased model learns besides the class: "db-vae" to rebuild the positives, or "classifier",
-            nothing; then rarity comes from pictures or an embedding, as there are no codes.
+        resampling: How positives, or the images of each of more than two classes, are drawn while it trains.
+        objective: What the debiased model learns besides the class: "db-vae" to rebuild the positives (of more than two
+            classes all images, or those of `vae_classes`), or "classifier", nothing; then rarity comes from pictures
+            or an embedding, as there are no codes.
         mirror: Models in use average the logits of an image and its mirror image.
         width: Filters of the first convolution, of the decoder too.
         depth: Convolutions, each halving the image.
@@ -132,6 +134,8 @@ class Recipe:
         precision: What the engine's "auto" means; the labs trained in 32 bit, and at a constant rate half precision
             costs their DB-VAE accuracy.
         split: "stratified", or "first-80" (first 80 % of each class to train, the rest to test).
+        vae_classes: Names of the classes whose images the DB-VAE learns to rebuild, as the training data name them.
+            None: of two classes the positives, of more all.
     """
 
     name: str
@@ -150,6 +154,7 @@ class Recipe:
     norm_momentum: float = 0.01
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     split: Literal["stratified", "first-80"] = "stratified"
+    vae_classes: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         _check(self, "recipe")
@@ -157,8 +162,10 @@ class Recipe:
             _check(getattr(self, part), f"recipe.{part}")
 
     def to_dict(self) -> dict[str, Any]:
-        """The recipe as JSON-able values."""
+        """The recipe as JSON-able values; `vae_classes` only where some are named."""
         values: dict[str, Any] = _plain(dataclasses.asdict(self))
+        if self.vae_classes is None:  # a setting that is younger than recorded runs
+            del values["vae_classes"]
         return values
 
     @classmethod
@@ -235,9 +242,16 @@ def _check(setting: Any, where: str) -> None:
         if (entry.name in _POSITIVE and not value > 0) or (entry.name in _NOT_NEGATIVE and not value >= 0):
             bound = "larger than 0" if entry.name in _POSITIVE else "0 or larger"
             raise InputError(f"{where}.{entry.name} must be {bound}; got {value!r}. Give another value.")
+        if entry.name == "vae_classes" and (
+            not isinstance(value, tuple) or not value or not all(isinstance(name, str) for name in value)
+        ):
+            raise InputError(
+                f"{where}.vae_classes must be a list of class names; got {value!r:.60}. "
+                'Write for example vae_classes=["smiling"].'
+            )
         if entry.name == "ess" and not 0 < value <= 1:
             raise InputError(
-                f"{where}.ess is a share of the positives in (0, 1]; got {value!r}. Try 0.5; 1 is uniform sampling."
+                f"{where}.ess is a share of a class in (0, 1]; got {value!r}. Try 0.5; 1 is uniform sampling."
             )
         if entry.name == "max_weight" and not value >= 1:
             raise InputError(f"{where}.max_weight must be 1 or larger; got {value!r}. Try 10.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from equipoise.errors import DataError, InputError
 from equipoise.failures import refused
 from equipoise.files import read_json, read_tensors, write_json, write_tensors
 from equipoise.nn import Objective, architecture_digest
+from equipoise.train.classes import outputs_of, vae_ids
 from equipoise.train.fit import METHODS, Fit, build
 from equipoise.train.given import prepared
 from equipoise.train.recipe import Recipe
@@ -33,6 +34,13 @@ __all__ = [
 FORMAT = "equipoise-model-1"
 ADVICE = "Give the folder of a finished run or of one of its models."
 MOST_PIXELS = 4096
+MOST_CLASSES = 100_000
+NEW = (
+    "classes",
+    "outputs",
+    "threshold",
+    "preprocessing",
+)  # what versions that knew two classes did not write
 
 
 class SavedModel:
@@ -40,8 +48,10 @@ class SavedModel:
 
     Args:
         model: In evaluation mode on the CPU.
-        config: Format, method, recipe, image_size, channels, seed, versions, whether the model was given to `fit`, and
-            what its encoder was if the user brought one.
+        config: Format, method, recipe, image_size, channels, seed, versions, whether the model was given to `fit`,
+            what its encoder was if the user brought one, the names of its `classes` by id, its `outputs`, the
+            `threshold` from which one logit's probability means the positive class, and the `preprocessing` of its
+            pictures.
     """
 
     def __init__(self, model: Any, config: dict[str, Any]) -> None:
@@ -68,8 +78,29 @@ def save_model(fitted: Fit, folder: Path | str, *, image_size: int, channels: in
         "image_size": image_size,
         "channels": channels,
         "torch": torch.__version__,
+        **_meaning(fitted.class_names, image_size, channels),
     }
     write_json(folder / "config.json", config)
+
+
+def _meaning(class_names: Sequence[str], image_size: int, channels: int) -> dict[str, Any]:
+    """What goes into a model and what comes out of it, in words that another program can follow."""
+    outputs = outputs_of(class_names)
+    return {
+        "classes": list(class_names),
+        "outputs": outputs,
+        "threshold": 0.5
+        if outputs == 1
+        else None,  # of the probability; of more classes the largest logit wins
+        "preprocessing": {
+            "crop": "centre square",
+            "image_size": image_size,
+            "resampling": "lanczos",
+            "channels": channels,
+            "colour": "grey" if channels == 1 else "RGB",
+            "pixels": [0.0, 1.0],
+        },
+    }
 
 
 def load_model(
@@ -93,19 +124,21 @@ def load_model(
     _check_given(folder, config, model)
     _check_encoder(folder, config, encoder)
     size, channels, chosen = config["image_size"], config["channels"], Recipe.from_dict(config["recipe"])
+    names = config["classes"]
     if model is not None:
-        network = prepared(model, torch.zeros(2, size, size, channels, dtype=torch.uint8), seed=0)
+        two = torch.zeros(2, size, size, channels, dtype=torch.uint8)
+        network = prepared(model, two, seed=0, classes=len(names))
     else:
         if encoder is None:  # a size that is not that of the weights is noticed before it takes memory
             try:
                 with torch.device("meta"):
-                    sizes = build(chosen, config["method"], size, channels)
+                    sizes = build(chosen, config["method"], size, channels, class_names=names)
             except (InputError, RuntimeError, OverflowError) as error:
                 told = str(error).splitlines()[0]
                 raise DataError(f"Expected sizes of a network in {folder / 'config.json'}; {told}") from error
             if wrong := misfit(sizes, tensors):
                 raise _misfit(folder, wrong)
-        network = build(chosen, config["method"], size, channels, encoder=encoder)
+        network = build(chosen, config["method"], size, channels, encoder=encoder, class_names=names)
     check_kinds(network, tensors, folder / "model.safetensors")
     try:
         network.load_state_dict(tensors)
@@ -147,11 +180,42 @@ def read_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
     if noted is not None and (not isinstance(noted, dict) or not {"named", "architecture"} <= noted.keys()):
         raise DataError(f"Expected what the encoder was in {path}; got {noted!r:.60}. {ADVICE}")
     try:
-        Recipe.from_dict(config["recipe"])
+        chosen = Recipe.from_dict(config["recipe"])
     except (TypeError, AttributeError, InputError) as error:
         raise DataError(f"Expected the recipe of a trained model in {path}. {error}") from error
-    found_config: dict[str, Any] = config
+    found_config: dict[str, Any] = _with_classes(config, path)
+    try:
+        vae_ids(chosen, found_config["classes"])
+    except InputError as error:
+        raise DataError(f"Expected classes that the recipe in {path} names. {error}") from error
     return found_config
+
+
+def _with_classes(config: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The same with what earlier versions did not write, which knew positives and negatives.
+
+    Raises:
+        DataError: if classes, outputs, threshold or preprocessing are not as this version writes and does them.
+    """
+    size, channels = config["image_size"], config["channels"]
+    if not any(key in config for key in NEW):
+        return {**config, **_meaning(("negative", "positive"), size, channels)}
+    names = config.get("classes")
+    if (
+        not isinstance(names, list)
+        or not 2 <= len(names) <= MOST_CLASSES
+        or not all(isinstance(n, str) for n in names)
+    ):
+        raise DataError(
+            f"Expected 'classes' as a list of two or more names in {path}; got {names!r:.60}. {ADVICE}"
+        )
+    for key, wanted in _meaning(names, size, channels).items():
+        if config.get(key) != wanted:
+            raise DataError(
+                f"Expected {key!r} as {wanted!r} in {path}, which is all that this version does; got "
+                f"{config.get(key)!r:.200}. Read the model with the version of equipoise that wrote it."
+            )
+    return config
 
 
 def has_encoder(folder: str | os.PathLike[str]) -> bool:
@@ -167,7 +231,8 @@ def has_encoder(folder: str | os.PathLike[str]) -> bool:
     tensors, _ = read_tensors(Path(folder) / "model.safetensors", "the weights of a trained model", ADVICE)
     shape = config["image_size"], config["channels"]
     with torch.device("meta"):
-        standard = build(Recipe.from_dict(config["recipe"]), config["method"], *shape)
+        chosen, names = Recipe.from_dict(config["recipe"]), config["classes"]
+        standard = build(chosen, config["method"], *shape, class_names=names)
     return bool(tensors.keys() != standard.state_dict().keys())
 
 

@@ -121,7 +121,7 @@ def changed(content, path, value):
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("schema_version", 7, "schema version 3; got version 7, written by equipoise 0.1.0"),
+        ("schema_version", 7, "schema version 4; got version 7, written by equipoise 0.1.0"),
         ("schema_version", None, "object with the key schema_version; got an object without it"),
         ("seed", "zero", "Expected a whole number at record.seed; got 'zero'"),
         ("seed", True, "Expected a whole number at record.seed; got True"),
@@ -185,12 +185,12 @@ def test_nothing_is_written_that_could_not_be_read(record, tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["record.json"]
 
 
-@pytest.mark.parametrize("version", [1, 2, 4, "3", True, None])
+@pytest.mark.parametrize("version", [1, 2, 3, "4", True, None])
 def test_another_version_is_refused_by_its_name(record, tmp_path, version):
     content = {**to_json(record), "schema_version": version}
     (tmp_path / "record.json").write_text(json.dumps(content))
     with pytest.raises(
-        DataError, match=re.escape(f"schema version 3; got version {version!r}, written by equipoise 0")
+        DataError, match=re.escape(f"schema version 4; got version {version!r}, written by equipoise 0")
     ):
         read(tmp_path)
 

@@ -129,6 +129,26 @@ def test_the_table_and_the_text_hold_the_numbers():
     assert "optimistic" in text
 
 
+def test_each_number_of_the_table_stands_under_its_name():
+    page = sweep_html(make())
+    table = re.search(r"<table[^>]*>\s*<caption>Means over seeds.*?</table>", page, re.DOTALL)[0]
+    heads, *rows = re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)
+    names = [
+        " ".join(re.sub(r"<[^>]*>", " ", head).split())
+        for head in re.findall(r"<th.*?</th>", heads, re.DOTALL)
+    ]
+    cells = [
+        re.sub(r"<[^>]*>", " ", cell).split() for cell in re.findall(r"<t[hd].*?</t[hd]>", rows[0], re.DOTALL)
+    ]
+    first = {name: cell[0] for name, cell in zip(names, cells, strict=True)}
+    assert first["Worst group missed"] == "20.0"
+    assert first["All missed"] == "10.0"
+    assert first["Variance, percent²"] == "30.0"
+    assert first["Accuracy at 0.5"] == "90.0"
+    assert first["Effective sample size"] == "0.40"
+    assert first["Largest weight"] == "7.0"
+
+
 def test_the_headline_claims_what_the_intervals_allow():
     title, sentences = sweep_headline(make())
     text = " ".join(sentences).replace("\u202f", " ")

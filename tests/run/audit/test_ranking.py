@@ -54,6 +54,21 @@ def test_the_mislabelled_and_the_empty_picture_are_found():
     assert found.wrong.nonzero()[0].tolist() == [7]
 
 
+def test_the_clearest_of_a_kind_have_the_most_of_it_and_the_ordinary_the_least_of_all():
+    table, seen = scene()
+    rarity, doubt = np.random.default_rng(1).random((2, N))
+    clearest = ranked(table, seen, scores(rarity, doubt), Thresholds(), 0).clearest()
+    assert clearest["hard"].argmax() == doubt.argmax()
+    assert clearest["hard"].argmin() == doubt.argmin()
+    rarest = [
+        rows[rarity[rows].argmax()] for rows in map(np.flatnonzero, (table.labels == 0, table.labels == 1))
+    ]
+    assert clearest["rare"].argmax() in rarest
+    assert clearest["mislabelled"].argmax() == 7
+    assert clearest["bad picture"].argmax() == 3
+    assert clearest["ordinary"][[3, 7, doubt.argmax(), *rarest]].max() < np.median(clearest["ordinary"])
+
+
 def test_columns_say_what_was_ranked():
     table, seen = scene()
     doubt = np.linspace(1, 0, N)

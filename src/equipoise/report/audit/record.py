@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from equipoise.notebook import rate_text, short, table_html
 from equipoise.rate import Rate
 from equipoise.report.parts.versioned import Schema
 
@@ -127,6 +128,18 @@ class AuditRecord:
         default_factory=dict
     )  # attribute → representation risk → words
     schema_version: int = AUDIT_SCHEMA_VERSION
+
+    def __repr__(self) -> str:
+        found = f"{len(self.risks)} risks of {short(self.model.title)}"
+        return f"AuditRecord({found}; seed {self.seed}, equipoise {self.versions.get('equipoise')})"
+
+    def _repr_html_(self) -> str:
+        heads = ["risk", "kind", "finds errors (AUROC)", "errors in top"]
+        rows = [
+            [one.title, one.kind, rate_text(one.finds_errors), rate_text(one.errors_in_top)]
+            for one in self.risks.values()
+        ]
+        return table_html(self.command, heads, rows)
 
 
 AUDIT = Schema(AuditRecord, "audit.json", AUDIT_SCHEMA_VERSION, "an audit")

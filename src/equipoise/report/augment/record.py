@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from equipoise.fairness import AttributeDifference, AttributeMetrics
+from equipoise.notebook import rate_text, short, table_html
 from equipoise.rate import Rate
 from equipoise.report.parts.versioned import Schema
 
@@ -129,6 +130,22 @@ class AugmentRecord:
     peak_rss_bytes: int
     pictures: dict[str, str] = field(default_factory=dict)  # "samples" | "edits" → PNG file in the folder
     schema_version: int = AUGMENT_SCHEMA_VERSION
+
+    def __repr__(self) -> str:
+        titles = ", ".join(short(model.title) for model in self.models.values())
+        return f"AugmentRecord({titles}; target {short(self.target)}, {self.pairs.count:,} pairs, seed {self.seed})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            [
+                one.title,
+                attribute,
+                *map(rate_text, (of.metrics.ap, of.metrics.deo, of.metrics.ba, of.metrics.kl)),
+            ]
+            for one in self.models.values()
+            for attribute, of in one.numbers.items()
+        ]
+        return table_html(self.command, ["model", "attribute", "AP", "DEO", "BA", "KL"], rows)
 
 
 AUGMENT = Schema(AugmentRecord, "augment.json", AUGMENT_SCHEMA_VERSION, "a record of augment")

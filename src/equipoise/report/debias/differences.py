@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from equipoise.fairness import Difference
-from equipoise.fairness.operating import AT_FPR, AT_THRESHOLD
 from equipoise.rate import Rate
-from equipoise.report.debias.models import POINTS, Shown, at, ordered_groups, where
+from equipoise.report.debias.models import Shown, at, ordered_groups, where
 from equipoise.report.parts import figures, tables, words
 from equipoise.report.parts.figures import Series
 from equipoise.report.parts.tables import Cell, Column, Panel, Table, Tabs
@@ -27,7 +26,7 @@ def differences(shown: Shown) -> dict[str, Any] | None:
     places = [shown.names.index(name) for name in compared]
     heads = [Column(shown.titles[i], shown.colours[i]) for i in places]
     tabs = [
-        (name, Tabs("point", [_by_group(shown, name, point, every, heads) for point in POINTS]))
+        (name, Tabs("point", [_by_group(shown, name, point, every, heads) for point in shown.points]))
         for name in shown.attributes
     ]
     return {
@@ -41,13 +40,17 @@ def _overall(shown: Shown, compared: Sequence[Difference], heads: Sequence[Colum
     def row(label: str, pick: Callable[[Difference], Cell]) -> list[Cell]:
         return [tables.name(label), *map(pick, compared)]
 
-    rows = [
-        row(f"Missed at {shown.matched}", lambda c: tables.change(words.flipped(c.tpr[AT_FPR]))),
-        row("Missed at 0.5", lambda c: tables.change(words.flipped(c.tpr[AT_THRESHOLD]))),
-        row("False positives at 0.5", lambda c: tables.change(c.fpr)),
-        row("Accuracy at 0.5", lambda c: tables.change(c.accuracy, better="more")),
-        row("AUROC × 100", lambda c: tables.change(c.auroc, 2, better="more")),
-    ]
+    def missed(point: str) -> list[Cell]:
+        place = where(shown.record, point).removeprefix("threshold ")
+        return row(f"Missed at {place}", lambda c: tables.change(words.flipped(c.tpr[point])))
+
+    rows = [missed(point) for point in shown.points]
+    if shown.whole:
+        rows += [
+            row(f"False positives at {shown.threshold}", lambda c: tables.change(c.fpr)),
+            row(f"Accuracy at {shown.threshold}", lambda c: tables.change(c.accuracy, better="more")),
+            row("AUROC × 100", lambda c: tables.change(c.auroc, 2, better="more")),
+        ]
     title = "Change over all test images, percentage points"
     return Table(title, [Column("Measure", numeric=False), *heads], rows)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from equipoise.fairness import Evaluation
 from equipoise.fairness.operating import AT_FPR
 from equipoise.rate import Rate
 from equipoise.report.debias.models import POINTS, Shown, at, ordered_groups, rate_of, where, worst_of
@@ -23,8 +24,8 @@ def summary(shown: Shown) -> Panel | None:
     """The worst group of the first attribute, model by model: the headline in numbers."""
     if not shown.models:
         return None
-    attribute = next(iter(shown.models[0].numbers.worst_group), None)
-    worst = [_worst(model, attribute) for model in shown.models]
+    attribute = next(iter(shown.models[0].detection.worst_group), None)
+    worst = [_worst(shown, model, attribute) for model in shown.models]
     whom = f"worst group by {attribute}" if attribute else "all positives"
     rows = [
         [named, tables.name(group), tables.share(rate)]
@@ -37,17 +38,18 @@ def summary(shown: Shown) -> Panel | None:
     chart = figures.bars(
         shown.titles,
         [Series("missed", shown.colours, [rate for _, rate in worst])],
-        label=f"missed at {shown.matched} (%)",
+        label=f"missed at {shown.judged} (%)",
         title=f"Misses of the {whom}, model by model",
     )
-    return Panel(f"Misses of the {whom} at {shown.matched}", Table(f"Summary: {whom}", heads, rows), chart)
+    return Panel(f"Misses of the {whom} at {shown.judged}", Table(f"Summary: {whom}", heads, rows), chart)
 
 
-def _worst(model: ModelRecord, attribute: str | None) -> tuple[str, Rate]:
-    """The worst group at the matched rate, and its share missed; without an attribute, all positives."""
+def _worst(shown: Shown, model: ModelRecord, attribute: str | None) -> tuple[str, Rate]:
+    """The worst group where models are judged, and its share missed; without an attribute, all positives."""
     if attribute is None:
-        return "all positives", model.numbers.fnr_at_fpr
-    worst = worst_of(model, attribute, AT_FPR)
+        missed: Rate = getattr(model.detection, POINTS[shown.points[0]]).complement
+        return "all positives", missed
+    worst = worst_of(model, attribute, shown.points[0])
     return worst["group"] or "–", worst["tpr"].complement
 
 
@@ -57,32 +59,33 @@ def _changed(shown: Shown, name: str, attribute: str | None) -> Cell:
     if compared is None or name not in compared.differences:
         return Cell("baseline" if name == shown.baseline else "not compared")
     found = compared.differences[name]
-    rate = found.tpr[AT_FPR] if attribute is None else at(found.worst_group, attribute, AT_FPR)
+    point = shown.points[0]
+    rate = found.tpr[point] if attribute is None else at(found.worst_group, attribute, point)
     return tables.change(words.flipped(rate))
 
 
 def overall(shown: Shown) -> Table:
     """Numbers over all test images."""
-    heads = [
-        f"Missed at {shown.matched}",
-        "Missed at 0.5",
-        "False positives at 0.5",
-        "Accuracy at 0.5",
-        "AUROC",
-        f"Threshold at {shown.matched}",
-    ]
+    cut = shown.threshold
+    columns: dict[str, Callable[[Evaluation], Cell]] = {
+        f"Missed at {cut}": lambda n: tables.share(n.fnr),
+        f"Found at {cut}": lambda n: tables.share(n.tpr),
+        "Mean probability": lambda n: tables.spread(n.mean_probability, 3),
+    }
+    if shown.whole:
+        columns = {
+            f"Missed at {shown.judged}": lambda n: tables.share(n.fnr_at_fpr),
+            f"Missed at {cut}": lambda n: tables.share(n.fnr),
+            f"False positives at {cut}": lambda n: tables.share(n.fpr),
+            f"Accuracy at {cut}": lambda n: tables.share(n.accuracy),
+            "AUROC": lambda n: tables.spread(n.auroc, 4),
+            f"Threshold at {shown.judged}": lambda n: tables.number(n.threshold_at_fpr, 4),
+        }
     rows = [
-        [
-            named,
-            tables.share(model.numbers.fnr_at_fpr),
-            tables.share(model.numbers.fnr),
-            tables.share(model.numbers.fpr),
-            tables.share(model.numbers.accuracy),
-            tables.spread(model.numbers.auroc, 4),
-            tables.number(model.numbers.threshold_at_fpr, 4),
-        ]
+        [named, *(cell(model.detection) for cell in columns.values())]
         for named, model in zip(shown.names_of_models(), shown.models, strict=True)
     ]
+    heads = list(columns)
     return Table("All test images", [Column("Model", numeric=False), *map(Column, heads)], rows)
 
 
@@ -101,6 +104,7 @@ class _Measure:
     label: str
     note: str
     digits: int
+    percent: bool = False
 
     def rates(self, model: ModelRecord, attribute: str, groups: list[str]) -> list[Rate]:
         return [rate_of(model, attribute, group, self.key) for group in groups]
@@ -111,6 +115,21 @@ PROBABILITY = _Measure(
     "Mean probability",
     "Mean probability that a model gives to a group's positives.",
     3,
+)
+FOUND = _Measure(
+    "tpr",
+    "Found at",
+    "Share of a group's positives that are found, which is the accuracy on them; worst group, gap and variance stand "
+    "with the misses.",
+    1,
+    percent=True,
+)
+ALARMS = _Measure(
+    "fpr",
+    "False positives at",
+    "Share of a group's negatives that are called positive, where negatives have groups; lower is better.",
+    1,
+    percent=True,
 )
 AUROC = _Measure(
     "auroc",
@@ -128,22 +147,38 @@ def _measures(shown: Shown, attribute: str) -> list[tuple[str, Panel | Tabs]]:
             for model, title, colour in zip(shown.models, shown.titles, shown.colours, strict=True)
         ]
         for point, key in POINTS.items()
+        if point in shown.points
     }
     limit = figures.highest([one for series in missed.values() for one in series])
     panels = [_missed(shown, attribute, point, series, limit) for point, series in missed.items()]
+    drawn = [_drawn(shown, attribute, PROBABILITY)]
+    if shown.windows or not shown.whole:
+        drawn.insert(0, _drawn(shown, attribute, FOUND))
+    found = [rate for model in shown.models for rate in ALARMS.rates(model, attribute, groups)]
+    if shown.windows and any(rate.defined for rate in found):
+        drawn.append(_drawn(shown, attribute, ALARMS))
+    panels = [*panels, *drawn, _spread(shown, attribute, AUROC)] if shown.whole else [*drawn, *panels]
+    return [(panel.label, panel) for panel in panels]
+
+
+def _drawn(shown: Shown, attribute: str, measure: _Measure) -> Panel:
+    """A measure with its chart."""
+    groups = ordered_groups(shown.record, attribute)
+    named = f"{measure.label} {shown.threshold}" if measure.percent else measure.label
+    series = [
+        Series(title, colour, measure.rates(model, attribute, groups))
+        for model, title, colour in zip(shown.models, shown.titles, shown.colours, strict=True)
+    ]
+    unit = " (%)" if measure.percent else ""
     chart = figures.bars(
         groups,
-        [
-            Series(title, colour, PROBABILITY.rates(model, attribute, groups))
-            for model, title, colour in zip(shown.models, shown.titles, shown.colours, strict=True)
-        ],
-        label="mean probability",
-        title=f"Mean probability by {attribute}",
-        percent=False,
+        series,
+        label=named[0].lower() + named[1:] + unit,
+        title=f"{named} by {attribute}",
+        percent=measure.percent,
         limit=1.0,
     )
-    panels += [_spread(shown, attribute, PROBABILITY, chart), _spread(shown, attribute, AUROC)]
-    return [(panel.label, panel) for panel in panels]
+    return _spread(shown, attribute, replace(measure, label=named), chart)
 
 
 def _missed(shown: Shown, attribute: str, point: str, series: list[Series], limit: float) -> Panel:
@@ -179,7 +214,10 @@ def _spread(shown: Shown, attribute: str, measure: _Measure, chart: str = "") ->
     rows = [
         [
             *shown.group_cells(attribute, group),
-            *(tables.spread(rates[i], measure.digits) for rates in columns),
+            *(
+                tables.share(rates[i]) if measure.percent else tables.spread(rates[i], measure.digits)
+                for rates in columns
+            ),
         ]
         for i, group in enumerate(groups)
     ]
@@ -194,7 +232,7 @@ def _foot(shown: Shown, attribute: str, point: str) -> list[list[Cell]]:
         return [tables.name(label), Cell(""), *map(pick, shown.models)]
 
     def total(model: ModelRecord) -> Cell:
-        rate: Rate = getattr(model.numbers, POINTS[point], ABSENT)
+        rate: Rate = getattr(model.detection, POINTS[point], ABSENT)
         return tables.share(rate.complement)
 
     def worst(model: ModelRecord) -> Cell:
@@ -203,10 +241,10 @@ def _foot(shown: Shown, attribute: str, point: str) -> list[list[Cell]]:
         return missed if found["group"] is None else Cell(found["group"], missed.text)
 
     def gap(model: ModelRecord) -> Cell:
-        return tables.spread(at(model.numbers.gap, attribute, point), 1, scale=100.0)
+        return tables.spread(at(model.detection.gap, attribute, point), 1, scale=100.0)
 
     def variance(model: ModelRecord) -> Cell:
-        return tables.spread(at(model.numbers.variance, attribute, point), 2)
+        return tables.spread(at(model.detection.variance, attribute, point), 2)
 
     return [
         row("All positives", total),

@@ -17,10 +17,14 @@ __all__ = [
     "Shown",
     "at",
     "attributes_of",
+    "called",
     "main_models",
+    "main_point",
     "ordered_groups",
     "ordered_models",
+    "points_of",
     "rate_of",
+    "threshold_of",
     "where",
     "worst_of",
 ]
@@ -32,7 +36,8 @@ POINTS = {AT_FPR: "tpr_at_fpr", AT_THRESHOLD: "tpr"}
 def ordered_models(record: RunRecord) -> list[str]:
     """Names of the models as people read them: the baseline, plain, debiased, then the controls."""
     rank = {"plain": 0, "debiased": 1}
-    baseline = record.comparisons.baseline if record.comparisons else None
+    compared = record.comparisons or record.class_comparisons
+    baseline = compared.baseline if compared else None
     return sorted(
         record.models, key=lambda name: -1 if name == baseline else rank.get(record.models[name].role, 2)
     )
@@ -44,26 +49,56 @@ def main_models(record: RunRecord) -> tuple[str | None, str | None]:
     roles = [record.models[name].role for name in names]
     plain = names[roles.index("plain")] if "plain" in roles else None
     debiased = names[roles.index("debiased")] if "debiased" in roles else None
-    found = record.comparisons
+    found = record.comparisons or record.class_comparisons
     compared = [name for name in names if found and found.baseline in names and name in found.differences]
     if not found or not compared:
         return plain, debiased
     return found.baseline, debiased if debiased in compared else compared[0]
 
 
+def called(model: ModelRecord, *, start: bool = True) -> str:
+    """A model in a sentence, at its start or within it."""
+    the = "The" if start else "the"
+    return f"{the} {model.title} model" if model.title in ("plain", "debiased") else f"“{model.title}”"
+
+
+def points_of(record: RunRecord) -> tuple[str, ...]:
+    """Operating points that there are, the one to be judged at first: without negatives no rate can be matched."""
+    found = [model.numbers for model in record.models.values() if model.numbers is not None]
+    known = any(numbers.negatives for numbers in found) or not found
+    return tuple(POINTS) if known else (AT_THRESHOLD,)
+
+
+def main_point(record: RunRecord) -> str:
+    """The operating point at which models are judged."""
+    return points_of(record)[0]
+
+
+def threshold_of(record: RunRecord) -> str:
+    """The threshold of the first operating point; the control that moves it has one of its own."""
+    found = (
+        model.numbers.threshold
+        for name, model in record.models.items()
+        if name != "threshold-only" and model.numbers is not None
+    )
+    return f"{next(found, 0.5):g}"
+
+
 def attributes_of(record: RunRecord) -> list[str]:
     """Attributes that any model was measured by."""
     models = (record.models[name] for name in ordered_models(record))
-    return list(dict.fromkeys(attribute for model in models for attribute in model.numbers.groups))
+    return list(
+        dict.fromkeys(name for model in models if model.numbers is not None for name in model.numbers.groups)
+    )
 
 
 def ordered_groups(record: RunRecord, attribute: str) -> list[str]:
     """Groups of an attribute: those that the first model finds least first, the undefined last."""
     models = [record.models[name] for name in ordered_models(record)]
-    groups = dict.fromkeys(group for model in models for group in model.numbers.groups.get(attribute, {}))
+    groups = dict.fromkeys(group for model in models for group in model.detection.groups.get(attribute, {}))
 
     def rank(group: str) -> tuple[bool, float]:
-        rate = rate_of(models[0], attribute, group, "tpr_at_fpr")
+        rate = rate_of(models[0], attribute, group, POINTS[main_point(record)])
         return (False, rate.value) if rate.defined else (True, 0.0)
 
     return sorted(groups, key=rank)
@@ -71,13 +106,13 @@ def ordered_groups(record: RunRecord, attribute: str) -> list[str]:
 
 def rate_of(model: ModelRecord, attribute: str, group: str, key: str) -> Rate:
     """A number of a group, or that it was not recorded; `key` is a field of `GroupNumbers`."""
-    found: Rate = getattr(model.numbers.groups.get(attribute, {}).get(group), key, ABSENT)
+    found: Rate = getattr(model.detection.groups.get(attribute, {}).get(group), key, ABSENT)
     return found
 
 
 def worst_of(model: ModelRecord, attribute: str, point: str) -> WorstGroup:
     """The worst group of an attribute at an operating point, or that it was not recorded."""
-    return model.numbers.worst_group.get(attribute, {}).get(point, {"group": None, "tpr": ABSENT})
+    return model.detection.worst_group.get(attribute, {}).get(point, {"group": None, "tpr": ABSENT})
 
 
 def at(rates: Mapping[str, Mapping[str, Rate]], attribute: str, point: str) -> Rate:
@@ -87,7 +122,7 @@ def at(rates: Mapping[str, Mapping[str, Rate]], attribute: str, point: str) -> R
 
 def where(record: RunRecord, point: str) -> str:
     """An operating point in words."""
-    return f"{words.asked(record.fpr)} FPR" if point == AT_FPR else "threshold 0.5"
+    return f"{words.asked(record.fpr)} FPR" if point == AT_FPR else f"threshold {threshold_of(record)}"
 
 
 class Shown:
@@ -106,7 +141,11 @@ class Shown:
         self.colours = [figures.COLOURS[place % len(figures.COLOURS)] for place in places]
         self.dashes = [figures.DASHES[place % len(figures.DASHES)] for place in places]
         self.attributes = attributes_of(record)
-        self.matched = where(record, AT_FPR)
+        self.points = points_of(record)
+        self.judged = where(record, self.points[0])
+        self.threshold = threshold_of(record)
+        self.windows = bool(record.settings.get("windows"))
+        self.whole = AT_FPR in self.points  # positives and negatives
 
     def legend(self, *, trained: bool = False) -> list[tuple[str, str]]:
         """Titles and colours; only of models that have curves of their training, if asked for."""
@@ -135,9 +174,9 @@ class Shown:
     def group_cells(self, attribute: str, group: str) -> list[Cell]:
         """A group's name, and how many of its positives the models were tested on."""
         found = [
-            model.numbers.groups[attribute][group]
+            model.detection.groups[attribute][group]
             for model in self.models
-            if group in model.numbers.groups.get(attribute, {})
+            if group in model.detection.groups.get(attribute, {})
         ]
         small = any(one.small for one in found)
         return [

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
+from equipoise.report.debias.class_differences import class_differences
+from equipoise.report.debias.class_words import is_of_classes
+from equipoise.report.debias.classes import (
+    Classes,
+    by_class,
+    class_groups,
+    class_summary,
+    confusions,
+    overall_classes,
+)
 from equipoise.report.debias.differences import differences
 from equipoise.report.debias.groups import by_group, overall, summary
 from equipoise.report.debias.models import Shown
 from equipoise.report.debias.record import RUN, RunRecord
-from equipoise.report.debias.sampling_page import sampling_facts
+from equipoise.report.debias.sampling_page import class_sampling, sampling_facts
 from equipoise.report.debias.training import controls, losses, timing, trained
 from equipoise.report.debias.words import DOES_NOT_PROVE, headline, saturated
 from equipoise.report.parts import tables, words
@@ -27,18 +38,23 @@ def html(record: RunRecord, folder: str | os.PathLike[str] | None = None) -> str
         record: What the run left behind.
         folder: The run's folder, where the pictures lie. A picture that is not there is said to be missing.
     """
-    shown, made = Shown(record), record.resampling
+    shown, made, many = Shown(record), record.resampling, is_of_classes(record)
+    detected = not many or record.positive is not None
+    classes = classes_of(shown, many=many)
     return rendered(
         "report.html.j2",
         record,
         headline=headline(record),
-        summary=summary(shown),
+        summary=summary(shown) if classes is None or not many else class_summary(classes),
+        classes=None if classes is None else class_sections(classes),
+        many=many,
+        detected=detected,
         legend=shown.legend(),
         trained_legend=shown.legend(trained=True),
-        overall=overall(shown),
+        overall=overall(shown) if detected else None,
         saturated=saturated(record),
         trained=trained(record.data),
-        groups=by_group(shown),
+        groups=by_group(shown) if detected else None,
         comparisons=differences(shown),
         controls=controls(shown),
         losses=losses(shown),
@@ -49,6 +65,7 @@ def html(record: RunRecord, folder: str | os.PathLike[str] | None = None) -> str
             for name in record.pictures
             if name not in (RECONSTRUCTIONS, LEAST, MOST)
         ],
+        class_sampling=class_sampling(record.class_resampling),
         sampling=None if made is None else sampling_facts(made, "positives"),
         trained_here=any(model.steps for model in record.models.values()),
         timing=timing(record.timing),
@@ -61,6 +78,26 @@ def html(record: RunRecord, folder: str | os.PathLike[str] | None = None) -> str
         fpr=words.asked(record.fpr),
         recipe=str(record.recipe.get("name", "unnamed")),
     )
+
+
+def classes_of(shown: Shown, *, many: bool) -> Classes | None:
+    """What is shown class by class: of two classes only where both have groups, which the rest does not tell of."""
+    found = Classes.of(shown)
+    if found is None or many or any(map(found.both_grouped, found.attributes)):
+        return found
+    return None
+
+
+def class_sections(classes: Classes) -> dict[str, Any]:
+    """Class by class, for the template."""
+    return {
+        "legend": list(zip(classes.titles, classes.colours, strict=True)),
+        "overall": overall_classes(classes),
+        "recall": by_class(classes),
+        "confusions": confusions(classes),
+        "groups": class_groups(classes),
+        "differences": class_differences(classes),
+    }
 
 
 def write_report(folder: str | os.PathLike[str]) -> Path:

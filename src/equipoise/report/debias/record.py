@@ -6,12 +6,14 @@ The schema is documented key by key in docs/record.md.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from equipoise.fairness import Comparison, Evaluation
+from equipoise.fairness import ClassComparison, ClassEvaluation, Comparison, Evaluation
 from equipoise.files import write_json
+from equipoise.notebook import rate_text, short, table_html
 from equipoise.rate import Rate
 from equipoise.report.parts.typed_json import encode
 from equipoise.report.parts.versioned import Schema
@@ -33,7 +35,7 @@ __all__ = [
     "write_resampling",
 ]
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,24 @@ class ModelRecord:
 
     title: str  # what people read, e.g. "plain"
     role: str  # "plain" | "debiased" | "control"
-    numbers: Evaluation
+    numbers: (
+        Evaluation | None
+    )  # of positives against negatives; None of many classes where none is named positive
     history: dict[str, list[float]]  # loss curves: "step", "total", "classification", …
     seconds: float | None  # training wall-clock; None for a threshold-only control
     steps: int | None
+    classes: ClassEvaluation | None = None  # class by class; None where nothing was measured so
+
+    @property
+    def detection(self) -> Evaluation:
+        """`numbers`, where they must be.
+
+        Raises:
+            ValueError: if nothing was measured as positive against negative.
+        """
+        if self.numbers is None:
+            raise ValueError(f"the model {self.title!r} has no numbers of positives and negatives")
+        return self.numbers
 
 
 @dataclass(frozen=True)
@@ -129,17 +145,56 @@ class RunRecord:
     resampling: ResamplingRecord | None
     timing: TimingRecord
     pictures: dict[str, str] = field(default_factory=dict)  # name → PNG file in the run's folder
+    class_comparisons: ClassComparison | None = None  # the same class by class
+    positive: str | None = None  # of many classes, the one that `numbers` are about
+    class_resampling: dict[str, ResamplingRecord] = field(
+        default_factory=dict
+    )  # of many classes, those with weights
     schema_version: int = SCHEMA_VERSION
 
+    def __repr__(self) -> str:
+        titles = ", ".join(short(model.title) for model in self.models.values())
+        return (
+            f"RunRecord({titles or 'no model'}; seed {self.seed}, equipoise {self.versions.get('equipoise')})"
+        )
 
-def write_resampling(record: ResamplingRecord, folder: str | os.PathLike[str]) -> Path:
+    def _repr_html_(self) -> str:
+        heads = ["model", "accuracy", "balanced accuracy", "worst class"]
+        of_classes = [(m.title, m.classes) for m in self.models.values() if m.classes is not None]
+        rows = [
+            [title, *map(rate_text, (n.accuracy, n.balanced_accuracy, n.worst_class["recall"]))]
+            for title, n in of_classes
+        ]
+        detected = [(m.title, m.numbers) for m in self.models.values() if m.numbers is not None]
+        if detected:
+            heads = ["model", "TPR", f"TPR at {100 * self.fpr:g} % FPR", "mean probability", "AUROC"]
+            rows = [
+                [title, *map(rate_text, (n.tpr, n.tpr_at_fpr, n.mean_probability, n.auroc))]
+                for title, n in detected
+            ]
+        return table_html(self.command, heads, rows)
+
+
+def write_resampling(
+    record: ResamplingRecord | Mapping[str, ResamplingRecord], folder: str | os.PathLike[str]
+) -> Path:
     """Write what a training without a test knows of its sampling to resampling.json of a folder. Returns the file.
+
+    Args:
+        record: Of positives, with negatives in it; or of each of more than two classes, by name, which stand under
+            "classes".
+        folder: Where.
 
     Raises:
         DataError: if the file cannot be written.
     """
     target = Path(folder) / "resampling.json"
-    write_json(target, {"schema_version": SCHEMA_VERSION, **encode(record)})
+    told = (
+        encode(record)
+        if isinstance(record, ResamplingRecord)
+        else {"classes": {name: encode(one) for name, one in record.items()}}
+    )
+    write_json(target, {"schema_version": SCHEMA_VERSION, **told})
     return target
 
 

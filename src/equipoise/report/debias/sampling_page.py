@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from equipoise.report.debias.record import ResamplingRecord
@@ -13,7 +14,7 @@ from equipoise.report.parts.figures import Series
 from equipoise.report.parts.tables import Cell, Column, Panel, Table, Tabs
 from equipoise.report.parts.words import ABSENT
 
-__all__ = ["sampling_facts"]
+__all__ = ["class_sampling", "sampling_facts"]
 
 
 def sampling_facts(made: ResamplingRecord, what: str) -> dict[str, Any]:
@@ -40,6 +41,35 @@ def sampling_facts(made: ResamplingRecord, what: str) -> dict[str, Any]:
         "legend": list(zip(*_series(what), strict=True)),
         "tabs": Tabs("attribute", panels) if panels else None,
     }
+
+
+def class_sampling(made: Mapping[str, ResamplingRecord]) -> Table | None:
+    """How the images of each of many classes were drawn, the most unevenly drawn first; None if none was weighted."""
+    attributes = dict.fromkeys(attribute for one in made.values() for attribute in one.enrichment)
+    rows = [
+        [
+            tables.name(name),
+            tables.count(one.images),
+            tables.number(one.ess, 3),
+            tables.number(one.max_weight, 2),
+            *(_favoured(one, attribute) for attribute in attributes),
+        ]
+        for name, one in sorted(made.items(), key=lambda item: item[1].ess)
+    ]
+    heads = ["Images", "Effective sample size", "Largest weight"]
+    heads += [f"Drawn most by {attribute}" for attribute in attributes]
+    columns = [Column("Class", numeric=False), *map(Column, heads)]
+    return tables.long_table("How the images of each class were drawn", columns, rows) if rows else None
+
+
+def _favoured(made: ResamplingRecord, attribute: str) -> Cell:
+    """The group that is drawn most over its natural share, and how often."""
+    known = {group: rate for group, rate in made.enrichment.get(attribute, {}).items() if rate.defined}
+    if not known:
+        return Cell("–")
+    group = max(known, key=lambda name: known[name].value)
+    cell = tables.enrichment(known[group])
+    return Cell(f"{group} {cell.text}", cell.sub, cell.sort)
 
 
 def _series(what: str) -> tuple[tuple[str, str], tuple[str, ...]]:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from equipoise.fairness.operating import AT_FPR
+from equipoise.fairness.operating import AT_FPR, AT_THRESHOLD
 from equipoise.rate import Rate
+from equipoise.report.debias.class_terminal import class_blocks
+from equipoise.report.debias.class_words import is_of_classes
 from equipoise.report.debias.models import (
     POINTS,
     at,
     main_models,
+    main_point,
     ordered_groups,
     ordered_models,
+    points_of,
     rate_of,
+    threshold_of,
+    where,
     worst_of,
 )
 from equipoise.report.debias.record import ModelRecord, ResamplingRecord, RunRecord
@@ -30,10 +37,18 @@ def text(record: RunRecord) -> str:
 
     Miss rates are in percent, with 95 % intervals in brackets; undefined ones say why.
     """
+    if is_of_classes(record) and record.positive is None:
+        return blocks([_headline(record), *class_blocks(record)])
     shown = [name for name in main_models(record) if name] or ordered_models(record)[:2]
     models = [record.models[name] for name in shown]
-    attributes = list(dict.fromkeys(a for model in models for a in model.numbers.groups))
-    parts = [_headline(record), *(_attribute(record, models, attribute) for attribute in attributes)]
+    attributes = list(dict.fromkeys(a for model in models for a in model.detection.groups))
+    parts = [_headline(record)]
+    if is_of_classes(record):
+        parts += [
+            *class_blocks(record),
+            wrapped(f"Detection of {record.positive} against all other classes:"),
+        ]
+    parts += [_attribute(record, models, attribute) for attribute in attributes]
     if record.models:
         parts.append(_all(record, attributes[0] if attributes else None))
     parts.append(wrapped(saturated(record)))
@@ -105,58 +120,79 @@ def _headline(record: RunRecord) -> str:
 
 
 def _attribute(record: RunRecord, models: Sequence[ModelRecord], attribute: str) -> str:
-    fpr = words.asked(record.fpr)
-    heads = [f"at {fpr} FPR: {m.title}" for m in models] + [f"at 0.5: {m.title}" for m in models]
-    columns = [(model, point) for point in POINTS for model in models]
-    rows, notes = [], []
-    for group in ordered_groups(record, attribute):
-        found = [model.numbers.groups.get(attribute, {}).get(group) for model in models]
-        first = next((one for one in found if one is not None), None)
-        small = " *" if first and first.small else ""
-        rates = [rate_of(model, attribute, group, POINTS[point]) for model, point in columns]
-        notes += [f"{group}: undefined, {rate.reason}." for rate in rates if not rate.defined]
-        notes += ["* under 30 positives: too few to say much."] if small else []
-        rows.append([short(group) + small, f"{first.positives:,}" if first else "–", *map(_missed, rates)])
-    foot = [
-        [
-            "all positives",
-            "",
-            *(_missed(getattr(model.numbers, POINTS[point])) for model, point in columns),
-        ],
-        ["worst group", "", *(_worst(model, attribute, point) for model, point in columns)],
-        [
-            "gap, points",
-            "",
-            *(number(at(model.numbers.gap, attribute, point), 100, 1) for model, point in columns),
-        ],
-        [
-            "variance, percent²",
-            "",
-            *(number(at(model.numbers.variance, attribute, point), 1, 2) for model, point in columns),
-        ],
+    cut, points = threshold_of(record), points_of(record)
+    columns = [_Column(model, point) for point in points for model in models]
+    heads = [
+        f"at {where(record, point).removeprefix('threshold ')}: {m.title}" for point in points for m in models
     ]
     title = f"Missed by {attribute}, percent [95 % interval]"
+    if AT_FPR not in points:
+        columns = [_Column(m, AT_THRESHOLD, key) for key in ("tpr", "mean_probability") for m in models]
+        heads = [f"{what}: {m.title}" for what in (f"found at {cut}", "probability") for m in models]
+        title = f"Found (accuracy), percent, and mean probability by {attribute} [95 % interval]"
+    rows, notes = [], []
+    for group in ordered_groups(record, attribute):
+        found = [model.detection.groups.get(attribute, {}).get(group) for model in models]
+        first = next((one for one in found if one is not None), None)
+        small = " *" if first and first.small else ""
+        rates = [rate_of(one.model, attribute, group, one.key or POINTS[one.point]) for one in columns]
+        notes += [f"{group}: undefined, {rate.reason}." for rate in rates if not rate.defined]
+        notes += ["* under 30 positives: too few to say much."] if small else []
+        cells = (one.cell(rate) for one, rate in zip(columns, rates, strict=True))
+        rows.append([short(group) + small, f"{first.positives:,}" if first else "–", *cells])
     return "\n".join(
         [
             wrapped(title),
-            *aligned([attribute, "positives", *heads], rows, foot),
+            *aligned([attribute, "positives", *heads], rows, _foot(columns, attribute)),
             *map(wrapped, dict.fromkeys(notes)),
         ]
     )
 
 
+@dataclass(frozen=True)
+class _Column:
+    """What a column shows of a model: misses at an operating point, or a number by its name."""
+
+    model: ModelRecord
+    point: str
+    key: str = ""
+
+    def cell(self, rate: Rate) -> str:
+        if self.key == "mean_probability":
+            return number(rate, 1, 3)
+        return number(rate, 100, 1) if self.key else _missed(rate)
+
+
+def _foot(columns: Sequence[_Column], attribute: str) -> list[list[str]]:
+    """All positives, the worst group, and how far the groups lie apart, where a column is of shares."""
+
+    def row(label: str, cell: Callable[[_Column], str]) -> list[str]:
+        return [label, "", *("" if one.key == "mean_probability" else cell(one) for one in columns)]
+
+    total = [one.cell(getattr(one.model.detection, one.key or POINTS[one.point])) for one in columns]
+    return [
+        ["all positives", "", *total],
+        row("worst group", lambda one: _worst(one.model, attribute, one.point)),
+        row("gap, points", lambda one: number(at(one.model.detection.gap, attribute, one.point), 100, 1)),
+        row(
+            "variance, percent²",
+            lambda one: number(at(one.model.detection.variance, attribute, one.point), 1, 2),
+        ),
+    ]
+
+
 def _all(record: RunRecord, attribute: str | None) -> str:
-    fpr = words.asked(record.fpr)
+    point = main_point(record)
     heads = ["model", "all positives", *([f"worst group by {attribute}"] if attribute else [])]
     rows = []
     for name in ordered_models(record):
         model = record.models[name]
-        row = [short(model.title), _missed(model.numbers.tpr_at_fpr)]
+        row = [short(model.title), _missed(getattr(model.detection, POINTS[point]))]
         if attribute:
-            worst = worst_of(model, attribute, AT_FPR)
+            worst = worst_of(model, attribute, point)
             row.append(f"{short(worst['group'] or '–')}  {_missed(worst['tpr'])}")
         rows.append(row)
-    return "\n".join([f"Missed at {fpr} FPR, all models, percent", *aligned(heads, rows, [])])
+    return "\n".join([f"Missed at {where(record, point)}, all models, percent", *aligned(heads, rows, [])])
 
 
 def _missed(tpr: Rate) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from equipoise.report.debias.models import Shown
@@ -16,12 +17,28 @@ from equipoise.report.parts.tables import Cell, Column, Panel, Table, Tabs
 __all__ = ["controls", "losses", "timing", "trained"]
 
 AXES = ("step", "epoch", "seconds")
+FEW = 4  # classes that stand side by side
 
 
 def trained(data: DataRecord) -> dict[str, Any]:
     """Sources, counts, fingerprints and groups, for the template."""
     splits = list(dict.fromkeys([*data.counts, *data.fingerprint, *data.group_counts]))
     kinds = list(dict.fromkeys(kind for counts in data.counts.values() for kind in counts))
+    attributes = dict.fromkeys(a for counted in data.group_counts.values() for a in counted)
+    panels: list[tuple[str, Panel | Tabs]] = []
+    for attribute in attributes:
+        counted = {split: data.group_counts.get(split, {}).get(attribute, {}) for split in splits}
+        panels.append((attribute, _counted(attribute, {s: sizes for s, sizes in counted.items() if sizes})))
+    return {
+        "sources": tables.pairs("Sources", data.sources),
+        "counts": _by_kind(data, splits, kinds) if len(kinds) <= FEW else _by_part(data, splits, kinds),
+        "groups": Tabs("attribute", panels) if panels else None,
+        "rejected": data.rejected,
+    }
+
+
+def _by_kind(data: DataRecord, splits: Sequence[str], kinds: Sequence[str]) -> Table:
+    """A column a class."""
     rows = [
         [
             tables.name(split),
@@ -31,17 +48,25 @@ def trained(data: DataRecord) -> dict[str, Any]:
         for split in splits
     ]
     columns = [Column("Part", numeric=False), *map(Column, kinds), Column("Fingerprint", numeric=False)]
-    attributes = dict.fromkeys(a for counted in data.group_counts.values() for a in counted)
-    panels: list[tuple[str, Panel | Tabs]] = []
-    for attribute in attributes:
-        counted = {split: data.group_counts.get(split, {}).get(attribute, {}) for split in splits}
-        panels.append((attribute, _counted(attribute, {s: sizes for s, sizes in counted.items() if sizes})))
-    return {
-        "sources": tables.pairs("Sources", data.sources),
-        "counts": Table("Images", columns, rows),
-        "groups": Tabs("attribute", panels) if panels else None,
-        "rejected": data.rejected,
-    }
+    return Table("Images", columns, rows)
+
+
+def _by_part(data: DataRecord, splits: Sequence[str], kinds: Sequence[str]) -> Table:
+    """A row a class, the one with the fewest images first; the foot has all images and the fingerprints."""
+    fewest = sorted(kinds, key=lambda kind: [data.counts.get(split, {}).get(kind, 0) for split in splits])
+    rows = [
+        [tables.name(kind), *(tables.count(data.counts.get(split, {}).get(kind)) for split in splits)]
+        for kind in fewest
+    ]
+    foot = [
+        [tables.name("All"), *(tables.count(sum(data.counts.get(split, {}).values())) for split in splits)],
+        [
+            tables.name("Fingerprint"),
+            *(Cell(data.fingerprint.get(split, "–"), mark="code") for split in splits),
+        ],
+    ]
+    columns = [Column("Class", numeric=False), *map(Column, splits)]
+    return replace(tables.long_table("Images by class, fewest first", columns, rows, first=8), foot=foot)
 
 
 def _counted(attribute: str, counted: Mapping[str, Mapping[str, int]]) -> Panel:

@@ -7,11 +7,22 @@ import math
 from equipoise.fairness import negatives_needed
 from equipoise.fairness.operating import AT_FPR
 from equipoise.rate import Rate
-from equipoise.report.debias.models import at, main_models, ordered_models, worst_of
+from equipoise.report.debias.class_words import class_headline, is_of_classes
+from equipoise.report.debias.models import (
+    POINTS,
+    at,
+    called,
+    main_models,
+    main_point,
+    ordered_models,
+    points_of,
+    threshold_of,
+    worst_of,
+)
 from equipoise.report.debias.record import ModelRecord, RunRecord
 from equipoise.report.parts.words import SPACE, Headline, asked, flipped, interval, percent, signed, verdict
 
-__all__ = ["DOES_NOT_PROVE", "explain", "few_negatives", "headline", "saturated"]
+__all__ = ["DOES_NOT_PROVE", "explain", "few_negatives", "headline", "no_negatives", "saturated", "windows"]
 
 EXPLAINED = {
     "plain": "Ordinary training: every image is drawn equally often, only the classification loss is used.",
@@ -49,7 +60,7 @@ def saturated(record: RunRecord) -> str:
     told = [
         f"{model.title} ({model.numbers.saturated:,})"
         for model in record.models.values()
-        if model.numbers.saturated
+        if model.numbers is not None and model.numbers.saturated
     ]
     if not told:
         return ""
@@ -62,13 +73,41 @@ def saturated(record: RunRecord) -> str:
 
 def few_negatives(record: RunRecord) -> str:
     """That the negatives are too few to tell the matched false-positive rate; empty where they are enough."""
-    negatives = min((model.numbers.negatives for model in record.models.values()), default=0)
+    negatives = min((model.detection.negatives for model in record.models.values()), default=0)
     needed = negatives_needed(record.fpr) if record.fpr > 1e-15 else math.inf
     if not 0 < negatives < needed:  # without any, the numbers there are undefined, and say so
         return ""
     rate, few = asked(record.fpr), f"{negatives:,} {'negative' if negatives == 1 else 'negatives'}"
     enough = f"{needed:,} are needed" if math.isfinite(needed) else "no number of them can"
     return f"{few} cannot tell a false-positive rate of {rate}: {enough}; shares found at it have no lower limit."
+
+
+def no_negatives(record: RunRecord) -> str:
+    """That nothing is known of false positives; empty where there are negatives."""
+    if AT_FPR in points_of(record):
+        return ""
+    return (
+        "No negatives were given, so false positives, a matched false-positive rate and AUROC are undefined: a model "
+        "that says yes to every picture would miss nothing here. Give negatives, pictures without what is to be found, "
+        "to tell the two apart."
+    )
+
+
+def windows(record: RunRecord) -> str:
+    """What the windows protocol counts, and whom it rewards; empty for ordinary scores."""
+    if not record.settings.get("windows"):
+        return ""
+    said = (
+        "Windows protocol: a picture counts as found if any square window of it is. That rewards a model that says yes "
+        "too often, so its false detections, negatives of which a window is taken for a positive, belong beside it: "
+    )
+    alarms = [
+        (model.title, model.detection.fpr) for model in record.models.values() if model.detection.fpr.defined
+    ]
+    if not alarms:
+        return said + "they are not known, as no negatives were given."
+    shown = (f"{title} {percent(rate.value)} ({interval(rate)})" for title, rate in alarms)
+    return f"{said}{', '.join(shown)} at threshold {threshold_of(record)}."
 
 
 def explain(record: RunRecord, name: str) -> str:
@@ -80,18 +119,21 @@ def explain(record: RunRecord, name: str) -> str:
 
 
 def headline(record: RunRecord) -> Headline:
-    """What changed for the worst group at the matched false-positive rate, against the plain model."""
+    """What changed for the worst group at the matched false-positive rate, against the plain model; of many classes,
+    for the worst cell."""
     plain, debiased = main_models(record)
     if not record.models:
         return Headline("No model was evaluated", "unknown", ("The record holds no numbers.",), ())
+    if is_of_classes(record):
+        return class_headline(record)
     first = debiased or plain or ordered_models(record)[0]
-    attributes = list(record.models[first].numbers.worst_group)
+    attributes = list(record.models[first].detection.worst_group)
     subjects: list[str | None] = list(attributes) or [None]
     told = [_told(record, plain, debiased or first, attribute) for attribute in subjects]
     title, tone, sentences = told[0]
     if debiased and record.models[debiased].role == "debiased" and tone == "fewer":
         sentences += _controls(record, debiased, subjects[0])
-    sentences += filter(None, [few_negatives(record)])
+    sentences += filter(None, [few_negatives(record), no_negatives(record), windows(record)])
     others = [(lead, " ".join(rest)) for lead, _, rest in told[1:]]
     return Headline(title, tone, sentences, others)
 
@@ -99,14 +141,17 @@ def headline(record: RunRecord) -> Headline:
 def _told(
     record: RunRecord, plain: str | None, debiased: str, attribute: str | None
 ) -> tuple[str, str, list[str]]:
+    point, same = main_point(record), "rate"
     where = f"at a matched false-positive rate of {asked(record.fpr)}"
+    if point != AT_FPR:
+        where, same = f"at threshold {threshold_of(record)}", "threshold"
     now = record.models[debiased]
     whom = f"the worst group by {attribute}" if attribute else "all positives"
     if plain is None or plain == debiased:
-        return _one_model(record, now, attribute, where)
+        return _one_model(record, now, attribute, point, where)
     sentences = [
-        f"{_sentence(record.models[plain], attribute)} {where}.",
-        f"{_sentence(now, attribute)} at the same rate.",
+        f"{_sentence(record.models[plain], attribute, point)} {where}.",
+        f"{_sentence(now, attribute, point)} at the same {same}.",
     ]
     difference = _difference(record, debiased, attribute)
     if difference is None:
@@ -135,27 +180,24 @@ def _told(
 
 
 def _one_model(
-    record: RunRecord, model: ModelRecord, attribute: str | None, where: str
+    record: RunRecord, model: ModelRecord, attribute: str | None, point: str, where: str
 ) -> tuple[str, str, list[str]]:
     whom = f"the worst group by {attribute}" if attribute else "all positives"
     lacking = "other" if len(record.models) == 1 else "plain"
     return (
-        f"Misses in {whom}: {_missed(_tpr(model, attribute))}",
+        f"Misses in {whom}: {_missed(_tpr(model, attribute, point))}",
         "unknown",
         [
-            f"{_sentence(model, attribute)} {where}.",
+            f"{_sentence(model, attribute, point)} {where}.",
             f"There is no {lacking} model beside it to compare with.",
         ],
     )
 
 
-def _called(model: ModelRecord) -> str:
-    return f"The {model.title} model" if model.title in ("plain", "debiased") else f"“{model.title}”"
-
-
-def _tpr(model: ModelRecord, attribute: str | None) -> Rate:
-    """Share found at the matched rate: of an attribute's worst group, or of all positives."""
-    return model.numbers.tpr_at_fpr if attribute is None else worst_of(model, attribute, AT_FPR)["tpr"]
+def _tpr(model: ModelRecord, attribute: str | None, point: str) -> Rate:
+    """Share found at an operating point: of an attribute's worst group, or of all positives."""
+    found: Rate = getattr(model.detection, POINTS[point])
+    return found if attribute is None else worst_of(model, attribute, point)["tpr"]
 
 
 def _missed(tpr: Rate) -> str:
@@ -166,39 +208,41 @@ def _missed(tpr: Rate) -> str:
     return percent(rate.value) + (f" ({ends})" if ends else "")
 
 
-def _sentence(model: ModelRecord, attribute: str | None) -> str:
-    missed = _missed(_tpr(model, attribute))
+def _sentence(model: ModelRecord, attribute: str | None, point: str) -> str:
+    missed = _missed(_tpr(model, attribute, point))
     if attribute is None:
-        return f"{_called(model)} misses {missed} of all positives"
-    worst = worst_of(model, attribute, AT_FPR)["group"]
+        return f"{called(model)} misses {missed} of all positives"
+    worst = worst_of(model, attribute, point)["group"]
     if worst is None:
-        return f"{_called(model)}: the misses of its worst group by {attribute} are {missed}"
-    group = model.numbers.groups.get(attribute, {}).get(worst)
+        return f"{called(model)}: the misses of its worst group by {attribute} are {missed}"
+    group = model.detection.groups.get(attribute, {}).get(worst)
     size = f", {group.positives:,} positives" + (", a small group" if group.small else "") if group else ""
-    return f"{_called(model)} misses {missed} of its worst group by {attribute} ({worst}{size})"
+    return f"{called(model)} misses {missed} of its worst group by {attribute} ({worst}{size})"
 
 
 def _difference(record: RunRecord, name: str, attribute: str | None) -> Rate | None:
     found = record.comparisons.differences.get(name) if record.comparisons else None
     if found is None:
         return None
-    return flipped(found.tpr[AT_FPR] if attribute is None else at(found.worst_group, attribute, AT_FPR))
+    point = main_point(record)
+    return flipped(found.tpr[point] if attribute is None else at(found.worst_group, attribute, point))
 
 
 def _controls(record: RunRecord, debiased: str, attribute: str | None) -> list[str]:
     """A gain that a control shows as well is not put down to resampling."""
-    ours = _tpr(record.models[debiased], attribute).complement
+    point = main_point(record)
+    ours = _tpr(record.models[debiased], attribute, point).complement
     if not ours.defined:
         return []
     limit = ours.value if math.isnan(ours.high) else ours.high
     rivals = [
-        f"{model.title} ({percent(_tpr(model, attribute).complement.value)})"
+        f"{model.title} ({percent(_tpr(model, attribute, point).complement.value)})"
         for name, model in ((name, record.models[name]) for name in ordered_models(record))
         # At the matched rate the moved threshold is the plain model, which the difference is taken from.
         if model.role == "control"
         and name != "threshold-only"
-        and _tpr(model, attribute).defined
-        and _tpr(model, attribute).complement.value <= limit
+        and _tpr(model, attribute, point).defined
+        and _tpr(model, attribute, point).complement.value <= limit
     ]
     if not rivals:
         return []

@@ -22,6 +22,7 @@ __all__ = [
     "count",
     "enrichment",
     "known",
+    "long_table",
     "name",
     "number",
     "pairs",
@@ -64,12 +65,38 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Columns, rows that can be sorted, and rows below that stay where they are."""
+    """Columns, rows that can be sorted, and rows below that stay where they are; `folded` rows open with a click."""
 
     name: str
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
     foot: Sequence[Sequence[Cell]] = ()
+    folded: Sequence[Sequence[Cell]] = ()
+    left_out: str = ""  # what is not here, in words
+
+
+def long_table(
+    name: str,
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[Cell]],
+    *,
+    first: int = 12,
+    most: int = 200,
+    file: str = "record.json",
+) -> Table:
+    """A table of which the first rows are seen at once and the others with a click; the rest stands in a file.
+
+    Args:
+        rows: The most important first.
+        first: Seen at once; a few more than these are seen as well, rather than folded.
+        most: Rows that the page holds.
+        file: Where all rows are.
+    """
+    if len(rows) <= first + 3:
+        return Table(name, columns, rows)
+    left = len(rows) - most
+    said = f"The other {left:,} rows stand in {file}." if left > 0 else ""
+    return Table(name, columns, rows[:first], folded=rows[first:most], left_out=said)
 
 
 @dataclass(frozen=True)

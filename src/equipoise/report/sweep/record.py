@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from equipoise.notebook import table_html
 from equipoise.rate import Rate
 from equipoise.report.parts.versioned import Schema
 
@@ -96,6 +97,14 @@ class SweepRecord:
     runs: list[SweptRun]
     points: list[SweptPoint]
     schema_version: int = SWEEP_SCHEMA_VERSION
+
+    def __repr__(self) -> str:
+        return f"SweepRecord({len(self.runs)} runs at {len(self.points)} points, seeds {self.seeds})"
+
+    def _repr_html_(self) -> str:
+        rows = [[name, ", ".join(values)] for name, values in self.vary.items()]
+        rows.append(["seed", ", ".join(map(str, self.seeds))])
+        return table_html(self.command, ["setting", "values"], rows)
 
 
 SWEEP = Schema(SweepRecord, "sweep.json", SWEEP_SCHEMA_VERSION, "a record of a sweep")

@@ -7,16 +7,15 @@ It reads from top to bottom: settings → images → scores of every method → 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from torch import nn
 
 from equipoise.data import ImageTable, write_rejected
-from equipoise.nn import digest_of, evaluating
+from equipoise.nn import digest_of, placed
 from equipoise.report.audit.page import write_audit_report
 from equipoise.report.audit.record import AuditedModel, AuditRecord, AuditTiming, write_audit
 from equipoise.risk import Method, correlations, deciles, mean_images
@@ -35,7 +34,7 @@ from equipoise.run.audit.numbers import rarity_verdicts, share_of
 from equipoise.run.audit.pictures import write_audit_pictures
 from equipoise.run.audit.ranking import FOLDS, Ranked, blocks, ranked
 from equipoise.run.audit.scoring import AUDIT_METHODS, Scoring
-from equipoise.run.checks import check_groups, placed
+from equipoise.run.checks import check_groups, scoring_engine
 from equipoise.run.folder import RunFolder
 from equipoise.run.identity import Identity, Setting, fingerprints
 from equipoise.run.model_source import ModelSource, Network
@@ -119,7 +118,7 @@ def audit(
     sources.check_untested("audit")
     reading.check_unsplit("audit")
     seed = checked_seed(seed)
-    methods, engine = scoring.chosen(seed), placed(engine, "audit")
+    methods, engine = scoring.chosen(seed), scoring_engine(engine, "audit")
     network = model if isinstance(model, Network) else Network(model)
     source, named = network.loaded()
     reading = source.reading(reading)
@@ -191,7 +190,7 @@ def scores_of(
 ) -> tuple[Looked, Scored]:
     """What the model says, and every method of every image; the run begins once all methods are known to fit."""
     table, reference = tables["audited"], tables.get("reference")
-    with _on(source.network, learning):
+    with placed(source.network, learning.device):
         seen = looked(source, table, learning)
         check_methods(source, table, methods, seen.task, learning, reference=reference)
         folder.begin()
@@ -206,15 +205,3 @@ def audited_model(source: ModelSource, seen: Looked, found: Ranked) -> AuditedMo
     return AuditedModel(
         source.title, source.source, seen.task, seen.layer, seen.features.shape[1], share_of(~found.wrong)
     )
-
-
-@contextlib.contextmanager
-def _on(network: nn.Module, learning: Learning) -> Iterator[None]:
-    """The network on the device and in evaluation mode, and then where and as it was."""
-    home = next((parameter.device for parameter in network.parameters()), learning.device)
-    network.to(learning.device)
-    try:
-        with evaluating(network):
-            yield
-    finally:
-        network.to(home)

@@ -43,7 +43,7 @@ from equipoise.run.augment.making_pairs import Made, make_pairs
 from equipoise.run.augment.numbers import EDGES, numbers_and_changes
 from equipoise.run.augment.protected import Protected, annotated, discovered
 from equipoise.run.augment.target_models import TargetModel, judged_models, target_models
-from equipoise.run.checks import check_unused, need
+from equipoise.run.checks import need
 from equipoise.run.folder import RunFolder
 from equipoise.run.generator_source import GeneratorSource, generator_source, trained_generator
 from equipoise.run.identity import Identity, Setting, fingerprints
@@ -53,6 +53,7 @@ from equipoise.run.output import Output
 from equipoise.run.scores import write_scores
 from equipoise.run.sources import Reading, Sources, check_attributes, told
 from equipoise.run.training import Start, Trainer, Training
+from equipoise.run.unused import check_unused
 from equipoise.seeds import child_seed
 from equipoise.train import GAN, Engine
 
@@ -181,7 +182,9 @@ def check_asked(sources: Sources, training: Training, measuring: Measuring) -> N
         *("augment", training, "encoder", "embedding", "embedding_column"),
         why="trains the standard CNN alone",
     )
-    check_unused("augment", measuring, "fpr", why="has thresholds at the share of positives")
+    check_unused(
+        "augment", measuring, "fpr", "threshold", "windows", why="has thresholds at the share of positives"
+    )
     if sources.data is None:
         raise InputError("Expected images with attributes as columns; got none. Give them as `data`.")
 

@@ -18,20 +18,20 @@ from equipoise.report.debias.page import write_report
 from equipoise.report.debias.record import RunRecord, read, write
 from equipoise.run.account import data_record, timing_record, versions
 from equipoise.run.checks import check_models, check_test
-from equipoise.run.debias.numbers import measure
-from equipoise.run.enrichment import sampled, told_beforehand
+from equipoise.run.debias.numbers import Truth, measure
+from equipoise.run.enrichment import sampled, sampled_by_class, told_beforehand
 from equipoise.run.folder import RunFolder
 from equipoise.run.identity import Identity, Setting, fingerprints
 from equipoise.run.keeping import naming_what_is_kept
 from equipoise.run.measuring import Measuring
 from equipoise.run.output import Output
 from equipoise.run.pictures import write_pictures
-from equipoise.run.representation import represent, save_representation
+from equipoise.run.representation import represent, represented_rows, save_representation
 from equipoise.run.scores import write_scores
 from equipoise.run.sources import PLANTED, Reading, Sources, check_attributes, told
 from equipoise.run.training import Start, Trainer, Training
-from equipoise.train import METHODS, Engine, Fit, Recipe, predict
-from equipoise.train.fit import Method
+from equipoise.train import METHODS, Engine, Fit, Recipe, TrainingMethod, predict
+from equipoise.train.classes import weighted_rows
 
 __all__ = ["debias"]
 
@@ -90,14 +90,8 @@ def debias(
                 name: predict(one.model, tables.test, device=start.engine.device)
                 for name, one in fits.items()
             }
-            measured = measure(
-                *(scores, tables.test, measuring.groups),
-                fits=fits,
-                fpr=measuring.fpr,
-                replicates=measuring.replicates,
-                seed=start.seed,
-                say=say,
-            )
+            truth = Truth.of(tables.test, measuring.groups, reading.positive_class)
+            measured = measure(scores, truth, fits=fits, say=say, seed=start.seed, **measuring.options())
             main = fits["debiased"]
             pictures = write_tables_and_pictures(folder, tables, main, scores, start)
             record = RunRecord(
@@ -108,9 +102,9 @@ def debias(
                 versions=versions(),
                 data=data_record(tables._asdict(), sources.given or {"data": PLANTED}, measuring.groups),
                 fpr=measuring.fpr,
-                models=measured.models,
-                comparisons=measured.comparisons,
+                **measured.parts(),
                 resampling=sampled(main, tables.train, measuring.groups, start),
+                class_resampling=sampled_by_class(main, tables.train, measuring.groups, start),
                 timing=timing_record(began, steps=main.steps, seconds=main.seconds),
                 pictures=pictures,
             )
@@ -124,7 +118,7 @@ def read_sides(sources: Sources, reading: Reading, measuring: Measuring, start: 
     say("Reading the data.")
     first, groups = start.recipe.split == "first-80", measuring.groups
     tables = sources.split(
-        reading, seed=start.seed, first=first, stratify=groups, progress=start.engine.progress
+        reading, seed=start.seed, first=first, stratify=groups, many=True, progress=start.engine.progress
     )
     told(tables._asdict(), say)
     check_attributes(tables.test, groups)
@@ -132,7 +126,7 @@ def read_sides(sources: Sources, reading: Reading, measuring: Measuring, start: 
 
 
 def checked(
-    methods: Sequence[Method], tables: Split, measuring: Measuring, start: Start, *, weights: bool
+    methods: Sequence[TrainingMethod], tables: Split, measuring: Measuring, start: Start, *, weights: bool
 ) -> Start:
     """What models are trained with, once it is known that all of them can be trained and measured.
 
@@ -145,11 +139,11 @@ def checked(
     return start
 
 
-def methods_of(chosen: Recipe, *, controls: bool) -> list[Method]:
+def methods_of(chosen: Recipe, *, controls: bool) -> list[TrainingMethod]:
     """What is trained, in order. The plain network "trained as long" is left out where plain is that already."""
     if not controls:
         return ["plain", "debiased"]
-    methods: list[Method] = ["plain", "debiased"]
+    methods: list[TrainingMethod] = ["plain", "debiased"]
     if chosen.plain != chosen.debiased:
         methods.append("plain-same-steps")
     if chosen.objective != "classifier":  # without further losses uniform sampling is plain training
@@ -165,7 +159,7 @@ def earlier(folder: RunFolder, say: Tell) -> RunRecord:
     return record
 
 
-def train_all(methods: Sequence[Method], tables: Split, trainer: Trainer) -> dict[str, Fit]:
+def train_all(methods: Sequence[TrainingMethod], tables: Split, trainer: Trainer) -> dict[str, Fit]:
     """Train the models one after another; those that an earlier start finished come from their checkpoints."""
     chosen = trainer.start.recipe
     for note in told_beforehand(chosen.resampling, tables.train, chosen.debiased.batch_size):
@@ -174,6 +168,8 @@ def train_all(methods: Sequence[Method], tables: Split, trainer: Trainer) -> dic
     for number, method in enumerate(methods, 1):
         trainer.say(f"Training {number} of {len(methods)}: {METHODS[method]}.")
         fitted = trainer.fit(method, tables.train, method=method, validation=tables.validation)
+        for note in dict.fromkeys(fitted.notes):
+            trainer.say(note)
         fits[method] = trainer.keep(method, fitted, tables.train)
     return fits
 
@@ -187,9 +183,8 @@ def write_tables_and_pictures(
 ) -> dict[str, str]:
     """Write everything that lies beside the record; the pictures' names."""
     bins, device = start.recipe.resampling.bins, start.engine.device
-    representation, common = represent(main.model, tables.train, bins=bins, device=device) or (None, None)
-    if main.weights is not None:
-        common = -main.weights  # what is drawn least is what counted as most common
+    found = represent(main.model, tables.train, bins=bins, device=device)
+    representation = None if found is None else found[0]
     write_rejected(ImageTable.concat([tables.train, tables.test]), folder.path / "rejected.csv")
     write_scores(
         folder.path / "scores.parquet",
@@ -200,4 +195,20 @@ def write_tables_and_pictures(
     )
     if representation:
         save_representation(representation, folder.path)
-    return write_pictures(folder.path, main.model, tables.train, tables.test, common, seed=start.seed)
+    seen = commonness(main, tables.train, None if found is None else found[1])
+    return write_pictures(folder.path, main.model, tables.train, tables.test, seen, seed=start.seed)
+
+
+def commonness(
+    main: Fit, train: ImageTable, log_density: NDArray[np.float64] | None
+) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
+    """Rows of training images, and how common each counted as: by its weight within its class, else by its density.
+
+    What is drawn least is what counted as most common. Of two classes only positives are told.
+    """
+    classes = [1] if train.two_classes else sorted(main.weights)
+    if set(classes) & set(main.weights):
+        rows = [weighted_rows(train, [class_id]) for class_id in classes]
+        times = [-main.weights[class_id] * len(main.weights[class_id]) for class_id in classes]
+        return np.concatenate(rows), np.concatenate(times)
+    return None if log_density is None else (represented_rows(main.model, train), log_density)

@@ -20,7 +20,7 @@ from equipoise.report.debias.record import RunRecord, read
 from equipoise.report.sweep.page import write_sweep_report
 from equipoise.report.sweep.record import SweepRecord, read_sweep, write_sweep
 from equipoise.run.account import versions
-from equipoise.run.checks import check_models, check_test, check_unused
+from equipoise.run.checks import check_models, check_test
 from equipoise.run.debias.job import methods_of
 from equipoise.run.folder import RECORD, RunFolder, holder
 from equipoise.run.identity import Identity, Setting, check_data, fingerprints
@@ -32,6 +32,7 @@ from equipoise.run.sweep.grid import SEED, Point, grid
 from equipoise.run.sweep.numbers import rarest_groups, summary, sweep_csv, swept_run
 from equipoise.run.training import Start, Training
 from equipoise.run.tuning import tuning
+from equipoise.run.unused import check_unused
 from equipoise.seeds import checked_seed
 from equipoise.train import Engine
 from equipoise.train import recipe as find_recipe
@@ -207,8 +208,13 @@ def _prepared(
     by_point: dict[str, dict[str, str]] = {}
     for key in dict.fromkeys((point.seed, _first(point)) for point in points):
         tables = asked.sources.split(
-            asked.reading, seed=key[0], first=key[1], stratify=groups, progress=engine.progress
+            asked.reading, seed=key[0], first=key[1], stratify=groups, many=True, progress=engine.progress
         )
+        if not tables.train.two_classes and asked.reading.positive_class is None:
+            raise InputError(
+                f"A sweep compares how a class is found among others; got {len(tables.train.class_names)} classes and "
+                "none of them named. Name it with `positive_class`."
+            )
         if not found:
             told(tables._asdict(), say)
         check_attributes(tables.test, groups)
@@ -283,10 +289,10 @@ def _work(
     folder: RunFolder, points: Sequence[Point], asked: Asked, *, without: Collection[str]
 ) -> dict[str, dict[str, Any]]:
     """Folder → settings of each run that is neither done nor under way, as JSON."""
-    common = asked.of_points()
+    shared = asked.of_points()
     return {
         point.folder: {
-            **common,
+            **shared,
             "recipe": point.recipe.to_dict(),
             "seed": point.seed,
             "out": str(_place(folder, point)),

@@ -98,7 +98,7 @@ def swept_run(point: Point, folder: str, record: RunRecord | None, error: str | 
 
 
 def _model(record: ModelRecord) -> SweptModel:
-    numbers = record.numbers
+    numbers = record.detection
     worst = {attribute: points["at_fpr"] for attribute, points in numbers.worst_group.items()}
     return SweptModel(
         title=record.title,

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from equipoise.errors import InputError
 
+if TYPE_CHECKING:  # arrays need no torch
+    import torch
+
 __all__ = ["Codes", "array64", "block_rows", "blocks"]
 
-Codes = TypeVar("Codes", NDArray[Any], Tensor)
+Codes = TypeVar("Codes", NDArray[Any], "torch.Tensor")
 """Codes of shape (rows, width), one a row."""
 
 _BLOCK_VALUES = 1 << 18  # 2 MiB of float64: what a processor's cache holds
@@ -55,16 +56,22 @@ def blocks(latents: Codes, *, rows: int | None = None, seen: int = 0) -> Iterato
 
 def array64(values: Any) -> NDArray[np.float64]:
     """As a float64 array in main memory."""
-    if isinstance(values, Tensor):
-        return _double(values).cpu().numpy()
+    if _is_tensor(values):
+        values = _double(values).cpu().numpy()
     return np.asarray(values, dtype=np.float64)
 
 
-def _double(part: Codes) -> Codes:
+def _is_tensor(values: Any) -> bool:
+    return hasattr(values, "detach")
+
+
+def _double(part: Any) -> Any:
     """A copy."""
-    if isinstance(part, Tensor):
+    if _is_tensor(part):
+        from torch import float64
+
         part = part.detach()
-        return (part.cpu() if part.device.type == "mps" else part).to(torch.float64, copy=True)
+        return (part.cpu() if part.device.type == "mps" else part).to(float64, copy=True)
     try:
         return np.array(part, dtype=np.float64)
     except (TypeError, ValueError) as error:

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from equipoise.density import ranks
-from equipoise.density.appearance import appearance_rarity
 from equipoise.errors import InputError
+from equipoise.train.appearance import appearance_rarity
 
 
 def pictures(count=400, *, dark=20, size=32, seed=0):

@@ -8,7 +8,7 @@ import pytest
 from equipoise import fairness
 from equipoise.data import ImageTable
 from equipoise.probabilities import from_logits
-from equipoise.run.debias.numbers import measure
+from equipoise.run.debias.numbers import Truth, measure
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,8 @@ def measured(scene, names, said=None):
     table, scores = scene
     say = (said if said is not None else []).append
     return measure(
-        *({name: scores(name) for name in names}, table, ["skin", "hat"]),
+        {name: scores(name) for name in names},
+        Truth.of(table, ["skin", "hat"]),
         fpr=0.05,
         replicates=100,
         seed=2,
@@ -51,6 +52,22 @@ def test_they_are_what_evaluate_and_compare_return(scene):
     compared = fairness.compare(several, table.labels, groups, baseline="plain", **options)
     assert repr(found.comparisons) == repr(compared)
     assert compared.differences.keys() == {"debiased", "uniform"}
+
+
+def test_the_threshold_only_control_is_the_plain_model_at_the_debiased_models_false_positives(scene):
+    """By hand, on scores whose false positives differ: 0 of the plain model, 30 of the debiased one."""
+    table, _ = scene
+    negative = table.labels == 0
+    plain, debiased = (np.where(negative, -2.0, 1.0) + np.linspace(0, 0.9, 300) for _ in range(2))
+    debiased[np.flatnonzero(negative)[:30]] = 3
+    scores = {"plain": from_logits(plain), "debiased": from_logits(debiased)}
+    found = measure(scores, table, ["skin"], fpr=0.05, replicates=100, seed=0, say=print).models
+    above = {name: (one.numbers.fpr.value, one.numbers.tpr.value) for name, one in found.items()}
+    assert above["plain"] == (0, 1)
+    assert above["debiased"] == (0.2, 1)
+    assert above["threshold-only"] == (0.2, 1)
+    assert found["threshold-only"].numbers.auroc == found["plain"].numbers.auroc
+    assert found["threshold-only"].numbers.auroc != found["debiased"].numbers.auroc
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from equipoise.codes import array64, block_rows, blocks
 from equipoise.errors import InputError
-from equipoise.nn.codes import array64, block_rows, blocks
 
 
 @pytest.mark.parametrize("form", [np.asarray, torch.as_tensor, lambda v: torch.as_tensor(v).half()])

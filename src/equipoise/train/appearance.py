@@ -28,7 +28,10 @@ from equipoise.density.neighbours import NeighbourDensity
 from equipoise.errors import InputError
 from equipoise.pictures.appearance import light, structure
 
-__all__ = ["Pictures", "appearance_rarity"]
+__all__ = ["FEWEST", "Pictures", "appearance_rarity"]
+
+FEWEST = 60
+"""Pictures, without which none can be called rare."""
 
 Pictures = Callable[[], Iterable[NDArray[np.uint8]]]
 """A function that returns an iterator over uint8 images (m, height, width, channels), the same at every call."""
@@ -42,16 +45,16 @@ def appearance_rarity(pictures: Pictures, *, reference: int = 2048) -> Float64[T
         reference: Pictures that each is compared with; the cost of a picture grows with it.
 
     Raises:
-        InputError: if there are fewer than 60 pictures: too few to call one rare.
+        InputError: if there are fewer than `FEWEST` pictures.
     """
 
     def views(view: Callable[[Tensor], Tensor]) -> Callable[[], Iterable[Tensor]]:
         return lambda: (view(torch.from_numpy(part)) for part in pictures())
 
     lights = joined(views(light)()).double()
-    if len(lights) < 60:
+    if len(lights) < FEWEST:
         raise InputError(
-            f"Rarity by appearance needs at least 60 images of a class; got {len(lights)}. "
+            f"Rarity by appearance needs at least {FEWEST} images of a class; got {len(lights)}. "
             "Add images, or train uniformly."
         )
     lights = (lights - lights.mean(0)) / lights.std(0).clamp_min(1e-6)

@@ -1,0 +1,334 @@
+"""Classes on a page: which are called right how often, what for they are taken, and in which groups; worst first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from equipoise.fairness import ClassEvaluation
+from equipoise.fairness.class_calls import Mistakes
+from equipoise.rate import Rate
+from equipoise.report.debias.class_words import is_the_class
+from equipoise.report.debias.models import Shown
+from equipoise.report.parts import figures, tables
+from equipoise.report.parts.figures import Series
+from equipoise.report.parts.tables import Cell, Column, Panel, Table, Tabs
+from equipoise.report.parts.words import ABSENT
+
+__all__ = [
+    "Classes",
+    "by_class",
+    "class_groups",
+    "class_summary",
+    "confusions",
+    "overall_classes",
+    "worst_first",
+]
+
+Key = TypeVar("Key")
+
+CHARTED = 12  # rows of a chart, those that are seen at once
+RECALL = (
+    "Share of a class's images that are called so (recall); higher is better. First those that are bad beyond doubt: "
+    "by the upper end of the first model's interval."
+)
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The models of a page that have numbers by class.
+
+    Args:
+        shown: The page's models.
+        names: Those that were measured by class.
+        numbers: The same, each with its numbers.
+    """
+
+    shown: Shown
+    names: list[str]
+    numbers: list[ClassEvaluation]
+
+    @classmethod
+    def of(cls, shown: Shown) -> Classes | None:
+        """None where no model has such numbers."""
+        found = {
+            name: model.classes
+            for name, model in zip(shown.names, shown.models, strict=True)
+            if model.classes
+        }
+        return cls(shown, list(found), list(found.values())) if found else None
+
+    @property
+    def titles(self) -> list[str]:
+        """What people read for each model."""
+        return [self.shown.title(name) for name in self.names]
+
+    @property
+    def colours(self) -> list[str]:
+        """That of each model."""
+        return [self.shown.colours[self.shown.names.index(name)] for name in self.names]
+
+    @property
+    def attributes(self) -> list[str]:
+        """Attributes that classes were looked at by, but for the class itself."""
+        named = dict.fromkeys(attribute for one in self.numbers for attribute in one.groups)
+        return [name for name in named if not is_the_class(self.numbers[0], name)]
+
+    def both_grouped(self, attribute: str) -> bool:
+        """Whether two classes or more have images in groups of the attribute that are known and compared."""
+        first = self.numbers[0]
+        unknown = first.not_compared.get(attribute, ())
+        found = {
+            name for group, of in first.groups[attribute].items() if group not in unknown for name in of.cells
+        }
+        return len(found) > 1
+
+    @property
+    def main(self) -> int:
+        """Place of the model that the page is about."""
+        return self.names.index(self.shown.debiased) if self.shown.debiased in self.names else 0
+
+    def heads(self) -> list[Column]:
+        """A column a model."""
+        return list(map(Column, self.titles, self.colours))
+
+    def model_cells(self) -> list[Cell]:
+        """A name a model, in its colour."""
+        return [
+            tables.name(title, colour=colour) for title, colour in zip(self.titles, self.colours, strict=True)
+        ]
+
+    def series(self, rates: Sequence[Sequence[Rate]]) -> list[Series]:
+        """A bar a model, of its rates."""
+        return [Series(*one) for one in zip(self.titles, self.colours, rates, strict=True)]
+
+    def worst_cell(self, place: int, attribute: str) -> tuple[str, Rate]:
+        """The cell of class and group that a model is right in least often, in words, and how often."""
+        found = self.numbers[place].worst_cell.get(attribute)
+        if found is None or found["class"] is None:
+            return "–", ABSENT if found is None else found["recall"]
+        return f"{found['class']} × {found['group']}", found["recall"]
+
+
+def worst_first(keys: Sequence[Key], rate: Callable[[Key], Rate]) -> list[Key]:
+    """Those that are bad beyond doubt first: by the upper end of the interval, undefined ones last.
+
+    By the shares themselves, cells of one or two images would stand in front of all others.
+    """
+    return sorted(keys, key=lambda key: (not rate(key).defined, rate(key).high if rate(key).defined else 0.0))
+
+
+def class_summary(classes: Classes) -> Panel:
+    """The worst cell of the first attribute, or the worst class, model by model: the headline in numbers."""
+    attribute = next(iter(classes.attributes), None)
+    worst = [
+        classes.worst_cell(place, attribute)
+        if attribute
+        else (one.worst_class["class"] or "–", one.worst_class["recall"])
+        for place, one in enumerate(classes.numbers)
+    ]
+    whom = f"worst cell, class × {attribute}" if attribute else "worst class"
+    rows = [
+        [named, tables.name(cell), tables.share(rate), tables.share(one.accuracy)]
+        for named, (cell, rate), one in zip(classes.model_cells(), worst, classes.numbers, strict=True)
+    ]
+    heads = [Column("Model", numeric=False), Column("Where", numeric=False), Column("Called right")]
+    heads.append(Column("Accuracy"))
+    chart = figures.bars(
+        classes.titles,
+        [Series("called right", classes.colours, [rate for _, rate in worst])],
+        label="called right (%)",
+        title=f"Accuracy in the {whom}, model by model",
+        limit=1.0,
+    )
+    return Panel(f"Accuracy in the {whom}", Table(f"Summary: {whom}", heads, rows), chart)
+
+
+def overall_classes(classes: Classes) -> Table:
+    """Numbers over all test images."""
+    heads = ["Accuracy", "Balanced accuracy", "Worst class"]
+    heads += [f"Worst cell, class × {attribute}" for attribute in classes.attributes]
+    rows = []
+    for place, (named, one) in enumerate(zip(classes.model_cells(), classes.numbers, strict=True)):
+        row = [named, tables.share(one.accuracy), tables.share(one.balanced_accuracy)]
+        row.append(_where(one.worst_class["class"], one.worst_class["recall"]))
+        row += [_where(*classes.worst_cell(place, attribute)) for attribute in classes.attributes]
+        rows.append(row)
+    return Table("Accuracy over all test images", [Column("Model", numeric=False), *map(Column, heads)], rows)
+
+
+def _where(name: str | None, rate: Rate) -> Cell:
+    """A share, and below it where it is; an undefined one with its reason."""
+    cell = tables.share(rate)
+    if not rate.defined:
+        return cell
+    return Cell(cell.text, f"{name}, {cell.sub}" if cell.sub else str(name), cell.sort)
+
+
+def by_class(classes: Classes) -> Panel:
+    """Recall of every class, model by model, those that the first model is right in least often first."""
+    first = classes.numbers[0]
+    order = worst_first(first.classes, lambda name: first.recall[name])
+    recalls = [[one.recall.get(name, ABSENT) for name in order] for one in classes.numbers]
+    rows = [
+        [
+            _class_cell(name, first.recall[name].n),
+            tables.count(first.recall[name].n),
+            *(tables.share(rates[i]) for rates in recalls),
+            *(tables.share(one.precision.get(name, ABSENT)) for one in classes.numbers[:1]),
+        ]
+        for i, name in enumerate(order)
+    ]
+    heads = [Column("Class", numeric=False), Column("Images"), *classes.heads()]
+    heads.append(Column(f"Precision, {classes.titles[0]}", classes.colours[0]))
+    charted = [rates[:CHARTED] for rates in recalls]
+    more = f" The chart shows the {CHARTED} worst of {len(order)}." if len(order) > CHARTED else ""
+    chart = figures.bars(
+        order[:CHARTED],
+        classes.series(charted),
+        label="called right (%)",
+        title="Recall of classes, worst first",
+        limit=1.0,
+    )
+    note = f"{RECALL} Precision: share of what is called so that is so.{more}"
+    return Panel("Recall by class", tables.long_table("Recall by class", heads, rows), chart, note)
+
+
+def _class_cell(name: str, images: int) -> Cell:
+    return tables.name(name, tag="under 30 images" if images < 30 else "")
+
+
+def confusions(classes: Classes) -> Table | None:
+    """What the images of the worst classes are taken for, by the model that the page is about; None if for nothing."""
+    place = classes.main
+    one = classes.numbers[place]
+    rows = [
+        [
+            tables.name(name),
+            _wrong(one.confusion[name], one.recall[name].n),
+            Cell(_listed(one.confusion[name]), mark="prose"),
+        ]
+        for name in worst_first(list(one.confusion), lambda name: one.recall[name])
+    ]
+    heads = [Column("Class", numeric=False), Column("Wrong"), Column("Taken for", numeric=False)]
+    title = f"What images are taken for by “{classes.titles[place]}”"
+    return tables.long_table(title, heads, rows) if rows else None
+
+
+def _wrong(mistakes: Mistakes, images: int) -> Cell:
+    return tables.count(sum(mistakes["taken_for"].values()) + mistakes["other"], images)
+
+
+def _listed(mistakes: Mistakes) -> str:
+    told = [f"{name} {count:,}" for name, count in mistakes["taken_for"].items()]
+    return ", ".join([*told, *([f"others {mistakes['other']:,}"] if mistakes["other"] else [])])
+
+
+def _mistakes(classes: Classes, attribute: str) -> Panel:
+    place = classes.main
+    rows = [
+        [
+            tables.name(f"{cell['class']} × {cell['group']}"),
+            tables.share(cell["recall"]),
+            _wrong(cell["mistakes"], cell["recall"].n),
+            Cell(_listed(cell["mistakes"]), mark="prose"),
+        ]
+        for cell in classes.numbers[place].failing[attribute]
+    ]
+    heads = [Column(f"Class × {attribute}", numeric=False), *map(Column, ("Called right", "Wrong"))]
+    title = f"What images of the worst cells are taken for by “{classes.titles[place]}”"
+    return Panel(
+        "Mistakes", tables.long_table(title, [*heads, Column("Taken for", numeric=False)], rows, most=20)
+    )
+
+
+def class_groups(classes: Classes) -> Tabs | None:
+    """Attribute by attribute: accuracy of groups, cells of class and group, worst first, and their mistakes."""
+    found: list[tuple[str, Panel | Tabs]] = []
+    for attribute in classes.attributes:
+        panels = [of(classes, attribute) for of in (_groups, _cells, _mistakes)]
+        found.append((attribute, Tabs("measure", [(panel.label, panel) for panel in panels])))
+    return Tabs("attribute", found) if found else None
+
+
+def _groups(classes: Classes, attribute: str) -> Panel:
+    first = classes.numbers[0].groups[attribute]
+    order = worst_first(list(first), lambda group: first[group].accuracy)
+    accuracies = [[_group(one, attribute, group) for group in order] for one in classes.numbers]
+    worst = [one.worst_group[attribute]["group"] for one in classes.numbers]
+    rows = [
+        [
+            tables.name(group, tag="under 30 images" if first[group].small else ""),
+            tables.count(first[group].n),
+            *(
+                tables.share(rates[i], worst=of_model == group)
+                for rates, of_model in zip(accuracies, worst, strict=True)
+            ),
+        ]
+        for i, group in enumerate(order)
+    ]
+    heads = [Column(attribute, numeric=False), Column("Images"), *classes.heads()]
+    foot = [
+        [tables.name("Gap, max − min, points"), Cell("")]
+        + [tables.spread(one.gap[attribute], 1, scale=100.0) for one in classes.numbers]
+    ]
+    table = replace(tables.long_table(f"Accuracy by {attribute}", heads, rows), foot=foot)
+    chart = figures.bars(
+        order[:CHARTED],
+        classes.series([rates[:CHARTED] for rates in accuracies]),
+        label="called right (%)",
+        title=f"Accuracy by {attribute}",
+        limit=1.0,
+    )
+    note = "Share of a group's images whose class is called right; higher is better. A group's classes may be unlike."
+    return Panel(
+        "Groups", Table(table.name, heads, table.rows, foot, table.folded, table.left_out), chart, note
+    )
+
+
+def _group(one: ClassEvaluation, attribute: str, group: str) -> Rate:
+    found = one.groups.get(attribute, {}).get(group)
+    return ABSENT if found is None else found.accuracy
+
+
+def _cells(classes: Classes, attribute: str) -> Panel:
+    first = classes.numbers[0]
+    cells = {
+        (name, group): rate
+        for group, of in first.groups[attribute].items()
+        for name, rate in of.cells.items()
+    }
+    order = worst_first(list(cells), lambda cell: cells[cell])
+    rates = [[_cell(one, attribute, *cell) for cell in order] for one in classes.numbers]
+    rows = [
+        [
+            tables.name(f"{name} × {group}", tag="under 30 images" if cells[name, group].n < 30 else ""),
+            tables.count(cells[name, group].n),
+            *(
+                tables.share(
+                    of_model[i], worst=classes.worst_cell(place, attribute)[0] == f"{name} × {group}"
+                )
+                for place, of_model in enumerate(rates)
+            ),
+        ]
+        for i, (name, group) in enumerate(order)
+    ]
+    heads = [Column(f"Class × {attribute}", numeric=False), Column("Images"), *classes.heads()]
+    table = tables.long_table(f"Recall by class and {attribute}", heads, rows)
+    chart = figures.bars(
+        [f"{name} × {group}" for name, group in order[:CHARTED]],
+        classes.series([of_model[:CHARTED] for of_model in rates]),
+        label="called right (%)",
+        title=f"Recall by class and {attribute}, worst first",
+        limit=1.0,
+    )
+    note = f"{RECALL} The lowest of these cells is what the field calls worst-group accuracy."
+    return Panel("Cells", table, chart, note)
+
+
+def _cell(one: ClassEvaluation, attribute: str, name: str, group: str) -> Rate:
+    found: Mapping[str, Rate] = {}
+    if group in one.groups.get(attribute, {}):
+        found = one.groups[attribute][group].cells
+    return found.get(name, ABSENT)
