@@ -46,23 +46,20 @@ class Saved:
     preprocessing: dict[str, Any]
 
     def aligned(self, table: ImageTable) -> ImageTable:
-        """Labelled images with the class ids of the model, told by name where model and data have names.
+        """Labelled images with the class ids of the model, told by name where model and data have names, else by id.
 
         Raises:
-            InputError: if images are of a class that the model does not know; names both sides.
+            InputError: if images are of a class that the model does not know, or of nobody knows which; names both
+                sides.
         """
-        usual = (
-            ("negative", "positive")
-            if len(self.class_names) == 2
-            else tuple(map(str, range(len(self.class_names))))
-        )
-        if self.class_names != usual:
-            return aligned(table, {name: number for number, name in enumerate(self.class_names)})
-        highest = int(table.labels.max(initial=0))
-        if highest >= len(usual):
+        mine, theirs = self.class_names, table.class_names
+        usual = ("negative", "positive") if len(mine) == 2 else tuple(map(str, range(len(mine))))
+        if mine != usual and table.classes:
+            return aligned(table, {name: number for number, name in enumerate(mine)})
+        if len(theirs) != len(mine):
             raise InputError(
-                f"Expected images of the model's {len(usual)} classes, {told_classes(usual)}; got some of class "
-                f"{told_classes([table.class_names[highest]])} of {len(table.class_names)}. Give data of these classes."
+                f"Expected images of the model's {len(mine)} classes, {told_classes(mine)}; got {len(theirs)} classes, "
+                f"{told_classes(theirs)}. Give data of these classes, named as they were in training."
             )
         return table
 

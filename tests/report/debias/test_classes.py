@@ -109,7 +109,7 @@ def test_a_page_of_any_number_of_classes_is_whole_and_no_larger_than_it_must_be(
     shown = " ".join(page.text)
     assert "Classes and groups" in shown
     assert "Detection of kind 0" in shown
-    assert bool(re.search(r"[0-9] more", shown)) == (classes > 15)
+    assert bool(re.search(r"[0-9] more", shown)) == (classes > 3)
 
 
 def test_a_page_without_a_positive_class_has_no_detection():
