@@ -57,7 +57,7 @@ def test_version(capsys):
         (["debias", "--fpr", "much"], "--fpr"),
         (["debias", "stray"], "stray"),
         (["train", "--method", "debias"], "--method"),
-        (["evaluate"], "--models"),
+        (["evaluate"], "--predictions"),
     ],
 )
 def test_a_wrong_command_line(capsys, arguments, words):

@@ -8,7 +8,8 @@ from equipoise.run import Sources
 
 
 def trained(*, steps=1200, seconds=4.0, resampling=None):
-    return SimpleNamespace(fit=SimpleNamespace(steps=steps, seconds=seconds), resampling=resampling)
+    fitted = SimpleNamespace(steps=steps, seconds=seconds)
+    return SimpleNamespace(fit=fitted, resampling=resampling, resampling_by_class={})
 
 
 def test_flags_reach_the_job(asked, tmp_path):

@@ -34,7 +34,7 @@ def shown(path):
 
 def test_the_least_common_positive_comes_first_and_the_most_common_on_the_other_sheet(table, tmp_path):
     commonness = np.array([5.0, 1, 9, 2, 8, 3, 7, 4, 6, 0])  # of rows 0, 2, 4 …
-    found = write_pictures(tmp_path, object(), table, table, commonness, seed=0)
+    found = write_pictures(tmp_path, object(), table, table, (table.positives, commonness), seed=0)
     assert found == {
         "least_represented": "pictures/least_represented.png",
         "most_represented": "pictures/most_represented.png",

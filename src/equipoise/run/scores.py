@@ -43,8 +43,8 @@ def write_scores(
         split: The side of the split that they belong to; None leaves the column out.
         labelled: False leaves the label column empty.
         class_names: Of the models, by id; None takes the table's. Of more than two classes probabilities are matrices,
-            each written as a column a class and the class predicted; labels are names, and `evaluate --predictions`
-            reads the file.
+            each written as a column a class and the class predicted; labels are names, and
+            `run.evaluate_predictions` reads the file.
     """
     n = len(table)
     names = np.array(table.class_names if class_names is None else class_names, dtype=object)

@@ -61,7 +61,7 @@ def test_the_threshold_only_control_is_the_plain_model_at_the_debiased_models_fa
     plain, debiased = (np.where(negative, -2.0, 1.0) + np.linspace(0, 0.9, 300) for _ in range(2))
     debiased[np.flatnonzero(negative)[:30]] = 3
     scores = {"plain": from_logits(plain), "debiased": from_logits(debiased)}
-    found = measure(scores, table, ["skin"], fpr=0.05, replicates=100, seed=0, say=print).models
+    found = measure(scores, Truth.of(table, ["skin"]), fpr=0.05, replicates=100, seed=0, say=print).models
     above = {name: (one.numbers.fpr.value, one.numbers.tpr.value) for name, one in found.items()}
     assert above["plain"] == (0, 1)
     assert above["debiased"] == (0.2, 1)
