@@ -60,7 +60,8 @@ def evaluate(
     check_unused("saved models", predicted, *vars(predicted), why="are asked what they predict")
     if not models:
         raise InputError(
-            "Expected folders of models, or tables of `predictions`; got neither. Name a run's folder, or a table."
+            "Expected folders of models, or tables of `predictions`; got neither. Name a run's folder, or a table; "
+            "`equipoise evaluate --help` lists what else there is."
         )
     from equipoise import report, run
     from equipoise.cli.conversion import engine_of, measuring_of, output_of, reading_of, sources_of

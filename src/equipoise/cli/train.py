@@ -79,7 +79,7 @@ def train(
     say(f"{steps:,} steps in {seconds:.0f} s ({steps / max(seconds, 1e-9):.0f} steps/s)")
     if trained.resampling:
         say("", *report.resampling_text(trained.resampling).split("\n"), "")
-    else:
+    elif trained.resampling_by_class:
         say(*class_lines(trained.resampling_by_class))
     say(f"Model: {out / 'model.safetensors'}")
     return 0
