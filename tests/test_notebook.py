@@ -23,7 +23,11 @@ def results():
 
     groups = Groups.from_column([NAME] * 40 + ["b"] * 40 + [None] * 80, attribute="race")
     scores = {"plain": SCORES, NAME: np.clip(SCORES + 0.1, 0, 1)}
+    kinds: dict = {"classes": ["ant", NAME], "groups": groups}
+    called = {"plain": SCORES >= 0.5, NAME: SCORES >= 0.2}
     return {
+        "classes": fairness.evaluate_classes(called["plain"], LABELS, **kinds),
+        "class comparison": fairness.compare_classes(called, LABELS, **kinds, baseline="plain"),
         "evaluation": fairness.evaluate(SCORES, LABELS, groups),
         "faces": fairness.evaluate(SCORES[:80], LABELS[:80], groups.take(np.arange(80))),
         "comparison": fairness.compare(scores, LABELS, groups, baseline="plain"),
@@ -33,7 +37,9 @@ def results():
     }
 
 
-@pytest.mark.parametrize("kind", ["evaluation", "faces", "comparison", "windows", "table", "risk"])
+@pytest.mark.parametrize(
+    "kind", ["classes", "class comparison", "evaluation", "faces", "comparison", "windows", "table", "risk"]
+)
 def test_short_and_escaped(kind):
     result = results()[kind]
     assert len(repr(result)) < 300
@@ -47,6 +53,9 @@ def test_short_and_escaped(kind):
 
 def test_the_numbers_are_those_of_the_result():
     found = results()
+    assert "160 images of 2 classes; accuracy 0.938; balanced 0.938" in repr(found["classes"])
+    assert "<td>0.875 (" in found["classes"]._repr_html_()
+    assert "accuracy +0.062" in repr(found["class comparison"])
     assert "80 positives, 80 negatives; TPR 0.875 at 0.5" in repr(found["evaluation"])
     assert "1.000 at 1 % FPR, AUROC 1.0000; worst by race" in repr(found["evaluation"])
     assert "AUROC" not in repr(found["faces"])

@@ -1,3 +1,5 @@
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
@@ -69,7 +71,7 @@ def test_paired_intervals_are_narrower_than_two_apart(models, made):
 def test_a_difference_does_not_depend_on_the_other_models(models, made):
     alone = compared(models, made).differences["better"]
     third = {**models, "third": np.full(len(made.scores), 0.5)}
-    assert repr(compared(third, made).differences["better"]) == repr(alone)
+    assert repr(asdict(compared(third, made).differences["better"])) == repr(asdict(alone))
 
 
 def test_a_model_equals_itself_within_its_doubt(made):

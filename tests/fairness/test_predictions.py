@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -67,7 +68,9 @@ def test_the_positive_class_has_detection_numbers():
     found = frame(data, groups=["site"], positive="dog", fpr=0.1).detection
     scores = data[[f"prob_{name}" for name in NAMES]].to_numpy()
     groups = Groups.from_column(data["site"], attribute="site")
-    assert repr(found) == repr(one_vs_rest(scores, ids, groups, positive="dog", classes=NAMES, fpr=0.1))
+    assert repr(asdict(found)) == repr(
+        asdict(one_vs_rest(scores, ids, groups, positive="dog", classes=NAMES, fpr=0.1))
+    )
     assert found.positives == (ids == 1).sum()
 
 
@@ -371,4 +374,4 @@ def test_detection_is_that_of_evaluate():
     race = rng.choice(["a", "b"], 200)
     found = frame({"label": labels, "score": scores, "race": race}, groups=["race"], fpr=0.05).detection
     expected = fairness.evaluate(scores, labels, Groups.from_column(race, attribute="race"), fpr=0.05)
-    assert repr(found) == repr(expected)
+    assert repr(asdict(found)) == repr(asdict(expected))

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 
 import numpy as np
 import pyarrow as pa
@@ -61,7 +62,7 @@ def test_numbers_are_those_of_fairness_whatever_the_file(scene, tmp_path, ending
     scores = np.empty_like(probabilities)
     scores[:, place] = probabilities
     expected = fairness.evaluate_classes(scores, place[labels], groups, classes=names)
-    assert repr(record.models["mine"].classes) == repr(expected)
+    assert repr(asdict(record.models["mine"].classes)) == repr(asdict(expected))
     detected = fairness.evaluate(scores[:, 2], labels == 2, groups, replicates=100)
     assert record.models["mine"].numbers.tpr == detected.tpr
     assert record.models["mine"].numbers.groups == detected.groups

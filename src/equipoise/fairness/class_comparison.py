@@ -14,6 +14,7 @@ from equipoise.fairness.classes import NO_KNOWN_GROUP, compared_groups, groups_l
 from equipoise.fairness.rates import NO_IMAGES
 from equipoise.groups import Groups
 from equipoise.intervals import Pairs, gap_difference, macro_difference, worst_difference
+from equipoise.notebook import rate_text, short, table_html
 from equipoise.rate import Rate
 
 __all__ = ["ClassComparison", "ClassDifference", "compare_classes"]
@@ -63,6 +64,21 @@ class ClassComparison:
     classes: tuple[str, ...]
     differences: dict[str, ClassDifference]
     not_compared: dict[str, tuple[str, ...]]
+
+    def __repr__(self) -> str:
+        told = [
+            f"{short(name)} accuracy {one.accuracy.value:+.3f}, worst class {one.worst_class.value:+.3f}"
+            for name, one in self.differences.items()
+        ]
+        return f"ClassComparison({'; '.join(told)}; against {short(self.baseline)})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            [name, *map(rate_text, (one.accuracy, one.balanced_accuracy, one.worst_class))]
+            for name, one in self.differences.items()
+        ]
+        heads = ["model", "accuracy", "balanced accuracy", "worst class"]
+        return table_html(f"Differences from {self.baseline}", heads, rows)
 
 
 def compare_classes(

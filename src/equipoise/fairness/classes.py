@@ -16,6 +16,7 @@ from equipoise.fairness.evaluation import SMALL
 from equipoise.fairness.rates import NO_IMAGES
 from equipoise.groups import Groups
 from equipoise.intervals import Proportions, gap, macro_average, proportion, worst
+from equipoise.notebook import rate_text, short, table_html
 from equipoise.rate import Rate
 
 __all__ = [
@@ -112,6 +113,38 @@ class ClassEvaluation:
     failing: dict[str, tuple[FailingCell, ...]]
     not_compared: dict[str, tuple[str, ...]]
     ties: int = 0
+
+    def __repr__(self) -> str:
+        told = [f"accuracy {self.accuracy.value:.3f}", f"balanced {self.balanced_accuracy.value:.3f}"]
+        told.append(
+            f"worst class {short(self.worst_class['class'] or '–')} {self.worst_class['recall'].value:.3f}"
+        )
+        told += [
+            f"worst cell by {short(name)} {short(cell['class'] or '–')} × {short(cell['group'] or '–')} "
+            f"{cell['recall'].value:.3f}"
+            for name, cell in list(self.worst_cell.items())[:2]
+        ]
+        return f"ClassEvaluation({self.n:,} images of {len(self.classes)} classes; {'; '.join(told)})"
+
+    def _repr_html_(self) -> str:
+        rows = [["", "all", f"{self.n:,}", rate_text(self.accuracy), ""]]
+        worst = sorted(self.recall, key=lambda name: (not self.recall[name].defined, self.recall[name].high))
+        rows += [
+            [
+                "class",
+                name,
+                f"{self.recall[name].n:,}",
+                *map(rate_text, (self.recall[name], self.precision[name])),
+            ]
+            for name in worst
+        ]
+        rows += [
+            [attribute, group, f"{of.n:,}", rate_text(of.accuracy), ""]
+            for attribute, groups in self.groups.items()
+            for group, of in groups.items()
+        ]
+        title = f"{self.n:,} images of {len(self.classes)} classes"
+        return table_html(title, ["", "", "images", "called right", "precision"], rows)
 
 
 def evaluate_classes(

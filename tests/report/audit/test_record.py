@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ def test_what_was_written_is_read(make_audit, tmp_path):
     path = write_audit(record, tmp_path)
     assert path.name == "audit.json"
     # repr: a NaN is not equal to itself
-    assert repr(read_audit(tmp_path)) == repr(record)
+    assert repr(asdict(read_audit(tmp_path))) == repr(asdict(record))
     content = json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(name))
     assert next(iter(content)) == "schema_version"
     undefined = content["kinds"]["mislabelled"]["accuracy"]
