@@ -196,6 +196,8 @@ def test_the_command_loads_no_torch(scene, tmp_path):
     [
         ([], "Expected folders of models, or tables of --predictions; got neither"),
         (["runs/mine", "--predictions", "a.csv"], "got both"),
+        (["--predictions", "b.csv"], "Say which it is (--label-column)"),
+        (["--predictions", "c.csv"], "Say which it is (--score-column, --predicted-column)"),
         (["--predictions", "a.csv", "--data", "x"], "no --data for tables of predictions"),
         (["--predictions", "a.csv", "--image-size", "32"], "no --image-size for tables of predictions"),
         (["runs/mine", "--logits", "--data", "x"], "no --logits for saved models"),
@@ -204,5 +206,7 @@ def test_the_command_loads_no_torch(scene, tmp_path):
 )
 def test_flags_that_do_not_go_together_end_with_2(flags, words, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "b.csv").write_text("kind,score\nant,0.5\n")
+    (tmp_path / "c.csv").write_text("label,sure\nant,0.5\nbee,0.1\n")
     assert main(["evaluate", *flags]) == 2
     assert words in capsys.readouterr().err

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import time
@@ -35,6 +36,13 @@ __all__ = ["PredictionTables", "evaluate_predictions"]
 
 Paths = Sequence[str | os.PathLike[str]]
 BLOCK = 1 << 20  # bytes
+SETTINGS = {
+    "`probabilities`, ": "",  # found by the names of the classes
+    "`label`": "`label_column`",
+    "`score`": "`score_column`",
+    "`prediction`": "`predicted_column`",
+}
+"""What `fairness` calls a setting → what it is called here."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +121,8 @@ class PredictionTables:
                 logits=self.logits,
             )
         except InputError as error:
-            raise InputError(f"{os.path.basename(path)}: {error}") from error
+            said = functools.reduce(lambda text, names: text.replace(*names), SETTINGS.items(), str(error))
+            raise InputError(f"{os.path.basename(path)}: {said}") from error
 
 
 def names_of(paths: Paths) -> list[str]:
