@@ -55,3 +55,12 @@ def test_memory_is_in_bytes_and_grows_with_what_is_held():
     assert peak_rss_bytes() >= before
     assert held.size
     assert peak_rss_bytes() == pytest.approx(peak_rss_bytes(), rel=0.1)
+
+
+def test_of_many_classes_all_images_are_counted_by_class_and_group():
+    images = np.zeros((6, 8, 8, 3), np.uint8)
+    table = ImageTable.from_arrays(images, [0, 1, 2, 2, 2, 1], {"site": ["a", "a", "a", "b", None, "b"]})
+    found = data_record({"test": table}, {}, ["site", "label"])
+    assert found.counts == {"test": {"0": 1, "1": 2, "2": 3}}
+    assert found.group_counts["test"]["site"] == {"(missing)": 1, "a": 3, "b": 2}
+    assert found.group_counts["test"]["label"] == {"0": 1, "1": 2, "2": 3}

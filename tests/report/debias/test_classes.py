@@ -1,7 +1,7 @@
 """Pages of many classes: what is worst stands first, the rest is folded, and names are other people's text."""
 
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -9,9 +9,17 @@ import pytest
 from equipoise import fairness
 from equipoise.groups import Groups
 from equipoise.probabilities import from_logits
+from equipoise.rate import Rate
 from equipoise.report.debias.class_words import class_headline, is_of_classes
 from equipoise.report.debias.page import html
-from equipoise.report.debias.record import DataRecord, RunRecord, TimingRecord, from_json, to_json
+from equipoise.report.debias.record import (
+    DataRecord,
+    ResamplingRecord,
+    RunRecord,
+    TimingRecord,
+    from_json,
+    to_json,
+)
 from equipoise.report.debias.terminal import text
 from equipoise.run.debias.numbers import Truth, measure
 
@@ -210,3 +218,45 @@ def test_measured_numbers_are_those_of_fairness():
     assert repr(asdict(record.class_comparisons)) == repr(asdict(compared))
     assert record.positive == "kind 2"
     assert record.models["threshold-only"].classes is None
+
+
+def test_each_row_of_the_differences_is_of_its_name():
+    record = made(4, 2000, better=0.5)
+    found = record.class_comparisons.differences["debiased"]
+    labels = rows(html(record), "Change of accuracy over all test images")
+    shown = {" ".join(row[0]): " ".join(row[1]) for row in labels[1:]}
+    expected = {
+        "Accuracy": found.accuracy,
+        "Balanced accuracy": found.balanced_accuracy,
+        "Worst class": found.worst_class,
+        "Worst cell, class × site": found.worst_cell["site"],
+        "Worst group by site": found.worst_group["site"],
+        "Gap by site": found.gap["site"],
+    }
+    assert len({round(rate.value, 4) for rate in expected.values()}) == len(expected)
+    assert shown.keys() == expected.keys()
+    for name, rate in expected.items():
+        sign = "+" if rate.value > 0 else "\u2212"
+        assert f"{sign}{abs(100 * rate.value):.1f}" in shown[name], name
+
+
+def test_the_group_drawn_most_is_told_of_each_class():
+    drawn = ResamplingRecord(
+        rule="appearance",
+        ess=0.7,
+        max_weight=3.0,
+        natural_share={"site": {"north": 0.9, "east": 0.1}},
+        share={"site": {"north": 0.8, "east": 0.2}},
+        enrichment={"site": {"north": Rate(0.89, 0.8, 0.95, 90), "east": Rate(2.0, 1.5, 2.5, 10)}},
+        verdict="",
+        images=100,
+    )
+    even = replace(drawn, ess=0.9, enrichment={"site": {"north": Rate(1.1, 1.0, 1.2, 90)}})
+    record = replace(made(4, 500), class_resampling={"kind 1": even, "kind 0": drawn})
+    _, first, second = rows(html(record), "How the images of each class were drawn")
+    assert [" ".join(cell) for cell in first[:4]] == ["kind 0", "100", "0.700", "3.00"]
+    assert " ".join(first[4]).startswith("east 2.00 ×")
+    assert " ".join(second[4]).startswith("north 1.10 ×")
+    assert "effective sample size 0.70 to 0.90 of a class, largest weight 3.0" in " ".join(
+        text(record).split()
+    )
