@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from equipoise.data.below import check_below, is_below, leads_out
 from equipoise.data.classes import Classes, class_ids
 from equipoise.data.columns import values_of
+from equipoise.data.places import Files, Places
 from equipoise.data.table import PATH, Rejected
 from equipoise.errors import DataError, InputError
 from equipoise.groups import text_of
@@ -53,6 +54,8 @@ class Source:
         notes: What the reader decided, in words.
         later: The source once all its pictures were read, where each comes with its label: until then, `attributes`
             are those of the first picture alone. None where all is known.
+        places: Gives any picture again, by its row; None where the source is only read from its begin to its end.
+        encoded: All contents are bytes of files, or files.
     """
 
     format: str
@@ -64,6 +67,8 @@ class Source:
     rejected: tuple[Rejected, ...] = ()
     notes: tuple[str, ...] = ()
     later: Callable[[], Source] | None = None
+    places: Callable[[], Places] | None = None
+    encoded: bool = False
 
     @classmethod
     def of_files(
@@ -87,6 +92,8 @@ class Source:
             label,
             rejected,
             notes,
+            places=functools.partial(Files, pictures),
+            encoded=True,
         )
 
     def labels(
