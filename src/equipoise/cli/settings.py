@@ -124,7 +124,7 @@ class Reading:
     crop: float | None = None
     """Resize the shorter side further than needed and crop the middle: the share that is left, as 0.875, or the pixels
     that it is resized to, as 256. If not given, the largest middle square is taken."""
-    squash: Annotated[bool, Parameter(negative=(), show_default=False)] = False
+    squash: Annotated[bool | None, Parameter(negative=(), show_default=False)] = None
     """Resize both sides, whatever the shape, and crop nothing."""
     channels: int = 3
     """3 for colour, 1 for grey."""

@@ -39,7 +39,10 @@ class Framing:
         InputError: if a size or a name is not possible.
 
     Example:
-        >>> Framing(224, resize=256).square(Image.new("RGB", (640, 480))).size
+        >>> framing = Framing(224, resize=256, interpolation="bilinear")
+        >>> print(framing)
+        the shorter side resized to 256 by bilinear, the middle 224 taken
+        >>> framing.square(Image.new("RGB", (640, 480))).size
         (224, 224)
     """
 
@@ -66,6 +69,15 @@ class Framing:
             raise InputError(
                 f"Nothing is cropped with rule 'squash'; got resize {self.resize}. Leave it out."
             )
+
+    def __str__(self) -> str:
+        if self.rule == "squash":
+            return f"both sides resized to {self.size} by {self.interpolation}"
+        if self.resize is None:
+            return f"the centred square, resized to {self.size} by {self.interpolation}"
+        return (
+            f"the shorter side resized to {self.resize} by {self.interpolation}, the middle {self.size} taken"
+        )
 
     @property
     def usual(self) -> bool:

@@ -68,7 +68,7 @@ class Reading:
                 f"Nothing is cropped with `squash`; got `crop` {self.crop}. Leave one of the two out."
             )
         if self.crop is not None and not (
-            0 < self.crop <= 1 or self.crop == int(self.crop) >= self.image_size
+            0 < self.crop <= 1 or (self.crop >= self.image_size and float(self.crop).is_integer())
         ):
             raise InputError(
                 f"`crop` must be a share in (0, 1], or the pixels that the shorter side is resized to before, "
@@ -91,9 +91,10 @@ class Reading:
         Raises:
             InputError: if another way than the model's was asked for.
         """
-        if self.framed and replace(self.framing, size=framing.size) != framing:
+        asked = replace(self, image_size=framing.size).framing
+        if not asked.usual and asked != framing:
             raise InputError(
-                f"Expected pictures as the model takes them, {framing}; got {self.framing}. Leave `resize`, `crop` and "
+                f"Expected pictures as the model takes them, {framing}; got {asked}. Leave `resize`, `crop` and "
                 "`squash` out."
             )
         return replace(
