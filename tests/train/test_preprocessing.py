@@ -64,6 +64,17 @@ def test_a_model_is_scored_on_pictures_as_it_was_trained_on(framing, pictures, t
     assert "as the model takes them" in capsys.readouterr().err
 
 
+def test_training_cannot_tell_whether_pictures_stay_encoded(pictures, tmp_path):
+    tables = [
+        read(pictures, image_size=16, cache=tmp_path / limit, cache_limit=limit) for limit in ("0", "1GB")
+    ]
+    assert [isinstance(table.parts[0], np.ndarray) for table in tables] == [False, True]
+    one, two = (fit(table, TINY, method="plain", seed=3) for table in tables)
+    assert one.history == two.history
+    states = [fitted.model.state_dict() for fitted in (one, two)]
+    assert all(states[0][name].equal(states[1][name]) for name in states[0])
+
+
 def test_words_of_another_version_are_refused(pictures, tmp_path):
     fitted = fit(read(pictures, image_size=16, cache=tmp_path), TINY, method="plain")
     save_model(fitted, tmp_path, image_size=16, channels=3)

@@ -37,7 +37,7 @@ class EncodedImages:
         workers: Threads that decode; one a processor if None. Nothing but the time depends on it.
     """
 
-    dtype = np.dtype(np.uint8)
+    dtype: np.dtype[np.uint8] = np.dtype(np.uint8)
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class EncodedImages:
     ) -> None:
         self.places, self.rows, self.digests = places, rows, digests
         self.framing, self.channels, self.workers = framing, channels, workers
-        self.shape = (len(rows), framing.size, framing.size, channels)
+        self.shape: tuple[int, ...] = (len(rows), framing.size, framing.size, channels)
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -30,7 +30,7 @@ Rows = NDArray[np.int64]
 
 PATH, LABEL = "path", "label"
 MOST_CLASSES = 12  # told one by one
-AHEAD = 2  # batches that are read before they are needed
+AHEAD = 2  # batches that are decoded before they are needed
 RELEASE_ROWS = 16  # read from memory-mapped parts before their pages are given back: a fault may map 2 MiB
 
 
@@ -223,14 +223,18 @@ class ImageTable:
         return out
 
     def batches(self, places: Iterable[NDArray[np.integer[Any]] | Sequence[int]]) -> Iterator[UInt8Images]:
-        """The pictures of some batches, one after another, as `batch` gives them; the next are read meanwhile.
+        """The pictures of some batches, one after another, as `batch` gives them; encoded ones are decoded ahead.
 
         Args:
-            places: Positions of each batch. They are asked for `AHEAD` batches before they are needed.
+            places: Positions of each batch. If pictures are encoded, they are asked for `AHEAD` batches before they are
+                needed.
 
         Raises:
             InputError: if a position is outside the table.
         """
+        if all(isinstance(part, np.ndarray) for part in self.parts):
+            yield from map(self.batch, places)
+            return
         with ThreadPoolExecutor(1, "equipoise-batches") as thread:
             waiting: deque[Future[UInt8Images]] = deque()
             try:
