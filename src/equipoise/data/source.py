@@ -83,16 +83,17 @@ class Source:
         notes: tuple[str, ...] = (),
     ) -> Source:
         """A source whose pictures are files."""
+        names = list(map(str, pictures))  # a `Path` takes several times the memory
         return cls(
             format,
-            [str(picture) for picture in pictures],
-            functools.partial(map, Path, pictures),
+            names,
+            functools.partial(map, Path, names),
             attributes,
-            [*pictures, *columns_from],
+            [*names, *columns_from],
             label,
             rejected,
             notes,
-            places=functools.partial(Files, pictures),
+            places=functools.partial(Files, names),
             encoded=True,
         )
 
@@ -147,7 +148,7 @@ def _order(column: pa.ChunkedArray) -> tuple[str, ...]:
 
 def pictures_below(
     folder: Path, left_out: Counter[str] | None = None, *, allow_outside: bool = False
-) -> list[Path]:
+) -> list[str]:
     """All picture files below a folder, sorted; hidden files and folders and other endings are left out.
 
     Args:
@@ -172,7 +173,7 @@ def files_below(
     left_out: Counter[str] | None = None,
     *,
     allow_outside: bool = False,
-) -> list[Path]:
+) -> list[str]:
     """All files below a folder whose name is wanted, sorted; see `pictures_below`."""
 
     def refuse(error: OSError) -> None:
@@ -206,7 +207,7 @@ def files_below(
                 skipped[os.path.splitext(name)[1].lower() or "without an ending"] += 1
     if not allow_outside:
         check_below(found, folder)
-    return list(map(Path, sorted(found)))
+    return sorted(found)
 
 
 def left_out_note(left_out: Mapping[str, int]) -> tuple[str, ...]:
