@@ -373,3 +373,9 @@ def test_a_set_that_is_dark_in_sixteen_bits_is_told_what_to_do(tmp_path):
     assert "sBIT of PNG" in said
     Image.fromarray(np.full((8, 8), 60000, np.uint16)).save(tmp_path / "bright.png")
     assert opened(tmp_path).notes == ("4 of 4 pictures: 16 bits a channel were scaled to 8.",)
+
+
+def test_what_was_kept_before_framings_had_a_name_is_found():
+    assert pixels._key(decoding.Making(Framing(64), 3), "folder") == b"(3, 'folder', (64, 64, 3))"
+    others = [Framing(64, resize=64), Framing(64, "squash"), Framing(64, interpolation="bilinear")]
+    assert len({pixels._key(decoding.Making(framing, 3)) for framing in (Framing(64), *others)}) == 4
