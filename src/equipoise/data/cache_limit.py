@@ -72,6 +72,6 @@ def in_words(size: float) -> str:
 
 def _not_a_limit(limit: object) -> InputError:
     return InputError(
-        f"cache_limit must be bytes with a unit, as 10GB or 500MB, or a share of the free disk, as 0.25 or 25%; got "
+        f"`cache_limit` must be bytes with a unit, as 10GB or 500MB, or a share of the free disk, as 0.25 or 25%; got "
         f"{limit!r}. 0 keeps no pixels."
     )

@@ -232,7 +232,7 @@ def left_out_note(left_out: Mapping[str, int]) -> tuple[str, ...]:
 
 def printable(text: str) -> str:
     """A file name that is not valid Unicode, made so."""
-    return text.encode(errors="surrogateescape").decode(errors="replace")
+    return text if text.isascii() else text.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def without(columns: pa.Table, *names: str) -> pa.Table:
