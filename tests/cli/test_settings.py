@@ -5,6 +5,7 @@ import tomllib
 import pytest
 
 from equipoise.cli import main
+from equipoise.pictures.framing import Framing
 
 
 @pytest.fixture
@@ -61,6 +62,36 @@ def test_how_data_are_read_and_split_reaches_the_job(asked, tmp_path):
         )
     assert main(["debias"]) == 0
     assert asked.pop()["reading"].settings()["split_column"] is None
+
+
+def test_how_pictures_are_framed_reaches_the_job(asked, tmp_path):
+    flags = ["--image-size=224", "--resize=bilinear", "--crop=0.875", "--cache-limit=2GB"]
+    file = 'image-size = 224\nresize = "bilinear"\ncrop = 256\ncache-limit = "2GB"\n'
+    for given in (flags, ["--config", settings_file(tmp_path, file)]):
+        assert main(["debias", *given]) == 0
+        reading = asked.pop()["reading"]
+        assert reading.framing == Framing(224, resize=256, interpolation="bilinear")
+        assert reading.cache_limit == "2GB"
+    assert main(["debias", "--squash"]) == 0
+    assert asked.pop()["reading"].framing == Framing(64, "squash")
+    assert main(["debias"]) == 0
+    assert asked.pop()["reading"].framing == Framing(64)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--resize=area"], "nearest, bilinear, bicubic, lanczos"),
+        (["--crop=9"], "--crop must be a share"),
+        (["--crop=0.9", "--squash"], "Nothing is cropped with --squash"),
+        (["--cache-limit=10"], "bytes with a unit"),
+        (["--image-size=0"], "size of 1 or more"),
+    ],
+)
+def test_a_framing_that_cannot_be_is_refused_before_anything_is_read(asked, capsys, flags, words):
+    assert main(["debias", *flags]) == 2
+    assert words in capsys.readouterr().err
+    assert not asked
 
 
 @pytest.mark.parametrize("command", ["debias", "sweep", "augment", "train", "train-generator", "evaluate"])

@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from equipoise import data
-from equipoise.data.table import ImageTable, Rejected, digest_images
+from equipoise.data.blocks import digest_images
+from equipoise.data.table import ImageTable, Rejected
 from equipoise.errors import InputError
 
 

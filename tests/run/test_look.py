@@ -95,3 +95,16 @@ def test_data_counts_and_draws(pictures, tmp_path, capsys):
         "path",
         f"…/{tmp_path.name}/broken.png",
     ]
+
+
+def test_another_framing_than_usual_is_said(pictures, capsys):
+    source = ["data", pictures["test_positives"], "--label-column=hat", "--image-size=24"]
+    for flags, words in (
+        ([], None),
+        (["--squash", "--resize=bicubic"], "framed: both sides resized to 24 by bicubic"),
+        (["--crop=0.8"], "framed: the shorter side resized to 30 by lanczos, the middle 24 taken"),
+    ):
+        assert main([*source, *flags]) == 0
+        out = capsys.readouterr().out
+        assert ("framed:" in out) == (words is not None)
+        assert words is None or words in out

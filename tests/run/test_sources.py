@@ -1,5 +1,6 @@
 """From what is named to what is trained on, and every message when that does not work out."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from equipoise.cli import main
 from equipoise.data import ImageTable
 from equipoise.errors import InputError
+from equipoise.pictures.framing import Framing
 from equipoise.run.sources import Reading, Sources, check_attributes, told
 
 
@@ -138,9 +140,69 @@ def test_jobs_that_take_all_images_are_not_asked_for_some(given):
 
 def test_a_run_names_only_what_was_asked_for():
     settings = Reading().settings()
-    assert {settings[name] for name in ("allow_outside", "split_column", "together")} == {None}
-    asked = Reading(allow_outside=True, split_column="part", together="who")
+    framing = ("resize", "crop", "squash", "cache_limit")
+    assert {settings[name] for name in ("allow_outside", "split_column", "together", *framing)} == {None}
+    asked = Reading(allow_outside=True, split_column="part", together="who", crop=0.875, resize="bilinear")
     assert Reading(**asked.settings()) == asked  # as a point of a sweep gets them
+
+
+@pytest.mark.parametrize(
+    ("given", "framing"),
+    [
+        ({}, Framing(224)),
+        ({"resize": "bilinear"}, Framing(224, interpolation="bilinear")),
+        ({"crop": 0.875}, Framing(224, resize=256)),
+        ({"crop": 256.0}, Framing(224, resize=256)),
+        ({"crop": 1.0, "resize": "bicubic"}, Framing(224, resize=224, interpolation="bicubic")),
+        ({"squash": True, "resize": "nearest"}, Framing(224, "squash", interpolation="nearest")),
+    ],
+)
+def test_a_reading_frames_as_it_says(given, framing):
+    reading = Reading(image_size=224, **given)
+    assert reading.framing == framing
+    taken = Reading(cache="there").for_model(framing, 1)
+    assert (taken.framing, taken.channels, taken.cache) == (framing, 1, "there")
+    assert reading.for_model(framing, 3).framing == framing
+    assert Reading(**taken.settings()).framing == framing
+
+
+def test_a_model_s_framing_is_not_changed_by_flags():
+    with pytest.raises(InputError, match="as the model takes them"):
+        Reading(resize="bilinear").for_model(Framing(32), 3)
+    assert Reading(crop=0.875).for_model(Framing(224, resize=256), 3).framing == Framing(224, resize=256)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"crop": 0.0}, "share in"),
+        ({"crop": -1.0}, "share in"),
+        ({"crop": 30.0}, "share in"),
+        ({"crop": 70.5}, "share in"),
+        ({"crop": float("nan")}, "share in"),
+        ({"crop": float("inf")}, "share in"),
+        ({"resize": "area"}, "nearest, bilinear, bicubic, lanczos"),
+        ({"crop": 0.9, "squash": True}, "Leave one of the two out"),
+        ({"image_size": 0}, "size of 1 or more"),
+        ({"cache_limit": "10"}, "bytes with a unit"),
+        ({"cache_limit": "much"}, "bytes with a unit"),
+    ],
+)
+def test_readings_that_cannot_be(given, words):
+    with pytest.raises(InputError, match=words):
+        Reading(**given)
+
+
+def test_what_is_drawn_is_not_framed():
+    with pytest.raises(InputError, match="embedded set"):
+        Sources(images=8).split(Reading(image_size=16, crop=0.9), seed=0)
+
+
+def test_sides_of_two_framings_are_refused():
+    test = replace(table(40, seed=1), framing=Framing(16, "squash"))
+    with pytest.raises(InputError, match="one framing"):
+        parts(replace(table(60), framing=Framing(16)), test)
+    assert len(parts(table(60), test).test) == 40
 
 
 def test_a_class_that_training_does_not_have_is_refused_by_name(tmp_path):

@@ -1,5 +1,8 @@
 """`train` through the command line."""
 
+import json
+import tomllib
+
 from equipoise.cli import main
 
 SMALL = ["--image-size=32", "--batch-size=16", "--epochs=1", "--tune=width=4", "--tune=latent=6"]
@@ -39,3 +42,19 @@ def test_a_trained_model_is_not_trained_again(models, pictures, capsys):
     assert "seed: 0 there, 5 now" in capsys.readouterr().err
     assert main(["train", *sources, *SMALL, *flags]) == 0
     assert (models / "plain" / "model.safetensors").read_bytes() == before
+
+
+def test_how_pictures_were_framed_stands_with_the_model_and_its_settings(pictures, tmp_path, capsys):
+    out = tmp_path / "out"
+    sources = ["--positives", pictures["positives"], "--negatives", pictures["negatives"]]
+    framed = [*sources, *SMALL, "--method=plain", "--resize=bilinear", "--crop=36", f"--out={out}"]
+    assert main(["train", *framed, "--cache-limit=0"]) == 0
+    words = json.loads((out / "config.json").read_text())["preprocessing"]
+    assert (words["crop"], words["resized"], words["resampling"]) == ("centre square", 36, "bilinear")
+    settings = tomllib.loads((out / "settings.toml").read_text())
+    assert (settings["resize"], settings["crop"]) == ("bilinear", 36)
+    assert "squash" not in settings
+    assert main(["train", *framed]) == 0  # the limit is no part of what a run is
+    other = [flag.replace("bilinear", "bicubic") for flag in framed]
+    assert main(["train", *other]) == 2
+    assert "resize: 'bilinear' there, 'bicubic' now" in capsys.readouterr().err

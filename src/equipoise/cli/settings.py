@@ -116,8 +116,16 @@ class Reading:
     """folder, manifest, parquet, arrow, shards, lab-hdf5, lab-faces, celeba, fairface, utkface or ppb; found out if not
     given."""
     image_size: int = 64
-    """Pixels a side that the middle square of each image is resized to, 4 or more. The standard CNN needs a multiple of
-    16 (2^depth), the embedded set 16 to 512. A saved model takes its own size."""
+    """Pixels a side that the middle square of each image is resized to, any number that the network takes. The standard
+    CNN needs a multiple of 16 (2^depth), the embedded set 16 to 512. A saved model takes its own size."""
+    resize: str | None = None
+    """Filter by which images are resized: bilinear, bicubic, lanczos or nearest; lanczos if not given. Take your
+    network's."""
+    crop: float | None = None
+    """Resize the shorter side further than needed and crop the middle: the share that is left, as 0.875, or the pixels
+    that it is resized to, as 256. If not given, the largest middle square is taken."""
+    squash: Annotated[bool | None, Parameter(negative=(), show_default=False)] = None
+    """Resize both sides, whatever the shape, and crop nothing."""
     channels: int = 3
     """3 for colour, 1 for grey."""
     label_column: str | None = None
@@ -135,6 +143,9 @@ class Reading:
     cache: str | None = None
     """Folder for decoded images; if not given $EQUIPOISE_CACHE, else the user's cache folder (`equipoise data
     --clear-cache` empties it)."""
+    cache_limit: str | None = None
+    """What images may take of the disk, as 10GB or a share of what is free, as 0.25; a tenth of it if not given. Above
+    it they stay encoded and are decoded when they are needed."""
     workers: int | None = None
     """Threads that decode; one a processor if not given."""
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from equipoise.data.arrow_pictures import image_column, pictures_of, with_constant
+from equipoise.data.arrow_pictures import holds_files, image_column, pictures_of, with_constant
 from equipoise.data.below import check_below
 from equipoise.data.parquet_file import BROKEN, damaged, plain_columns
 from equipoise.data.source import Source, without
@@ -49,13 +49,15 @@ def arrow_folder(path: Path, *, allow_outside: bool = False) -> Source:
         check_below(files, path)
     columns: list[pa.Table] = []
     paths: list[str] = []
+    encoded = True
     for split, some in parts:
         for file in some:
-            found, names = _columns(file, file.name if split is None else f"{split}/{file.name}")
+            found, names, of_files = _columns(file, file.name if split is None else f"{split}/{file.name}")
             if split is not None and "split" not in found.column_names:
                 found = with_constant(found, "split", split, len(names))
             columns.append(found)
             paths += names
+            encoded = encoded and of_files
     try:
         attributes = pa.concat_tables(columns, promote_options="permissive")
     except pa.ArrowException as error:
@@ -70,6 +72,7 @@ def arrow_folder(path: Path, *, allow_outside: bool = False) -> Source:
         attributes,
         [*files, *listings],
         label="label" if "label" in attributes.column_names else None,
+        encoded=encoded,
     )
 
 
@@ -157,8 +160,8 @@ def _image(schema: pa.Schema, file: Path) -> str:
     return name
 
 
-def _columns(file: Path, shown: str) -> tuple[pa.Table, list[str]]:
-    """All columns but the pictures, and what to call each picture."""
+def _columns(file: Path, shown: str) -> tuple[pa.Table, list[str], bool]:
+    """All columns but the pictures, what to call each picture, and whether they are files."""
     batches: list[pa.RecordBatch] = []
     paths: list[str] = []
     with _opened(file) as (schema, found):
@@ -172,7 +175,8 @@ def _columns(file: Path, shown: str) -> tuple[pa.Table, list[str]]:
         table = pa.Table.from_batches(
             batches, pa.schema([schema.field(name) for name in others], schema.metadata)
         )
-        return (without(plain_columns(table, file)) if others else pa.table({})), paths
+        columns = without(plain_columns(table, file)) if others else pa.table({})
+        return columns, paths, holds_files(schema.field(image).type)
 
 
 def _has_path(kind: pa.DataType) -> bool:

@@ -15,7 +15,7 @@ from equipoise.data.picture_values import content_of
 from equipoise.errors import DataError
 from equipoise.pictures.decode import Content
 
-__all__ = ["image_column", "is_binary", "pictures_of", "with_constant"]
+__all__ = ["holds_files", "image_column", "is_binary", "pictures_of", "with_constant"]
 
 
 def image_column(schema: pa.Schema, *, numbers: bool = False) -> str | None:
@@ -34,6 +34,11 @@ def image_column(schema: pa.Schema, *, numbers: bool = False) -> str | None:
 def is_binary(kind: pa.DataType) -> bool:
     """Whether a column holds bytes."""
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def holds_files(kind: pa.DataType) -> bool:
+    """Whether the pictures of a column are files or the bytes of files, not numbers."""
+    return is_binary(kind) or _is_struct(kind)
 
 
 def _is_struct(kind: pa.DataType) -> bool:

@@ -40,7 +40,7 @@ ABANDONED_S = 24 * 3600
 FLOORS = {
     "index": re.compile(r"[0-9a-f]{32}\.json"),
     "pixels": re.compile(
-        r"[0-9a-f]{32}/(images\.u8|digests\.npy|kept\.npy|rejected\.json|remarks\.json|seal\.json)"
+        r"[0-9a-f]{32}/(images\.u8|files\.bin|ends\.npy|digests\.npy|kept\.npy|rejected\.json|remarks\.json|seal\.json)"
     ),
     "planted": re.compile(r"[0-9a-f]{20}/(images\.npy|digests\.npy|table\.parquet|seal\.json)"),
 }

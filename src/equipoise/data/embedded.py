@@ -71,6 +71,7 @@ def embedded(path: Path, *, allow_outside: bool = False) -> Source:
         [*files, *looked_up],
         label="label" if "label" in attributes.column_names else None,
         notes=notes,
+        encoded=True,
     )
 
 

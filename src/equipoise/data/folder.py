@@ -40,15 +40,17 @@ def image_folder(path: Path, *, allow_outside: bool = False) -> Source:
         left_out,
         allow_outside=allow_outside,
     )
-    listings = [file for file in found if file.name in folder_metadata.NAMES]
-    pictures = [file for file in found if file.name not in folder_metadata.NAMES]
+    listings = [Path(file) for file in found if os.path.basename(file) in folder_metadata.NAMES]
+    pictures = [file for file in found if os.path.basename(file) not in folder_metadata.NAMES]
     if not pictures:
         raise DataError(
             f"Expected pictures in {path}; got none (by their file endings). "
             "Check the path, or force a format."
         )
     start = len(os.path.join(path, ""))
-    folders = [tuple(map(printable, str(picture)[start:].split(os.sep)[:-1])) for picture in pictures]
+    below = [os.path.dirname(picture)[start:] for picture in pictures]
+    parts = {folder: tuple(map(printable, folder.split(os.sep))) if folder else () for folder in set(below)}
+    folders = [parts[folder] for folder in below]
     layout = _layout(folders, path)
     columns: dict[str, Sequence[str | None]] = {"folder": layout.classes} if any(layout.classes) else {}
     notes = left_out_note(left_out)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from equipoise.data.arrow_pictures import image_column, pictures_of, with_constant
+from equipoise.data.arrow_pictures import holds_files, image_column, pictures_of, with_constant
 from equipoise.data.columns import check_asked
 from equipoise.data.parquet_file import plain_columns
 from equipoise.data.source import Source, without
@@ -91,6 +91,9 @@ def _of_splits(
         None,
         label=LABEL if LABEL in attributes.column_names else None,
         notes=tuple(notes),
+        encoded=all(
+            holds_files(dataset.features.arrow_schema.field(image).type) for dataset, image in tables
+        ),
     )
 
 

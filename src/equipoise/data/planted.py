@@ -32,9 +32,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from equipoise.data.blocks import digest_images
 from equipoise.data.cache import appearing, cache_folder, place, remove, seal, sound
 from equipoise.data.drawing import any_heads, draw, load_styles
-from equipoise.data.table import ImageTable, digest_images
+from equipoise.data.table import ImageTable
 from equipoise.errors import InputError
 from equipoise.files import reserve
 from equipoise.seeds import child_seed

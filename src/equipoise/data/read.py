@@ -24,6 +24,7 @@ from equipoise.data import (
     utkface,
 )
 from equipoise.data.arrays import Layout
+from equipoise.data.cache_limit import check_limit
 from equipoise.data.columns import check_asked, without_dictionaries
 from equipoise.data.in_memory import in_memory
 from equipoise.data.listing import ENDINGS
@@ -32,6 +33,7 @@ from equipoise.data.source import PICTURE_ENDINGS, Source, printable, without
 from equipoise.data.table import PATH, ImageTable, Rejected
 from equipoise.data.text_file import regular
 from equipoise.errors import DataError, InputError
+from equipoise.pictures.framing import Framing
 
 __all__ = ["FORMATS", "format_of", "read"]
 
@@ -66,9 +68,11 @@ def read(  # the one public door to all sources: each keyword may be left out by
     path_column: str | None = None,
     channel_order: str | None = None,
     layout: Layout | None = None,
-    image_size: int = 64,
+    image_size: int | None = None,
+    framing: Framing | None = None,
     channels: int = 3,
     cache: str | os.PathLike[str] | None = None,
+    cache_limit: str | float | None = None,
     max_rejected: float = 0.01,
     allow_outside: bool = False,
     workers: int | None = None,
@@ -77,7 +81,9 @@ def read(  # the one public door to all sources: each keyword may be left out by
     """Pictures, labels and attributes of whatever lies at a path or in memory.
 
     Pictures are decoded in parallel into a memory-mapped cache; a second start finds those of files there, those in
-    memory are decoded each time. Besides the attributes of the source, the column `path` says where a picture is from.
+    memory are decoded each time. Where their pixels would take more of the disk than they may, they are decoded once to
+    know which cannot be and which are equal, stay encoded, and are decoded again when they are asked for. Besides the
+    attributes of the source, the column `path` says where a picture is from.
 
     A label of 1 is positive, 0 negative. Columns of −1 and 1 or of booleans count likewise; whole numbers 0…K−1 are
     class ids, others are numbered in their order, and names are numbered in alphabetical order unless they say it
@@ -99,9 +105,14 @@ def read(  # the one public door to all sources: each keyword may be left out by
         path_column: Manifests: the column of paths.
         channel_order: HDF5: "rgb" or "bgr"; without it, the faces tell.
         layout: Sources in memory: "NHWC" or "NCHW", channels last or first, where shapes do not tell.
-        image_size: Pixels a side. Pictures are cropped to their largest centred square and resized.
+        image_size: Pixels a side, 64 without a framing. Pictures are cropped to their largest centred square and
+            resized by Lanczos.
+        framing: How pictures become squares, where it is not that.
         channels: 3 for RGB, 1 for grey.
         cache: Folder of decoded pictures; by default $EQUIPOISE_CACHE, else the user's cache folder.
+        cache_limit: What the pictures may take of the disk: bytes as "10 GB", a share of what is free as 0.25 or
+            "25 %", 0 for no pixels; None is a tenth of what is free. Pictures that are only in memory, and not as the
+            bytes of files, are kept if no limit is given.
         max_rejected: Share of pictures in [0, 1] that may be unreadable; they are listed in `table.rejected`.
         allow_outside: Paths in tables and links may lead out of the folder that holds them.
         workers: Threads that decode; one a processor by default.
@@ -114,14 +125,15 @@ def read(  # the one public door to all sources: each keyword may be left out by
     """
     if not 0 <= max_rejected <= 1:
         raise InputError(f"max_rejected must be a share in [0, 1]; got {max_rejected}. 0.01 allows 1 %.")
+    check_limit(cache_limit)
+    framing = _framing(image_size, framing)
     given = _given(source, format, allow_outside, groups, layout, label_column, (path_column, channel_order))
     how: dict[str, Any] = {"label": label, "label_column": label_column}
     check_asked(groups, given.attributes.column_names)
     # what can be wrong is told before anything long starts; of samples, only the first is known yet
     labels, classes = given.labels(**how, positive=positive if given.later is None else None)
-    pixels = pixels_of(
-        given, image_size=image_size, channels=channels, cache=cache, workers=workers, progress=progress
-    )
+    where: dict[str, Any] = {"cache": cache, "cache_limit": cache_limit}
+    pixels = pixels_of(given, framing=framing, channels=channels, workers=workers, progress=progress, **where)
     if given.later is not None:
         given = given.later()
         labels, classes = given.labels(**how, positive=positive)
@@ -135,7 +147,18 @@ def read(  # the one public door to all sources: each keyword may be left out by
         _rejected(given, pixels, max_rejected, source),
         (*given.notes, *classes.notes, *pixels.notes),
         classes.ids,
+        framing,
     )
+
+
+def _framing(size: int | None, framing: Framing | None) -> Framing:
+    if framing is None:
+        return Framing(64 if size is None else size)
+    if size not in (None, framing.size):
+        raise InputError(
+            f"Expected image_size {framing.size}, as the framing has it; got {size}. Leave one of them out."
+        )
+    return framing
 
 
 def _given(

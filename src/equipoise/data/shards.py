@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from equipoise.data.below import check_below
 from equipoise.data.json_lines import json_row
+from equipoise.data.places import Pieces
 from equipoise.data.side import side_folder
 from equipoise.data.source import Source, is_picture, printable, without
 from equipoise.data.table import Rejected
@@ -98,6 +99,8 @@ def shards(path: Path, *, allow_outside: bool = False) -> Source:
         label=LABEL if LABEL in names else None,
         rejected=tuple(rejected),
         notes=_notes(left_out),
+        places=functools.partial(_places, files, pictures),
+        encoded=True,
     )
 
 
@@ -229,3 +232,8 @@ def _contents(pictures: Sequence[_Picture]) -> Iterator[Content]:
             for picture in some:
                 file.seek(picture.start)
                 yield file.read(min(picture.size, MAX_BYTES + 1))  # more is refused by its length
+
+
+def _places(files: Sequence[Path], pictures: Sequence[_Picture]) -> Pieces:
+    number = {file: place for place, file in enumerate(files)}
+    return Pieces(files, ((number[shard], start, size) for shard, start, size in pictures))

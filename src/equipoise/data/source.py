@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from equipoise.data.below import check_below, is_below, leads_out
 from equipoise.data.classes import Classes, class_ids
 from equipoise.data.columns import values_of
+from equipoise.data.places import Files, Places
 from equipoise.data.table import PATH, Rejected
 from equipoise.errors import DataError, InputError
 from equipoise.groups import text_of
@@ -53,6 +54,8 @@ class Source:
         notes: What the reader decided, in words.
         later: The source once all its pictures were read, where each comes with its label: until then, `attributes`
             are those of the first picture alone. None where all is known.
+        places: Gives any picture again, by its row; None where the source is only read from its begin to its end.
+        encoded: All contents are bytes of files, or files.
     """
 
     format: str
@@ -64,6 +67,8 @@ class Source:
     rejected: tuple[Rejected, ...] = ()
     notes: tuple[str, ...] = ()
     later: Callable[[], Source] | None = None
+    places: Callable[[], Places] | None = None
+    encoded: bool = False
 
     @classmethod
     def of_files(
@@ -78,15 +83,18 @@ class Source:
         notes: tuple[str, ...] = (),
     ) -> Source:
         """A source whose pictures are files."""
+        names = list(map(str, pictures))  # a `Path` takes several times the memory
         return cls(
             format,
-            [str(picture) for picture in pictures],
-            functools.partial(map, Path, pictures),
+            names,
+            functools.partial(map, Path, names),
             attributes,
-            [*pictures, *columns_from],
+            [*names, *columns_from],
             label,
             rejected,
             notes,
+            places=functools.partial(Files, names),
+            encoded=True,
         )
 
     def labels(
@@ -140,7 +148,7 @@ def _order(column: pa.ChunkedArray) -> tuple[str, ...]:
 
 def pictures_below(
     folder: Path, left_out: Counter[str] | None = None, *, allow_outside: bool = False
-) -> list[Path]:
+) -> list[str]:
     """All picture files below a folder, sorted; hidden files and folders and other endings are left out.
 
     Args:
@@ -165,7 +173,7 @@ def files_below(
     left_out: Counter[str] | None = None,
     *,
     allow_outside: bool = False,
-) -> list[Path]:
+) -> list[str]:
     """All files below a folder whose name is wanted, sorted; see `pictures_below`."""
 
     def refuse(error: OSError) -> None:
@@ -199,7 +207,7 @@ def files_below(
                 skipped[os.path.splitext(name)[1].lower() or "without an ending"] += 1
     if not allow_outside:
         check_below(found, folder)
-    return list(map(Path, sorted(found)))
+    return sorted(found)
 
 
 def left_out_note(left_out: Mapping[str, int]) -> tuple[str, ...]:
@@ -224,7 +232,7 @@ def left_out_note(left_out: Mapping[str, int]) -> tuple[str, ...]:
 
 def printable(text: str) -> str:
     """A file name that is not valid Unicode, made so."""
-    return text.encode(errors="surrogateescape").decode(errors="replace")
+    return text if text.isascii() else text.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def without(columns: pa.Table, *names: str) -> pa.Table:

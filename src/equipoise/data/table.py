@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import mmap
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from typing import Any
 
@@ -14,18 +16,21 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from equipoise.data.arrays import Layout, UInt8Images, channels_last, class_ids, stored
+from equipoise.data.blocks import Block, as_shared, digest_images, gathered, read_only_map, shared
 from equipoise.data.classes import names_by_id, one_meaning
 from equipoise.data.columns import array_of, columns_of, indexed, joined, text_bytes, values_of
 from equipoise.errors import InputError
 from equipoise.groups import Groups
 from equipoise.notebook import short, table_html
+from equipoise.pictures.framing import Framing
 
-__all__ = ["ImageTable", "Rejected", "digest_images"]
+__all__ = ["ImageTable", "Rejected"]
 
 Rows = NDArray[np.int64]
 
 PATH, LABEL = "path", "label"
 MOST_CLASSES = 12  # told one by one
+AHEAD = 2  # batches that are decoded before they are needed
 RELEASE_ROWS = 16  # read from memory-mapped parts before their pages are given back: a fault may map 2 MiB
 
 
@@ -42,7 +47,8 @@ class ImageTable:
     """N uint8 images with labels and attribute columns; subsets are views, nothing is copied.
 
     Args:
-        parts: Blocks of images, each with shape (n_i, size, size, channels), in memory or memory-mapped.
+        parts: Blocks of images, each with shape (n_i, size, size, channels), in memory, memory-mapped, or encoded and
+            decoded when they are asked for (`EncodedImages`).
         rows: Row of each image in the concatenation of `parts`, shape (n,).
         labels: 1 = positive, 0 = negative (any class ids ≥ 0 are allowed), shape (n,).
         attributes: n rows; any column can serve as groups. By convention `path` tells where an image is from.
@@ -50,6 +56,7 @@ class ImageTable:
         rejected: Pictures of the source that could not be read.
         notes: What the reader decided on its own, in words, for example the channel order.
         classes: Names of classes that the reader made labels of, each with its class id.
+        framing: How the pictures became squares; None where that is not known, as of arrays.
 
     Raises:
         InputError: if shapes do not fit together.
@@ -63,7 +70,7 @@ class ImageTable:
         ('red',)
     """
 
-    parts: tuple[UInt8Images, ...]
+    parts: tuple[Block, ...]
     rows: Rows
     labels: NDArray[np.int64]
     attributes: pa.Table
@@ -71,6 +78,7 @@ class ImageTable:
     rejected: tuple[Rejected, ...] = field(default=())
     notes: tuple[str, ...] = field(default=())
     classes: Mapping[str, int] = field(default_factory=dict)
+    framing: Framing | None = None
 
     def __post_init__(self) -> None:
         if not self.parts:
@@ -214,14 +222,40 @@ class ImageTable:
                 found.madvise(mmap.MADV_DONTNEED)
         return out
 
+    def batches(self, places: Iterable[NDArray[np.integer[Any]] | Sequence[int]]) -> Iterator[UInt8Images]:
+        """The pictures of some batches, one after another, as `batch` gives them; encoded ones are decoded ahead.
+
+        Args:
+            places: Positions of each batch. If pictures are encoded, they are asked for `AHEAD` batches before they are
+                needed.
+
+        Raises:
+            InputError: if a position is outside the table.
+        """
+        if all(isinstance(part, np.ndarray) for part in self.parts):
+            yield from map(self.batch, places)
+            return
+        with ThreadPoolExecutor(1, "equipoise-batches") as thread:
+            waiting: deque[Future[UInt8Images]] = deque()
+            try:
+                for positions in places:
+                    waiting.append(thread.submit(self.batch, positions))
+                    if len(waiting) > AHEAD:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
     def _fill(self, out: UInt8Images, rows: Rows) -> None:
         if len(self.parts) == 1:
-            _gather(self.parts[0], rows, out)
+            gathered(self.parts[0], rows, out)
             return
         part_of = np.searchsorted(self._starts, rows, side="right") - 1
         for index in np.unique(part_of):
             where = np.flatnonzero(part_of == index)
-            out[where] = _gather(self.parts[index], rows[where] - self._starts[index], None)
+            out[where] = gathered(self.parts[index], rows[where] - self._starts[index])
 
     def take(self, positions: NDArray[Any] | Sequence[int]) -> ImageTable:
         """A view on some rows, in the order asked for; also takes a mask with one boolean a row.
@@ -230,15 +264,14 @@ class ImageTable:
             InputError: if a position is outside the table.
         """
         where = self._positions(positions)
-        return ImageTable(
-            self.parts,
-            self.rows[where],
-            self.labels[where],
-            self.attributes.take(pa.array(where)) if self.attributes.num_columns else self.attributes,
-            self.digests[where],
-            self.rejected,
-            self.notes,
-            self.classes,
+        return replace(
+            self,
+            rows=self.rows[where],
+            labels=self.labels[where],
+            attributes=self.attributes.take(pa.array(where))
+            if self.attributes.num_columns
+            else self.attributes,
+            digests=self.digests[where],
         )
 
     @staticmethod
@@ -248,11 +281,18 @@ class ImageTable:
         A column whose type differs between tables becomes text. No pixel is copied.
 
         Raises:
-            InputError: if there is no table, image sizes differ, or a class has another id in another table.
+            InputError: if there is no table, image sizes or known framings differ, or a class has another id in another
+                table.
         """
         if not tables:
             raise InputError("Tables to be joined must be at least one; got none. Give the tables.")
-        parts: list[UInt8Images] = []
+        framings = {table.framing for table in tables if table.framing is not None}
+        if len(framings) > 1:
+            raise InputError(
+                f"Tables to be joined must have one framing; got {' and '.join(sorted(map(str, framings)))}. Read all "
+                "sources the same way."
+            )
+        parts: list[Block] = []
         start: dict[int, int] = {}  # id of a part → its first row
         end = 0
         rows: list[Rows] = []
@@ -274,6 +314,7 @@ class ImageTable:
             tuple(dict.fromkeys(item for table in tables for item in table.rejected)),
             tuple(dict.fromkeys(note for table in tables for note in table.notes)),
             one_meaning([table.classes for table in tables]),
+            next(iter(framings), None),
         )
 
     def column(self, attribute: str) -> list[Any]:
@@ -323,17 +364,12 @@ class ImageTable:
 
     def __getstate__(self) -> dict[str, Any]:
         """For other processes: memory-mapped parts travel as the place of their file, not as pixels."""
-        fields = ("rows", "labels", "attributes", "digests", "rejected", "notes", "classes")
-        return {name: getattr(self, name) for name in fields} | {"parts": tuple(map(_place, self.parts))}
+        fields = ("rows", "labels", "attributes", "digests", "rejected", "notes", "classes", "framing")
+        return {name: getattr(self, name) for name in fields} | {"parts": tuple(map(shared, self.parts))}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self.__dict__["parts"] = tuple(
-            np.memmap(part["filename"], np.uint8, "r", part["offset"], part["shape"])
-            if isinstance(part, dict)
-            else part
-            for part in state["parts"]
-        )
+        self.__dict__["parts"] = tuple(map(as_shared, state["parts"]))
 
     @cached_property
     def _starts(self) -> Rows:
@@ -342,7 +378,7 @@ class ImageTable:
 
     @cached_property
     def _maps(self) -> list[mmap.mmap]:
-        maps = {id(found): found for part in self.parts if (found := _read_only_map(part)) is not None}
+        maps = {id(found): found for part in self.parts if (found := read_only_map(part)) is not None}
         return list(maps.values())
 
     def _positions(self, positions: NDArray[Any] | Sequence[int]) -> Rows:
@@ -361,39 +397,3 @@ class ImageTable:
                 f"Positions must be 0…{len(self) - 1}; got {where.min()}…{where.max()}. Check them."
             )
         return where.astype(np.int64, copy=False)
-
-
-def digest_images(images: UInt8Images) -> NDArray[np.uint64]:
-    """A 64-bit digest (BLAKE2b) of each image's shape and pixels, shape (n,)."""
-    key = repr(images.shape[1:]).encode()
-    digests = [
-        hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=8, key=key).digest() for image in images
-    ]
-    return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
-
-
-def _gather(part: UInt8Images, rows: Rows, out: UInt8Images | None) -> UInt8Images:
-    block = np.asarray(part)
-    if not block.flags.c_contiguous:  # np.take would first copy the whole block
-        picked = block[rows]
-        if out is None:
-            return picked
-        out[...] = picked
-        return out
-    return np.take(block, rows, axis=0, out=out, mode="clip")
-
-
-def _read_only_map(part: UInt8Images) -> mmap.mmap | None:
-    """The map below an array, if its pages can be dropped without losing anything."""
-    root: Any = part
-    while isinstance(root.base, np.ndarray):
-        root = root.base
-    if not (isinstance(root, np.memmap) and root.mode == "r" and hasattr(mmap, "MADV_DONTNEED")):
-        return None
-    return root.base if isinstance(root.base, mmap.mmap) else None
-
-
-def _place(part: UInt8Images) -> UInt8Images | dict[str, Any]:
-    if not (isinstance(part, np.memmap) and isinstance(part.base, mmap.mmap) and part.mode == "r"):
-        return np.asarray(part)
-    return {"filename": part.filename, "offset": part.offset, "shape": part.shape}

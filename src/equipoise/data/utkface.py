@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -25,17 +26,17 @@ def utkface(path: Path, *, allow_outside: bool = False) -> Source:
     Raises:
         DataError: if no name is well-formed, or a link leads out of the folder.
     """
-    pictures: list[Path] = []
+    pictures: list[str] = []
     rejected: list[Rejected] = []
     found: list[tuple[str, ...]] = []
     left_out: Counter[str] = Counter()
     for picture in pictures_below(path, left_out, allow_outside=allow_outside):
-        match = NAME.fullmatch(picture.name)
+        match = NAME.fullmatch(os.path.basename(picture))
         if match:
             pictures.append(picture)
             found.append(match.groups())
         else:
-            rejected.append(Rejected(str(picture), "the name is not age_gender_race_date.jpg"))
+            rejected.append(Rejected(picture, "the name is not age_gender_race_date.jpg"))
     if not pictures:
         raise DataError(
             f"Expected pictures named age_gender_race_date.jpg in {path}; got {len(rejected)} pictures, "

@@ -16,6 +16,7 @@ from equipoise.data.read import source_at
 from equipoise.data.source import Source, printable
 from equipoise.errors import DataError
 from equipoise.pictures.decode import encoded, whole
+from equipoise.pictures.framing import Framing
 from equipoise.pictures.unreadable import Note, Unreadable
 
 __all__ = ["WholePictures", "whole_pictures"]
@@ -62,12 +63,13 @@ class WholePictures:
 def whole_pictures(
     path: str | os.PathLike[str],
     *,
-    image_size: int,
+    framing: Framing,
     channels: int,
     least: int,
     format: str | None = None,
     allow_outside: bool = False,
     cache: str | os.PathLike[str] | None = None,
+    cache_limit: str | float | None = None,
     workers: int | None = None,
     **options: Any,
 ) -> WholePictures:
@@ -83,5 +85,6 @@ def whole_pictures(
         DataError: as `read`.
     """
     source = source_at(Path(os.path.abspath(path)), format, allow_outside, **options)
-    pixels = pixels_of(source, image_size=image_size, channels=channels, cache=cache, workers=workers)
+    how: dict[str, Any] = {"cache": cache, "cache_limit": cache_limit, "workers": workers}
+    pixels = pixels_of(source, framing=framing, channels=channels, **how)
     return WholePictures(source, pixels.kept, channels, least)

@@ -55,5 +55,12 @@ def _with_column(table: ImageTable, name: str, values: Sequence[Any]) -> ImageTa
     if name not in columns.column_names:
         columns = columns.append_column(name, pa.array(values))
     return ImageTable(
-        table.parts, table.rows, table.labels, columns, table.digests, table.rejected, table.notes
+        table.parts,
+        table.rows,
+        table.labels,
+        columns,
+        table.digests,
+        table.rejected,
+        table.notes,
+        framing=table.framing,
     )

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from equipoise.data import ImageTable
+from equipoise.data.blocks import digest_images
 from equipoise.data.cache import appearing, place
-from equipoise.data.table import digest_images
 from equipoise.errors import InputError
 from equipoise.latent.complement import all_sides, complement, complement_by_side, mirror, onto
 from equipoise.latent.frozen import parts

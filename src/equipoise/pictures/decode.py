@@ -6,12 +6,12 @@ Decided here, once (docs/pixels.md says it to users):
   the like start programs.
 - *Colour*: `colour.ordinary_colours`: RGB or grey, sRGB, opaque, eight bits, upright.
 - *Depth*: more than eight bits become eight by the range that the file declares (`depth`).
-- *Shape*: the largest centred square, resized by Lanczos. Nothing is stretched: a face keeps its proportions. `whole`
-  keeps the picture's own shape.
+- *Shape*: by a `Framing`: of itself the largest centred square, resized by Lanczos. Nothing is stretched unless that
+  is asked for: a face keeps its proportions. `whole` keeps the picture's own shape.
 - *Animated*: the first frame (phones write two-frame JPEGs that are ordinary photographs).
 - *Large*: more than 80 million pixels, or more memory than all workers have together, is refused by what the
-  header says, before anything is decoded. A JPEG at least six times as large as needed is first shrunk by its
-  decoder to no less than three times, which no one can see.
+  header says, before anything is decoded. Where no other framing is asked for, a JPEG at least six times as large as
+  needed is first shrunk by its decoder to no less than three times, which no one can see.
 """
 
 from __future__ import annotations
@@ -28,9 +28,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from equipoise.errors import InputError
 from equipoise.files import read_bytes
 from equipoise.pictures.colour import ORIENTATION, ordinary_colours, upright
 from equipoise.pictures.depth import declared_range, eight_bits
+from equipoise.pictures.framing import Framing
 from equipoise.pictures.jpeg import Frame, jpeg_frame
 from equipoise.pictures.memory import Budget
 from equipoise.pictures.unreadable import Note, Unreadable
@@ -91,27 +93,39 @@ def encoded(content: Content) -> bytes | NDArray[np.uint8] | Image.Image:
 
 
 def decoded(
-    content: bytes | NDArray[np.uint8] | Image.Image, *, size: int, channels: int, note: Note = _unsaid
+    content: bytes | NDArray[np.uint8] | Image.Image,
+    *,
+    channels: int,
+    size: int | None = None,
+    framing: Framing | None = None,
+    note: Note = _unsaid,
 ) -> NDArray[np.uint8]:
     """Pixels of a picture with shape (size, size, channels).
 
     Args:
         content: A picture's file, its pixels (height, width) or (height, width, 1 or 3), or a picture of Pillow's,
             which is loaded and otherwise left as it is.
-        size: Pixels a side.
         channels: 3 for RGB, 1 for grey.
+        size: Pixels a side of the usual framing, `Framing(size)`.
+        framing: In its place, how the picture becomes a square.
         note: Called with what was done to it beyond shape and size, a phrase each.
 
     Raises:
+        InputError: if not exactly one of size and framing is given.
         Unreadable: if it is not a picture, is truncated, too large, or of a kind that is not supported.
     """
+    if (framing is None) == (size is None):
+        raise InputError(f"Expected a size or a framing; got {size} and {framing}. Give one of the two.")
+    how = framing if framing is not None else Framing(size or 0)
     if (
         isinstance(content, np.ndarray)
-        and content.shape == (size, size, channels)
+        and content.shape == (how.size, how.size, channels)
+        and how.resize in (None, how.size)
         and content.dtype == np.uint8
     ):
         return np.ascontiguousarray(content)
-    return _decoded(content, size, functools.partial(_squared, size=size, channels=channels), note)
+    finish = functools.partial(_squared, framing=how, channels=channels)
+    return _decoded(content, how.size if how.usual else None, finish, note)
 
 
 def whole(
@@ -135,11 +149,11 @@ def whole(
 
 def _decoded(
     content: bytes | NDArray[np.uint8] | Image.Image,
-    size: int,
+    size: int | None,
     finish: Callable[[Image.Image], NDArray[np.uint8]],
     note: Note,
 ) -> NDArray[np.uint8]:
-    """What `finish` makes of a picture, which may be shrunk to no less than `SHRUNK` times the size before."""
+    """What `finish` makes of a picture, which may be shrunk to no less than `SHRUNK` times the size before, if any."""
     try:
         if isinstance(content, bytes):
             return _from_file(content, size, finish, note)
@@ -168,12 +182,13 @@ def _unknown(content: object) -> str:
 
 
 def _from_file(
-    data: bytes, size: int, finish: Callable[[Image.Image], NDArray[np.uint8]], note: Note
+    data: bytes, size: int | None, finish: Callable[[Image.Image], NDArray[np.uint8]], note: Note
 ) -> NDArray[np.uint8]:
     frame = jpeg_frame(data)
+    enough = MAX_PIXELS if size is None else 2 * SHRUNK * size  # pixels a side from which it is shrunk
     if frame is not None:
         _check_size(frame.width, frame.height)
-        if frame.ordinary and min(frame.height, frame.width) < 2 * SHRUNK * size:
+        if frame.ordinary and min(frame.height, frame.width) < enough:
             with _memory(_coefficient_bytes(frame) + frame.width * frame.height * OTHER_PIXEL_BYTES):
                 pixels = _fast_jpeg(data)
                 if pixels is not None:
@@ -183,7 +198,7 @@ def _from_file(
     needed = 0
     if image.format in JPEGS:
         needed = _coefficient_bytes(frame or Frame.unknown(image.size, data))
-        if min(image.size) >= 2 * SHRUNK * size:
+        if size is not None and min(image.size) >= enough:
             image.draft(None, (SHRUNK * size, SHRUNK * size))
     pixels = _from_image(image, finish, note, data, needed)
     if image.format != "MPO":
@@ -336,11 +351,6 @@ def _shrunk(image: Image.Image, least: int, channels: int, note: Note) -> NDArra
     return pixels.reshape(*pixels.shape[:2], channels)
 
 
-def _squared(image: Image.Image, size: int, channels: int) -> NDArray[np.uint8]:
-    width, height = image.size
-    side = min(width, height)
-    left, top = (width - side) // 2, (height - side) // 2
-    if (width, height) != (size, size):
-        box = (left, top, left + side, top + side)
-        image = image.resize((size, size), Image.Resampling.LANCZOS, box=box)
-    return np.asarray(image.convert("L" if channels == 1 else "RGB")).reshape(size, size, channels)
+def _squared(image: Image.Image, framing: Framing, channels: int) -> NDArray[np.uint8]:
+    square = framing.square(image).convert("L" if channels == 1 else "RGB")
+    return np.asarray(square).reshape(framing.size, framing.size, channels)

@@ -78,7 +78,7 @@ def evaluate(
     saved = named(loaded(folders, own.network, engine.device))
     titles = titled(saved, folders)
     first = next(iter(saved.values()))
-    reading = replace(reading, image_size=first.image_size, channels=first.channels)
+    reading = reading.for_model(first.framing, first.channels)
     settings: dict[str, Setting] = {
         "command": "evaluate",
         "models": [str(Path(folder)) for folder in folders],
@@ -191,6 +191,11 @@ def named(saved: Sequence[Saved]) -> dict[str, Saved]:
         raise InputError(
             f"Expected models that take the same images; got (pixels a side, channels) {sorted(shapes)}. "
             "Evaluate them apart."
+        )
+    framings = sorted({str(entry.framing) for entry in saved})
+    if len(framings) > 1:
+        raise InputError(
+            f"Expected models that take images framed alike; got {', '.join(framings)}. Evaluate them apart."
         )
     if len({entry.class_names for entry in saved}) > 1:
         raise InputError(

@@ -66,6 +66,8 @@ def described(table: ImageTable, groups: Sequence[str] = ()) -> Iterator[str]:
     size = f"{table.image_size}×{table.image_size}×{table.channels}"
     yield f"{len(table):,} images of {size}, fingerprint {table.fingerprint}"
     yield from _classes(table)
+    if table.framing is not None and not table.framing.usual:
+        yield f"  framed: {table.framing}"
     copies = len(table) - len(np.unique(table.digests))
     if copies:
         yield f"  {copies:,} images are copies of others (equal pixels)"

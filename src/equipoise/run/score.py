@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
@@ -63,7 +62,7 @@ def score(
     device, progress = engine.device, engine.progress
     sources.check_untested("score")
     saved = load(model, encoder=encoder, device=device)
-    reading = replace(reading, image_size=saved.image_size, channels=saved.channels)
+    reading = reading.for_model(saved.framing, saved.channels)
     reading.check_unsplit("score")
     labelled = bool(sources.given)
     if (unlabelled is not None) == labelled:

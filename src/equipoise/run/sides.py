@@ -106,6 +106,11 @@ def _same_shape(train: ImageTable, test: ImageTable) -> None:
             f"Expected training and test images of one size; got {shapes[0]} and {shapes[1]} (pixels a side, "
             "channels). Read both the same way."
         )
+    if None not in (train.framing, test.framing) and train.framing != test.framing:
+        raise InputError(
+            f"Expected training and test images of one framing; got {train.framing} and {test.framing}. Read both the "
+            "same way."
+        )
 
 
 def _no_leak(train: ImageTable, test: ImageTable) -> None:

@@ -17,6 +17,7 @@ from equipoise.data.table import PATH
 from equipoise.errors import InputError
 from equipoise.run.identity import Setting
 from equipoise.run.progress import decoding
+from equipoise.run.reading import Reading
 from equipoise.run.scores import shared_paths
 from equipoise.run.sides import (
     both_classes,
@@ -24,7 +25,6 @@ from equipoise.run.sides import (
     check_class,
     first_sides,
     given_sides,
-    one_side,
 )
 from equipoise.run.unused import check_unused
 from equipoise.sharing import shared_path
@@ -51,58 +51,6 @@ PLANTED_GROUPS = ("hidden",)
 MOST_IMAGES = 10**8
 
 
-@dataclass(frozen=True)
-class Reading:
-    """How sources are read, and how data are shared out; see `equipoise.data.read`.
-
-    Args:
-        positive_class: Its `positive`.
-        split_column: Column that says of each row on which side it is (`official_split`); jobs that hold out a share
-            take these sides instead, jobs that only train take the training side, jobs that only measure the test
-            side.
-        together: Column, for example a subject, whose equal values stay on one side.
-    """
-
-    format: str | None = None
-    image_size: int = 64
-    channels: int = 3
-    label_column: str | None = None
-    positive_class: str | None = None
-    path_column: str | None = None
-    channel_order: str | None = None
-    max_rejected: float = 0.01
-    allow_outside: bool = False
-    cache: str | os.PathLike[str] | None = None
-    workers: int | None = None
-    split_column: str | None = None
-    together: str | None = None
-
-    def settings(self) -> dict[str, Setting]:
-        """What a run's settings say about it."""
-        cache = None if self.cache is None else os.fspath(self.cache)
-        values: dict[str, Setting] = {**asdict(self), "cache": cache}
-        values["allow_outside"] = (
-            self.allow_outside or None
-        )  # not named where it is as it was before it was named
-        return values
-
-    def side(self, table: ImageTable, side: str) -> ImageTable:
-        """The "train", "validation" or "test" rows by the split column, or all rows where none is named.
-
-        Raises:
-            InputError: if there is no such column, it is no split, or it tears apart what shall stay together.
-        """
-        return one_side(table, side, split_column=self.split_column, together=self.together)
-
-    def check_unsplit(self, job: str) -> None:
-        """Make sure that a job that takes all images given was not asked for some of them.
-
-        Raises:
-            InputError: if it was.
-        """
-        check_unused(job, self, "split_column", "together", why="takes all images given")
-
-
 def read_one(source: Source, label: int | None, reading: Reading, *, progress: bool = True) -> ImageTable:
     """One source; a `label` is that of all its images, None takes those of the source itself.
 
@@ -120,8 +68,9 @@ def read_one(source: Source, label: int | None, reading: Reading, *, progress: b
             f"`format` must be one of {', '.join(FORMATS)}; got {reading.format!r}. Did you mean {near!r}?"
         )
     options: dict[str, Any] = {**asdict(reading), "allow_outside": bool(reading.allow_outside)}
-    for name in ("split_column", "together"):
+    for name in ("split_column", "together", "image_size", "resize", "crop", "squash"):
         options.pop(name)
+    options["framing"] = reading.framing
     positive = options.pop("positive_class")
     column = options.pop("label_column")
     if label is None:
@@ -224,6 +173,11 @@ def embedded(images: int, reading: Reading, seed: int) -> ImageTable:
     """
     if not 1 <= images <= MOST_IMAGES:
         raise InputError(f"`images` must be 1…{MOST_IMAGES:,}; got {images}. The default is 20,000.")
+    if reading.framed:
+        raise InputError(
+            "Expected pictures to `resize`, `crop` or `squash`; got the embedded set, which is drawn as a square. "
+            "Leave these out, or give data."
+        )
     from equipoise.data import planted  # brings in what draws, which no other source needs
 
     table: ImageTable = planted(

@@ -151,7 +151,8 @@ class Trainer:
     def keep(self, name: str, fitted: Fit, table: ImageTable) -> Fit:
         """Save a model that was trained on a table."""
         where = self.folder.model(name, top=self.top)
-        save_model(fitted, where, image_size=table.image_size, channels=table.channels)
+        shape = {"image_size": table.image_size, "channels": table.channels}
+        save_model(fitted, where, **shape, framing=table.framing)
         return fitted
 
     def plain(self, name: str, title: str, table: ImageTable, *, seed: int) -> Fit:

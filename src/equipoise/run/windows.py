@@ -99,12 +99,13 @@ def window_probabilities(
 def _pictures(path: str, reading: Reading) -> WholePictures:
     return whole_pictures(
         path,
-        image_size=reading.image_size,
+        framing=reading.framing,
         channels=reading.channels,
         least=LEAST * reading.image_size,
         format=reading.format,
         allow_outside=bool(reading.allow_outside),
         cache=reading.cache,
+        cache_limit=reading.cache_limit,
         workers=reading.workers,
         path_column=reading.path_column,
         channel_order=reading.channel_order,

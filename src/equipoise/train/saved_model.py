@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,9 +15,12 @@ from equipoise.errors import DataError, InputError
 from equipoise.failures import refused
 from equipoise.files import read_json, read_tensors, write_json, write_tensors
 from equipoise.nn import Objective, architecture_digest
+from equipoise.pictures.decode import MAX_PIXELS
+from equipoise.pictures.framing import Framing
 from equipoise.train.classes import outputs_of, vae_ids
 from equipoise.train.fit import METHODS, Fit, build
 from equipoise.train.given import prepared
+from equipoise.train.preprocessing import known_framing, preprocessing
 from equipoise.train.recipe import Recipe
 
 __all__ = [
@@ -33,7 +37,7 @@ __all__ = [
 
 FORMAT = "equipoise-model-1"
 ADVICE = "Give the folder of a finished run or of one of its models."
-MOST_PIXELS = 4096
+MOST_PIXELS = math.isqrt(MAX_PIXELS)
 MOST_CLASSES = 100_000
 NEW = (
     "classes",
@@ -58,10 +62,19 @@ class SavedModel:
         self.model, self.config = model, config
 
 
-def save_model(fitted: Fit, folder: Path | str, *, image_size: int, channels: int) -> None:
+def save_model(
+    fitted: Fit, folder: Path | str, *, image_size: int, channels: int, framing: Framing | None = None
+) -> None:
     """Write a model into a folder, atomically, the weights first.
 
     Of a model that was given to `fit`, only what its `state_dict` holds is written, not its architecture.
+
+    Args:
+        fitted: The model.
+        folder: Where to.
+        image_size: Pixels a side of its images.
+        channels: Of its images.
+        framing: How they became squares; None is the usual framing.
 
     Raises:
         DataError: if the folder cannot be written.
@@ -78,12 +91,12 @@ def save_model(fitted: Fit, folder: Path | str, *, image_size: int, channels: in
         "image_size": image_size,
         "channels": channels,
         "torch": torch.__version__,
-        **_meaning(fitted.class_names, image_size, channels),
+        **_meaning(fitted.class_names, framing or Framing(image_size), channels),
     }
     write_json(folder / "config.json", config)
 
 
-def _meaning(class_names: Sequence[str], image_size: int, channels: int) -> dict[str, Any]:
+def _meaning(class_names: Sequence[str], framing: Framing, channels: int) -> dict[str, Any]:
     """What goes into a model and what comes out of it, in words that another program can follow."""
     outputs = outputs_of(class_names)
     return {
@@ -92,14 +105,7 @@ def _meaning(class_names: Sequence[str], image_size: int, channels: int) -> dict
         "threshold": 0.5
         if outputs == 1
         else None,  # of the probability; of more classes the largest logit wins
-        "preprocessing": {
-            "crop": "centre square",
-            "image_size": image_size,
-            "resampling": "lanczos",
-            "channels": channels,
-            "colour": "grey" if channels == 1 else "RGB",
-            "pixels": [0.0, 1.0],
-        },
+        "preprocessing": preprocessing(framing, channels),
     }
 
 
@@ -199,7 +205,7 @@ def _with_classes(config: dict[str, Any], path: Path) -> dict[str, Any]:
     """
     size, channels = config["image_size"], config["channels"]
     if not any(key in config for key in NEW):
-        return {**config, **_meaning(("negative", "positive"), size, channels)}
+        return {**config, **_meaning(("negative", "positive"), Framing(size), channels)}
     names = config.get("classes")
     if (
         not isinstance(names, list)
@@ -209,7 +215,8 @@ def _with_classes(config: dict[str, Any], path: Path) -> dict[str, Any]:
         raise DataError(
             f"Expected 'classes' as a list of two or more names in {path}; got {names!r:.60}. {ADVICE}"
         )
-    for key, wanted in _meaning(names, size, channels).items():
+    framing = known_framing(config.get("preprocessing"), size)
+    for key, wanted in _meaning(names, framing, channels).items():
         if config.get(key) != wanted:
             raise DataError(
                 f"Expected {key!r} as {wanted!r} in {path}, which is all that this version does; got "

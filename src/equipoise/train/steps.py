@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -115,9 +116,9 @@ class Steps:
             noise: Of the model's losses, on the device.
         """
         device = self.fabric.device
-        for step, batch in enumerate(sampler, first):
-            rows = np.asarray(batch)
-            images = torch.from_numpy(self.table.batch(rows)).to(device, non_blocking=True)
+        batches, ahead = itertools.tee(map(np.asarray, sampler))
+        for step, (rows, pictures) in enumerate(zip(batches, self.table.batches(ahead), strict=False), first):
+            images = torch.from_numpy(pictures).to(device, non_blocking=True)
             labels = torch.from_numpy(self.table.labels[rows]).to(device, non_blocking=True)
             rate = learning_rate(self.how, step, self.total)
             for group in self.optimizer.param_groups:
