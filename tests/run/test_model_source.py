@@ -8,7 +8,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from equipoise.errors import DataError, InputError, MissingExtraError
-from equipoise.run.model_source import Normalised, model_source
+from equipoise.nn.preprocessing import Normalised
+from equipoise.run.model_source import Network, model_source
 
 MODULE = """
 from torch import nn
@@ -38,20 +39,20 @@ def test_a_callable_or_a_module_in_the_current_folder(named, attribute):
     found = model_source(f"{named}:{attribute}")
     assert found.network(torch.zeros(2, 3, 2, 2)).shape == (2, 1)
     assert found.title == attribute
-    assert found.image_size is None
+    assert found.framing is None
     assert sys.path == path
 
 
 def test_weights_are_filled_in(named, tmp_path):
     tensors = {"1.weight": torch.ones(1, 12), "1.bias": torch.full((1,), 7.0)}
     save_file(tensors, tmp_path / "w.safetensors")
-    found = model_source(f"{named}:network", weights=tmp_path / "w.safetensors")
+    found = model_source(Network(f"{named}:network", weights=tmp_path / "w.safetensors"))
     assert found.network(torch.ones(1, 3, 2, 2)).item() == 19
 
 
 def test_normalised_images_and_the_layer_behind_them(named):
     found = model_source(
-        f"{named}:network", layer="1", mean=(0.5, 0.25, 0.0), std=(0.5, 0.5, 2.0), output="0"
+        Network(f"{named}:network", layer="1", mean=(0.5, 0.25, 0.0), std=(0.5, 0.5, 2.0), output="0")
     )
     assert found.layer == "model.1"
     assert found.output == 0
@@ -67,7 +68,7 @@ def test_normalised_images_and_the_layer_behind_them(named):
 @pytest.mark.parametrize(
     ("name", "options", "error", "words"),
     [
-        ("nowhere", {}, InputError, "the folder of a run, or package.module:callable"),
+        ("nowhere", {}, InputError, "the folder of a run, or timm:NAME"),
         ("no_such_module:f", {}, MissingExtraError, "no_such_module"),
         ("their_models:missing", {}, InputError, "has no 'missing'"),
         ("their_models:number", {}, InputError, "got int"),
@@ -80,16 +81,16 @@ def test_normalised_images_and_the_layer_behind_them(named):
 )
 def test_errors_say_what_to_do(named, name, options, error, words):
     with pytest.raises(error, match=words):
-        model_source(name, **options)
+        model_source(Network(name, **options))
 
 
 def test_weights_of_another_network(named, tmp_path):
     save_file({"other": torch.ones(1)}, tmp_path / "w.safetensors")
     with pytest.raises(InputError, match=r"do not fit the network: .*1\.weight"):
-        model_source(f"{named}:network", weights=tmp_path / "w.safetensors")
+        model_source(Network(f"{named}:network", weights=tmp_path / "w.safetensors"))
 
 
 def test_a_network_is_taken_as_it_is():
     network = nn.Linear(2, 1)
     assert model_source(network).network is network
-    assert isinstance(model_source(network, mean=(0.0,), std=(1.0,)).network, Normalised)
+    assert isinstance(model_source(Network(network, mean=(0.0,), std=(1.0,))).network, Normalised)

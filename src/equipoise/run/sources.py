@@ -15,6 +15,7 @@ from equipoise.data import FORMATS, ImageTable, Split, read, split
 from equipoise.data.spelling import doubts
 from equipoise.data.table import PATH
 from equipoise.errors import InputError
+from equipoise.pictures.framing import Framing
 from equipoise.run.identity import Setting
 from equipoise.run.progress import decoding
 from equipoise.run.scores import shared_paths
@@ -85,6 +86,19 @@ class Reading:
             self.allow_outside or None
         )  # not named where it is as it was before it was named
         return values
+
+    def for_model(self, framing: Framing, channels: int) -> Reading:
+        """How pictures are read for a model that takes them framed so: its size and channels are taken.
+
+        Raises:
+            InputError: if pictures are not read so.
+        """
+        if framing != Framing(framing.size):
+            raise InputError(
+                f"Expected a model for {Framing(framing.size)}; got one for {framing}. Read the pictures first, and "
+                "give the table."
+            )
+        return replace(self, image_size=framing.size, channels=channels)
 
     def side(self, table: ImageTable, side: str) -> ImageTable:
         """The "train", "validation" or "test" rows by the split column, or all rows where none is named.
