@@ -32,7 +32,7 @@ def reaching_hub(name: str, advice: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
-        if isinstance(error, EquipoiseError) or refused(error):
+        if isinstance(error, EquipoiseError) or refused(error):  # told already
             raise
         told = (str(error).strip().splitlines() or [type(error).__name__])[0]
         away = " The hub cannot be reached from here." if constants.HF_HUB_OFFLINE else ""

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import nn
 
 from equipoise.errors import InputError, MissingExtraError
+from equipoise.failures import refused
 from equipoise.nn.hub import reaching_hub
 from equipoise.nn.preprocessing import Preprocessing
 from equipoise.nn.weights import fill, read_weights
@@ -77,14 +78,16 @@ def hugging_face(
         architectures = config.architectures or []
         heads = any(str(one).endswith("ForImageClassification") for one in architectures)
         auto = library.AutoModelForImageClassification if heads else library.AutoModel
-        processor = library.AutoImageProcessor.from_pretrained(name)
+        processor = _processor(library, name)
         if weights is None:
             model, told = auto.from_pretrained(name, output_loading_info=True, dtype="float32")
             missing = {*told["missing_keys"], *(key for key, *_ in told["mismatched_keys"])}
         else:
             model, missing = auto.from_config(config), set()
             fill(model, read_weights(weights), weights)
-    model.name_or_path = ""  # where it lay does not tell it from another
+    for part in model.modules():
+        if hasattr(part, "name_or_path"):
+            part.name_or_path = ""  # where it lay does not tell it from another
     unpooled = bool(missing) and all("pooler" in key for key in missing) and not heads
     if missing and not unpooled:
         raise InputError(
@@ -97,6 +100,19 @@ def hugging_face(
         processor_preprocessing(processor, f"hf:{name}"),
         _class_names(config) if heads else None,
     )
+
+
+def _processor(library: Any, name: str) -> Any:
+    try:
+        return library.AutoImageProcessor.from_pretrained(name)
+    except (ImportError, RuntimeError) as error:
+        if refused(error):
+            raise
+        told = str(error).strip().partition("\n")[0]
+        raise MissingExtraError(
+            f"The image processor of hf:{name} cannot be loaded: {told:.300}. It may need a torchvision, one that fits "
+            "torch, or none at all."
+        ) from error
 
 
 def processor_preprocessing(processor: Any, name: str) -> Preprocessing:

@@ -62,16 +62,16 @@ class OnnxNetwork(nn.Module):
         self, path: str | os.PathLike[str], *, layer: str | None = None, output: str | None = None
     ) -> None:
         super().__init__()
-        self.path = os.fspath(path)
+        self._path = os.fspath(path)
         onnx, self._runtime = _libraries()
-        model = _read(onnx, self.path)
-        self.scores_name = _scores(model, output, self.path)
+        model = _read(onnx, self._path)
+        self.scores_name = _scores(model, output, self._path)
         self.features_name = layer or _before_last(model, self.scores_name)
-        _exposed(onnx, model, self.features_name, self.path)
+        _exposed(onnx, model, self.features_name, self._path)
         self._content = model.SerializeToString()
         self.content = hashlib.blake2b(self._content, digest_size=16).hexdigest()
         self._session: Any = self._opened()
-        self._input = _input(self._session, self.path)
+        self._input = _input(self._session, self._path)
         self.features, self.scores = nn.Identity(), nn.Identity()
 
     def preprocessing(self, size: int | Framing | None) -> Preprocessing:
@@ -84,12 +84,12 @@ class OnnxNetwork(nn.Module):
         own = self._input.size
         if asked is None and own is None:
             raise InputError(
-                f"{self.path} takes pictures of any size; say which, `size`. 224 is the usual one, but the right one "
+                f"{self._path} takes pictures of any size; say which, `size`. 224 is the usual one, but the right one "
                 "is that of its training."
             )
         if own is not None and asked not in (None, own):
             raise InputError(
-                f"{self.path} takes pictures of {own}×{own} pixels; got `size` {asked}. Leave it out."
+                f"{self._path} takes pictures of {own}×{own} pixels; got `size` {asked}. Leave it out."
             )
         side = own or asked
         framing = size if isinstance(size, Framing) else Framing(side or 0)
@@ -122,7 +122,7 @@ class OnnxNetwork(nn.Module):
         except Exception as error:  # the runtime's errors share no class
             told = (str(error).strip().splitlines() or [type(error).__name__])[-1]
             raise InputError(
-                f"{self.path} did not take pictures of shape {values.shape}; onnxruntime says: {told:.300}. Give the "
+                f"{self._path} did not take pictures of shape {values.shape}; onnxruntime says: {told:.300}. Give the "
                 "size that it was made for."
             ) from error
         return [part[:count] for part in found]
@@ -136,7 +136,7 @@ class OnnxNetwork(nn.Module):
         except Exception as error:  # likewise
             told = (str(error).strip().splitlines() or [type(error).__name__])[-1]
             raise DataError(
-                f"Expected an ONNX model that onnxruntime runs in {self.path}; got: {told:.300}. Export it again."
+                f"Expected an ONNX model that onnxruntime runs in {self._path}; got: {told:.300}. Export it again."
             ) from error
 
     def __deepcopy__(self, memo: dict[int, Any]) -> OnnxNetwork:

@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -44,6 +45,7 @@ def timm_network(
         DataError: if files cannot be had or read.
     """
     timm = _timm()
+    other: dict[str, int] = {}
     if weights is None:
         where = name.partition(":")[2] or f"timm/{name}"
         advice = (
@@ -59,11 +61,15 @@ def timm_network(
     else:
         tensors = read_weights(weights)
         network = _created(timm, name, size)
-        if other := _widths(network.pretrained_cfg, tensors):
+        other = _widths(network.pretrained_cfg, tensors)
+        if other:
             network = _created(timm, name, size, **other)
         fill(network, tensors, weights)
     names = network.pretrained_cfg.get("label_names")
     described = timm_preprocessing(timm.data.resolve_model_data_config(network), name)
+    channels = other.get("in_chans", described.channels)
+    if channels != described.channels:  # a mean of other channels says nothing
+        described = replace(described, channels=channels, mean=(), std=())
     return network, described, None if names is None or weights is not None else tuple(names)
 
 
