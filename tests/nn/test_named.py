@@ -126,6 +126,9 @@ def test_what_timm_configurations_may_ask_for_and_is_not_done_here(change):
         timm_preprocessing({**config, **change}, "name")
 
 
+CANNOT = "no crop", "no resize", "hamming", "not square"
+
+
 def processors():
     """Image processors of each kind, those that cannot be followed with None."""
     transformers = pytest.importorskip("transformers")
@@ -164,9 +167,7 @@ def processors():
 
 @pytest.mark.parametrize(
     "kind",
-    "squash,shortest edge,no normalisation,from −1 to 1,convnext,no crop,no resize,hamming,not square".split(
-        ","
-    ),
+    ["squash", "shortest edge", "no normalisation", "from −1 to 1", "convnext", *CANNOT],
 )
 def test_pictures_come_as_the_image_processor_makes_them(kind):
     from equipoise.nn.hugging_face import processor_preprocessing

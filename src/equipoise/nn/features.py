@@ -20,14 +20,15 @@ from equipoise.nn.backbone import Backbone, Pass
 from equipoise.nn.digest import digest_of
 from equipoise.nn.embedding import vector_store
 from equipoise.nn.feature_store import FeatureStore, Layout, Part, building, stored
-from equipoise.nn.passes import affordable, placed, slices
+from equipoise.nn.passes import HELD, affordable, home, placed, slices
 from equipoise.nn.pixels import pixels
 
 __all__ = ["Pace", "Pictures", "features"]
 
 AHEAD = 2  # batches that are read while one is computed
-ON_CPU = 32  # pictures at a time: more of them leave the processor's caches
-MOST = 512  # on any other device, where memory allows
+LARGEST = (
+    32 << 20
+)  # bytes of a tensor on a CPU: larger ones come fresh from the system each time, which is slow
 KEPT_S = 10.0  # between two notes of how far it is
 
 
@@ -90,7 +91,8 @@ def features(
         cache: Folder to keep them in, below `features/`; None keeps nothing. They are found again by the pictures and
             their order, the backbone's digest, framing and type.
         device: Where to run; None runs where the network is.
-        batch_size: Pictures at a time; None takes 32 on a CPU, elsewhere what fits into memory, 512 at most.
+        batch_size: Pictures at a time; None takes what fits into memory, 512 at most; on a CPU, what keeps the largest
+            tensor below 32 MiB.
         dtype: Of features. float16 has three digits and reaches 65,504.
         told: Called after each batch; once before, if another process is computing the same.
 
@@ -197,8 +199,9 @@ def _ahead(table: Pictures, places: Iterable[slice]) -> Iterator[tuple[slice, ND
 
 
 def _batch_size(backbone: Backbone, table: Pictures, device: torch.device | None) -> int:
-    where = device or next((p.device for p in backbone.network.parameters()), torch.device("cpu"))
-    return affordable(backbone.network, table, device=device, most=ON_CPU if where.type == "cpu" else MOST)
+    where = device or home(backbone.network)[0]
+    options = {"memory": HELD * LARGEST} if where.type == "cpu" else {}
+    return affordable(backbone.network, table, device=device, **options)
 
 
 def _content(table: Pictures) -> str:
