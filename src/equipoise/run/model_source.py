@@ -194,7 +194,7 @@ def run_backbone(
         DataError: if files cannot be read.
     """
     saved = load(folder, encoder=encoder)
-    came = Preprocessing(Framing(saved.image_size), channels=saved.channels)
+    came = Preprocessing(saved.framing, channels=saved.channels)
     return Backbone.tried(
         saved.model, came, layer=layer, class_names=saved.class_names, name=f"run:{saved.method}"
     )
@@ -222,7 +222,7 @@ def _of_run(
         f"{saved.method} ({saved.recipe.get('name', 'unnamed')})",
         os.fspath(folder),
         layer or ("encoder" if hasattr(saved.model, "encode") else None),
-        framing=Framing(saved.image_size),
+        framing=saved.framing,
         channels=saved.channels,
         align=saved.aligned,
     )

@@ -10,6 +10,7 @@ from torch import nn
 
 from equipoise.data import ImageTable, aligned
 from equipoise.errors import InputError
+from equipoise.pictures.framing import Framing
 from equipoise.run.encoder_source import encoder_source
 from equipoise.run.representation import Representation, load_representation
 from equipoise.train import load_model
@@ -44,6 +45,11 @@ class Saved:
     class_names: tuple[str, ...]
     threshold: float | None
     preprocessing: dict[str, Any]
+
+    @property
+    def framing(self) -> Framing:
+        """How its pictures were made square."""
+        return Framing(self.image_size)
 
     def aligned(self, table: ImageTable) -> ImageTable:
         """Labelled images with the class ids of the model, told by name where model and data have names.
