@@ -28,7 +28,7 @@ from equipoise.nn import Backbone, features, fit_linear
 from equipoise.nn.weights import fill, read_weights
 
 SIZE = 160
-BATCHES = (8, 16, 32, 64)
+BATCHES = (8, 16, 32)
 GOAL = 0.95
 
 
