@@ -148,7 +148,7 @@ def test_pictures_and_classes_are_checked_with_both_sides_named():
     class Read:
         framing, image_size, channels = Framing(16, "squash"), 16, 3
 
-    with pytest.raises(InputError, match="(?s)takes pictures so: .*these were read so: "):
+    with pytest.raises(InputError, match=r"(?s)takes pictures so: .*these were read so: "):
         backbone.check_pictures(Read())
     Read.framing = Framing(16)
     backbone.check_pictures(Read())

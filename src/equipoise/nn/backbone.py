@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -19,7 +20,8 @@ from torch import Tensor, nn
 from equipoise.errors import EquipoiseError, InputError
 from equipoise.failures import refused
 from equipoise.nn.digest import digest_of
-from equipoise.nn.passes import home, placed
+from equipoise.nn.modes import evaluating
+from equipoise.nn.passes import home
 from equipoise.nn.preprocessing import Normalised, Preprocessing, framed
 from equipoise.nn.taps import Output, Tap, features_at, find_tap, named_tap, pooled, prediction_of, tapped
 from equipoise.pictures.framing import Framing, Interpolation
@@ -251,7 +253,8 @@ class Backbone:
     def _predicted(self, images: Tensor) -> Tensor:
         seen = self.preprocessing.normalised(images).to(home(self.network)[1])
         try:
-            with placed(self.network), torch.inference_mode():
+            ready = not any(module.training for module in self.network.modules())
+            with nullcontext() if ready else evaluating(self.network), torch.inference_mode():
                 return prediction_of(self.network(seen), self.output)
         except EquipoiseError:
             raise

@@ -102,8 +102,8 @@ def _of_library(library: str, name: str, asked: _Asked) -> Backbone:
         headless = getattr(network, "num_classes", None) == 0
         if not came.mean and not asked.mean:
             raise InputError(
-                f"timm:{name} says no mean and standard deviation for pictures of {came.channels} channels, which these "
-                "weights take. Give those of its training, `mean` and `std`."
+                f"timm:{name} says no mean and standard deviation for pictures of {came.channels} channels, which "
+                "these weights take. Give those of its training, `mean` and `std`."
             )
     else:
         network, came, names = hugging_face(name, weights=asked.weights)

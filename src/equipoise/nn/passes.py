@@ -131,7 +131,8 @@ def affordable(
     """How many pictures of a table may go through a network at a time, at least 1; as `run_over` takes them.
 
     Args:
-        memory: Bytes that pictures may take on their way, about; None is 1 GiB. The largest tensor may take a quarter of them.
+        memory: Bytes that pictures may take on their way, about; None is 1 GiB. The largest tensor may take
+            a quarter of them.
     """
     if not len(pictures):
         return most
