@@ -49,6 +49,7 @@ clean:
 
 .venv/installed-all: .venv/torch pyproject.toml
 	$(PIP) --editable '.[all,test]'
+	$(PIP) --no-deps timm  # without the torchvision that it asks for, which may be built for another torch
 	touch $@ .venv/installed
 
 # The labs' programs have an environment of their own: TensorFlow wants other versions.

@@ -190,7 +190,7 @@ def test_a_foreign_network_with_a_reference(trouble, tmp_path, monkeypatch, caps
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["nowhere", "LIST"], "Expected the folder of a run, or package.module:callable"),
+        (["nowhere", "LIST"], "Expected the folder of a run, or timm:NAME"),
         (["MODEL"], "Expected images to audit; got none"),
         (["MODEL", "LIST", "--data=LIST"], "Expected one source"),
         (["MODEL", "LIST", "--methods=rarity"], "--methods must be among"),
@@ -201,7 +201,7 @@ def test_a_foreign_network_with_a_reference(trouble, tmp_path, monkeypatch, caps
         (["MODEL", "LIST", "--mean=0.5"], "--mean are for package.module:callable"),
         (["their_network:network", "LIST", "--mean=half", "--std=1"], "--mean must be numbers"),
         (["their_network:network", "LIST", "--image-size=16"], "output='logits'"),
-        (["MODEL", "LIST", "--label-column=planted"], "Expected labels"),
+        (["MODEL", "LIST", "--label-column=planted"], "Expected images of the classes"),
     ],
 )
 def test_bad_input(audited, trouble, tmp_path, capsys, monkeypatch, flags, words):

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from equipoise.nn import embed
+from equipoise.nn.taps import Tap, tapped
 from equipoise.risk import VAE, Dropout, Ensemble, Histogram, Neighbours
-from equipoise.risk.features import Tap, tapped
 
 
 class After(nn.Module):

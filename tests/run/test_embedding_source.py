@@ -34,7 +34,7 @@ def test_what_a_run_can_be_given_and_how_it_is_told(tmp_path, monkeypatch):
         embedding_source("my_backbones:size", None)
     with pytest.raises(InputError, match="Give the network or the column"):
         embedding_source("my_backbones:ready", "clip")
-    with pytest.raises(InputError, match=r"`embedding` package\.module:callable"):
+    with pytest.raises(InputError, match=r"or package\.module:callable"):
         embedding_source("clip", None)
     with pytest.raises(MissingExtraError, match="no_such_module_here"):
         embedding_source("no_such_module_here:net", None)

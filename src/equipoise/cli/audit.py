@@ -35,7 +35,7 @@ class Network:
     """A model that equipoise did not train."""
 
     weights: Path | None = None
-    """Safetensors file for the network that package.module:callable gives."""
+    """Weights for the network in place of its own: a safetensors file, or one of torch.save."""
     layer: str | None = None
     """Module whose output are the features; what goes into the last layer if not given."""
     output: str | None = None
@@ -95,7 +95,8 @@ def audit(
     """Score every image by several risks: who is badly represented, uncertain, noisy?
 
     Args:
-        model: A run's folder, RUN/models/NAME, or package.module:callable that gives a torch nn.Module.
+        model: A run's folder, RUN/models/NAME, timm:NAME, hf:NAME_OR_FOLDER, onnx:FILE, or package.module:callable that
+            gives a torch nn.Module or an nn.Backbone.
         source: One source with labels, as --data.
         groups: Columns whose values are the groups to compare, as in race,gender.
         seed: Of halves, folds, learning and bootstrap.

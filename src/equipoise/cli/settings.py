@@ -261,7 +261,8 @@ class Embedding:
     """What rarity is measured in, if not as the recipe says."""
 
     embedding: str | None = None
-    """A network from images to vectors, package.module:callable; what is rare among them is drawn more often."""
+    """A network from images to vectors: timm:NAME, hf:NAME_OR_FOLDER, onnx:FILE, package.module:callable or a run's
+    folder; what is rare among them is drawn more often."""
     embedding_column: str | None = None
     """Column of the data that holds such vectors, in place of a network."""
 

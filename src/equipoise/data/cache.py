@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from equipoise.errors import DataError, InputError
-from equipoise.files import held, open_regular, part_name, read_bytes, remove_abandoned, write_json
+from equipoise.files import held, in_use, open_regular, part_name, read_bytes, remove_abandoned, write_json
 
 __all__ = [
     "Cleared",
@@ -42,6 +42,7 @@ FLOORS = {
     "pixels": re.compile(
         r"[0-9a-f]{32}/(images\.u8|files\.bin|ends\.npy|digests\.npy|kept\.npy|rejected\.json|remarks\.json|seal\.json)"
     ),
+    "features": re.compile(r"[0-9a-f]{32}(\.part)?/(features\.npy|logits\.npy|progress\.json|store\.json)"),
     "planted": re.compile(r"[0-9a-f]{20}/(images\.npy|digests\.npy|table\.parquet|seal\.json)"),
 }
 """Folder in the cache → what its files are called."""
@@ -211,7 +212,7 @@ def clear(cache: str | os.PathLike[str] | None = None) -> Cleared:
         _sweep(place)
         for file in sorted(place.glob("*") if floor == "index" else place.glob("*/*")):
             own = named.fullmatch(file.relative_to(place).as_posix()) and not file.parent.is_symlink()
-            if own and stat.S_ISREG((state := os.lstat(file)).st_mode):
+            if own and not in_use(file.parent) and stat.S_ISREG((state := os.lstat(file)).st_mode):
                 _unlink(file)
                 files, size = files + 1, size + state.st_size
         for empty in (*place.glob("*/"), place):

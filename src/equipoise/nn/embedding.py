@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from equipoise.errors import DataError, EquipoiseError, InputError
 from equipoise.files import reserve
+from equipoise.nn.backbone import FeatureExtractor
 from equipoise.nn.passes import ManyPictures, run_over
 
 __all__ = ["embed", "vector_store"]
@@ -65,6 +66,8 @@ def embed(
             f"Expected a torch nn.Module that gives vectors of images; got {type(module).__name__}. "
             "Put a function into a module's forward."
         )
+    if isinstance(module, FeatureExtractor):
+        module.backbone.check_pictures(pictures)
     total = len(np.asarray(rows)) if rows is not None else None if callable(pictures) else len(pictures)
     found: NDArray[np.float32] | None = None
     parts: list[NDArray[np.float32]] = []
@@ -92,12 +95,12 @@ def embed(
     return np.concatenate(parts) if found is None else found
 
 
-def vector_store(rows: int, dimensions: int) -> NDArray[np.float32]:
+def vector_store(rows: int, dimensions: int, dtype: Any = np.float32) -> NDArray[Any]:
     """Room for vectors, zeros: in memory, or where they are many in a temporary file that goes with it."""
-    if rows * dimensions * 4 <= IN_MEMORY:
-        return np.zeros((rows, dimensions), np.float32)
+    if rows * dimensions * np.dtype(dtype).itemsize <= IN_MEMORY:
+        return np.zeros((rows, dimensions), dtype)
     with tempfile.NamedTemporaryFile() as file:  # the map holds it open, and it goes with the map
-        found = np.memmap(file, np.float32, "w+", shape=(rows, dimensions))
+        found = np.memmap(file, dtype, "w+", shape=(rows, dimensions))
         try:
             reserve(file.name)
         except OSError as error:

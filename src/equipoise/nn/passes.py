@@ -22,7 +22,7 @@ from equipoise.failures import refused
 from equipoise.nn.modes import evaluating
 from equipoise.nn.pixels import pixels
 
-__all__ = ["ManyPictures", "PictureTable", "affordable", "home", "placed", "run_over", "slices"]
+__all__ = ["HELD", "ManyPictures", "PictureTable", "affordable", "home", "placed", "run_over", "slices"]
 
 MOST = 512  # pictures at a time
 MEMORY = 1 << 30  # bytes that pictures may take on their way through a network, about
@@ -121,14 +121,24 @@ def run_over(
 
 
 def affordable(
-    network: nn.Module, pictures: PictureTable, *, device: torch.device | None = None, most: int = MOST
+    network: nn.Module,
+    pictures: PictureTable,
+    *,
+    device: torch.device | None = None,
+    most: int = MOST,
+    memory: int | None = None,
 ) -> int:
-    """How many pictures of a table may go through a network at a time, at least 1; as `run_over` takes them."""
+    """How many pictures of a table may go through a network at a time, at least 1; as `run_over` takes them.
+
+    Args:
+        memory: Bytes that pictures may take on their way, about; None is 1 GiB. The largest tensor may take
+            a quarter of them.
+    """
     if not len(pictures):
         return most
     with placed(network, device) as where, torch.no_grad():
         some = _checked(pictures.batch(np.arange(min(TRIED, len(pictures)))))
-        return _affordable(network, network, pixels(torch.from_numpy(some).to(where)), most)
+        return _affordable(network, network, pixels(torch.from_numpy(some).to(where)), most, memory)
 
 
 def _batches(
@@ -163,7 +173,9 @@ def _checked(block: Any) -> NDArray[np.uint8]:
     return block
 
 
-def _affordable(network: nn.Module, run: Callable[[Tensor], Any], images: Tensor, most: int) -> int:
+def _affordable(
+    network: nn.Module, run: Callable[[Tensor], Any], images: Tensor, most: int, memory: int | None = None
+) -> int:
     """How many such pictures at a time."""
     if any(
         getattr(module, "_compiled_call_impl", None) is not None or hasattr(module, "_orig_mod")
@@ -180,7 +192,7 @@ def _affordable(network: nn.Module, run: Callable[[Tensor], Any], images: Tensor
         except Exception as error:  # what a network cannot take is told of the real batch
             if refused(error):
                 raise
-    return int(max(1, min(most, MEMORY * len(images) // (HELD * seen.bytes))))
+    return int(max(1, min(most, (memory or MEMORY) * len(images) // (HELD * seen.bytes))))
 
 
 class _Largest(TorchDispatchMode):  # type: ignore[no-untyped-call]

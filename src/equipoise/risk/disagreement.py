@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from equipoise.errors import InputError
-from equipoise.risk.features import widest
+from equipoise.nn.taps import widest
 from equipoise.risk.risk import Risk
 from equipoise.risk.seen import Task
 

@@ -20,8 +20,8 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from equipoise.errors import InputError
 from equipoise.nn import evaluating
+from equipoise.nn.taps import COMPILED, Tap, has_weights, named_tap
 from equipoise.risk.disagreement import disagreement
-from equipoise.risk.features import COMPILED, Tap, has_weights, named_tap
 from equipoise.risk.own_chance import OwnChance, drawing, every_layer_called, own_chance
 from equipoise.risk.risk import Risk
 from equipoise.risk.seen import Seen

@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from equipoise.errors import InputError, NotFittedError
+from equipoise.nn.taps import widest
 from equipoise.risk.disagreement import disagreement
-from equipoise.risk.features import widest
 from equipoise.risk.risk import Risk
 from equipoise.risk.seen import Seen, Task
 from equipoise.risk.wrapped import Method

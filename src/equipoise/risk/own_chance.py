@@ -30,7 +30,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from equipoise.errors import InputError
 from equipoise.nn import evaluating, modes_kept
-from equipoise.risk.features import COMPILED
+from equipoise.nn.taps import COMPILED
 
 __all__ = ["OwnChance", "drawing", "every_layer_called", "own_chance"]
 

@@ -14,7 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 from torch.utils._pytree import tree_map_only
 
 from equipoise.errors import InputError
-from equipoise.risk.features import COMPILED, Tap, tapped
+from equipoise.nn.taps import Output, Tap, described, features_at, prediction_of, tapped
 
 __all__ = [
     "Batches",
@@ -31,9 +31,6 @@ __all__ = [
 
 Task = Literal["regression", "binary", "multiclass"]
 """What the prediction is: values (batch, …), one logit (batch,) or (batch, 1), or logits (batch, classes)."""
-
-Output = str | int | Callable[[Any], Tensor] | None
-"""Where the prediction is in what the model returns: a key or attribute, an index, a function; None = all of it."""
 
 Batches = Iterable[Any]
 """Batches, the same number at every pass: tensors of inputs, or tuples (inputs, targets, …)."""
@@ -117,7 +114,7 @@ class Pass:
             given, named = copied((inputs, kwargs))  # the inputs are needed again as they are
             returned = self.model(*given, **named)
         prediction = prediction_of(returned, self.output)
-        features = None if self.tap is None else self._features(self.tap, found, inputs[0].shape[0])
+        features = None if self.tap is None else features_at(self.tap, found, inputs[0].shape[0])
 
         def again(model: nn.Module = self.model) -> Tensor:
             given, named = copied((inputs, kwargs))
@@ -128,51 +125,6 @@ class Pass:
         several = prediction.ndim == 2 and prediction.shape[1] > 1
         task = self.task or ("multiclass" if several else None)
         return returned, Seen(inputs[0], features, prediction, again, task, self.model)
-
-    def _features(self, tap: Tap, found: Sequence[Tensor], samples: int) -> Tensor:
-        if not found:
-            raise InputError(
-                f"Expected layer {tap.layer!r} to be called; the model ran without it. Name another layer. "
-                + COMPILED
-            )
-        features = found[-1]
-        if features.shape[0] != samples:
-            raise InputError(
-                f"Expected one feature vector for each of {samples} samples at layer "
-                f"{tap.layer!r}; got {features.shape[0]}. Name another layer."
-            )
-        if not torch.compiler.is_exporting() and not bool(torch.isfinite(features).all()):
-            raise InputError(
-                f"Features must be finite; got NaN or infinity at layer {tap.layer!r}. Look for a broken "
-                "input, or for weights that diverged."
-            )
-        return features
-
-
-def prediction_of(returned: Any, output: Output) -> Tensor:
-    """The prediction in what a model returned.
-
-    Raises:
-        InputError: if it is not there, or is not a tensor.
-    """
-    found = returned
-    if callable(output):
-        found = output(returned)
-    elif output is not None:
-        named = isinstance(output, str) and not isinstance(returned, Mapping)
-        try:
-            found = getattr(returned, str(output)) if named else returned[output]
-        except (KeyError, IndexError, TypeError, AttributeError) as error:
-            raise InputError(
-                f"The model returns {_described(returned)}, which has no {output!r}. "
-                "Name what is there, output=...."
-            ) from error
-    if isinstance(found, Tensor):
-        return found
-    raise InputError(
-        f"Expected the model's prediction as one tensor; got {_described(found)}. Say which part it is: "
-        "output='logits', output=0, or a function that takes what the model returns."
-    )
 
 
 def supervised_loss(prediction: Tensor, targets: Tensor, task: Task) -> Float[Tensor, " batch"]:
@@ -219,14 +171,6 @@ def taken(batch: Any) -> tuple[Tensor, Tensor | None]:
     if isinstance(batch, Sequence) and len(batch) == 1 and isinstance(batch[0], Tensor):
         return batch[0], None
     raise InputError(
-        f"A batch must be a tensor of inputs, or a tuple (inputs, targets); got {_described(batch)}. "
+        f"A batch must be a tensor of inputs, or a tuple (inputs, targets); got {described(batch)}. "
         "Map your batches to that."
     )
-
-
-def _described(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return f"a {type(value).__name__} with the keys {', '.join(map(str, value))}"
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return f"a {type(value).__name__} of {len(value)}"
-    return f"a {type(value).__name__}"

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from equipoise.errors import InputError, NotFittedError
 from equipoise.nn import Losses, evaluating, modes_kept
 from equipoise.nn.modes import weights_fixed
-from equipoise.risk.features import Tap, find_tap, named_tap
+from equipoise.nn.taps import Tap, find_tap, named_tap
 from equipoise.risk.percentiles import Percentiles
 from equipoise.risk.risk import KINDS, Kind, Risk
 from equipoise.risk.seen import (

@@ -1,4 +1,4 @@
-"""The embedding that a run was given: a network, `package.module:callable` that gives one, or a column of vectors."""
+"""The embedding that a run was given: a network, the name of one, or a column of vectors."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from torch import nn
 
 from equipoise.errors import InputError
-from equipoise.nn import digest_of
+from equipoise.nn import Backbone, FeatureExtractor, digest_of
 from equipoise.run.identity import Setting
-from equipoise.run.named_object import is_named, named_network
+from equipoise.run.model_source import brought_backbone
 from equipoise.train import Embedding, Resampling
 from equipoise.train.classes import rule_of
 
@@ -22,7 +22,8 @@ class EmbeddingSource:
 
     Args:
         embedding: What `fit` takes; None = the user brought none.
-        named: "package.module:callable", or the class of a network that was given as it is.
+        named: A name as `nn.named_backbone` takes it, a run's folder, or the class of a network that was given
+            as it is.
         column: The column of vectors.
     """
 
@@ -72,9 +73,5 @@ def embedding_source(
         return EmbeddingSource(column, None, column)
     if isinstance(embedding, nn.Module):
         return EmbeddingSource(embedding, type(embedding).__name__)
-    if not is_named(embedding):
-        raise InputError(
-            f"Expected `embedding` package.module:callable that gives an nn.Module; got {embedding!r}. "
-            "Write for example mypackage.models:backbone; for vectors in a table, `embedding_column`."
-        )
-    return EmbeddingSource(named_network(embedding, seed=seed), embedding)
+    found = brought_backbone(embedding, seed=seed)
+    return EmbeddingSource(FeatureExtractor(found) if isinstance(found, Backbone) else found, embedding)

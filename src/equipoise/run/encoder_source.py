@@ -8,8 +8,8 @@ from torch import nn
 
 from equipoise.errors import InputError
 from equipoise.nn import digest_of
+from equipoise.nn.named_object import is_named, named_network
 from equipoise.run.identity import Setting
-from equipoise.run.named_object import is_named, named_network
 
 __all__ = ["EncoderSource", "encoder_source"]
 

@@ -14,8 +14,8 @@ from equipoise.errors import InputError
 from equipoise.files import read_json
 from equipoise.latent import DBVAEGenerator, Generator, check_generator
 from equipoise.nn import DBVAE
+from equipoise.nn.named_object import is_named, made_by
 from equipoise.run.folder import RunFolder
-from equipoise.run.named_object import is_named, made_by
 from equipoise.run.saved import load
 from equipoise.train import Engine
 from equipoise.train.gan import GAN, train_gan

@@ -1,27 +1,33 @@
-"""The model to be audited: a run's folder, or `package.module:callable` that gives an nn.Module."""
+"""The model to be audited: a run's folder, or a network by one of the names that `nn.named_backbone` takes."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from equipoise.data import ImageTable, aligned
 from equipoise.errors import InputError
 from equipoise.failures import refused
-from equipoise.files import read_tensors
+from equipoise.nn import Backbone, Preprocessing, named_backbone, pixels, placed
+from equipoise.nn.named import GRAMMAR, library_of
+from equipoise.nn.named_object import as_network, is_named, made_by
+from equipoise.nn.preprocessing import Normalised
+from equipoise.nn.taps import prediction_of
+from equipoise.nn.weights import fill, read_weights
+from equipoise.pictures.framing import Framing
 from equipoise.run.encoder_source import encoder_source
 from equipoise.run.identity import Setting
-from equipoise.run.named_object import is_named, named_network
 from equipoise.run.saved import load
 from equipoise.run.sources import Reading
-from equipoise.train.saved_model import check_kinds
 
-__all__ = ["ModelSource", "Network", "Normalised", "model_source"]
+__all__ = ["ModelSource", "Network", "brought_backbone", "model_source", "run_backbone"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +40,10 @@ class ModelSource:
         source: What the user gave.
         layer: Where its features are; None looks for what goes into the last layer.
         output: Where the prediction is in what it returns.
-        image_size: Pixels a side of the images it takes; None = what the user asks for.
-        channels: Likewise.
+        framing: How pictures become the squares that it takes; None = as the user asks for.
+        channels: Of the images it takes, likewise.
+        backbone: What is known of it, where it came with that.
+        align: Gives images the class ids of the model, where it knows its classes.
     """
 
     network: nn.Module
@@ -43,49 +51,68 @@ class ModelSource:
     source: str
     layer: str | None = None
     output: str | int | None = None
-    image_size: int | None = None
+    framing: Framing | None = None
     channels: int | None = None
+    backbone: Backbone | None = None
+    align: Callable[[ImageTable], ImageTable] | None = None
 
     def reading(self, asked: Reading) -> Reading:
         """How images are read for it: as it takes them, where it knows."""
-        if self.image_size is None or self.channels is None:
+        if self.framing is None or self.channels is None:
             return asked
-        return replace(asked, image_size=self.image_size, channels=self.channels)
+        return asked.for_model(self.framing, self.channels)
 
+    def checked(self, table: ImageTable) -> ImageTable:
+        """Images with the class ids of the model, by name where it has names, once it is known to fit: their size,
+        their classes, and that its layers are called.
 
-class Normalised(nn.Module):
-    """A network behind (image − mean) / std, channel by channel.
+        Raises:
+            InputError: if it does not fit; names both sides.
+        """
+        known = self.backbone
+        if known is not None:
+            known.check_pictures(table)
+        if self.align is not None:
+            return self.align(table)
+        if known is not None:
+            known.check_classes(table.class_names)
+        else:
+            self._check_width(table)
+        return table
 
-    Args:
-        model: The network.
-        mean: Of images in [0, 1], one number a channel or one for all.
-        std: Likewise.
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, model: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
-        super().__init__()
-        if not mean or len(mean) != len(std) or not all(value > 0 for value in std):
+    def _check_width(self, table: ImageTable) -> None:
+        """Two pictures: whether there are as many logits as classes. What is no logits is told where all are scored."""
+        some = pixels(torch.from_numpy(table.batch(np.arange(min(2, len(table))))))
+        try:
+            with placed(self.network, torch.device("cpu")), torch.inference_mode():
+                logits = prediction_of(self.network(some), self.output)
+        except RuntimeError as error:
+            if refused(error):
+                raise
+            return
+        outputs = 1 if logits.ndim == 1 else logits.shape[1]
+        if logits.ndim <= 2 and max(2, outputs) != len(table.class_names):
             raise InputError(
-                f"Expected as many means as standard deviations, all of these above 0; got mean {tuple(mean)}, std "
-                f"{tuple(std)}. Give both, as in `mean` 0.485,0.456,0.406 and `std` 0.229,0.224,0.225."
+                f"{self.title} has {outputs} logits; the pictures are of {len(table.class_names)} classes "
+                f"({_some(table.class_names)}). Give the network that was trained on these classes."
             )
-        self.model = model
-        for name, values in (("mean", mean), ("std", std)):
-            self.register_buffer(name, torch.tensor(list(values)).reshape(1, -1, 1, 1), persistent=False)
-
-    def forward(self, images: Tensor) -> Any:
-        """What the network says of normalised images."""
-        return self.model((images - self.mean) / self.std)
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A model and what it needs to be read; see `model_source`."""
+    """A model and what it needs to be read.
 
-    model: str | os.PathLike[str] | nn.Module
+    Args:
+        model: A run's folder, RUN/models/NAME; a name as `nn.named_backbone` takes it; a network, or a `Backbone`.
+        encoder: What the model of a run's folder was trained with in place of the standard CNN, if it was.
+        weights: A file for the network in place of its own.
+        layer: The module whose output are the features.
+        output: Key, attribute or number of the prediction in what the network returns.
+        mean: Subtracted from images in [0, 1], channel by channel, before the network sees them.
+        std: Then divided by.
+    """
+
+    model: str | os.PathLike[str] | nn.Module | Backbone
     encoder: nn.Module | str | None = None
     weights: str | os.PathLike[str] | None = None
     layer: str | None = None
@@ -93,13 +120,14 @@ class Network:
     mean: Sequence[float] = ()
     std: Sequence[float] = ()
 
-    def loaded(self) -> tuple[ModelSource, str | None]:
-        """The model, and what its encoder is called.
+    def loaded(self, asked: Reading) -> tuple[ModelSource, str | None]:
+        """The model, and what its encoder is called; a size that the user asked for is its own, where it takes it.
 
         Raises: what `model_source` does.
         """
         own = encoder_source(self.encoder)
-        return model_source(**{**vars(self), "encoder": own.network}), own.named
+        size = asked.image_size if asked.image_size != Reading().image_size else None
+        return model_source(replace(self, encoder=own.network), size=size), own.named
 
     def settings(self, encoder: str | None) -> dict[str, Setting]:
         """What a run's settings say about it, the model aside; weights are named only where they are given."""
@@ -109,79 +137,148 @@ class Network:
 
 
 def model_source(
-    model: str | os.PathLike[str] | nn.Module,
-    *,
-    encoder: nn.Module | str | None = None,
-    weights: str | os.PathLike[str] | None = None,
-    layer: str | None = None,
-    output: str | None = None,
-    mean: Sequence[float] = (),
-    std: Sequence[float] = (),
+    model: str | os.PathLike[str] | nn.Module | Backbone | Network, *, size: int | None = None
 ) -> ModelSource:
     """Load what the user named.
 
     Args:
-        model: A run's folder, RUN/models/NAME, "package.module:callable", or a network.
-        encoder: What the model of a run's folder was trained with in place of the standard CNN, if it was.
-        weights: A safetensors file for the network that the callable gives.
-        layer: The module whose output are the features.
-        output: Key, attribute or number of the prediction in what the network returns.
-        mean: Subtracted from images in [0, 1], channel by channel, before the network sees them.
-        std: Then divided by.
+        model: See `Network`.
+        size: Pixels a side, for a network of timm, transformers or ONNX that takes other sizes than its usual one.
 
     Raises:
-        InputError: if it is neither a folder nor a callable, or an option does not fit.
+        InputError: if it is none of these, or an option does not fit.
         DataError: if files cannot be read.
-        MissingExtraError: if the module is not installed.
+        MissingExtraError: if a module or library is not installed.
     """
-    if not isinstance(model, nn.Module) and Path(model).exists():
-        given = {"`weights`": weights, "`output`": output, "`mean`": mean, "`std`": std}
-        extra = [name for name, value in given.items() if value]
-        if extra:
-            raise InputError(
-                f"{', '.join(extra)} are for package.module:callable; {os.fspath(model)} is a run's folder and knows. "
-                "Leave them out."
-            )
-        saved = load(model, encoder=encoder)
-        found = layer or ("encoder" if hasattr(saved.model, "encode") else None)
-        title = f"{saved.method} ({saved.recipe.get('name', 'unnamed')})"
-        return ModelSource(
-            saved.model, title, os.fspath(model), found, None, saved.image_size, saved.channels
-        )
-    if encoder is not None:
+    asked = model if isinstance(model, Network) else Network(model)
+    model, layer, output = asked.model, asked.layer, asked.output
+    given = {"weights": asked.weights, "output": output, "mean": asked.mean, "std": asked.std}
+    name = os.fspath(model) if isinstance(model, str | os.PathLike) else ""
+    if name and library_of(name) is None and Path(name).exists():
+        _check_knows(given, f"{name} is a run's folder")
+        return _of_run(name, asked.encoder, layer)
+    if asked.encoder is not None:
         raise InputError(
             "Expected `encoder` with the folder of a run, whose model was trained with it; got it with a network. "
             "Leave it out."
         )
-    name = type(model).__name__ if isinstance(model, nn.Module) else os.fspath(model)
-    network = model if isinstance(model, nn.Module) else _called(name)
-    if weights is not None:
-        _fill(network, Path(weights))
-    if mean or std:
-        network = Normalised(network, mean, std)
-        layer = None if layer is None else f"model.{layer}"
     where = int(output) if output is not None and output.isdecimal() else output
-    return ModelSource(network, name.rpartition(":")[2], name, layer, where)
+    if library_of(name):
+        options: Any = {"weights": asked.weights, "mean": asked.mean, "std": asked.std, "layer": layer}
+        return _of_backbone(named_backbone(name, size=size, output=where, **options), name)
+    made: Any = _called(name) if name else model
+    if isinstance(made, Backbone):
+        _check_knows({**given, "layer": layer}, f"{name or made.name} is a Backbone")
+        return _of_backbone(made, name or made.name)
+    name = name or type(made).__name__
+    if asked.weights is not None:
+        fill(made, read_weights(asked.weights), asked.weights)
+    if asked.mean or asked.std:
+        made = Normalised(made, asked.mean, asked.std)
+        layer = None if layer is None else f"model.{layer}"
+    return ModelSource(made, name.rpartition(":")[2], name, layer, where)
 
 
-def _called(name: str) -> nn.Module:
+def run_backbone(
+    folder: str | os.PathLike[str], *, encoder: nn.Module | str | None = None, layer: str | None = None
+) -> Backbone:
+    """The model of a finished run as a `Backbone`: its pictures, classes and features as the folder says.
+
+    Args:
+        folder: A run's folder, or RUN/models/NAME.
+        encoder: What it was trained with in place of the standard CNN, if it was.
+        layer: The module whose output are the features, where not what goes into the last layer.
+
+    Raises:
+        InputError: if it is not of a network that shows its features.
+        DataError: if files cannot be read.
+    """
+    saved = load(folder, encoder=encoder)
+    came = Preprocessing(saved.framing, channels=saved.channels)
+    return Backbone.tried(
+        saved.model, came, layer=layer, class_names=saved.class_names, name=f"run:{saved.method}"
+    )
+
+
+def brought_backbone(
+    name: str | os.PathLike[str], *, weights: str | os.PathLike[str] | None = None, seed: int = 0
+) -> Backbone | nn.Module:
+    """What the user names as features of pictures: a backbone, or the plain module that a callable gives.
+
+    Raises: as `model_source` does.
+    """
+    text = os.fspath(name)
+    if library_of(text):
+        return named_backbone(text, weights=weights)
+    return run_backbone(text) if not is_named(text) and Path(text).exists() else _called(text, seed=seed)
+
+
+def _of_run(
+    folder: str | os.PathLike[str], encoder: nn.Module | str | None, layer: str | None
+) -> ModelSource:
+    saved = load(folder, encoder=encoder)
+    return ModelSource(
+        saved.model,
+        f"{saved.method} ({saved.recipe.get('name', 'unnamed')})",
+        os.fspath(folder),
+        layer or ("encoder" if hasattr(saved.model, "encode") else None),
+        framing=saved.framing,
+        channels=saved.channels,
+        align=saved.aligned,
+    )
+
+
+def _of_backbone(found: Backbone, name: str) -> ModelSource:
+    if found.outputs is None:
+        raise InputError(
+            f"{name} gives features and no logits; expected a model that says which class a picture is of. Give one "
+            "with a last layer, or train one on these features."
+        )
+    layer, names = None, found.class_names
+    if found.tap is not None and found.tap.side == "output":
+        layer = f"model.{found.tap.layer}" if found.preprocessing.mean else found.tap.layer
+    return ModelSource(
+        found.module,
+        found.name,
+        name,
+        layer,
+        found.output,  # type: ignore[arg-type]
+        found.framing,
+        found.channels,
+        found,
+        None if names is None else lambda table: _named_alike(table, names),
+    )
+
+
+def _named_alike(table: ImageTable, names: Sequence[str]) -> ImageTable:
+    """Classes by name; by number where the pictures' classes have no names."""
+    if table.classes:
+        return aligned(table, {name: number for number, name in enumerate(names)})
+    if len(names) != len(table.class_names):
+        raise InputError(
+            f"The model is of {len(names)} classes ({_some(names)}); the pictures are of {len(table.class_names)} "
+            f"({_some(table.class_names)}). Give the network that was trained on these classes."
+        )
+    return table
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+
+
+def _check_knows(given: Mapping[str, Any], whose: str) -> None:
+    extra = [f"`{name}`" for name, value in given.items() if value]
+    if extra:
+        raise InputError(
+            f"{', '.join(extra)} are for package.module:callable; {whose} and knows. Leave them out."
+        )
+
+
+def _called(name: str, *, seed: int = 0) -> Any:
     if not is_named(name):
         raise InputError(
-            f"Expected the folder of a run, or package.module:callable that gives an nn.Module; got {name!r}. "
-            "Check the path, or write for example mypackage.models:network."
+            f"Expected the folder of a run, or {GRAMMAR}; got {name!r}. Check the path, or write for example "
+            "mypackage.models:network, which gives an nn.Module."
         )
-    return named_network(name)
-
-
-def _fill(network: nn.Module, path: Path) -> None:
-    tensors, _ = read_tensors(path, "a safetensors file", "Check `weights`.")
-    check_kinds(network, tensors, path)
-    try:
-        network.load_state_dict(tensors)
-    except RuntimeError as error:
-        if refused(error):
-            raise
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise InputError(
-            f"The weights in {path} do not fit the network: {' '.join(lines[1:3])} Give those of this very network."
-        ) from error
+    made = made_by(name, seed=seed)
+    return made if isinstance(made, Backbone) else as_network(made, name)

@@ -12,8 +12,9 @@ from equipoise.errors import DataError, InputError
 from equipoise.files import read_json, read_tensors, write_json, write_tensors
 from equipoise.latent import ModuleGenerator
 from equipoise.nn.small_gan import SmallGenerator
+from equipoise.nn.weights import check_kinds, misfit
 from equipoise.train.gan import TrainedGenerator
-from equipoise.train.saved_model import check_keys, check_kinds, misfit
+from equipoise.train.saved_model import check_keys
 
 __all__ = ["load_generator", "save_generator"]
 

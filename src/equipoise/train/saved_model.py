@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from equipoise.errors import DataError, InputError
 from equipoise.failures import refused
 from equipoise.files import read_json, read_tensors, write_json, write_tensors
 from equipoise.nn import Objective, architecture_digest
+from equipoise.nn.weights import check_kinds, misfit
 from equipoise.pictures.decode import MAX_PIXELS
 from equipoise.pictures.framing import Framing
 from equipoise.train.classes import outputs_of, vae_ids
@@ -26,10 +27,8 @@ from equipoise.train.recipe import Recipe
 __all__ = [
     "SavedModel",
     "check_keys",
-    "check_kinds",
     "has_encoder",
     "load_model",
-    "misfit",
     "read_config",
     "save_model",
 ]
@@ -285,44 +284,6 @@ def _misfit(folder: Path, wrong: str) -> InputError:
         "If it was trained with an encoder or a model of your own, pass the same one as `encoder` "
         "or `model`."
     )
-
-
-def misfit(network: nn.Module, tensors: Mapping[str, Tensor]) -> str:
-    """What a file holds and what a network has, where they differ in names and shapes; "" if they fit."""
-    there, here = (
-        {name: tuple(value.shape) for name, value in of.items()} for of in (tensors, network.state_dict())
-    )
-    names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
-    told = [
-        f"{name:.60} is {there.get(name, 'missing')} in the file, {here.get(name, 'missing')} in the network"
-        for name in names[:3]
-    ]
-    return "; ".join(told) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def check_kinds(network: nn.Module, tensors: dict[str, torch.Tensor], path: Path) -> None:
-    """Whether tensors are of the kind of those that they fill: weights are finite and no whole numbers, variances not
-    negative. Buffers may be anything else: masks are often infinite.
-
-    Raises:
-        DataError: if they are not.
-    """
-    weights = dict(network.named_parameters())
-    for name, mine in network.state_dict().items():
-        theirs = tensors.get(name)
-        if theirs is None:
-            continue
-        if name in weights and theirs.is_floating_point() and not bool(torch.isfinite(theirs).all()):
-            raise DataError(
-                f"Expected finite numbers as {name!r} in {path}; got NaN or infinity. The file is damaged, or training "
-                "went wrong: train again."
-            )
-        negative = name.endswith("running_var") and bool((theirs < 0).any())
-        if theirs.is_floating_point() != mine.is_floating_point() or theirs.is_complex() or negative:
-            got = "negative variances" if negative else f"{theirs.dtype}"
-            raise DataError(
-                f"Expected {mine.dtype} as {name!r} in {path}; got {got}. The file is damaged: train again."
-            )
 
 
 def check_keys(config: dict[str, Any], kinds: dict[str, type], path: Path) -> None:

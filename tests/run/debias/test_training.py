@@ -22,7 +22,7 @@ def test_each_is_trained_on_the_training_side_watched_on_the_validation_side_and
 
     def fit(name, images, *, method, validation):
         trained.append((name, method, images, validation))
-        return f"model of {name}"
+        return SimpleNamespace(name=name, notes=[f"note of {name}"])
 
     def keep(name, fitted, images):
         kept.append((name, fitted, images))
@@ -32,9 +32,13 @@ def test_each_is_trained_on_the_training_side_watched_on_the_validation_side_and
     trainer = SimpleNamespace(start=start, say=said.append, fit=fit, keep=keep)
     found = train_all(["plain", "debiased"], sides, trainer)
     assert trained == [(name, name, sides.train, sides.validation) for name in ("plain", "debiased")]
-    assert kept == [(name, f"model of {name}", sides.train) for name in ("plain", "debiased")]
-    assert found == {"plain": "model of plain", "debiased": "model of debiased"}
-    assert said[-2:] == [
+    assert [(name, fitted.name, images) for name, fitted, images in kept] == [
+        (name, name, sides.train) for name in ("plain", "debiased")
+    ]
+    assert {name: fitted.name for name, fitted in found.items()} == {"plain": "plain", "debiased": "debiased"}
+    assert said[-4:] == [
         "Training 1 of 2: plain classifier.",
+        "note of plain",
         "Training 2 of 2: what is rare drawn more often.",
+        "note of debiased",
     ]

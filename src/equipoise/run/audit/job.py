@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from torch import nn
 
 from equipoise.data import ImageTable, write_rejected
-from equipoise.nn import digest_of, placed
+from equipoise.nn import Backbone, digest_of, placed
 from equipoise.report.audit.page import write_audit_report
 from equipoise.report.audit.record import AuditedModel, AuditRecord, AuditTiming, write_audit
 from equipoise.risk import Method, correlations, deciles, mean_images
@@ -84,7 +84,7 @@ class Asked:
 
 
 def audit(
-    model: str | os.PathLike[str] | nn.Module | Network,
+    model: str | os.PathLike[str] | nn.Module | Backbone | Network,
     sources: Sources,
     *,
     scoring: Scoring = Scoring(),
@@ -100,11 +100,12 @@ def audit(
     pictures are never on both sides. The model itself is left as it is.
 
     Args:
-        model: A run's folder, "package.module:callable" that gives an nn.Module, or a network; or one of these with
-            what it needs to be read, `Network`.
+        model: A run's folder, a name as `nn.named_backbone` takes it (timm:…, hf:…, onnx:…, package.module:callable), a
+            network or an `nn.Backbone`; or one of these with what it needs to be read, `Network`.
         sources: Positives and negatives, or data with labels, of two classes or more.
         scoring: Reference data, methods, thresholds.
-        reading: How sources are read; a run's folder decides image size and channels itself.
+        reading: How sources are read; a model that knows how its pictures must come decides size, framing and channels
+            itself.
         groups: Attribute columns to compare.
         seed: Of halves, folds, learning and bootstrap.
         engine: The device.
@@ -120,13 +121,13 @@ def audit(
     seed = checked_seed(seed)
     methods, engine = scoring.chosen(seed), scoring_engine(engine, "audit")
     network = model if isinstance(model, Network) else Network(model)
-    source, named = network.loaded()
+    source, named = network.loaded(reading)
     reading = source.reading(reading)
     asked = Asked(source, network.settings(named), sources, scoring, reading, tuple(groups), seed)
     settings = asked.settings(tuple(methods), engine)
     identity = Identity(settings, {"model": digest_of(source.network)})
     with output.open(identity, last="audit.json", resume=True) as folder:
-        tables = read_images(asked, engine)
+        tables = {name: source.checked(table) for name, table in read_images(asked, engine).items()}
         told(tables, say)
         table = tables["audited"]
         folder = folder.settled(fingerprints(tables))

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from equipoise.errors import InputError
+from equipoise.nn.taps import Tap, find_tap, named_tap, pooled, tapped
 from equipoise.risk import Histogram
-from equipoise.risk.features import Tap, find_tap, named_tap, pooled, tapped
 
 IMAGES = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 

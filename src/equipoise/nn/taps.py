@@ -1,8 +1,8 @@
-"""Where in a network the features are: found by running it, or named by the user."""
+"""Where in a network the features and the prediction are: found by running it, or named by the user."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
@@ -12,9 +12,26 @@ from torch import Tensor, nn
 
 from equipoise.errors import InputError
 
-__all__ = ["COMPILED", "Tap", "find_tap", "has_weights", "named_tap", "pooled", "tapped", "widest"]
+__all__ = [
+    "COMPILED",
+    "Output",
+    "Tap",
+    "described",
+    "features_at",
+    "find_tap",
+    "has_weights",
+    "named_tap",
+    "pooled",
+    "prediction_of",
+    "tapped",
+    "widest",
+]
 
 COMPILED = "A compiled model hides its layers: wrap the model first, then compile the wrapped one."
+
+
+Output = str | int | Callable[[Any], Tensor] | None
+"""Where the prediction is in what the model returns: a key or attribute, an index, a function; None = all of it."""
 
 
 class Tap(NamedTuple):
@@ -101,6 +118,57 @@ def tapped(model: nn.Module, tap: Tap) -> Iterator[list[Tensor]]:
         hook.remove()
 
 
+def prediction_of(returned: Any, output: Output) -> Tensor:
+    """The prediction in what a model returned.
+
+    Raises:
+        InputError: if it is not there, or is not a tensor.
+    """
+    found = returned
+    if callable(output):
+        found = output(returned)
+    elif output is not None:
+        named = isinstance(output, str) and not isinstance(returned, Mapping)
+        try:
+            found = getattr(returned, str(output)) if named else returned[output]
+        except (KeyError, IndexError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"The model returns {described(returned)}, which has no {output!r}. "
+                "Name what is there, output=...."
+            ) from error
+    if isinstance(found, Tensor):
+        return found
+    raise InputError(
+        f"Expected the model's prediction as one tensor; got {described(found)}. Say which part it is: "
+        "output='logits', output=0, or a function that takes what the model returns."
+    )
+
+
+def features_at(tap: Tap, found: Sequence[Tensor], samples: int) -> Tensor:
+    """What passed a tap in one run: the last time that it was called, one finite vector a sample.
+
+    Raises:
+        InputError: if it was not called, or something else passed.
+    """
+    if not found:
+        raise InputError(
+            f"Expected layer {tap.layer!r} to be called; the model ran without it. Name another layer. "
+            + COMPILED
+        )
+    features = found[-1]
+    if features.shape[0] != samples:
+        raise InputError(
+            f"Expected one feature vector for each of {samples} samples at layer "
+            f"{tap.layer!r}; got {features.shape[0]}. Name another layer."
+        )
+    if not torch.compiler.is_exporting() and not bool(torch.isfinite(features).all()):
+        raise InputError(
+            f"Features must be finite; got NaN or infinity at layer {tap.layer!r}. Look for a broken "
+            "input, or for weights that diverged."
+        )
+    return features
+
+
 def pooled(values: Tensor) -> Float[Tensor, "batch n"]:
     """One vector a sample, single precision at least: images are averaged over places, sequences over tokens."""
     if values.ndim == 1:
@@ -137,3 +205,12 @@ def _names(model: nn.Module) -> str:
     names = [name for name, _ in model.named_modules() if name]
     shown = names if len(names) <= 30 else [*names[:10], "…", *names[-20:]]
     return ", ".join(shown) if shown else "(it has no named layers)"
+
+
+def described(value: Any) -> str:
+    """What something is, in words."""
+    if isinstance(value, Mapping):
+        return f"a {type(value).__name__} with the keys {', '.join(map(str, value))}"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"a {type(value).__name__} of {len(value)}"
+    return f"a {type(value).__name__}"

@@ -14,7 +14,7 @@ from torch import nn
 from equipoise.errors import InputError, MissingExtraError
 from equipoise.seeds import child_seed
 
-__all__ = ["is_named", "made_by", "named_network", "named_object"]
+__all__ = ["as_network", "is_named", "made_by", "named_network", "named_object"]
 
 NAMED = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
@@ -72,7 +72,15 @@ def named_network(text: str, *, seed: int = 0) -> nn.Module:
         InputError: if it gives none.
         MissingExtraError: if there is no such module.
     """
-    made = made_by(text, seed=seed)
+    return as_network(made_by(text, seed=seed), text)
+
+
+def as_network(made: Any, text: str) -> nn.Module:
+    """What a name gave, if it is a network.
+
+    Raises:
+        InputError: if it is none.
+    """
     if not isinstance(made, nn.Module):
         raise InputError(
             f"Expected {text} to give a torch nn.Module; got {type(made).__name__}. Name a class or function that "

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from equipoise.errors import InputError, MissingExtraError
-from equipoise.run.named_object import is_named, made_by, named_network, named_object
+from equipoise.nn.named_object import is_named, made_by, named_network, named_object
 
 MODULE = """
 from torch import nn

@@ -1,0 +1,214 @@
+"""Features once: one pass of a backbone over pictures, kept, so that everything after it costs seconds."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from equipoise.errors import InputError
+from equipoise.nn.backbone import Backbone, Pass
+from equipoise.nn.digest import digest_of
+from equipoise.nn.embedding import vector_store
+from equipoise.nn.feature_store import FeatureStore, Layout, Part, building, stored
+from equipoise.nn.passes import HELD, affordable, home, placed, slices
+from equipoise.nn.pixels import pixels
+
+__all__ = ["Pace", "Pictures", "features"]
+
+AHEAD = 2  # batches that are read while one is computed
+LARGEST = (
+    32 << 20
+)  # bytes of a tensor on a CPU: larger ones come fresh from the system each time, which is slow
+KEPT_S = 10.0  # between two notes of how far it is
+
+
+class Pictures(Protocol):
+    """Pictures by position, and what tells them from others, such as `data.ImageTable`."""
+
+    @property
+    def digests(self) -> NDArray[np.uint64]:
+        """Content of each."""
+
+    def __len__(self) -> int:
+        """How many."""
+
+    def batch(self, positions: NDArray[np.int64], /) -> NDArray[np.uint8]:
+        """Some of them, uint8, shape (b, height, width, channels)."""
+
+
+class Pace(NamedTuple):
+    """How far a pass is.
+
+    Args:
+        done: Pictures, those of an earlier start included.
+        total: Of so many.
+        rate: Pictures a second.
+        remaining: Seconds that are left at this rate.
+        waiting: For another process, which is computing the same.
+    """
+
+    done: int
+    total: int
+    rate: float
+    remaining: float
+    waiting: bool = False
+
+    def __str__(self) -> str:
+        if self.waiting:
+            return f"waiting for another process, which computes these {self.total:,} pictures"
+        left = f"{self.remaining:.0f} s" if self.remaining < 120 else f"{self.remaining / 60:.0f} minutes"
+        return f"{self.done:,} of {self.total:,} pictures, {self.rate:.0f} a second, {left} left"
+
+
+def features(
+    backbone: Backbone,
+    table: Pictures,
+    *,
+    cache: str | os.PathLike[str] | None = None,
+    device: torch.device | None = None,
+    batch_size: int | None = None,
+    dtype: Literal["float16", "float32"] = "float16",
+    told: Callable[[Pace], None] = lambda pace: None,
+) -> FeatureStore:
+    """Features and logits of all pictures of a table, by one pass in evaluation mode; a second start reads them.
+
+    Pictures are read ahead in a thread while the network works. What was computed before a start ended early is kept:
+    the next start goes on there and gets the same bits. Where the labels are other ones, features stay the same.
+
+    Args:
+        backbone: It is left where and as it was.
+        table: Pictures read as the backbone takes them.
+        cache: Folder to keep them in, below `features/`; None keeps nothing. They are found again by the pictures and
+            their order, the backbone's digest, framing and type.
+        device: Where to run; None runs where the network is.
+        batch_size: Pictures at a time; None takes what fits into memory, 512 at most; on a CPU, what keeps the largest
+            tensor below 20 MiB.
+        dtype: Of features. float16 has three digits and reaches 65,504.
+        told: Called after each batch; once before, if another process is computing the same.
+
+    Raises:
+        InputError: if pictures are not as the backbone takes them, there are none, or features are not finite.
+        DataError: if they cannot be kept.
+
+    Example:
+        >>> from equipoise.data import ImageTable
+        >>> table = ImageTable.from_arrays(np.zeros((5, 8, 8, 3), np.uint8), [0, 1, 0, 1, 0])
+        >>> network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 4), torch.nn.Linear(4, 2))
+        >>> store = features(Backbone.of(network, size=8), table)
+        >>> store.features.shape, store.logits.shape
+        ((5, 4), (5, 2))
+    """
+    if not len(table):
+        raise InputError("Expected at least one picture; got none. Check where they come from.")
+    if batch_size is not None and batch_size < 1:
+        raise InputError(
+            f"batch_size must be at least 1; got {batch_size}. Leave it out to let memory decide."
+        )
+    backbone.check_pictures(table)
+    layout = Layout(
+        len(table), backbone.dimensions, backbone.outputs, dtype, backbone.digest, _content(table)
+    )
+    if cache is None:
+        logits = None if layout.outputs is None else vector_store(layout.rows, layout.outputs)
+        part = Part(vector_store(layout.rows, layout.dimensions, dtype), logits)
+        _fill(part, backbone, table, device, batch_size, told)
+        return FeatureStore(part.features, part.logits, layout)
+    folder = Path(cache).expanduser() / "features" / _key(layout, backbone, device)
+    if (found := stored(folder, layout)) is not None:
+        return found
+    with building(folder, layout, lambda: told(Pace(0, len(table), 0.0, 0.0, True))) as begun:
+        if isinstance(begun, FeatureStore):
+            return begun
+        _fill(begun, backbone, table, device, batch_size, told)
+    done = stored(folder, layout)
+    if done is None:
+        raise InputError(f"Expected features in {folder}; they were taken away. Start again.")
+    return done
+
+
+def _fill(
+    part: Part,
+    backbone: Backbone,
+    table: Pictures,
+    device: torch.device | None,
+    batch_size: int | None,
+    told: Callable[[Pace], None],
+) -> None:
+    """Compute the rows that are missing."""
+    if part.batch_size is None or batch_size not in (None, part.batch_size):
+        part.batch_size, part.done = batch_size or _batch_size(backbone, table, device), 0
+    first, began = part.done, time.perf_counter()
+    noted = began
+    rest = (slice(one.start + first, one.stop + first) for one in slices(len(table) - first, part.batch_size))
+    with placed(backbone.network, device) as where:
+        try:
+            for place, some in _ahead(table, rest):
+                images = pixels(torch.from_numpy(some).to(where))
+                _write(part, place, backbone(images), backbone.name)
+                part.done = place.stop
+                now = time.perf_counter()
+                rate = (part.done - first) / max(now - began, 1e-9)
+                told(Pace(part.done, len(table), rate, (len(table) - part.done) / rate))
+                if now - noted > KEPT_S:
+                    part.keep()
+                    noted = now
+        except BaseException:  # an interruption too: what is there is kept
+            if part.done > first:
+                part.keep()
+            raise
+
+
+def _write(part: Part, place: slice, found: Pass, name: str) -> None:
+    with np.errstate(over="ignore"):  # what becomes infinite is refused
+        kept = found.features.cpu().numpy().astype(part.features.dtype)
+    if not np.isfinite(kept).all():
+        raise InputError(
+            f"Features of {name} are larger than float16 holds, 65,504; got {float(found.features.abs().max()):.3g}. "
+            "Keep them with dtype 'float32'."
+        )
+    part.features[place] = kept
+    if part.logits is not None and found.logits is not None:
+        part.logits[place] = found.logits.cpu().numpy()
+
+
+def _ahead(table: Pictures, places: Iterable[slice]) -> Iterator[tuple[slice, NDArray[np.uint8]]]:
+    """Batches in order, the next ones being read meanwhile."""
+    reader = ThreadPoolExecutor(1, "pictures")
+    waiting: deque[tuple[slice, Future[NDArray[np.uint8]]]] = deque()
+    try:
+        for place in places:
+            waiting.append((place, reader.submit(table.batch, np.arange(place.start, place.stop))))
+            if len(waiting) > AHEAD:
+                first, read = waiting.popleft()
+                yield first, read.result()
+        while waiting:
+            first, read = waiting.popleft()
+            yield first, read.result()
+    finally:
+        reader.shutdown(cancel_futures=True)
+
+
+def _batch_size(backbone: Backbone, table: Pictures, device: torch.device | None) -> int:
+    where = device or home(backbone.network)[0]
+    options = {"memory": HELD * LARGEST} if where.type == "cpu" else {}
+    return affordable(backbone.network, table, device=device, **options)
+
+
+def _content(table: Pictures) -> str:
+    digests = np.ascontiguousarray(table.digests, "<u8")
+    return hashlib.blake2b(digests.tobytes(), digest_size=16).hexdigest()
+
+
+def _key(layout: Layout, backbone: Backbone, device: torch.device | None) -> str:
+    where = "cpu" if device is None else device.type
+    return digest_of([*map(str, layout.settings().values()), backbone.framing.settings(), where])
