@@ -76,6 +76,7 @@ def test_what_is_discovered_stands_where_gender_stands(scene):
     assert scene.protected("gender") is scene.training.groups
 
 
+@pytest.mark.slow
 def test_pairs_come_from_the_saved_generator_and_only_good_ones_are_taken(scene):
     scene.__dict__["targets"] = {("balanced", "gender"): reader(0.0, 100.0, 0.0)}
     scene.__dict__["genders"] = {("balanced", "gender"): reader(100.0, 0.0, 0.0)}

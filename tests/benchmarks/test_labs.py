@@ -100,6 +100,7 @@ def trained(framework, python, tmp_path, monkeypatch):
     np.testing.assert_array_equal(first["positive_scores"], again["positive_scores"])
 
 
+@pytest.mark.slow
 def test_a_plain_run_trains_scores_and_is_kept(tmp_path, monkeypatch):
     trained("torch", labs.PYTHON, tmp_path, monkeypatch)
 

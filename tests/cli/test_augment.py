@@ -85,6 +85,7 @@ def flags(**changes):
     return ["augment", "train/list.csv", *(f"--{n}={v}" for n, v in given.items() if v is not None)]
 
 
+@pytest.mark.slow
 def test_from_files_to_a_report(place, capsys):
     assert main(flags()) == 0
     printed = capsys.readouterr()

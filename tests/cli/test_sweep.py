@@ -21,6 +21,7 @@ def _cache(tmp_path_factory):
         yield
 
 
+@pytest.mark.slow
 def test_a_sweep_of_two_points_one_of_which_fails(tmp_path, capsys):
     out = tmp_path / "out"
     flags = [*FLAGS, "--vary=debiased.learning_rate=1e-3,1e38", "--jobs=2", f"--out={out}"]

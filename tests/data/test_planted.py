@@ -92,6 +92,7 @@ def test_planted_noise_and_bad_pictures_are_marked(cache):
     assert (np.abs(flat.mean((1, 2, 3)) - 127.5) > 100).sum() + (flat.std((1, 2, 3)) > 65).sum() == 10
 
 
+@pytest.mark.slow
 def test_rarity_by_appearance_finds_the_hidden_groups(cache):
     train = split(planted(1500, cache=cache), fractions=(1, 0, 0), stratify=["hidden"]).train
     faces = train.take(train.positives)

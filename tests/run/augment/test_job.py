@@ -277,6 +277,7 @@ def test_the_same_call_shows_the_finished_run_and_other_data_are_refused(run, ta
         ran((drawn(480, 0.06, 9), tables[1]), small, out, groups=["shape"])
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_to_the_same_numbers(run, tables, small, tmp_path):
     record, _ = run
     out = tmp_path / "stopped"
@@ -315,6 +316,7 @@ def test_discovered_sides_need_no_annotation(tables, small, tmp_path):
     assert "thresholds" not in record.models
 
 
+@pytest.mark.slow
 def test_a_generator_is_trained_if_none_is_given(tables, small, tmp_path):
     quick = GAN(latent=6, width=8, discriminator_width=8, steps=120, batch_size=16, look_every=60)
     out = tmp_path / "trained"
