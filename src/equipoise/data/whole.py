@@ -60,6 +60,7 @@ class WholePictures:
                 ) from reason
 
 
+# Each keyword is one of `read`, of which this is the part without pixels kept.
 def whole_pictures(
     path: str | os.PathLike[str],
     *,

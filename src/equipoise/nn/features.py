@@ -92,7 +92,7 @@ def features(
             their order, the backbone's digest, framing and type.
         device: Where to run; None runs where the network is.
         batch_size: Pictures at a time; None takes what fits into memory, 512 at most; on a CPU, what keeps the largest
-            tensor below 20 MiB.
+            tensor below 32 MiB.
         dtype: Of features. float16 has three digits and reaches 65,504.
         told: Called after each batch; once before, if another process is computing the same.
 
