@@ -12,6 +12,7 @@ from equipoise.nn.digest import architecture_digest, digest_of
 from equipoise.nn.embedding import embed
 from equipoise.nn.feature_store import FeatureStore
 from equipoise.nn.features import Pace, features
+from equipoise.nn.last_layer import BackboneClassifier, last_layer, with_last_layer
 from equipoise.nn.linear import fit_linear
 from equipoise.nn.losses import kl_divergence, reparameterise
 from equipoise.nn.modes import evaluating, modes_kept
@@ -25,6 +26,7 @@ from equipoise.nn.standard_cnn import StandardCNN
 __all__ = [
     "DBVAE",
     "Backbone",
+    "BackboneClassifier",
     "Classifier",
     "Decoder",
     "FeatureExtractor",
@@ -44,6 +46,7 @@ __all__ = [
     "fit_linear",
     "home",
     "kl_divergence",
+    "last_layer",
     "modes_kept",
     "named_backbone",
     "pixels",
@@ -51,4 +54,5 @@ __all__ = [
     "reparameterise",
     "run_over",
     "slices",
+    "with_last_layer",
 ]

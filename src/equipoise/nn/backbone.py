@@ -139,8 +139,8 @@ class Backbone:
         if layer is not None:
             found = replace(found, tap=named_tap(network, layer))
         elif not headless:
-            found = replace(found, tap=find_tap(network, lambda: found._predicted(found._example())))
-        features, logits = found._checked(found._example(), headless)
+            found = replace(found, tap=find_tap(network, lambda: found._predicted(found.example())))
+        features, logits = found._checked(found.example(), headless)
         outputs = None if logits is None else logits.shape[1]
         if names is not None and outputs is not None and len(names) != max(2, outputs):
             raise InputError(
@@ -289,7 +289,7 @@ class Backbone:
             )
         return Pass(features, None if headless else _logits(prediction, len(images), self.name))
 
-    def _example(self) -> Tensor:
+    def example(self) -> Tensor:
         """Made-up pictures on the network's device: noise, the same each time."""
         size, (device, _) = self.framing.size, home(self.network)
         chance = torch.Generator().manual_seed(0)
