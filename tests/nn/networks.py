@@ -1,5 +1,6 @@
 """Pretrained networks of other libraries, tiny and made here: nothing is downloaded."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -73,3 +74,14 @@ def transformers_folder(
     made.save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
+
+
+def exported(path, classes=3, batch=1, dynamic=False):
+    network = small(classes).eval()
+    options = {"dynamic_axes": {"images": {0: "batch"}}} if dynamic else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            network, (torch.zeros(batch, 3, 16, 16),), path, dynamo=False, input_names=["images"], **options
+        )
+    return network

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import warnings
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from equipoise.nn import Backbone, named_backbone
 from equipoise.nn.timm_networks import timm_preprocessing
 from equipoise.pictures.framing import Framing
 
-from .networks import photograph, small, squared, transformers_folder
+from .networks import exported, photograph, squared, transformers_folder
 
 MODULE = """
 from torch import nn
@@ -221,17 +220,6 @@ def test_a_transformers_folder_with_and_without_a_last_layer(tmp_path):
     save_file(tensors, tmp_path / "body" / "model.safetensors", {"format": "pt"})
     with pytest.raises(InputError, match="missing, such as"):
         Backbone.named(f"hf:{tmp_path / 'body'}")
-
-
-def exported(path, classes=3, batch=1, dynamic=False):
-    network = small(classes).eval()
-    options = {"dynamic_axes": {"images": {0: "batch"}}} if dynamic else {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            network, (torch.zeros(batch, 3, 16, 16),), path, dynamo=False, input_names=["images"], **options
-        )
-    return network
 
 
 @pytest.mark.parametrize(("batch", "dynamic"), [(1, False), (4, False), (2, True)])

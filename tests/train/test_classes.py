@@ -110,7 +110,7 @@ def test_it_learns_and_is_validated(classes, method):
     assert fitted.notes == ()
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", [name for name, one in RECIPES.items() if one.backbone == "none"])
 def test_every_recipe_and_method_runs_with_three_classes(name):
     table, chosen = shapes(), recipe(name)
     how = {"epochs": 2, "batch_size": 16}

@@ -105,9 +105,9 @@ def audit(
         overwrite: Replace the audit that lies in the folder.
     """
     from equipoise import report, risk, run
-    from equipoise.cli.conversion import engine_of, output_of, reading_of, sources_of
+    from equipoise.cli.conversion import engine_of, numbers, output_of, reading_of, sources_of
 
-    pixels = {name: _numbers(name, getattr(network, name)) for name in ("mean", "std")}
+    pixels = {name: numbers(name, getattr(network, name)) for name in ("mean", "std")}
     record = run.audit(
         run.Network(model, encoder.encoder, **{**asdict(network), **pixels}),
         sources_of(data, source=source),
@@ -121,14 +121,3 @@ def audit(
     say(*report.audit_text(record).split("\n"))
     say("", f"Report: {out / 'report.html'}")
     return 0
-
-
-def _numbers(name: str, values: tuple[str, ...]) -> tuple[float, ...]:
-    from equipoise.errors import InputError
-
-    try:
-        return tuple(float(value) for value in values)
-    except ValueError as error:
-        raise InputError(
-            f"`{name}` must be numbers, one a channel; got {', '.join(values)}. Write them as in 0.5,0.5,0.5."
-        ) from error

@@ -1,5 +1,7 @@
 """From flags to the objects that a run takes. Commands import it when they run, not before."""
 
+# ruff: noqa: B008  (the flags' defaults are frozen)
+
 from __future__ import annotations
 
 import dataclasses
@@ -12,6 +14,7 @@ from equipoise.cli.flags import with_flags
 from equipoise.cli.invocation import command_line
 from equipoise.cli.saying import say_aside
 from equipoise.cli.settings import (
+    Backbone,
     Continuing,
     Data,
     Embedding,
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = [
     "engine_of",
     "measuring_of",
+    "network_of",
+    "numbers",
     "output_of",
     "reading_of",
     "recipe_of",
@@ -64,11 +69,11 @@ def engine_of(flags: Machine | str, general: General) -> run.Engine:
     return run.Engine(**asked, progress=not general.quiet)
 
 
-def recipe_of(flags: Training) -> Recipe:
+def recipe_of(flags: Training, usual: str = "equipoise") -> Recipe:
     """The recipe with what --tune changes, then what the flags of their own name change."""
     from equipoise.train import recipe  # brings torch, which not every command needs
 
-    chosen = run.tuned(recipe(flags.recipe), flags.tune)
+    chosen = run.tuned(recipe(flags.recipe or usual), flags.tune)
     optimisation = _given(epochs=flags.epochs, batch_size=flags.batch_size)
     return dataclasses.replace(
         chosen,
@@ -81,10 +86,48 @@ def recipe_of(flags: Training) -> Recipe:
     )
 
 
-def training_of(flags: Training, *brought: Encoder | Embedding) -> run.Training:
+def training_of(
+    flags: Training, *brought: Encoder | Embedding, backbone: Backbone = Backbone()
+) -> run.Training:
     """How models are trained."""
     own = {name: value for part in brought for name, value in dataclasses.asdict(part).items()}
-    return run.Training(recipe_of(flags), **own, seed=flags.seed)
+    network = network_of(backbone)
+    recipe = recipe_of(flags, "equipoise" if network is None else "probe")
+    return run.Training(recipe, **own, backbone=network, seed=flags.seed)
+
+
+def network_of(flags: Backbone) -> run.Network | None:
+    """The backbone and what it needs; None without one.
+
+    Raises:
+        InputError: if numbers are none, or something is said of a backbone that is not there.
+    """
+    options = dataclasses.asdict(flags)
+    named = options.pop("backbone")
+    if named is None:
+        extra = [f"`{name}`" for name, value in options.items() if value]
+        if extra:
+            raise InputError(
+                f"{', '.join(extra)} are for a `backbone`; got none. Name one, or leave them out."
+            )
+        return None
+    for name in ("mean", "std"):
+        options[name] = numbers(name, options[name])
+    return run.Network(named, **options)
+
+
+def numbers(name: str, values: tuple[str, ...]) -> tuple[float, ...]:
+    """One a channel.
+
+    Raises:
+        InputError: if they are none.
+    """
+    try:
+        return tuple(float(value) for value in values)
+    except ValueError as error:
+        raise InputError(
+            f"`{name}` must be numbers, one a channel; got {', '.join(values)}. Write them as in 0.5,0.5,0.5."
+        ) from error
 
 
 def measuring_of(flags: Evaluation, *, controls: bool = True) -> run.Measuring:

@@ -13,6 +13,7 @@ from equipoise.cli.saying import say
 from equipoise.cli.settings import (
     EVALUATION,
     FOLDER,
+    Backbone,
     Continuing,
     Data,
     Embedding,
@@ -40,6 +41,7 @@ def debias(
     training: Training = Training(),
     encoder: Encoder = Encoder(),
     embedding: Embedding = Embedding(),
+    backbone: Backbone = Backbone(),
     reading: Splitting = Splitting(),
     machine: Machine = Machine(),
     out: Annotated[Path, Parameter(group=FOLDER)] = Path("runs/debias"),
@@ -68,7 +70,7 @@ def debias(
     record = run.debias(
         sources_of(data, planted, test),
         reading=reading_of(reading),
-        training=training_of(training, encoder, embedding),
+        training=training_of(training, encoder, embedding, backbone=backbone),
         measuring=measuring_of(evaluation, controls=controls),
         engine=engine_of(machine, general),
         output=output_of(out, general, continuing),

@@ -26,6 +26,7 @@ __all__ = [
     "EVALUATION",
     "FOLDER",
     "TRAINING",
+    "Backbone",
     "Continuing",
     "Data",
     "Embedding",
@@ -217,8 +218,8 @@ class Predicted:
 class Training:
     """How models are trained; what is not given is the recipe's."""
 
-    recipe: str = "equipoise"
-    """A recipe's name; `equipoise recipes` lists them."""
+    recipe: str | None = None
+    """A recipe's name; `equipoise recipes` lists them. If not given equipoise, or probe with --backbone."""
     epochs: int | None = None
     """Epochs of every model."""
     batch_size: int | None = None
@@ -244,6 +245,26 @@ class Encoder:
 
     encoder: str | None = None
     """A network from images to feature vectors, package.module:callable, in place of the standard CNN."""
+
+
+@Parameter(name="*", group=TRAINING)
+@dataclass(frozen=True)
+class Backbone:
+    """The pretrained network of recipes probe and fine-tune."""
+
+    backbone: str | None = None
+    """timm:NAME, hf:NAME_OR_FOLDER, onnx:FILE, package.module:callable or a run's folder. It says how its pictures must
+    come; of a callable they are read as said under Reading."""
+    weights: Path | None = None
+    """Weights for the backbone in place of its own: a safetensors file, or one of torch.save."""
+    layer: str | None = None
+    """Module whose output are the features; what goes into the last layer if not given."""
+    output: str | None = None
+    """Key, attribute or number of the logits in what the backbone returns."""
+    mean: Names = ()
+    """Subtracted from pixels in [0, 1], channel by channel, as in 0.485,0.456,0.406."""
+    std: Names = ()
+    """What they are then divided by."""
 
 
 @Parameter(name="*", group=MODEL)

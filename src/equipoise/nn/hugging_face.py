@@ -9,17 +9,18 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import nn
 
-from equipoise.errors import InputError, MissingExtraError
+from equipoise.errors import DataError, InputError, MissingExtraError
 from equipoise.failures import refused
 from equipoise.nn.hub import reaching_hub
 from equipoise.nn.preprocessing import Preprocessing
 from equipoise.nn.weights import fill, read_weights
 from equipoise.pictures.framing import Framing, Interpolation
 
-__all__ = ["HuggingFace", "hugging_face", "processor_preprocessing"]
+__all__ = ["HuggingFace", "hugging_face", "processor_preprocessing", "untrained_hugging_face"]
 
 FILTERS: dict[int, Interpolation] = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # Pillow's
 STEPS = {"do_resize", "do_rescale", "do_normalize", "do_center_crop", "do_convert_rgb"}  # that are understood
@@ -100,6 +101,34 @@ def hugging_face(
         processor_preprocessing(processor, f"hf:{name}"),
         _class_names(config) if heads else None,
     )
+
+
+def untrained_hugging_face(config: Mapping[str, Any], kind: str, name: str) -> HuggingFace:
+    """A network of transformers by its configuration alone, with weights of no training.
+
+    Args:
+        config: As its `to_dict` gives it.
+        kind: See `HuggingFace`.
+        name: What people read.
+
+    Raises:
+        MissingExtraError: without transformers.
+        DataError: if it is no configuration of a network of pictures.
+    """
+    library = _transformers()
+    values = {key: value for key, value in config.items() if key not in ("model_type", "auto_map")}
+    auto = library.AutoModelForImageClassification if kind == "logits" else library.AutoModel
+    try:
+        with _quiet(library), torch.random.fork_rng(devices=[]):
+            made = library.AutoConfig.for_model(str(config["model_type"]), **values)
+            return HuggingFace(auto.from_config(made), kind).eval()
+    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        if refused(error):
+            raise
+        told = str(error).strip().partition("\n")[0]
+        raise DataError(
+            f"Expected the configuration of a network of pictures, {name}; got: {told:.300}."
+        ) from error
 
 
 def _processor(library: Any, name: str) -> Any:

@@ -15,7 +15,7 @@ from equipoise.nn.backbone import Backbone
 from equipoise.nn.objective import Classifier
 from equipoise.nn.taps import Output, Tap, features_at, pooled, prediction_of, tapped
 
-__all__ = ["BackboneClassifier", "Headed", "last_layer", "replaceable", "with_last_layer"]
+__all__ = ["BackboneClassifier", "Headed", "last_layer", "renamed", "replaceable", "with_last_layer"]
 
 HEAD = "head"
 ROUNDING = 1e-3  # of logits, relative to the largest
@@ -100,14 +100,13 @@ def with_last_layer(
         )
     head = copy.deepcopy(layer).to(_device(backbone.network))
     network = copy.deepcopy(backbone.network)
-    if replaceable(backbone) and backbone.tap is not None:
-        head = head.to(network.get_submodule(backbone.tap.layer).weight.dtype)  # type: ignore[arg-type]
-        network.set_submodule(backbone.tap.layer, head)
-        _rename(network, head.out_features, class_names)
-        tap, output = backbone.tap, backbone.output
+    tap, output = backbone.tap, backbone.output
+    if tap is not None and replaceable(backbone):
+        head = head.to(network.get_submodule(tap.layer).weight.dtype)  # type: ignore[arg-type]
+        network.set_submodule(tap.layer, head)
+        renamed(network, head.out_features, class_names)
     elif isinstance(network, Headed):
         network.head = head
-        tap, output = backbone.tap, backbone.output
     else:
         network = Headed(network, backbone.tap, backbone.output, head)
         tap, output = Tap(HEAD, "input"), None
@@ -147,7 +146,7 @@ def _found(backbone: Backbone) -> tuple[nn.Linear | None, str]:
     return layer, ""
 
 
-def _rename(network: nn.Module, outputs: int, class_names: Sequence[str] | None) -> None:
+def renamed(network: nn.Module, outputs: int, class_names: Sequence[str] | None) -> None:
     """What libraries note of a network's classes beside its last layer."""
     names = tuple(map(str, class_names or range(max(2, outputs))))
     for part in network.modules():

@@ -17,6 +17,7 @@ from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from equipoise.errors import InputError, MissingExtraError
@@ -25,7 +26,7 @@ from equipoise.nn.preprocessing import Preprocessing
 from equipoise.nn.weights import PREFIXES, fill, read_weights
 from equipoise.pictures.framing import Framing
 
-__all__ = ["timm_network", "timm_preprocessing"]
+__all__ = ["timm_network", "timm_preprocessing", "untrained_timm"]
 
 
 def timm_network(
@@ -71,6 +72,22 @@ def timm_network(
     if channels != described.channels:  # a mean of other channels says nothing
         described = replace(described, channels=channels, mean=(), std=())
     return network, described, None if names is None or weights is not None else tuple(names)
+
+
+def untrained_timm(name: str, size: int, channels: int) -> nn.Module:
+    """The same network with weights of no training, for pictures of this size and so many channels.
+
+    Raises:
+        MissingExtraError: without timm.
+        InputError: if there is no such network.
+        DataError: if a folder or the hub must tell what it is, and cannot be reached.
+    """
+    timm = _timm()
+    told = "Bring the folder that the model was trained from."
+    channeled = {} if channels == 3 else {"in_chans": channels}
+    with reaching_hub(f"timm:{name}", told), torch.random.fork_rng(devices=[]):
+        network: nn.Module = _created(timm, name, size, **channeled)
+    return network
 
 
 def timm_preprocessing(config: Mapping[str, Any], name: str) -> Preprocessing:

@@ -8,17 +8,20 @@ from typing import Any
 
 import pyarrow as pa
 import torch
+from torch import nn
 
 from equipoise.data import ImageTable
 from equipoise.errors import EquipoiseError, InputError, MissingExtraError
 from equipoise.failures import refused
-from equipoise.nn import pixels
+from equipoise.nn import Backbone, pixels, with_last_layer
 from equipoise.run.training import Start
 from equipoise.run.unused import check_unused
-from equipoise.train import Engine, check_trainable
+from equipoise.train import Engine, Recipe, check_trainable
+from equipoise.train.classes import outputs_of
 from equipoise.train.embedding import Embedded
 from equipoise.train.first_weights import check_first_weights
 from equipoise.train.fit import build, first_two, optimisation_of
+from equipoise.train.probe import trainable
 from equipoise.train.rarity import check_resampling
 
 __all__ = ["check_groups", "check_models", "check_test", "need", "scoring_engine"]
@@ -99,8 +102,12 @@ def check_models(methods: Sequence[str], table: ImageTable, start: Start, *, wei
             codes=chosen.objective == "db-vae",
             classes=len(table.class_names),
         )
-    for method in methods:
-        check_trainable(table, optimisation_of(chosen, method).batch_size, engine.processes)
+    if chosen.backbone != "frozen":
+        for method in methods:
+            check_trainable(table, optimisation_of(chosen, method).batch_size, engine.processes)
+    if start.backbone.featured is not None:
+        _check_backbone(start.backbone.featured.backbone, table, chosen)
+        return
     shape = table.image_size, table.channels
     for method in methods:
         names = table.class_names
@@ -112,8 +119,16 @@ def check_models(methods: Sequence[str], table: ImageTable, start: Start, *, wei
             check_first_weights(chosen, table, model, vectors=vectors, seed=start.seed, device=engine.device)
 
 
-def _check_step(model: Any, table: ImageTable) -> None:
-    """Whether a user's encoder can be trained: one image of two classes there and back."""
+def _check_backbone(backbone: Backbone, table: ImageTable, chosen: Recipe) -> None:
+    """Whether these are pictures as it takes them, and whether it can be trained if it shall."""
+    backbone.check_pictures(table)
+    if chosen.backbone == "trained":
+        layer = nn.Linear(backbone.dimensions, outputs_of(table.class_names))
+        _check_step(trainable(with_last_layer(backbone, layer, table.class_names)), table, "backbone")
+
+
+def _check_step(model: Any, table: ImageTable, what: str = "encoder") -> None:
+    """Whether a user's network can be trained: one image of two classes there and back."""
     images = pixels(torch.from_numpy(table.batch(first_two(table))))
     try:
         with torch.random.fork_rng(devices=[]):
@@ -124,6 +139,6 @@ def _check_step(model: Any, table: ImageTable) -> None:
         if refused(error):
             raise
         raise InputError(
-            f"The encoder must be trained on images of shape (batch, {', '.join(map(str, images.shape[1:]))}) in "
+            f"The {what} must be trained on images of shape (batch, {', '.join(map(str, images.shape[1:]))}) in "
             f"[0, 1]; got this error from it: {error}. Adapt it."
         ) from error

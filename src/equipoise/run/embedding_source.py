@@ -25,11 +25,13 @@ class EmbeddingSource:
         named: A name as `nn.named_backbone` takes it, a run's folder, or the class of a network that was given
             as it is.
         column: The column of vectors.
+        title: What people read; None is what the user called it.
     """
 
     embedding: Embedding | None = None
     named: str | None = None
     column: str | None = None
+    title: str | None = None
 
     def settings(self) -> dict[str, Setting]:
         """What a run's settings say about it."""
@@ -47,7 +49,8 @@ class EmbeddingSource:
         """In what rarity was measured, in words."""
         if self.embedding is None:
             return "the pictures themselves" if settings.rule == "appearance" else "the model's latent codes"
-        what = f"column {self.column}" if self.column is not None else f"embedding {self.named}"
+        usual = f"column {self.column}" if self.column is not None else f"embedding {self.named}"
+        what = self.title or usual
         how = "as they are" if settings.normalisation == "raw" else settings.normalisation
         return f"{what} ({how})"
 

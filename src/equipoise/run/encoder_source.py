@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from equipoise.errors import InputError
-from equipoise.nn import digest_of
-from equipoise.nn.named_object import is_named, named_network
+from equipoise.nn import Backbone, digest_of
+from equipoise.nn.named_object import as_network, is_named, made_by
 from equipoise.run.identity import Setting
 
 __all__ = ["EncoderSource", "encoder_source"]
@@ -49,4 +49,6 @@ def encoder_source(encoder: nn.Module | str | None, *, seed: int = 0) -> Encoder
             f"Expected `encoder` package.module:callable that gives an nn.Module; got {encoder!r}. "
             "Write for example mypackage.models:backbone."
         )
-    return EncoderSource(named_network(encoder, seed=seed), encoder)
+    made = made_by(encoder, seed=seed)
+    # What a model was trained on may be given again as the backbone that it was.
+    return EncoderSource(made.network if isinstance(made, Backbone) else as_network(made, encoder), encoder)

@@ -10,7 +10,7 @@ from numpy import ndarray
 from torch import Tensor, nn
 
 from equipoise.data import ImageTable
-from equipoise.nn import run_over
+from equipoise.nn import BackboneClassifier, run_over
 from equipoise.train.device import device_of
 from equipoise.train.gan import Features
 
@@ -27,6 +27,8 @@ def hidden_layer(model: Any) -> Features:
 
 def has_hidden_layer(model: Any) -> bool:
     """Whether `fit` built the model, so that its last layer is known."""
+    if isinstance(model, BackboneClassifier):
+        return False  # a whole network of the user's: its features are `nn.features`'
     network = getattr(model, "encoder", getattr(model, "network", None))
     return isinstance(network, nn.Sequential) or hasattr(network, "features")
 

@@ -69,7 +69,9 @@ def train(
         TrainingError: if training had to stop.
     """
     sources.check_untested("train")
-    start, say = training.start(engine), output.say
+    say = output.say
+    start = training.start(engine, reading, say)
+    reading = start.backbone.reading(reading)
     groups = tuple(groups) if groups or sources.given else PLANTED_GROUPS
     settings: dict[str, Setting] = {
         "command": "train",
@@ -110,7 +112,9 @@ def train(
 
 
 def beforehand(method: TrainingMethod, table: ImageTable, start: Start) -> list[str]:
-    """What is known of the batches before training, in words."""
+    """What is known of the batches before training, in words; a probe draws none."""
+    if start.recipe.backbone == "frozen":
+        return []
     batch = optimisation_of(start.recipe, method).batch_size
     if method == "debiased":
         return told_beforehand(start.recipe.resampling, table, batch)

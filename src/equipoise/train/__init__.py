@@ -6,6 +6,7 @@ The loop asks a model for its losses and a sampler for its batches; which method
 from equipoise.train.classes import check_trainable
 from equipoise.train.embedding import Embedding
 from equipoise.train.engine import Engine
+from equipoise.train.featured import Featured
 from equipoise.train.fit import METHODS, Fit, TrainingMethod, fit
 from equipoise.train.gan import GAN
 from equipoise.train.predict import predict
@@ -20,6 +21,7 @@ __all__ = [
     "RECIPES",
     "Embedding",
     "Engine",
+    "Featured",
     "Fit",
     "Optimisation",
     "Recipe",

@@ -17,7 +17,7 @@ from torch.nn.parameter import is_lazy
 
 from equipoise.data import ImageTable
 from equipoise.errors import InputError
-from equipoise.nn import DBVAE, Classifier, Objective, StandardCNN, architecture_digest, digest_of
+from equipoise.nn import DBVAE, Backbone, Classifier, Objective, StandardCNN, architecture_digest, digest_of
 from equipoise.nn.dbvae import feature_count
 from equipoise.nn.standard_cnn import glorot_linear
 from equipoise.notebook import table_html
@@ -39,10 +39,12 @@ from equipoise.train.embedding import (
     embedding_vectors,
 )
 from equipoise.train.engine import Engine
+from equipoise.train.featured import Featured
 from equipoise.train.first_weights import check_first_weights
 from equipoise.train.given import prepared
 from equipoise.train.log import History
 from equipoise.train.loop import Job, Outcome, train
+from equipoise.train.probe import Fitted, check_backbone, featured_vectors, fitted_probe, trainable
 from equipoise.train.processes import train_in_processes
 from equipoise.train.rarity import check_resampling
 from equipoise.train.recipe import Optimisation, Recipe
@@ -136,6 +138,7 @@ def fit(
     encoder: nn.Module | None = None,
     model: Objective | None = None,
     embedding: Embedding | None = None,
+    backbone: Backbone | Featured | None = None,
     validation: ImageTable | None = None,
     seed: int = 0,
     engine: Engine | None = None,
@@ -159,7 +162,10 @@ def fit(
         embedding: What rarity is measured in, in place of the DB-VAE's latent codes or the look of the pictures; for
             "debiased", the other methods draw uniformly. A network from images (batch, channels, height, width) in
             [0, 1] to vectors (batch, d), run once before training and left as it is; or the vectors, one row an image
-            of the table; or the name of a column that holds them. See `Resampling`.
+            of the table; or the name of a column that holds them. See `Resampling`. Without one, recipes that take a
+            backbone measure rarity in its features.
+        backbone: The pretrained network of recipes "probe" and "fine-tune"; it is copied, not changed. A
+            `Featured` one knows features of tables already.
         validation: Scored after every epoch; never trained on and never used to choose anything.
         seed: The one source of chance; the same seed gives the same model on the same machine and thread count.
         engine: Device, precision, processes; None takes what this machine has.
@@ -174,16 +180,27 @@ def fit(
     chosen, seed = find_recipe(recipe), checked_seed(seed)
     how = _checked(chosen, method, encoder, model, resumable=folder is not None or not resume)
     engine = (engine or Engine()).resolved(chosen)
-    check_trainable(table, how.batch_size, engine.processes)
+    featured = check_backbone(chosen, backbone, other=model is not None or encoder is not None)
+    if chosen.backbone != "frozen":
+        check_trainable(table, how.batch_size, engine.processes)
     names = table.class_names
     _check_validation(validation, names)
     resampling = chosen.resampling if method == "debiased" else None
+    if resampling and embedding is None and featured is not None:
+        embedding = featured_vectors(table, chosen, featured, engine.device)
     weighted = weighted_classes(chosen, names, embedded=embedding is not None) if resampling else ()
     vectors, seconds = _timed_vectors(chosen, weighted, embedding, table, engine.device)
-    network = _network(table, chosen, method, encoder=encoder, model=model, seed=seed)
+    probe = None
+    if featured is not None:
+        probe = fitted_probe(table, chosen, method, featured, vectors, seed=seed, device=engine.device)
+        if chosen.backbone == "frozen":
+            return _of_probe(probe, chosen, method, seed, seconds)
+    network = _network(table, chosen, method, encoder=encoder, model=model, seed=seed, probe=probe)
     if resampling is not None and resampling.warmup and not resume:
         check_first_weights(chosen, table, network, vectors=vectors, seed=seed, device=engine.device)
     brought = _brought(network, model=model, encoder=encoder, validation=validation)
+    if featured is not None:
+        brought["backbone"] = f"{featured.backbone.name} {featured.backbone.digest}"
     if embedding is not None and vectors is not None:
         brought["embedding"] = embedding_identity(embedding)
     own = {"recipe": chosen.to_dict(), "method": method, "seed": seed, "data": table.fingerprint}
@@ -227,14 +244,28 @@ def _network(
     encoder: nn.Module | None,
     model: Objective | None,
     seed: int,
+    probe: Fitted | None = None,
 ) -> Any:
     """What is trained: built from the recipe, or the user's own."""
     names = table.class_names
+    if probe is not None:
+        return trainable(probe.model.backbone)
     if model is not None:
         two = torch.from_numpy(table.batch(first_two(table)))
         return prepared(model, two, seed=seed, classes=len(names))
     shape = table.image_size, table.channels
     return build(chosen, method, *shape, encoder=encoder, seed=seed, class_names=names)
+
+
+def _of_probe(probe: Fitted, chosen: Recipe, method: str, seed: int, seconds: float) -> Fit:
+    """Nothing was drawn and no step taken."""
+    return Fit(
+        *(probe.model, chosen, method, seed, {}, {}),
+        weights=probe.weights,
+        steps=0,
+        seconds=seconds + probe.seconds,
+        class_names=probe.model.backbone.class_names or (),
+    )
 
 
 def _notes_of_weights(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from equipoise.errors import InputError
@@ -13,16 +13,22 @@ __all__ = ["framing_of", "known_framing", "preprocessing"]
 CROPPED, SQUASHED = "centre square", "none, both sides resized"
 
 
-def preprocessing(framing: Framing, channels: int) -> dict[str, Any]:
-    """What is done to a picture before the model sees it; `resized` is the shorter side before a crop."""
+COLOURS = {1: "grey", 3: "RGB", 4: "RGBA"}
+
+
+def preprocessing(
+    framing: Framing, channels: int, mean: Sequence[float] = (), std: Sequence[float] = ()
+) -> dict[str, Any]:
+    """What is done to a picture before the network sees it; `resized` is the shorter side before a crop."""
     return {
         "crop": CROPPED if framing.rule == "crop" else SQUASHED,
         **({} if framing.resize is None else {"resized": framing.resize}),
         "image_size": framing.size,
         "resampling": framing.interpolation,
         "channels": channels,
-        "colour": "grey" if channels == 1 else "RGB",
+        "colour": COLOURS[channels],
         "pixels": [0.0, 1.0],
+        **({"mean": list(mean), "std": list(std)} if mean else {}),
     }
 
 

@@ -36,6 +36,9 @@ class Optimisation:
         augmentation: Names out of `AUGMENTATIONS`, applied to training batches.
         clip: Largest gradient norm; None leaves gradients alone.
         average: Decay a step of an exponential average of the weights that replaces them at the end; None = off.
+        first_layer_rate: Share of the learning rate that the first layer has, in (0, 1]; those between have shares
+            that grow geometrically in the order of layers (discriminative rates, Howard & Ruder 2018, who take 1/2.6 a
+            layer). None = all alike.
     """
 
     optimizer: Literal["adam", "adamw", "adagrad", "adadelta"] = "adam"
@@ -47,6 +50,7 @@ class Optimisation:
     augmentation: tuple[str, ...] = ()
     clip: float | None = None
     average: float | None = None
+    first_layer_rate: float | None = None
 
 
 def epochs_of(optimisation: Optimisation, per_epoch: int) -> int:
@@ -136,6 +140,9 @@ class Recipe:
         split: "stratified", or "first-80" (first 80 % of each class to train, the rest to test).
         vae_classes: Names of the classes whose images the DB-VAE learns to rebuild, as the training data name them.
             None: of two classes the positives, of more all.
+        backbone: What is done with a network that the user brings, `fit(backbone=...)`: "frozen" fits a last layer on
+            its features, "trained" then trains all of it. "none" takes none.
+        C: Of the last layer that is fitted, see `nn.fit_linear`: smaller is smoother.
     """
 
     name: str
@@ -155,6 +162,8 @@ class Recipe:
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     split: Literal["stratified", "first-80"] = "stratified"
     vae_classes: tuple[str, ...] | None = None
+    backbone: Literal["none", "frozen", "trained"] = "none"
+    C: float = 0.01
 
     def __post_init__(self) -> None:
         _check(self, "recipe")
@@ -162,10 +171,15 @@ class Recipe:
             _check(getattr(self, part), f"recipe.{part}")
 
     def to_dict(self) -> dict[str, Any]:
-        """The recipe as JSON-able values; `vae_classes` only where some are named."""
+        """The recipe as JSON-able values; settings that are younger than recorded runs only where they are used."""
         values: dict[str, Any] = _plain(dataclasses.asdict(self))
-        if self.vae_classes is None:  # a setting that is younger than recorded runs
+        if self.vae_classes is None:
             del values["vae_classes"]
+        if self.backbone == "none":
+            del values["backbone"], values["C"]
+        for part in ("plain", "debiased"):
+            if values[part]["first_layer_rate"] is None:
+                del values[part]["first_layer_rate"]
         return values
 
     @classmethod
@@ -215,9 +229,10 @@ _POSITIVE = {
     "clip",
     "queue",
     "clusters",
+    "C",
 }
 _NOT_NEGATIVE = {"weight_decay", "smoothing", "warmup", "kl_weight"}
-_NUMBERS = _POSITIVE | _NOT_NEGATIVE | {"ess", "max_weight", "average"}
+_NUMBERS = _POSITIVE | _NOT_NEGATIVE | {"ess", "max_weight", "average", "first_layer_rate"}
 _WHOLE = {"batch_size", "epochs", "bins", "width", "depth", "latent", "queue", "warmup", "clusters"}
 
 
@@ -253,6 +268,8 @@ def _check(setting: Any, where: str) -> None:
             raise InputError(
                 f"{where}.ess is a share of a class in (0, 1]; got {value!r}. Try 0.5; 1 is uniform sampling."
             )
+        if entry.name == "first_layer_rate" and not 0 < value <= 1:
+            raise InputError(f"{where}.first_layer_rate is a share in (0, 1]; got {value!r}. Try 0.1.")
         if entry.name == "max_weight" and not value >= 1:
             raise InputError(f"{where}.max_weight must be 1 or larger; got {value!r}. Try 10.")
         if entry.name == "average" and not 0 < value < 1:
@@ -278,6 +295,18 @@ _OURS = Optimisation(
     clip=1.0,
 )
 _LATENT = dataclasses.replace(_OURS, epochs=6)
+_TUNED = Optimisation(
+    "adamw",
+    learning_rate=2e-4,
+    schedule="one-cycle",
+    weight_decay=0.01,
+    epochs=3,
+    augmentation=("flip", "shift", "light"),
+    clip=1.0,
+    average=0.98,
+    first_layer_rate=0.1,
+)
+_RARE = Resampling(rule="neighbours", ess=0.85, max_weight=10.0, renew="once")
 
 RECIPES: dict[str, Recipe] = {
     entry.name: entry
@@ -300,6 +329,22 @@ RECIPES: dict[str, Recipe] = {
             resampling=Resampling(rule="equipoise", ess=0.5, max_weight=10.0, warmup=1, harvest=True),
             decoder_output="linear",
             norm_momentum=0.1,
+        ),
+        Recipe(
+            "probe",
+            "A last layer on the features of your network, which stays as it is: seconds once they are computed.",
+            resampling=_RARE,
+            objective="classifier",
+            backbone="frozen",
+        ),
+        Recipe(
+            "fine-tune",
+            "All layers of your network, from a fitted last layer on; early layers learn slowly.",
+            plain=_TUNED,
+            debiased=_TUNED,
+            resampling=_RARE,
+            objective="classifier",
+            backbone="trained",
         ),
         Recipe(
             "mit-2021",

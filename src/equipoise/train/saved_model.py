@@ -14,8 +14,9 @@ from torch import nn
 from equipoise.errors import DataError, InputError
 from equipoise.failures import refused
 from equipoise.files import read_json, read_tensors, write_json, write_tensors
-from equipoise.nn import Objective, architecture_digest
-from equipoise.nn.weights import check_kinds, misfit
+from equipoise.nn import BackboneClassifier, Objective, Preprocessing, architecture_digest
+from equipoise.nn.rebuilt import described, needs_network, rebuilt
+from equipoise.nn.weights import check_kinds, fill, misfit
 from equipoise.pictures.decode import MAX_PIXELS
 from equipoise.pictures.framing import Framing
 from equipoise.train.classes import outputs_of, vae_ids
@@ -78,8 +79,11 @@ def save_model(
     Raises:
         DataError: if the folder cannot be written.
     """
-    folder = Path(folder)
-    write_tensors(folder / "model.safetensors", fitted.model.state_dict())
+    folder, brought = Path(folder), None
+    network: nn.Module = fitted.model
+    if isinstance(network, BackboneClassifier):
+        brought, network = described(network.backbone), network.backbone.network
+    write_tensors(folder / "model.safetensors", network.state_dict())
     config = {
         "format": FORMAT,
         "method": fitted.method,
@@ -90,12 +94,15 @@ def save_model(
         "image_size": image_size,
         "channels": channels,
         "torch": torch.__version__,
-        **_meaning(fitted.class_names, framing or Framing(image_size), channels),
+        **({} if brought is None else {"backbone": brought}),
+        **_meaning(fitted.class_names, framing or Framing(image_size), channels, brought),
     }
     write_json(folder / "config.json", config)
 
 
-def _meaning(class_names: Sequence[str], framing: Framing, channels: int) -> dict[str, Any]:
+def _meaning(
+    class_names: Sequence[str], framing: Framing, channels: int, brought: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """What goes into a model and what comes out of it, in words that another program can follow."""
     outputs = outputs_of(class_names)
     return {
@@ -104,7 +111,9 @@ def _meaning(class_names: Sequence[str], framing: Framing, channels: int) -> dic
         "threshold": 0.5
         if outputs == 1
         else None,  # of the probability; of more classes the largest logit wins
-        "preprocessing": preprocessing(framing, channels),
+        "preprocessing": preprocessing(
+            framing, channels, *((brought or {}).get(key) or () for key in ("mean", "std"))
+        ),
     }
 
 
@@ -115,7 +124,8 @@ def load_model(
 
     Args:
         folder: Holds `model.safetensors` and `config.json`.
-        encoder: The network that was trained in place of the standard CNN, if one was; copied, not changed.
+        encoder: The network that was trained in place of the standard CNN, if one was, or the backbone that was
+            brought, if it was no network of a library or a file; copied, not changed.
         model: The model that was given to `fit`, if one was; copied, not changed.
 
     Raises:
@@ -127,6 +137,8 @@ def load_model(
     config = read_config(folder)
     tensors, _ = read_tensors(folder / "model.safetensors", "the weights of a trained model", ADVICE)
     _check_given(folder, config, model)
+    if "backbone" in config:
+        return _of_backbone(folder, config, tensors, encoder)
     _check_encoder(folder, config, encoder)
     size, channels, chosen = config["image_size"], config["channels"], Recipe.from_dict(config["recipe"])
     names = config["classes"]
@@ -154,6 +166,19 @@ def load_model(
     return SavedModel(network.eval(), config)
 
 
+def _of_backbone(
+    folder: Path, config: dict[str, Any], tensors: dict[str, torch.Tensor], given: nn.Module | None
+) -> SavedModel:
+    """A model whose network is not of equipoise: rebuilt by its name, or the user's own again."""
+    words, names, file = config["backbone"], config["classes"], folder / "model.safetensors"
+    framing = known_framing(config["preprocessing"], config["image_size"])
+    mean, std = (tuple(words.get(key) or ()) for key in ("mean", "std"))
+    came = Preprocessing(framing, mean, std, config["channels"])
+    found = rebuilt(words, came, config["outputs"], names, given)
+    fill(found.network, tensors, file)
+    return SavedModel(BackboneClassifier(found).eval(), config)
+
+
 def read_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """What `config.json` says of a model; every key that is needed stands there and is of its kind.
 
@@ -176,11 +201,13 @@ def read_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
         raise DataError(
             f"Expected a method among {', '.join(METHODS)} in {path}; got {config['method']!r}. {ADVICE}"
         )
-    if not (1 <= config["image_size"] <= MOST_PIXELS and config["channels"] in (1, 3)):
+    if not (1 <= config["image_size"] <= MOST_PIXELS and config["channels"] in (1, 3, 4)):
         raise DataError(
-            f"Expected images of 1…{MOST_PIXELS} pixels a side and 1 or 3 channels in {path}; got "
+            f"Expected images of 1…{MOST_PIXELS} pixels a side and 1, 3 or 4 channels in {path}; got "
             f"{config['image_size']} and {config['channels']}. The file is damaged: train again."
         )
+    if "backbone" in config and not isinstance(config["backbone"], dict):
+        raise DataError(f"Expected what the backbone was in {path}; got {config['backbone']!r:.60}. {ADVICE}")
     noted = config.get("encoder")
     if noted is not None and (not isinstance(noted, dict) or not {"named", "architecture"} <= noted.keys()):
         raise DataError(f"Expected what the encoder was in {path}; got {noted!r:.60}. {ADVICE}")
@@ -215,7 +242,7 @@ def _with_classes(config: dict[str, Any], path: Path) -> dict[str, Any]:
             f"Expected 'classes' as a list of two or more names in {path}; got {names!r:.60}. {ADVICE}"
         )
     framing = known_framing(config.get("preprocessing"), size)
-    for key, wanted in _meaning(names, framing, channels).items():
+    for key, wanted in _meaning(names, framing, channels, config.get("backbone")).items():
         if config.get(key) != wanted:
             raise DataError(
                 f"Expected {key!r} as {wanted!r} in {path}, which is all that this version does; got "
@@ -231,6 +258,8 @@ def has_encoder(folder: str | os.PathLike[str]) -> bool:
         DataError: if there is no model.
     """
     config = read_config(folder)
+    if "backbone" in config:
+        return needs_network(config["backbone"])
     if "encoder" in config or config.get("given"):
         return config.get("encoder") is not None
     # An earlier version did not note it: other weights than those of the standard CNN are an encoder's.

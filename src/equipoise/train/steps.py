@@ -122,7 +122,7 @@ class Steps:
             labels = torch.from_numpy(self.table.labels[rows]).to(device, non_blocking=True)
             rate = learning_rate(self.how, step, self.total)
             for group in self.optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group.get("share", 1.0)
             losses = self._update(augmented(images, self.how.augmentation, generator=chance), labels, noise)
             if self.average is not None:
                 self.average.update_parameters(self.model)
@@ -241,10 +241,11 @@ class RecordedSteps(Steps):
 
 def recordable(fabric: Fabric, how: Optimisation, table: ImageTable) -> bool:
     """Whether a run can be recorded: on a CUDA device that has room for the pictures in half of its free memory,
-    in one process, by Adam or AdamW, with neither averaged weights nor the scaled losses of 16-mixed precision."""
+    in one process, by Adam or AdamW, with one rate for all layers, and neither averaged weights nor the scaled
+    losses of 16-mixed precision."""
     if fabric.device.type != "cuda" or fabric.world_size > 1:
         return False
-    if how.average is not None or how.optimizer not in ("adam", "adamw"):
+    if how.average is not None or how.first_layer_rate is not None or how.optimizer not in ("adam", "adamw"):
         return False
     if getattr(fabric.strategy.precision, "scaler", None) is not None:
         return False

@@ -67,7 +67,9 @@ def debias(
         TrainingError: if training had to stop.
     """
     began = time.perf_counter()
-    measuring, start, say = measuring.of(sources), training.start(engine), output.say
+    measuring, say = measuring.of(sources), output.say
+    start = training.start(engine, reading, say)
+    reading = start.backbone.reading(reading)
     settings: dict[str, Setting] = {
         "command": "debias",
         **sources.settings(),
@@ -146,6 +148,10 @@ def methods_of(chosen: Recipe, *, controls: bool) -> list[TrainingMethod]:
     methods: list[TrainingMethod] = ["plain", "debiased"]
     if chosen.plain != chosen.debiased:
         methods.append("plain-same-steps")
+    if (
+        chosen.backbone == "frozen"
+    ):  # plain lets every image count alike, uniform every class; there are no steps
+        return ["plain", "debiased", "uniform"]
     if chosen.objective != "classifier":  # without further losses uniform sampling is plain training
         methods.append("uniform")
     return methods

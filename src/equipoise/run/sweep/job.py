@@ -35,7 +35,6 @@ from equipoise.run.tuning import tuning
 from equipoise.run.unused import check_unused
 from equipoise.seeds import checked_seed
 from equipoise.train import Engine
-from equipoise.train import recipe as find_recipe
 
 __all__ = ["sweep"]
 
@@ -56,7 +55,7 @@ class Asked:
 
     def settings(self, points: Sequence[Point], *, seeded: bool) -> dict[str, Setting]:
         """What the sweep's settings say."""
-        recipe = find_recipe(self.training.recipe)
+        recipe = self.training.chosen
         return {
             "command": "sweep",
             "vary": tuple(f"{key}={','.join(values)}" for key, values in _values(points).items()),
@@ -116,7 +115,7 @@ def sweep(
     _check(sources, training, jobs)
     say, training = output.say, replace(training, seed=checked_seed(training.seed))
     asked = Asked(sources, reading, training, measuring.of(sources), engine)
-    points = grid(find_recipe(training.recipe), vary, seed=training.seed)
+    points = grid(training.chosen, vary, seed=training.seed)
     settings = asked.settings(points, seeded=SEED in vary)
     for point in points:
         engine.resolved(point.recipe)
