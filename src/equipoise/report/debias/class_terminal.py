@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 
 from equipoise.fairness import ClassEvaluation
 from equipoise.rate import Rate
-from equipoise.report.debias.class_words import is_the_class
-from equipoise.report.debias.classes import worst_first
 from equipoise.report.debias.models import main_models, ordered_models
 from equipoise.report.debias.record import RunRecord
+from equipoise.report.parts.classes import is_the_class, worst_first
 from equipoise.report.parts.terminal import aligned, number, short, wrapped
 from equipoise.report.parts.words import ABSENT
 

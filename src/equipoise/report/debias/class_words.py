@@ -6,9 +6,10 @@ from equipoise.fairness import ClassEvaluation
 from equipoise.rate import Rate
 from equipoise.report.debias.models import called, main_models, ordered_models
 from equipoise.report.debias.record import RunRecord
+from equipoise.report.parts.classes import is_the_class
 from equipoise.report.parts.words import SPACE, Headline, interval, percent, signed, verdict
 
-__all__ = ["class_headline", "is_of_classes", "is_the_class"]
+__all__ = ["class_headline", "is_of_classes"]
 
 SAID = {
     "fewer misses": ("Lower", "more"),
@@ -24,11 +25,6 @@ def is_of_classes(record: RunRecord) -> bool:
         model.classes is not None and (len(model.classes.classes) > 2 or model.numbers is None)
         for model in record.models.values()
     )
-
-
-def is_the_class(numbers: ClassEvaluation, attribute: str) -> bool:
-    """Whether the groups of an attribute are the classes, of which cells say no more."""
-    return all(set(group.cells) <= {name} for name, group in numbers.groups[attribute].items())
 
 
 def class_headline(record: RunRecord) -> Headline:

@@ -6,16 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from equipoise.report.debias.class_differences import class_differences
 from equipoise.report.debias.class_words import is_of_classes
-from equipoise.report.debias.classes import (
-    Classes,
-    by_class,
-    class_groups,
-    class_summary,
-    confusions,
-    overall_classes,
-)
 from equipoise.report.debias.differences import differences
 from equipoise.report.debias.groups import by_group, overall, summary
 from equipoise.report.debias.models import Shown
@@ -24,6 +15,15 @@ from equipoise.report.debias.sampling_page import class_sampling, sampling_facts
 from equipoise.report.debias.training import controls, losses, timing, trained
 from equipoise.report.debias.words import DOES_NOT_PROVE, headline, saturated
 from equipoise.report.parts import tables, words
+from equipoise.report.parts.class_differences import class_differences
+from equipoise.report.parts.classes import (
+    Classes,
+    by_class,
+    class_groups,
+    class_summary,
+    confusions,
+    overall_classes,
+)
 from equipoise.report.parts.page import Picture, picture, rendered, write_page
 
 __all__ = ["html", "write_report"]
@@ -82,8 +82,19 @@ def html(record: RunRecord, folder: str | os.PathLike[str] | None = None) -> str
 
 def classes_of(shown: Shown, *, many: bool) -> Classes | None:
     """What is shown class by class: of two classes only where both have groups, which the rest does not tell of."""
-    found = Classes.of(shown)
-    if found is None or many or any(map(found.both_grouped, found.attributes)):
+    measured = [(place, model.classes) for place, model in enumerate(shown.models) if model.classes]
+    if not measured:
+        return None
+    names = [shown.names[place] for place, _ in measured]
+    found = Classes(
+        names,
+        [shown.titles[place] for place, _ in measured],
+        [shown.colours[place] for place, _ in measured],
+        [numbers for _, numbers in measured],
+        names.index(shown.debiased) if shown.debiased in names else 0,
+        shown.record.class_comparisons,
+    )
+    if many or any(map(found.both_grouped, found.attributes)):
         return found
     return None
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from equipoise.fairness import ClassDifference
 from equipoise.rate import Rate
-from equipoise.report.debias.classes import CHARTED, Classes, worst_first
 from equipoise.report.parts import figures, tables
+from equipoise.report.parts.classes import CHARTED, Classes, worst_first
 from equipoise.report.parts.figures import Series
 from equipoise.report.parts.tables import Cell, Column, Panel, Table, Tabs
 from equipoise.report.parts.words import ABSENT
@@ -18,16 +18,17 @@ __all__ = ["class_differences"]
 
 def class_differences(classes: Classes) -> dict[str, Any] | None:
     """Paired differences against the baseline, for the template; None if nothing was compared."""
-    shown, found = classes.shown, classes.shown.record.class_comparisons
-    compared = [name for name in shown.names if found is not None and name in found.differences]
+    found = classes.compared
+    compared = [name for name in classes.names if found is not None and name in found.differences]
     if found is None or not compared:
         return None
     every = [found.differences[name] for name in compared]
-    heads = [Column(shown.title(name), shown.colours[shown.names.index(name)]) for name in compared]
+    places = [list(classes.names).index(name) for name in compared]
+    heads = [Column(classes.titles[place], classes.colours[place]) for place in places]
     panels: list[tuple[str, Panel | Tabs]] = [("Classes", _by_class(classes, every, heads))]
     panels += [(name, _by_group(classes, name, every, heads)) for name in classes.attributes]
     return {
-        "against": shown.title(found.baseline),
+        "against": classes.title(found.baseline),
         "overall": _overall(classes, every, heads),
         "tabs": Tabs("difference", panels),
     }

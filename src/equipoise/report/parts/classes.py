@@ -6,11 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from equipoise.fairness import ClassEvaluation
+from equipoise.fairness import ClassComparison, ClassEvaluation
 from equipoise.fairness.class_calls import Mistakes
 from equipoise.rate import Rate
-from equipoise.report.debias.class_words import is_the_class
-from equipoise.report.debias.models import Shown
 from equipoise.report.parts import figures, tables
 from equipoise.report.parts.figures import Series
 from equipoise.report.parts.tables import Cell, Column, Panel, Table, Tabs
@@ -22,6 +20,7 @@ __all__ = [
     "class_groups",
     "class_summary",
     "confusions",
+    "is_the_class",
     "overall_classes",
     "worst_first",
 ]
@@ -40,34 +39,20 @@ class Classes:
     """The models of a page that have numbers by class.
 
     Args:
-        shown: The page's models.
-        names: Those that were measured by class.
-        numbers: The same, each with its numbers.
+        names: Of the models.
+        titles: What people read for each.
+        colours: That of each.
+        numbers: Of each.
+        main: Place of the model that the page is about.
+        compared: The others against the baseline, if they were compared.
     """
 
-    shown: Shown
-    names: list[str]
-    numbers: list[ClassEvaluation]
-
-    @classmethod
-    def of(cls, shown: Shown) -> Classes | None:
-        """None where no model has such numbers."""
-        found = {
-            name: model.classes
-            for name, model in zip(shown.names, shown.models, strict=True)
-            if model.classes
-        }
-        return cls(shown, list(found), list(found.values())) if found else None
-
-    @property
-    def titles(self) -> list[str]:
-        """What people read for each model."""
-        return [self.shown.title(name) for name in self.names]
-
-    @property
-    def colours(self) -> list[str]:
-        """That of each model."""
-        return [self.shown.colours[self.shown.names.index(name)] for name in self.names]
+    names: Sequence[str]
+    titles: Sequence[str]
+    colours: Sequence[str]
+    numbers: Sequence[ClassEvaluation]
+    main: int = 0
+    compared: ClassComparison | None = None
 
     @property
     def attributes(self) -> list[str]:
@@ -84,10 +69,9 @@ class Classes:
         }
         return len(found) > 1
 
-    @property
-    def main(self) -> int:
-        """Place of the model that the page is about."""
-        return self.names.index(self.shown.debiased) if self.shown.debiased in self.names else 0
+    def title(self, name: str) -> str:
+        """What people read for a model, which may be none of these."""
+        return self.titles[list(self.names).index(name)] if name in self.names else name
 
     def heads(self) -> list[Column]:
         """A column a model."""
@@ -109,6 +93,11 @@ class Classes:
         if found is None or found["class"] is None:
             return "–", ABSENT if found is None else found["recall"]
         return f"{found['class']} × {found['group']}", found["recall"]
+
+
+def is_the_class(numbers: ClassEvaluation, attribute: str) -> bool:
+    """Whether the groups of an attribute are the classes, of which cells say no more."""
+    return all(set(group.cells) <= {name} for name, group in numbers.groups[attribute].items())
 
 
 def worst_first(keys: Sequence[Key], rate: Callable[[Key], Rate]) -> list[Key]:
