@@ -1,0 +1,105 @@
+"""Features in few coordinates: standardised, on their principal axes; and a layer on these as one on features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from equipoise.errors import InputError
+
+__all__ = ["AXES", "Axes", "Coefficients", "Coordinates"]
+
+AXES = 256
+Coordinates = NDArray[np.float32]
+"""Rows on axes, shape (n, k)."""
+Coefficients = NDArray[np.float64]
+"""Of a layer on axes: shape (k + 1, outputs), the last row its biases; two classes have one output."""
+
+BLOCK = 1 << 26  # bytes of single-precision features that are worked on at a time
+CARRYING = 1e-7  # of the largest variance: axes below it are noise of rounding
+
+
+@dataclass(frozen=True, eq=False)
+class Axes:
+    """Where features are standardised, and the axes of most of what varies then.
+
+    Args:
+        mean: Of each feature, shape (d,).
+        std: Likewise; 1 where a feature is constant.
+        directions: Orthonormal, of largest variance first, shape (d, k).
+    """
+
+    mean: NDArray[np.float64]
+    std: NDArray[np.float64]
+    directions: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, features: NDArray[Any], *, most: int = AXES) -> Axes:
+        """Axes of some rows, `most` at most; from moments, block by block, so features may be memory-mapped.
+
+        Raises:
+            InputError: if features are no finite floats of shape (n, d).
+        """
+        if getattr(features, "ndim", 0) != 2 or 0 in features.shape or features.dtype.kind != "f":
+            got = f"{getattr(features, 'dtype', type(features).__name__)} {getattr(features, 'shape', '')}"
+            raise InputError(
+                f"Features must be floats of shape (n, d), with at least one row; got {got}. Give one vector a row."
+            )
+        rows, width = features.shape
+        mean = np.zeros(width)
+        for block in _blocks(features):
+            mean += block.sum(0, dtype=np.float64) / rows
+        _check_finite(features, mean)
+        scatter = np.zeros((width, width))
+        for block in _blocks(features):
+            centred = block - mean.astype(np.float32)
+            scatter += centred.T @ centred
+        std = np.sqrt(np.diag(scatter) / rows)
+        std[std <= 1e-6 * np.abs(mean)] = 1  # constant, up to rounding
+        values, vectors = np.linalg.eigh(scatter / rows / np.outer(std, std))
+        many = max(1, min(most, int((values > CARRYING * values[-1]).sum())))
+        return cls(mean, std, np.ascontiguousarray(vectors[:, ::-1][:, :many]))
+
+    def __call__(self, features: NDArray[Any]) -> Coordinates:
+        """Coordinates of rows, shape (n, k)."""
+        turn = (self.directions / self.std[:, None]).astype(np.float32)
+        centre = self.mean.astype(np.float32)
+        return np.concatenate([(block - centre) @ turn for block in _blocks(features)])
+
+    def layer(self, coefficients: Coefficients) -> nn.Linear:
+        """The layer that gives the same logits from features as they are; single precision, on the CPU."""
+        weight = self.directions @ coefficients[:-1] / self.std[:, None]
+        bias = coefficients[-1] - self.mean @ weight
+        with torch.random.fork_rng(devices=[]):  # of the numbers that it starts with
+            layer = nn.Linear(*weight.shape)
+        with torch.no_grad():
+            layer.weight.copy_(torch.from_numpy(weight.T.copy()))
+            layer.bias.copy_(torch.from_numpy(bias))
+        return layer
+
+
+def _blocks(features: NDArray[Any]) -> Iterator[NDArray[np.float32]]:
+    step = max(1, BLOCK // (4 * features.shape[1]))
+    for start in range(0, len(features), step):
+        yield np.asarray(features[start : start + step], np.float32)
+
+
+def _check_finite(features: NDArray[Any], mean: NDArray[np.float64]) -> None:
+    if np.isfinite(mean).all():
+        return
+    start = 0
+    for block in _blocks(features):
+        wrong = np.flatnonzero(~np.isfinite(block).all(1))
+        if len(wrong):
+            raise InputError(
+                f"Features must be finite; got NaN or infinity at row {start + wrong[0]}. Look for the picture that "
+                "it is of."
+            )
+        start += len(block)
+    raise InputError("Features must be small enough to be added up in single precision. Scale them down.")

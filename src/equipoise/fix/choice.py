@@ -1,0 +1,159 @@
+"""Which fix, and how strong: chosen on rows that it was not fitted on, without labels of groups, without test data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from torch import nn
+
+from equipoise.errors import InputError
+from equipoise.fix.axes import Coefficients
+from equipoise.fix.checks import checked_logits
+from equipoise.fix.merit import doubt_of_difference
+from equipoise.fix.refit import mean_of_seeds, rows_of
+from equipoise.fix.registry import FIXES
+from equipoise.fix.regression import predicted
+from equipoise.fix.rows import Rows
+from equipoise.fix.trial import LEAVE, Candidate, Plan, Trial, settings_to_try
+from equipoise.seeds import child_seed
+
+__all__ = ["Choice", "choose"]
+
+FEWEST = 10  # errors below which there is nothing to mend
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The layer that was chosen, and how.
+
+    Args:
+        layer: Features as they are → logits; None if the network is to stay as it is.
+        chosen: Its candidate.
+        candidates: All, the best merit first.
+        rule: By what it was chosen, in words.
+        stability: Share of the seeds that by themselves have the chosen method best, in [0, 1].
+        doubt: Standard error of its merit less that of "leave it", over images.
+        notes: What a reader should know.
+    """
+
+    layer: nn.Linear | None = field(repr=False)
+    chosen: Candidate
+    candidates: tuple[Candidate, ...] = field(repr=False)
+    rule: str
+    stability: float
+    doubt: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def left(self) -> Candidate:
+        """What stays if nothing is changed: the network as it is, or a plain last layer."""
+        return next(one for one in self.candidates if one.method == LEAVE)
+
+
+def choose(
+    features: NDArray[Any],
+    labels: ArrayLike,
+    *,
+    current: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    validation_groups: ArrayLike | None = None,
+    known: dict[str, ArrayLike] | None = None,
+    together: Sequence[Any] = (),
+    methods: Sequence[str] | None = None,
+    **how: Any,
+) -> Choice:
+    """The last layer that is best for the worst found cell; the network stays as it is unless that is clear.
+
+    Rows are shared out into folds, of all fixes (their first stages included) and of references on the other folds
+    every row is looked at, by several seeds; the mean over seeds decides. The best is fitted again on all rows.
+
+    Args:
+        features: Shape (n, d), of any float type; they may be memory-mapped.
+        labels: Class ids 0…K−1, shape (n,).
+        current: Logits of the network as it is, shape (n, K), or (n,) of two classes; it must not have been trained on
+            these rows, else it looks better than it is. None: a plain last layer takes its place.
+        groups: Ids that only measure, shape (n,), −1 where unknown: what candidates give in the worst group, and what
+            methods that use groups would.
+        validation_groups: Ids of some rows, −1 for the rest, to choose by: then the worst cell of class × group of
+            these rows decides, and methods that use groups may win.
+        known: Besides, `slices` (ids, −1 for none) and `log_density` (nats), for methods that need them.
+        together: Columns, such as contents and subjects: rows with an equal value are on one fold. None is no value.
+        methods: Names in `FIXES` to try; None tries those that are possible and helped where they were measured.
+        how: `classes` (K; None takes the largest label), `parts` (folds, 4), `seeds` (3), `seed` (0), `price` (0.1: the
+            most that the mean recall of classes may be below that of "classes equal").
+
+    Raises:
+        InputError: if something does not fit, there is one class, or a class has fewer different rows than folds.
+
+    Source: ours. Axes are those of all rows: they know no labels.
+    """
+    plan = Plan(**how)
+    if groups is not None and validation_groups is not None:
+        raise InputError("Expected groups that only measure, or groups to choose by; got both. Give one.")
+    by_groups = validation_groups is not None
+    axes, rows = rows_of(
+        features,
+        labels,
+        known={**(known or {}), "groups": validation_groups if by_groups else groups},
+        together=together,
+        classes=plan.classes,
+        seed=plan.seed,
+        fewest=plan.parts,
+    )
+    said = None if current is None else predicted(checked_logits(current, len(rows), rows.classes))
+    tried = settings_to_try(rows.known, methods)
+    trial = Trial(rows, tried, said, by_groups, plan)
+    candidates = trial.candidates()
+    chosen, doubt, notes = _winner(trial, candidates, plan.seed)
+    layer = None
+    if chosen.method != LEAVE or current is None:
+        layer = axes.layer(_fitted(rows, chosen, plan.seeds))
+    order = sorted(candidates, key=lambda one: -one.merit)
+    agreed = _stability(candidates, chosen)
+    return Choice(layer, chosen, tuple(order), _rule(by_groups), agreed, doubt, notes)
+
+
+def _winner(trial: Trial, candidates: list[Candidate], seed: int) -> tuple[Candidate, float, tuple[str, ...]]:
+    """The best, if it is better than leaving it by more than the doubt; its doubt; what to say."""
+    left = next(index for index, one in enumerate(candidates) if one.method == LEAVE)
+    winners = [index for index, one in enumerate(candidates) if one.may_win]
+    best = max(winners, key=lambda index: candidates[index].merit)
+    if not trial.by_groups and trial.errors < FEWEST:
+        return candidates[left], 0.0, (f"Fewer than {FEWEST} errors were found: there is nothing to mend.",)
+    doubt = doubt_of_difference(trial.right[best], trial.right[left], trial.cells, child_seed(seed, "doubt"))
+    gain = candidates[best].merit - candidates[left].merit
+    if gain > doubt:
+        return candidates[best], doubt, ()
+    said = f"{candidates[best].name} is better by {gain:.3f}, within its standard error of {doubt:.3f}"
+    return candidates[left], doubt, (f"It stays as it is: {said}.",)
+
+
+def _fitted(rows: Rows, chosen: Candidate, seeds: int) -> Coefficients:
+    """On all rows."""
+    method = "plain" if chosen.method == LEAVE else chosen.method
+    return mean_of_seeds(FIXES[method], rows, chosen.settings, seeds)
+
+
+def _stability(candidates: list[Candidate], chosen: Candidate) -> float:
+    """Share of seeds of which the best candidate is of the chosen method."""
+    merits = np.array([one.merits for one in candidates if one.may_win])
+    methods = [one.method for one in candidates if one.may_win]
+    best = [methods[index] for index in merits.argmax(0)]
+    same = {chosen.method} | ({"plain"} if chosen.method == LEAVE else set())
+    return float(np.mean([method in same for method in best]))
+
+
+def _rule(by_groups: bool) -> str:
+    by = (
+        "the worst cell of class × group, on the rows whose groups were given to choose by"
+        if by_groups
+        else "the worst cell of class × what class-balanced references get wrong"
+    )
+    return (
+        f"The best by {by}, on rows that neither was fitted on, at a bounded price in the mean recall of "
+        "classes; it stays as it is unless that is better by more than one standard error."
+    )
