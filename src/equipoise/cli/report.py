@@ -17,19 +17,22 @@ def report(folder: Path, /, *, general: General = General()) -> int:
     """Render report.html again from a folder's record and pictures, and print what it says.
 
     Args:
-        folder: The folder of a finished run, evaluation, audit, augment or sweep.
+        folder: The folder of a finished run, evaluation, audit, fix, augment or sweep.
     """
     from equipoise.report import (
         audit_text,
         augment_text,
+        fix_text,
         read,
         read_audit,
         read_augment,
+        read_fix,
         read_sweep,
         sweep_text,
         text,
         write_audit_report,
         write_augment_report,
+        write_fix_report,
         write_report,
         write_sweep_report,
     )
@@ -38,6 +41,7 @@ def report(folder: Path, /, *, general: General = General()) -> int:
     kinds: dict[str, Any] = {
         "audit.json": (read_audit, audit_text, write_audit_report),
         "augment.json": (read_augment, augment_text, write_augment_report),
+        "fix.json": (read_fix, fix_text, write_fix_report),
         "sweep.json": (read_sweep, sweep_text, write_sweep_report),
     }
     name = next((name for name in kinds if (folder / name).exists()), "record.json")

@@ -9,6 +9,9 @@ from equipoise.report.augment.terminal import augment_text
 from equipoise.report.debias.page import html, write_report
 from equipoise.report.debias.record import RunRecord, from_json, read, to_json, write
 from equipoise.report.debias.terminal import resampling_text, text
+from equipoise.report.fix.page import fix_html, write_fix_report
+from equipoise.report.fix.record import FixRecord, read_fix, write_fix
+from equipoise.report.fix.words import fix_text
 from equipoise.report.sweep.page import sweep_html, write_sweep_report
 from equipoise.report.sweep.record import SweepRecord, read_sweep, write_sweep
 from equipoise.report.sweep.words import sweep_text
@@ -16,17 +19,21 @@ from equipoise.report.sweep.words import sweep_text
 __all__ = [
     "AuditRecord",
     "AugmentRecord",
+    "FixRecord",
     "RunRecord",
     "SweepRecord",
     "audit_html",
     "audit_text",
     "augment_html",
     "augment_text",
+    "fix_html",
+    "fix_text",
     "from_json",
     "html",
     "read",
     "read_audit",
     "read_augment",
+    "read_fix",
     "read_sweep",
     "resampling_text",
     "sweep_html",
@@ -38,6 +45,8 @@ __all__ = [
     "write_audit_report",
     "write_augment",
     "write_augment_report",
+    "write_fix",
+    "write_fix_report",
     "write_report",
     "write_sweep",
     "write_sweep_report",

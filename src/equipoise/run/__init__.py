@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from equipoise.run.augment.job import augment
     from equipoise.run.debias.job import debias
     from equipoise.run.evaluate import evaluate
+    from equipoise.run.fix.job import Choosing, fix
     from equipoise.run.look import described, look
     from equipoise.run.measuring import Measuring
     from equipoise.run.model_source import Network
@@ -37,6 +38,7 @@ _HOMES = {
     "AUDIT_METHODS": "equipoise.run.audit.scoring",
     "Attributes": "equipoise.run.augment.augmentation",
     "Augmentation": "equipoise.run.augment.augmentation",
+    "Choosing": "equipoise.run.fix.job",
     "Engine": "equipoise.train",
     "Measuring": "equipoise.run.measuring",
     "Network": "equipoise.run.model_source",
@@ -53,6 +55,7 @@ _HOMES = {
     "described": "equipoise.run.look",
     "evaluate": "equipoise.run.evaluate",
     "evaluate_predictions": "equipoise.run.predictions",
+    "fix": "equipoise.run.fix.job",
     "lines_of": "equipoise.run.tuning",
     "look": "equipoise.run.look",
     "score": "equipoise.run.score",
@@ -68,6 +71,7 @@ __all__ = [
     "AUDIT_METHODS",
     "Attributes",
     "Augmentation",
+    "Choosing",
     "Engine",
     "Measuring",
     "Network",
@@ -84,6 +88,7 @@ __all__ = [
     "described",
     "evaluate",
     "evaluate_predictions",
+    "fix",
     "lines_of",
     "look",
     "score",

@@ -36,6 +36,7 @@ __all__ = [
 
 
 FORMAT = "equipoise-model-1"
+FIXED = "fixed"  # a network of the user's own with another last layer
 ADVICE = "Give the folder of a finished run or of one of its models."
 MOST_PIXELS = math.isqrt(MAX_PIXELS)
 MOST_CLASSES = 100_000
@@ -197,7 +198,7 @@ def read_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
     check_keys(
         config, {"method": str, "recipe": dict, "image_size": int, "channels": int, "given": bool}, path
     )
-    if config["method"] not in METHODS:
+    if config["method"] not in (*METHODS, FIXED):
         raise DataError(
             f"Expected a method among {', '.join(METHODS)} in {path}; got {config['method']!r}. {ADVICE}"
         )

@@ -1,0 +1,90 @@
+"""`equipoise fix`: another last layer, for those whom a network fails."""
+
+# ruff: noqa: B008  (the flags' defaults are frozen)
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Group, Parameter
+
+from equipoise.cli.audit import Network
+from equipoise.cli.saying import say
+from equipoise.cli.settings import (
+    ENGINE,
+    EVALUATION,
+    FOLDER,
+    Continuing,
+    Data,
+    General,
+    Names,
+    Splitting,
+    Test,
+    TrainedEncoder,
+)
+
+__all__ = ["fix"]
+
+CHOICE = Group.create_ordered("Choice")
+
+
+@Parameter(name="*", group=CHOICE)
+@dataclass(frozen=True)
+class Choosing:
+    """How a fix is chosen."""
+
+    validation_groups: Names = ()
+    """Columns of the data whose values, of the rows that have one, are chosen by; else no group label is."""
+    methods: Names = ()
+    """Methods to try, as in "errors as groups,plain"; all that are possible if not given."""
+    seen: Annotated[bool, Parameter(negative=(), show_default=False)] = False
+    """The network was trained on these images, so that its predictions on them say nothing: in the choice a plain last
+    layer stands for it."""
+
+
+# As many parameters as there are groups of flags.
+def fix(
+    model: str,
+    *,
+    data: Data = Data(),
+    test: Test = Test(),
+    encoder: TrainedEncoder = TrainedEncoder(),
+    network: Network = Network(),
+    choosing: Choosing = Choosing(),
+    groups: Annotated[Names, Parameter(group=EVALUATION)] = (),
+    seed: Annotated[int, Parameter(group=EVALUATION)] = 0,
+    reading: Splitting = Splitting(),
+    device: Annotated[str, Parameter(group=ENGINE)] = "auto",
+    out: Annotated[Path, Parameter(group=FOLDER)] = Path("runs/fix"),
+    overwrite: Annotated[bool, Parameter(group=FOLDER, negative=(), show_default=False)] = False,
+    general: General = General(),
+) -> int:
+    """Give a network another last layer that is better for those whom the old one fails, chosen without group labels
+    and without test data, and show what changed.
+
+    Args:
+        model: timm:NAME, hf:NAME_OR_FOLDER, onnx:FILE, package.module:callable, a run's folder or RUN/models/NAME.
+        groups: Columns whose values are the groups to compare on test images, as in place,gender; they only measure.
+        seed: Of the split, the folds and the choice.
+        device: auto, cpu, cuda or mps.
+        out: Folder for the network with its new layer, fix.json and report.html.
+        overwrite: Replace the run that lies in the folder.
+    """
+    from equipoise import report, run
+    from equipoise.cli.conversion import engine_of, numbers, output_of, reading_of, sources_of
+
+    pixels = {name: numbers(name, getattr(network, name)) for name in ("mean", "std")}
+    record = run.fix(
+        run.Network(model, encoder.encoder, **{**asdict(network), **pixels}),
+        sources_of(data, test),
+        reading=reading_of(reading),
+        choosing=run.Choosing(groups=groups, **asdict(choosing)),
+        seed=seed,
+        engine=engine_of(device, general),
+        output=output_of(out, general, Continuing(overwrite=overwrite)),
+    )
+    say(*report.fix_text(record).split("\n"))
+    say("", f"Report: {out / 'report.html'}")
+    return 0

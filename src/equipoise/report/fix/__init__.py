@@ -1,0 +1,1 @@
+"""What a fix leaves behind, in words, on a page and on a terminal."""

@@ -1,0 +1,131 @@
+"""What a fix leaves behind, and its JSON; docs/fix.md documents it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from equipoise.fairness import ClassComparison, ClassEvaluation
+from equipoise.notebook import rate_text, short, table_html
+from equipoise.rate import Rate
+from equipoise.report.debias.record import DataRecord
+from equipoise.report.parts.versioned import Schema
+
+__all__ = [
+    "FIX",
+    "FIX_SCHEMA_VERSION",
+    "ChoiceRecord",
+    "FixRecord",
+    "FixTiming",
+    "FixedModel",
+    "MendedSlice",
+    "TriedFix",
+    "read_fix",
+    "write_fix",
+]
+
+FIX_SCHEMA_VERSION = 1
+BEFORE, AFTER = "before", "after"
+
+
+@dataclass(frozen=True)
+class TriedFix:
+    """A candidate, on images that it was not fitted on. Shares in [0, 1]; higher is better."""
+
+    title: str  # method and settings
+    method: str
+    merit: float  # what the choice goes by
+    accuracy: float
+    balanced: float  # mean recall of classes
+    worst_class: float
+    worst_group: (
+        float | None
+    )  # worst cell of class × group, where groups of these images are known: it only measures
+    may_win: bool  # False: it needs groups, or fails too many others
+
+
+@dataclass(frozen=True)
+class ChoiceRecord:
+    """What was chosen, and by what."""
+
+    chosen: str  # title of the candidate
+    method: str  # "leave it" where nothing is changed
+    rule: str  # in words
+    gain: float  # of merit over leaving it
+    doubt: float  # its standard error
+    stability: float  # share of seeds that choose the same method
+    notes: list[str]
+    tried: list[TriedFix]  # best merit first
+    groups: list[str]  # columns that it was chosen by; none is the usual case
+
+
+@dataclass(frozen=True)
+class FixedModel:
+    """A last layer, or a control, on the test images."""
+
+    title: str
+    role: str  # "before" | "after" | "control" | "oracle": one that was told the groups of training images
+    numbers: ClassEvaluation
+
+
+@dataclass(frozen=True)
+class MendedSlice:
+    """A hidden group that the network failed on, before and after; shares of wrong test images."""
+
+    name: str
+    label: str  # class of its images
+    images: int  # of the test
+    before: Rate
+    after: Rate
+    change: Rate  # after − before, paired; below 0 is better
+
+
+@dataclass(frozen=True)
+class FixTiming:
+    """Cost of the run, in seconds."""
+
+    features_s: float  # the passes of the network
+    choosing_s: float
+    wall_s: float
+    peak_rss_bytes: int
+
+
+@dataclass(frozen=True)
+class FixRecord:
+    """All numbers of a fix, with intervals over the test images."""
+
+    command: str
+    settings: dict[str, Any]
+    seed: int
+    versions: dict[str, str]
+    network: dict[
+        str, Any
+    ]  # name, features, layer, preprocessing, and whether its own last layer is of these classes
+    data: DataRecord
+    choice: ChoiceRecord
+    models: dict[str, FixedModel]  # "before", "after", controls
+    comparisons: ClassComparison  # against "before"
+    timing: FixTiming
+    slices: list[MendedSlice] = field(default_factory=list)
+    schema_version: int = FIX_SCHEMA_VERSION
+
+    def __repr__(self) -> str:
+        return (
+            f"FixRecord({self.choice.chosen}; seed {self.seed}, equipoise {self.versions.get('equipoise')})"
+        )
+
+    def _repr_html_(self) -> str:
+        heads = ["last layer", "accuracy", "balanced accuracy", "worst class"]
+        rows = [
+            [
+                short(one.title),
+                *map(rate_text, (one.numbers.accuracy, one.numbers.balanced_accuracy)),
+                rate_text(one.numbers.worst_class["recall"]),
+            ]
+            for one in self.models.values()
+        ]
+        return table_html(self.command, heads, rows)
+
+
+FIX = Schema(FixRecord, "fix.json", FIX_SCHEMA_VERSION, "a fix")
+write_fix, read_fix = FIX.write, FIX.read

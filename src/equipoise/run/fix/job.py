@@ -1,0 +1,326 @@
+"""`fix`: another last layer for those whom a network fails, chosen without group labels and without test data.
+
+It reads from top to bottom: settings → data → features, once → choice → numbers on test images → network → record.
+"""
+
+# ruff: noqa: B008  (the settings' defaults are frozen)
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from equipoise import fairness
+from equipoise import fix as fixes
+from equipoise.data import ImageTable, Split, write_rejected
+from equipoise.errors import InputError
+from equipoise.nn import Backbone, BackboneClassifier, FeatureStore, with_last_layer
+from equipoise.nn.last_layer import replaceable
+from equipoise.report.fix.page import write_fix_report
+from equipoise.report.fix.record import (
+    ChoiceRecord,
+    FixedModel,
+    FixRecord,
+    FixTiming,
+    TriedFix,
+    read_fix,
+    write_fix,
+)
+from equipoise.run.account import data_record, peak_rss_bytes, versions
+from equipoise.run.backbone_source import BackboneSource, backbone_source
+from equipoise.run.checks import check_groups, scoring_engine
+from equipoise.run.fix.layers import Layers, called, group_ids, layers_of, own_logits
+from equipoise.run.folder import RunFolder
+from equipoise.run.identity import Identity, Setting, fingerprints
+from equipoise.run.model_source import Network
+from equipoise.run.output import Output
+from equipoise.run.sources import Reading, Sources, check_attributes, told
+from equipoise.seeds import checked_seed
+from equipoise.train import RECIPES, Engine, Fit, save_model
+from equipoise.train.device import device_of
+
+__all__ = ["Choosing", "fix"]
+
+
+@dataclass(frozen=True)
+class Choosing:
+    """How a fix is chosen.
+
+    Args:
+        groups: Columns whose values are the groups to compare on test images. The choice never sees them.
+        validation_groups: Columns of the data whose values, of the rows that have one, are chosen by.
+        methods: Names in `fix.FIXES`; none tries all that are possible.
+        seen: The network was trained on these images, so that its own predictions on them say nothing: in the choice a
+            plain last layer stands for it.
+    """
+
+    groups: Sequence[str] = ()
+    validation_groups: Sequence[str] = ()
+    methods: Sequence[str] = ()
+    seen: bool = False
+
+    def settings(self) -> dict[str, Setting]:
+        """What a run's settings say about it."""
+        given = {"groups": tuple(self.groups), "validation_groups": tuple(self.validation_groups)}
+        return {**given, "methods": tuple(self.methods), "seen": self.seen or None}
+
+
+def fix(
+    model: str | os.PathLike[str] | nn.Module | Backbone | Network,
+    sources: Sources,
+    *,
+    reading: Reading = Reading(),
+    choosing: Choosing = Choosing(),
+    seed: int = 0,
+    engine: Engine = Engine(),
+    output: Output = Output("runs/fix"),
+) -> FixRecord:
+    """Give a network another last layer, and show by class and group what that changed on test images.
+
+    Everything lands in `output.out`: the network with its new layer (none where it is left as it is), fix.json,
+    report.html. The network runs once over the images, as it is; all else costs seconds.
+
+    Args:
+        model: A name as `nn.named_backbone` takes it, a run's folder, a network or an `nn.Backbone`; or one of these
+            with what it needs to be read, `Network`.
+        sources: What to fix it on, best images that it was not trained on, and what to test on.
+        reading: How sources are read; the network decides size, framing and channels where it knows.
+        choosing: What is measured, and by what is chosen.
+        seed: Of the split, the folds and the choice.
+        engine: The device.
+        output: The run's folder, and who is told.
+
+    Raises:
+        InputError: if data, network and options do not fit together.
+        DataError: if something cannot be read or written.
+    """
+    began, say, seed = time.perf_counter(), output.say, checked_seed(seed)
+    _check_asked(sources, choosing)
+    engine = scoring_engine(engine, "fix")
+    source = backbone_source(model, reading, say)
+    reading = source.reading(reading)
+    settings = _settings(source, sources, reading, choosing, seed, engine)
+    with output.open(Identity(settings, source.brought()), last="fix.json", resume=True) as folder:
+        tables = _read(sources, reading, choosing, seed, engine, output)
+        folder = folder.settled(fingerprints(tables._asdict()))
+        if folder.finished:
+            say(f"{folder.path} holds this run already; it is shown as it is. `overwrite` runs it again.")
+            write_fix_report(folder.path)
+            return read_fix(folder.path)
+        folder.begin()
+        stores, features_s = _features(source, tables, engine)
+        backbone = _featured(source)
+        current = own_logits(backbone, tables.train, stores["train"])
+        say(_start(backbone, tables.train, current is not None))
+        choice, choosing_s = _choice(stores["train"], tables.train, current, choosing, reading, seed)
+        say(f"Chosen: {choice.chosen.name}. Measuring on test images.")
+        layers = layers_of(choice, stores["train"], tables.train, choosing.groups, seed)
+        models, compared = _measured(backbone, layers, stores["test"], tables.test, choosing.groups)
+        write_rejected(ImageTable.concat([tables.train, tables.test]), folder.path / "rejected.csv")
+        if choice.layer is not None:
+            _save(folder, backbone, choice.layer, tables.train, seed, choosing_s)
+        record = FixRecord(
+            command=output.command or "equipoise.run.fix(...)",
+            settings=dict(settings),
+            seed=seed,
+            versions=versions(),
+            network=_network(backbone, current is not None),
+            data=data_record(tables._asdict(), sources.given, choosing.groups),
+            choice=_chosen(choice, choosing),
+            models=models,
+            comparisons=compared,
+            timing=FixTiming(features_s, choosing_s, time.perf_counter() - began, peak_rss_bytes()),
+        )
+        write_fix(record, folder.path)
+        write_fix_report(folder.path)
+    return record
+
+
+def _check_asked(sources: Sources, choosing: Choosing) -> None:
+    if not sources.given:
+        raise InputError(
+            "Expected images to fix the network on; got none. Give `data`, or `positives` and `negatives`."
+        )
+    unknown = [name for name in choosing.methods if name not in fixes.FIXES]
+    if unknown:
+        raise InputError(
+            f"Expected `methods` among {', '.join(fixes.FIXES)}; got {unknown[0]!r}. Write one of them."
+        )
+
+
+def _settings(
+    source: BackboneSource,
+    sources: Sources,
+    reading: Reading,
+    choosing: Choosing,
+    seed: int,
+    engine: Engine,
+) -> dict[str, Setting]:
+    own = source.settings()
+    return {
+        "command": "fix",
+        "model": own.pop("backbone"),
+        **own,
+        **sources.settings(),
+        **reading.settings(),
+        **choosing.settings(),
+        "seed": seed,
+        "device": engine.device,
+    }
+
+
+def _read(
+    sources: Sources, reading: Reading, choosing: Choosing, seed: int, engine: Engine, output: Output
+) -> Split:
+    """What to fix on and what to test on, told, with the columns that are needed."""
+    output.say("Reading the data.")
+    known = (*choosing.groups, *choosing.validation_groups)
+    found = sources.split(
+        reading, seed=seed, first=False, stratify=known, many=True, progress=engine.progress
+    )
+    told({"data": found.train, "test": found.test}, output.say)
+    check_attributes(found.test, choosing.groups)
+    check_attributes(found.train, choosing.validation_groups, what="data", setting="validation_groups")
+    check_groups(found.test, choosing.groups)
+    check_groups(found.train, choosing.validation_groups)
+    return found
+
+
+def _featured(source: BackboneSource) -> Backbone:
+    if source.featured is None:
+        raise InputError("Expected a network to fix; got none. Name one.")
+    return source.featured.backbone
+
+
+def _features(source: BackboneSource, tables: Split, engine: Engine) -> tuple[dict[str, FeatureStore], float]:
+    """Features of both sides, and the seconds that they took."""
+    began, where = time.perf_counter(), device_of(engine.device)
+    if source.featured is None:
+        raise InputError("Expected a network to fix; got none. Name one.")
+    for table in (tables.train, tables.test):
+        source.featured.backbone.check_pictures(table)
+    stores = {
+        "train": source.featured.of(tables.train, where),
+        "test": source.featured.of(tables.test, where),
+    }
+    return stores, time.perf_counter() - began
+
+
+def _start(backbone: Backbone, table: ImageTable, own: bool) -> str:
+    if own:
+        return f"{backbone.name} is of these classes. Trying other last layers on {len(table):,} images."
+    return (
+        f"The last layer of {backbone.name} is not of these {len(table.class_names)} classes: a plain one, fitted on "
+        f"the {len(table):,} images, stands for it. Trying others."
+    )
+
+
+def _choice(
+    store: FeatureStore,
+    table: ImageTable,
+    current: Any,
+    choosing: Choosing,
+    reading: Reading,
+    seed: int,
+) -> tuple[fixes.Choice, float]:
+    """What was chosen on the training images, and the seconds that it took."""
+    began = time.perf_counter()
+    by, only = choosing.validation_groups, [name for name in choosing.groups if name in table.columns]
+    groups = group_ids(table, by or only)
+    together: list[Any] = [table.digests]
+    if reading.together is not None:
+        together.append(table.column(reading.together))
+    known: dict[str, Any] = {"validation_groups" if by else "groups": groups}
+    found = fixes.choose(
+        store.features,
+        table.labels,
+        current=None if choosing.seen else current,
+        **known,
+        together=together,
+        methods=choosing.methods or None,
+        classes=len(table.class_names),
+        seed=seed,
+    )
+    return found, time.perf_counter() - began
+
+
+def _measured(
+    backbone: Backbone,
+    layers: Layers,
+    store: FeatureStore,
+    table: ImageTable,
+    attributes: Sequence[str],
+) -> tuple[dict[str, FixedModel], fairness.ClassComparison]:
+    """Every last layer on the test images, and what differs from the one before."""
+    own = own_logits(backbone, table, store)
+    predicted = {name: called(own, one, store) for name, one in layers.every.items()}
+    every: dict[str, Any] = {
+        "groups": [table.groups(name) for name in attributes],
+        "classes": table.class_names,
+    }
+    numbers = {name: fairness.evaluate_classes(ids, table.labels, **every) for name, ids in predicted.items()}
+    models = {name: FixedModel(one.title, one.role, numbers[name]) for name, one in layers.every.items()}
+    return models, fairness.compare_classes(predicted, table.labels, baseline="before", **every)
+
+
+def _save(
+    folder: RunFolder,
+    backbone: Backbone,
+    layer: nn.Linear,
+    table: ImageTable,
+    seed: int,
+    seconds: float,
+) -> None:
+    """The network with its new last layer, as any other model of a run."""
+    model = BackboneClassifier(with_last_layer(backbone, layer, table.class_names)).eval()
+    fitted = Fit(
+        *(model, RECIPES["probe"], "fixed", seed, {}, {}),
+        weights={},
+        steps=0,
+        seconds=seconds,
+        class_names=table.class_names,
+    )
+    shape = {"image_size": table.image_size, "channels": table.channels}
+    save_model(fitted, folder.path, **shape, framing=table.framing)
+
+
+def _network(backbone: Backbone, own: bool) -> dict[str, Any]:
+    return {
+        "name": backbone.name,
+        "features": backbone.dimensions,
+        "last_layer": "of these classes" if own else "of other classes",
+        "new_layer": "in the place of its own" if replaceable(backbone) else "behind its features",
+        "preprocessing": backbone.preprocessing.settings(),
+    }
+
+
+def _chosen(choice: fixes.Choice, choosing: Choosing) -> ChoiceRecord:
+    tried = [
+        TriedFix(
+            title=one.name,
+            method=one.method,
+            merit=one.merit,
+            accuracy=one.accuracy,
+            balanced=one.balanced,
+            worst_class=one.worst_class,
+            worst_group=one.worst_group,
+            may_win=one.may_win,
+        )
+        for one in choice.candidates
+    ]
+    return ChoiceRecord(
+        chosen=choice.chosen.name,
+        method=choice.chosen.method,
+        rule=choice.rule,
+        gain=choice.chosen.merit - choice.left.merit,
+        doubt=choice.doubt,
+        stability=choice.stability,
+        notes=list(choice.notes),
+        tried=tried,
+        groups=list(choosing.validation_groups),
+    )
