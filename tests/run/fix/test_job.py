@@ -90,7 +90,6 @@ def test_the_network_that_is_saved_is_the_one_that_was_measured(fixed, backbone)
     assert right.mean() == pytest.approx(record.models["after"].numbers.accuracy.value, abs=0.01)
     assert saved.method == "fixed"
     Colours(1).load_state_dict(saved.model.backbone.network.state_dict())  # its own names
-    )
 
 
 def test_words_and_page_say_what_changed(fixed):
