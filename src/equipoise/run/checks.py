@@ -17,10 +17,11 @@ from equipoise.nn import Backbone, pixels, with_last_layer
 from equipoise.run.training import Start
 from equipoise.run.unused import check_unused
 from equipoise.train import Engine, Recipe, check_trainable
+from equipoise.train.build import build
 from equipoise.train.classes import outputs_of
 from equipoise.train.embedding import Embedded
 from equipoise.train.first_weights import check_first_weights
-from equipoise.train.fit import build, first_two, optimisation_of
+from equipoise.train.fit import first_two, optimisation_of
 from equipoise.train.probe import trainable
 from equipoise.train.rarity import check_resampling
 

@@ -48,6 +48,8 @@ class EmbeddingSource:
     def representation(self, settings: Resampling) -> str:
         """In what rarity was measured, in words."""
         if self.embedding is None:
+            if settings.rule == "errors":
+                return "what plain models get wrong that learned from the other half"
             return "the pictures themselves" if settings.rule == "appearance" else "the model's latent codes"
         usual = f"column {self.column}" if self.column is not None else f"embedding {self.named}"
         what = self.title or usual

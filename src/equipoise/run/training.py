@@ -127,6 +127,8 @@ class Start:
         Raises:
             InputError: if one of them cannot be had.
         """
+        if self.recipe.resampling.rule == "errors":
+            return self  # found when training begins
         given, featured = self.embedding.embedding, self.backbone.featured
         if given is None and featured is not None:
             own = featured_vectors(table, self.recipe, featured, self.engine.device)

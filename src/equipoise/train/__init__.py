@@ -10,7 +10,8 @@ from equipoise.train.featured import Featured
 from equipoise.train.fit import METHODS, Fit, TrainingMethod, fit
 from equipoise.train.gan import GAN
 from equipoise.train.predict import predict
-from equipoise.train.recipe import AUGMENTATIONS, RECIPES, Optimisation, Recipe, Resampling, recipe
+from equipoise.train.recipe import AUGMENTATIONS, Optimisation, Recipe, Resampling
+from equipoise.train.recipes import RECIPES, recipe
 from equipoise.train.saved_generator import load_generator
 from equipoise.train.saved_model import load_model, save_model
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from equipoise.data import ImageTable
 from equipoise.errors import InputError
 from equipoise.train.appearance import FEWEST
+from equipoise.train.error_cells import FEWEST_ERRORS
 from equipoise.train.recipe import Recipe, Resampling
 
 __all__ = [
@@ -44,7 +45,7 @@ def rule_of(settings: Resampling, *, embedded: bool) -> str:
 
 def is_coded(settings: Resampling, *, embedded: bool) -> bool:
     """Whether the rule weighs latent codes of the model that is trained."""
-    return not embedded and settings.rule != "appearance"
+    return not embedded and settings.rule not in ("appearance", "errors")
 
 
 def vae_ids(chosen: Recipe, class_names: Sequence[str]) -> tuple[int, ...] | None:
@@ -78,7 +79,7 @@ def weighted_classes(chosen: Recipe, class_names: Sequence[str], *, embedded: bo
     if len(class_names) > 2:
         wanted = tuple(range(len(class_names))) if carrying is None else carrying
         return wanted[::-1]
-    wanted = (1, 0) if settings.classes == "both" else (1,)
+    wanted = (1, 0) if settings.classes == "both" or settings.rule == "errors" else (1,)
     if carrying is not None and not set(wanted) <= set(carrying):
         raise InputError(
             f"Rule {settings.rule!r} weighs latent codes of the positives, class {class_names[1]!r}, which must carry "
@@ -100,6 +101,7 @@ def fewest_images(settings: Resampling, *, embedded: bool) -> int:
     clusters = settings.clusters + 1
     of_rule = {
         "appearance": FEWEST,
+        "errors": 2 * FEWEST_ERRORS,
         "neighbours": NEIGHBOURS + 1,
         "mixture": clusters,
         "clusters": clusters,

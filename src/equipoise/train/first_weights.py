@@ -58,6 +58,8 @@ def check_first_weights(
         classes=len(table.class_names),
     )
     largest = _check_counts(settings, table, classes, embedded=embedded)
+    if settings.rule == "errors":
+        return  # models must be trained to know them
     coded = is_coded(settings, embedded=embedded)
     if coded and settings.warmup:
         _weigh_made_up(chosen, largest, seed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,22 +12,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.nn.parameter import is_lazy
 
 from equipoise.data import ImageTable
 from equipoise.errors import InputError
-from equipoise.nn import DBVAE, Backbone, Classifier, Objective, StandardCNN, architecture_digest, digest_of
-from equipoise.nn.dbvae import feature_count
-from equipoise.nn.standard_cnn import glorot_linear
+from equipoise.nn import Backbone, Classifier, Objective, architecture_digest, digest_of
 from equipoise.notebook import table_html
 from equipoise.resample import Draws
-from equipoise.seeds import checked_seed, child_seed
+from equipoise.seeds import checked_seed
+from equipoise.train.build import build
 from equipoise.train.classes import (
     check_trainable,
     notes_of_shares,
     notes_of_uniform,
-    outputs_of,
-    vae_ids,
     weighted_classes,
     weighted_rows,
 )
@@ -39,6 +34,7 @@ from equipoise.train.embedding import (
     embedding_vectors,
 )
 from equipoise.train.engine import Engine
+from equipoise.train.errors import found_errors
 from equipoise.train.featured import Featured
 from equipoise.train.first_weights import check_first_weights
 from equipoise.train.given import prepared
@@ -48,7 +44,7 @@ from equipoise.train.probe import Fitted, check_backbone, featured_vectors, fitt
 from equipoise.train.processes import train_in_processes
 from equipoise.train.rarity import check_resampling
 from equipoise.train.recipe import Optimisation, Recipe
-from equipoise.train.recipe import recipe as find_recipe
+from equipoise.train.recipes import recipe as find_recipe
 
 __all__ = ["METHODS", "EncoderNote", "Fit", "TrainingMethod", "fit"]
 
@@ -186,7 +182,10 @@ def fit(
     names = table.class_names
     _check_validation(validation, names)
     resampling = chosen.resampling if method == "debiased" else None
-    if resampling and embedding is None and featured is not None:
+    if resampling and resampling.rule == "errors":
+        _check_no_embedding(embedding)
+        embedding = found_errors(table, chosen, featured, seed, engine, fit)
+    elif resampling and embedding is None and featured is not None:
         embedding = featured_vectors(table, chosen, featured, engine.device)
     weighted = weighted_classes(chosen, names, embedded=embedding is not None) if resampling else ()
     vectors, seconds = _timed_vectors(chosen, weighted, embedding, table, engine.device)
@@ -255,6 +254,14 @@ def _network(
         return prepared(model, two, seed=seed, classes=len(names))
     shape = table.image_size, table.channels
     return build(chosen, method, *shape, encoder=encoder, seed=seed, class_names=names)
+
+
+def _check_no_embedding(embedding: Embedding | None) -> None:
+    if embedding is not None:
+        raise InputError(
+            "Rule 'errors' draws by what plain models get wrong; got an embedding with it. Leave it out, or take the "
+            "rule 'neighbours'."
+        )
 
 
 def _of_probe(probe: Fitted, chosen: Recipe, method: str, seed: int, seconds: float) -> Fit:
@@ -352,44 +359,3 @@ def _timed_vectors(
         vectors = embedding_vectors(embedding, table, weighted_rows(table, weighted), device=device)
     earlier = embedding.seconds if isinstance(embedding, Embedded) else 0.0
     return vectors, time.perf_counter() - began + earlier
-
-
-def build(
-    chosen: Recipe,
-    method: str,
-    image_size: int,
-    channels: int,
-    *,
-    encoder: nn.Module | None = None,
-    seed: int = 0,
-    class_names: Sequence[str] = ("negative", "positive"),
-) -> Any:
-    """The untrained model of a method for these classes, its weights drawn from the seed."""
-    outputs = outputs_of(class_names)
-    shape = {"width": chosen.width, "depth": chosen.depth, "image_size": image_size, "channels": channels}
-    generator = torch.Generator().manual_seed(child_seed(seed, "weights"))
-    network: Any = copy.deepcopy(encoder)
-    if encoder is not None and any(map(is_lazy, encoder.parameters())):
-        with torch.random.fork_rng(devices=[]):  # its layers draw their weights when they first see an image
-            torch.default_generator.manual_seed(child_seed(seed, "encoder"))
-            feature_count(network, channels, image_size)
-    if method in ("debiased", "uniform") and chosen.objective == "db-vae":
-        return DBVAE(
-            network,
-            outputs=outputs,
-            vae_classes=vae_ids(chosen, class_names),
-            latent=chosen.latent,
-            reconstruction=chosen.reconstruction,
-            decoder_output=chosen.decoder_output,
-            kl_weight=chosen.kl_weight,
-            norm_momentum=chosen.norm_momentum,
-            mirror=chosen.mirror,
-            generator=generator,
-            **shape,
-        )
-    if encoder is None:
-        network = StandardCNN(outputs, norm_momentum=chosen.norm_momentum, generator=generator, **shape)
-    else:
-        head = glorot_linear(feature_count(network, channels, image_size), outputs, generator)
-        network = nn.Sequential(network, head)
-    return Classifier(network, mirror=chosen.mirror)

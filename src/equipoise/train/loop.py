@@ -33,6 +33,7 @@ from equipoise.train.checkpoint import (
 from equipoise.train.classes import weighted_rows
 from equipoise.train.featured import Probe
 from equipoise.train.log import History, Progress, append, tensorboard_writer, write_history
+from equipoise.train.optimizer import optimizer_of
 from equipoise.train.rarity import Rarity
 from equipoise.train.recipe import Optimisation, Resampling, epochs_of
 from equipoise.train.steps import RecordedSteps, Steps, recordable
@@ -101,35 +102,6 @@ class Outcome:
     seconds: float
     weights: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     draws: dict[int, Draws] = field(default_factory=dict)
-
-
-def optimizer_of(optimisation: Optimisation, model: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer, with Keras' defaults where they differ from PyTorch's."""
-    rate, parameters = optimisation.learning_rate, _by_rate(optimisation, model)
-    if optimisation.optimizer == "adagrad":
-        return torch.optim.Adagrad(parameters, rate, initial_accumulator_value=0.1, eps=1e-7)
-    if optimisation.optimizer == "adadelta":
-        return torch.optim.Adadelta(parameters, rate, rho=0.95, eps=1e-7)
-    if optimisation.optimizer == "adamw":
-        return torch.optim.AdamW(
-            parameters, rate, eps=1e-7, weight_decay=optimisation.weight_decay, fused=True
-        )
-    return torch.optim.Adam(parameters, rate, eps=1e-7, fused=True)
-
-
-def _by_rate(optimisation: Optimisation, model: nn.Module) -> Any:
-    """Parameters, or groups of them with the share of the rate that each has: a group a layer, in order."""
-    first = optimisation.first_layer_rate
-    if first is None:
-        return model.parameters()
-    layers: list[list[nn.Parameter]] = []
-    met: set[nn.Parameter] = set()  # layers may share weights
-    for layer in model.modules():
-        own = [p for p in layer.parameters(recurse=False) if p.requires_grad and p not in met]
-        met.update(own)
-        layers += [own] if own else []
-    last = max(1, len(layers) - 1)
-    return [{"params": own, "share": first ** (1 - place / last)} for place, own in enumerate(layers)]
 
 
 def train(fabric: Fabric, job: Job) -> Outcome:

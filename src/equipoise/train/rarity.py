@@ -20,6 +20,7 @@ from equipoise.nn.embedding import vector_store
 from equipoise.resample import DegenerateWeightsError, capsa_rule, sampling_weights, temper
 from equipoise.train.appearance import appearance_rarity
 from equipoise.train.classes import fewest_images, rule_of, told_classes, weighted_rows
+from equipoise.train.error_cells import cell_weights
 from equipoise.train.recipe import Resampling
 
 __all__ = ["Rarity", "check_resampling", "latent_codes"]
@@ -36,7 +37,7 @@ def check_resampling(
     Raises:
         InputError: if they do not.
     """
-    if not codes and not embedded and settings.rule != "appearance":
+    if not codes and not embedded and settings.rule not in ("appearance", "errors"):
         raise InputError(
             f"Rule {settings.rule!r} weighs latent codes, and objective 'classifier' has none. Use objective 'db-vae' "
             "(`tune` objective=db-vae), rule 'appearance', or bring an embedding."
@@ -55,7 +56,8 @@ def check_resampling(
             f"With max_weight {settings.max_weight} the effective sample size is at least "
             f"{1 / settings.max_weight:.3g}; got ess {settings.ess}. Raise one of them."
         )
-    if classes == 2 and settings.classes == "both" and settings.rule != "appearance" and not embedded:
+    knows = embedded or settings.rule in ("appearance", "errors")
+    if classes == 2 and settings.classes == "both" and not knows:
         raise InputError(
             f"With resampling.classes 'both' a rule must see negatives; got rule {settings.rule!r}, which weighs "
             "latent codes of a DB-VAE, and that learns to rebuild positives alone. Use rule 'appearance', bring an "
@@ -149,6 +151,9 @@ class Rarity:
         """Class id → weights of its images that sum to 1; codes that no batch brought are encoded now."""
         if self.vectors is None and self.settings.rule == "appearance":
             return self._each(lambda part: self._weights_by_appearance(self.rows[part]))
+        if self.vectors is not None and self.settings.rule == "errors":
+            flags = self.vectors[:, 0] > 0
+            return self._each(lambda part: cell_weights(flags[part], self.settings.max_weight))
         codes, errors = (self.vectors, None) if self.vectors is not None else self._collected(model)
         return self._each(
             lambda part: self._weights_of_codes(codes[part], None if errors is None else errors[part])

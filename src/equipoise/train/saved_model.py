@@ -19,8 +19,9 @@ from equipoise.nn.rebuilt import described, needs_network, rebuilt
 from equipoise.nn.weights import check_kinds, fill, misfit
 from equipoise.pictures.decode import MAX_PIXELS
 from equipoise.pictures.framing import Framing
+from equipoise.train.build import build
 from equipoise.train.classes import outputs_of, vae_ids
-from equipoise.train.fit import METHODS, Fit, build
+from equipoise.train.fit import METHODS, Fit
 from equipoise.train.given import prepared
 from equipoise.train.preprocessing import known_framing, preprocessing
 from equipoise.train.recipe import Recipe
