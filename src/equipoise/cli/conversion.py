@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +19,12 @@ from equipoise.cli.settings import (
     Evaluation,
     General,
     Machine,
+    Network,
+    Networks,
     Planted,
     Reading,
     Test,
+    TrainedEncoder,
     Training,
 )
 from equipoise.errors import InputError
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = [
     "engine_of",
     "measuring_of",
+    "network_of",
+    "networks_of",
     "output_of",
     "reading_of",
     "recipe_of",
@@ -56,6 +61,36 @@ def sources_of(*flags: Data | Planted | Test, source: str | None = None) -> run.
 def reading_of(flags: Reading) -> run.Reading:
     """How sources are read."""
     return run.Reading(**dataclasses.asdict(flags))
+
+
+def network_of(model: str, flags: Network, encoder: TrainedEncoder) -> run.Network:
+    """A model and what it needs to be read.
+
+    Raises:
+        InputError: if `mean` or `std` are no numbers.
+    """
+    return run.Network(model, encoder.encoder, **_network(flags))
+
+
+def networks_of(models: Sequence[str], flags: Networks) -> list[run.Network]:
+    """Several of them.
+
+    Raises:
+        InputError: likewise, or if there are not as many `weights` as networks.
+    """
+    return run.networks(models, **_network(flags))
+
+
+def _network(flags: Network) -> dict[str, Any]:
+    asked: dict[str, Any] = {field.name: getattr(flags, field.name) for field in dataclasses.fields(flags)}
+    for name in ("mean", "std"):
+        try:
+            asked[name] = tuple(float(value) for value in asked[name])
+        except ValueError as error:
+            raise InputError(
+                f"`{name}` must be numbers, one a channel; got {', '.join(asked[name])}. Write them as in 0.5,0.5,0.5."
+            ) from error
+    return asked
 
 
 def engine_of(flags: Machine | str, general: General) -> run.Engine:

@@ -35,6 +35,8 @@ __all__ = [
     "Machine",
     "Measured",
     "Names",
+    "Network",
+    "Networks",
     "Planted",
     "Predicted",
     "Reading",
@@ -253,6 +255,32 @@ class TrainedEncoder:
 
     encoder: str | None = None
     """What the model was trained with in place of the standard CNN, if it was: the same package.module:callable."""
+
+
+@Parameter(name="*", group=MODEL)
+@dataclass(frozen=True)
+class Network:
+    """A model that equipoise did not train."""
+
+    weights: Path | None = None
+    """Weights for the network in place of its own: a safetensors file, or one of torch.save."""
+    layer: str | None = None
+    """Module whose output are the features; what goes into the last layer if not given."""
+    output: str | None = None
+    """Key, attribute or number of the logits in what the network returns."""
+    mean: Names = ()
+    """Subtracted from pixels in [0, 1], channel by channel, as in 0.485,0.456,0.406."""
+    std: Names = ()
+    """What they are then divided by."""
+
+
+@Parameter(name="*", group=MODEL)
+@dataclass(frozen=True)
+class Networks(Network):
+    """Models that equipoise did not train."""
+
+    weights: Annotated[tuple[Path, ...], Parameter(negative=(), consume_multiple=True)] = ()  # type: ignore[assignment]
+    """Weights in place of a network's own, safetensors or of torch.save: a file a network, in their order."""
 
 
 @Parameter(name="*", group=TRAINING)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from equipoise.run.evaluate import evaluate
     from equipoise.run.look import described, look
     from equipoise.run.measuring import Measuring
-    from equipoise.run.model_source import Network
+    from equipoise.run.model_source import Network, networks
     from equipoise.run.output import Output
     from equipoise.run.predictions import PredictionTables, evaluate_predictions
     from equipoise.run.score import score
@@ -55,6 +55,7 @@ _HOMES = {
     "evaluate_predictions": "equipoise.run.predictions",
     "lines_of": "equipoise.run.tuning",
     "look": "equipoise.run.look",
+    "networks": "equipoise.run.model_source",
     "score": "equipoise.run.score",
     "sweep": "equipoise.run.sweep.job",
     "train": "equipoise.run.train",
@@ -86,6 +87,7 @@ __all__ = [
     "evaluate_predictions",
     "lines_of",
     "look",
+    "networks",
     "score",
     "sweep",
     "train",
