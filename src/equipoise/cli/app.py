@@ -10,6 +10,7 @@ from equipoise.cli.augment import augment
 from equipoise.cli.data import data
 from equipoise.cli.debias import debias
 from equipoise.cli.evaluate import evaluate
+from equipoise.cli.export import export
 from equipoise.cli.recipes import recipes
 from equipoise.cli.report import report
 from equipoise.cli.score import score
@@ -50,6 +51,7 @@ for command in (
     evaluate,
     score,
     audit,
+    export,
     augment,
     train_generator,
     report,

@@ -17,12 +17,12 @@ from equipoise.cli.settings import (
     Embedding,
     Encoder,
     Evaluation,
+    Framed,
     General,
     Machine,
     Network,
     Networks,
     Planted,
-    Reading,
     Test,
     TrainedEncoder,
     Training,
@@ -58,7 +58,7 @@ def sources_of(*flags: Data | Planted | Test, source: str | None = None) -> run.
     return run.Sources(**given | ({} if source is None else {"data": source}))
 
 
-def reading_of(flags: Reading) -> run.Reading:
+def reading_of(flags: Framed) -> run.Reading:
     """How sources are read."""
     return run.Reading(**dataclasses.asdict(flags))
 

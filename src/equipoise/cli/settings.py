@@ -30,6 +30,7 @@ __all__ = [
     "Data",
     "Embedding",
     "Evaluation",
+    "Framed",
     "General",
     "Looking",
     "Machine",
@@ -111,12 +112,9 @@ class Test:
 
 @Parameter(name="*", group=READING)
 @dataclass(frozen=True)
-class Reading:
-    """How sources are read."""
+class Framed:
+    """How pictures become what a network takes."""
 
-    format: str | None = None
-    """folder, manifest, parquet, arrow, shards, lab-hdf5, lab-faces, celeba, fairface, utkface or ppb; found out if not
-    given."""
     image_size: int = 64
     """Pixels a side that the middle square of each image is resized to, any number that the network takes. The standard
     CNN needs a multiple of 16 (2^depth), the embedded set 16 to 512. A saved model takes its own size."""
@@ -130,6 +128,16 @@ class Reading:
     """Resize both sides, whatever the shape, and crop nothing."""
     channels: int = 3
     """3 for colour, 1 for grey."""
+
+
+@Parameter(name="*", group=READING)
+@dataclass(frozen=True)
+class Reading(Framed):
+    """How sources are read."""
+
+    format: str | None = None
+    """folder, manifest, parquet, arrow, shards, lab-hdf5, lab-faces, celeba, fairface, utkface or ppb; found out if not
+    given."""
     label_column: str | None = None
     """Column of a table that holds the labels."""
     positive_class: str | None = None

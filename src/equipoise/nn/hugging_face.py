@@ -19,7 +19,7 @@ from equipoise.nn.preprocessing import Preprocessing
 from equipoise.nn.weights import fill, read_weights
 from equipoise.pictures.framing import Framing, Interpolation
 
-__all__ = ["HuggingFace", "hugging_face", "processor_preprocessing"]
+__all__ = ["HuggingFace", "hugging_face", "processor_preprocessing", "written_processor"]
 
 FILTERS: dict[int, Interpolation] = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # Pillow's
 STEPS = {"do_resize", "do_rescale", "do_normalize", "do_center_crop", "do_convert_rgb"}  # that are understood
@@ -100,6 +100,16 @@ def hugging_face(
         processor_preprocessing(processor, f"hf:{name}"),
         _class_names(config) if heads else None,
     )
+
+
+def written_processor(name: str, folder: str | os.PathLike[str]) -> None:
+    """Write the image processor of a network beside weights.
+
+    Raises: as `hugging_face` does.
+    """
+    library = _transformers()
+    with reaching_hub(f"hf:{name}", "A folder holds preprocessor_config.json."), _quiet(library):
+        _processor(library, name).save_pretrained(folder)
 
 
 def _processor(library: Any, name: str) -> Any:

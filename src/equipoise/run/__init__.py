@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from equipoise.run.augment.job import augment
     from equipoise.run.debias.job import debias
     from equipoise.run.evaluate import evaluate
+    from equipoise.run.export import export
     from equipoise.run.look import described, look
     from equipoise.run.measuring import Measuring
     from equipoise.run.model_source import Network, networks
@@ -53,6 +54,7 @@ _HOMES = {
     "described": "equipoise.run.look",
     "evaluate": "equipoise.run.evaluate",
     "evaluate_predictions": "equipoise.run.predictions",
+    "export": "equipoise.run.export",
     "lines_of": "equipoise.run.tuning",
     "look": "equipoise.run.look",
     "networks": "equipoise.run.model_source",
@@ -85,6 +87,7 @@ __all__ = [
     "described",
     "evaluate",
     "evaluate_predictions",
+    "export",
     "lines_of",
     "look",
     "networks",
