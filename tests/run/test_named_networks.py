@@ -19,6 +19,7 @@ from equipoise.report.debias.record import read
 
 KINDS = ("bee", "cow", "owl")
 MODULE = """
+import numpy as np
 import torch
 from torch import nn
 from equipoise.nn import Backbone, Preprocessing
@@ -47,6 +48,12 @@ def turned():
     return Backbone.tried(Colours((2, 1, 0)), came, class_names=("owl", "cow", "bee"), name="turned")
 def fixed():
     return nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 3))
+def plain(picture):
+    return picture.resize((8, 8), 2)
+def numbers(picture):
+    return torch.from_numpy(np.asarray(plain(picture), np.float32) / 127.5 - 0.5).permute(2, 0, 1)
+def flipping(picture):
+    return plain(picture).transpose(0) if torch.rand(()) < 0.5 else plain(picture)
 """
 
 
@@ -200,6 +207,58 @@ def test_an_onnx_file_with_a_fixed_batch_takes_the_resizing_that_is_asked_for(tm
     np.testing.assert_allclose(found, wanted.detach(), atol=1e-5)
 
 
+@pytest.mark.parametrize("transform", ["plain", "numbers"])
+def test_a_transform_of_the_users_own_is_what_the_network_sees(transform, tmp_path):
+    own = f"--transform={THEIRS}:{transform}"
+    out = tmp_path / "out"
+    flags = ["--data=photos", own, "--replicates=100", f"--out={out}"]
+    assert main(["evaluate", f"{THEIRS}:network", *flags]) == 0
+    table, made = scores(out / "scores.parquet")
+    told = made[f"{THEIRS}:network"]["preprocessing"]
+    assert (told["transform"], told["size"]) == (f"{THEIRS}:{transform}", 8)
+    assert told["mean"] == ([] if transform == "plain" else pytest.approx([0.25] * 3))
+    assert read(out).settings["transform"] == f"{THEIRS}:{transform}"
+    assert f"{THEIRS}:{transform}" in (out / "report.html").read_text()
+    import their_networks_here as theirs
+
+    with Image.open("photos/bee/0.png") as picture:
+        seen = theirs.numbers(picture) if transform == "numbers" else None
+        flat = torch.from_numpy(np.asarray(theirs.plain(picture)).copy()).permute(2, 0, 1) / 255
+    wanted = theirs.network()((flat if seen is None else seen)[None]).softmax(1)[0]
+    found = [table[f"probability_{THEIRS}:network_{kind}"][0].as_py() for kind in KINDS]
+    np.testing.assert_allclose(found, wanted.detach(), atol=1e-5)
+    assert main(["evaluate", "--config", str(out / "settings.toml"), f"--out={out}", "--overwrite"]) == 0
+    assert main(["score", f"{THEIRS}:network", *flags[:2], f"--out={tmp_path / 's.parquet'}"]) == 0
+    again = scores(tmp_path / "s.parquet")[0]
+    assert [again[f"probability_{kind}"][0].as_py() for kind in KINDS] == found
+
+
+def test_a_transform_in_place_of_what_a_library_says(tmp_path):
+    timm = pytest.importorskip("equipoise.nn.timm_networks")._timm()
+    save_file(timm.create_model("test_resnet", num_classes=3).state_dict(), tmp_path / "w.safetensors")
+    flags = ["--data=photos", f"--weights={tmp_path / 'w.safetensors'}", f"--out={tmp_path / 's.parquet'}"]
+    assert main(["score", "timm:test_resnet", *flags, f"--transform={THEIRS}:numbers"]) == 0
+    told = scores(tmp_path / "s.parquet")[1]["probability"]["preprocessing"]
+    assert (told["size"], told["mean"]) == (8, pytest.approx([0.25] * 3))
+    assert main(["score", "timm:test_resnet", *flags, f"--transform={THEIRS}:plain"]) == 0
+    assert scores(tmp_path / "s.parquet")[1]["probability"]["preprocessing"]["mean"] == [0.5] * 3  # its own
+
+
+def test_an_audit_behind_a_transform(tmp_path):
+    flags = ["--methods=neighbours,last_layer", "--epochs=1", f"--out={tmp_path / 'out'}", "--quiet"]
+    shutil.copytree("photos", tmp_path / "many")
+    for kind in KINDS:
+        for copy in range(2):
+            for i in range(6):
+                with Image.open(f"photos/{kind}/{i}.png") as picture:
+                    picture.rotate(90 * (copy + 1), expand=True).save(
+                        tmp_path / "many" / kind / f"{i}-{copy}.png"
+                    )
+    name = f"{THEIRS}:network"
+    assert main(["audit", name, str(tmp_path / "many"), f"--transform={THEIRS}:numbers", *flags]) == 0
+    assert f"{THEIRS}:numbers" in (tmp_path / "out" / "report.html").read_text()
+
+
 BAD = {
     "other classes": (
         [f"{THEIRS}:two", "--image-size=8"],
@@ -217,6 +276,27 @@ BAD = {
     "a size that ONNX does not take": (["onnx:m.onnx", "--image-size=12"], "takes pictures of 8×8 pixels"),
     "weights of ONNX": (["onnx:m.onnx", "--weights=other.safetensors"], "holds its weights"),
     "another framing": ([f"{THEIRS}:turned", "--squash"], "as the model takes them"),
+    "a transform by chance": (
+        [f"{THEIRS}:network", f"--transform={THEIRS}:flipping"],
+        "left to chance out of it",
+    ),
+    "a transform and a filter": (
+        [f"{THEIRS}:network", f"--transform={THEIRS}:plain", "--resize=bilinear"],
+        "Expected --transform, which makes squares itself, or --resize",
+    ),
+    "a transform and a size": (
+        [f"{THEIRS}:network", f"--transform={THEIRS}:plain", "--image-size=16"],
+        "Expected --image-size 8",
+    ),
+    "normalised twice": (
+        [f"{THEIRS}:network", f"--transform={THEIRS}:numbers", "--mean=0.5", "--std=0.5"],
+        "normalised twice",
+    ),
+    "a transform of a backbone": (
+        [f"{THEIRS}:turned", f"--transform={THEIRS}:plain"],
+        "knows how its pictures",
+    ),
+    "no transform": ([f"{THEIRS}:network", "--transform=plain"], "--transform package.module:callable"),
     "numbers": ([f"{THEIRS}:network", "--mean=half", "--std=1"], "--mean must be numbers"),
     "no hub": (["hf:nobody/nothing"], "The hub cannot be reached from here"),
     "no network": (["nowhere"], "Expected the folder of a run, or timm:NAME"),

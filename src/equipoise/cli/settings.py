@@ -280,6 +280,9 @@ class Network:
     """Subtracted from pixels in [0, 1], channel by channel, as in 0.485,0.456,0.406."""
     std: Names = ()
     """What they are then divided by."""
+    transform: str | None = None
+    """Your own transform of pictures, package.module:callable, in place of --resize, --crop, --mean, --std: a picture
+    of Pillow's to another, or to an array or tensor (channels, height, width), which the network then sees."""
 
 
 @Parameter(name="*", group=MODEL)

@@ -25,6 +25,7 @@ from equipoise.nn.passes import home
 from equipoise.nn.preprocessing import Normalised, Preprocessing, framed
 from equipoise.nn.taps import Output, Tap, features_at, find_tap, named_tap, pooled, prediction_of, tapped
 from equipoise.pictures.framing import Framing, Interpolation
+from equipoise.pictures.own_framing import OwnFraming
 
 __all__ = ["Backbone", "FeatureExtractor", "Pass"]
 
@@ -92,7 +93,8 @@ class Backbone:
 
         Args:
             network: Pictures (batch, channels, size, size) → logits (batch, classes), (batch, 1) or (batch,).
-            size: Pixels a side, or a `Framing`, which says all about resizing and cropping.
+            size: Pixels a side, or a `Framing`, which says all about resizing and cropping, and as an
+                `OwnFraming` that gives numbers about mean and std.
             mean: Subtracted from pixels in [0, 1], one number a channel or one for all; none leaves them as they are.
             std: Then divided by.
             interpolation: Filter of the resizing.
@@ -103,6 +105,13 @@ class Backbone:
         Raises:
             InputError: if the network does not take such pictures, or a layer is not there or never called.
         """
+        if isinstance(size, OwnFraming) and size.numbers:
+            if mean or std:
+                raise InputError(
+                    f"The transform {size.name} gives numbers, to which nothing is added; got `mean` and `std` beside. "
+                    "Leave them out."
+                )
+            mean, std = size.mean, size.std
         channels = len(mean) if len(mean) > 1 else _channels(network)
         came = Preprocessing(framed(size, interpolation, crop), tuple(mean), tuple(std), channels)
         return cls.tried(network, came, layer=layer, output=output)

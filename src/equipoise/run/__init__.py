@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from equipoise.run.audit.scoring import AUDIT_METHODS, Scoring
     from equipoise.run.augment.augmentation import Attributes, Augmentation
     from equipoise.run.augment.job import augment
+    from equipoise.run.compared_models import networks
     from equipoise.run.debias.job import debias
     from equipoise.run.evaluate import evaluate
     from equipoise.run.export import export
     from equipoise.run.look import described, look
     from equipoise.run.measuring import Measuring
-    from equipoise.run.model_source import Network, networks
+    from equipoise.run.model_source import Network
     from equipoise.run.output import Output
     from equipoise.run.predictions import PredictionTables, evaluate_predictions
     from equipoise.run.score import score
@@ -57,7 +58,7 @@ _HOMES = {
     "export": "equipoise.run.export",
     "lines_of": "equipoise.run.tuning",
     "look": "equipoise.run.look",
-    "networks": "equipoise.run.model_source",
+    "networks": "equipoise.run.compared_models",
     "score": "equipoise.run.score",
     "sweep": "equipoise.run.sweep.job",
     "train": "equipoise.run.train",

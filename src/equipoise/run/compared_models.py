@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -13,13 +14,13 @@ from equipoise.data import ImageTable
 from equipoise.errors import InputError
 from equipoise.nn.named import library_of
 from equipoise.run.debias.numbers import TITLES
-from equipoise.run.model_source import Model, ModelSource, Network, is_run, say_numbered
+from equipoise.run.model_source import Model, ModelSource, Network, is_run
 from equipoise.run.reading import Reading
-from equipoise.sharing import shared_path
+from equipoise.sharing import shareable, shared_path
 from equipoise.train.classes import told_classes
 from equipoise.train.saved_model import has_encoder
 
-__all__ = ["ComparedModels", "loaded", "titled"]
+__all__ = ["ComparedModels", "loaded", "networks", "say_numbered", "titled"]
 
 
 class ComparedModels(dict[str, ModelSource]):
@@ -115,6 +116,35 @@ def _name(model: ModelSource) -> str:
     if library is not None and (os.path.isabs(rest) or os.path.exists(rest)):
         return f"{library}:{os.path.basename(os.path.normpath(rest))}"
     return model.source
+
+
+def networks(
+    names: Sequence[str], *, weights: Sequence[str | os.PathLike[str]] = (), **options: Any
+) -> list[Network]:
+    """Several models; options are for those that are no run's folder, and so are weights, a file for each in order.
+
+    Raises:
+        InputError: if there are more or fewer files of weights than networks.
+    """
+    foreign = [name for name in names if not is_run(name)]
+    if weights and len(weights) != len(foreign):
+        raise InputError(
+            f"Expected `weights` for each of {len(foreign)} networks that are no run's folder; got {len(weights)}. "
+            "Give one for each, in their order."
+        )
+    if not foreign:
+        return [Network(name, **options) for name in names]
+    own = iter(weights or (None,) * len(foreign))
+    return [Network(name) if is_run(name) else Network(name, weights=next(own), **options) for name in names]
+
+
+def say_numbered(model: ModelSource, class_names: Sequence[str], say: Callable[[str], None]) -> None:
+    """Say where classes are told by number, as the model does not know what it calls them."""
+    if model.class_names is None:
+        say(
+            f"{shareable(model.source)} does not say what its classes are called; its logits are taken to be of "
+            f"{', '.join(class_names[:10])}{', …' if len(class_names) > 10 else ''}, in this order."
+        )
 
 
 def loaded(

@@ -82,6 +82,10 @@ def evaluate(
     own = encoder_source(encoder)
     compared = ComparedModels(loaded(given, reading, own.network, engine.device), reading)
     reading = compared.reading
+    if measuring.windows and reading.transform is not None:
+        raise InputError(
+            "Expected whole pictures for `transform`; got `windows` of them. Leave one of the two out."
+        )
     settings: dict[str, Setting] = {
         "command": "evaluate",
         "models": [str(Path(one.source)) if is_run(one.source) else one.source for one in compared.values()],

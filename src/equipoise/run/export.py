@@ -85,6 +85,11 @@ def export(
             "it as onnx or as a state-dict."
         )
     reading = source.reading(reading)
+    if reading.transform is not None:
+        raise InputError(
+            f"Expected no `transform` for an export; got {reading.transform.name}, which no file can hold. Say how "
+            "pictures are made by `resize`, `crop`, `mean` and `std`, or leave that to whoever reads the file."
+        )
     came = Preprocessing(**_plain(source, reading))
     if isinstance(network, HuggingFace) and format == "transformers":
         card = _card(source, came, record)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
+from PIL import Image
 from torch import nn
 
 from equipoise.data import ImageTable, aligned
@@ -22,8 +23,10 @@ from equipoise.nn.preprocessing import Normalised
 from equipoise.nn.taps import named_tap
 from equipoise.nn.weights import fill, read_weights
 from equipoise.pictures.framing import Framing
+from equipoise.pictures.own_framing import OwnFraming
 from equipoise.run.encoder_source import encoder_source
 from equipoise.run.identity import Setting, model_digest
+from equipoise.run.own_transform import own_framing, transformed
 from equipoise.run.saved import Saved, load
 from equipoise.run.sources import Reading
 from equipoise.sharing import shareable
@@ -35,9 +38,7 @@ __all__ = [
     "brought_backbone",
     "is_run",
     "model_source",
-    "networks",
     "run_backbone",
-    "say_numbered",
 ]
 
 TRIED = 2  # made-up pictures
@@ -178,6 +179,7 @@ class Network:
         output: Key, attribute or number of the prediction in what the network returns.
         mean: Subtracted from images in [0, 1], channel by channel, before the network sees them.
         std: Then divided by.
+        transform: The user's own transform of pictures, "package.module:callable" or a function; see `OwnFraming`.
     """
 
     model: str | os.PathLike[str] | nn.Module | Backbone
@@ -187,6 +189,7 @@ class Network:
     output: str | None = None
     mean: Sequence[float] = ()
     std: Sequence[float] = ()
+    transform: str | Callable[[Image.Image], Any] | None = None
 
     def loaded(self, asked: Reading, *, device: str = "auto") -> tuple[ModelSource, str | None]:
         """The model, and what its encoder is called; a size that the user asked for is its own, where it takes it, and
@@ -195,14 +198,17 @@ class Network:
         Raises: what `model_source` does.
         """
         own = encoder_source(self.encoder)
+        framing = None if self.transform is None else own_framing(self.transform, asked)
         size = asked.image_size if asked.image_size != Reading().image_size else None
+        size = size if framing is None else framing.size
         found = model_source(replace(self, encoder=own.network), size=size, device=device)
-        known = found.backbone
-        if known is None or not asked.framed or library_of(self.name) is None:
-            return found, own.named
-        framing = replace(asked, image_size=known.framing.size).framing
-        came = replace(known.preprocessing, framing=framing)
-        return _of_backbone(replace(known, preprocessing=came), self.name), own.named
+        if framing is not None:
+            return _transformed(found, framing, normalised=bool(self.mean or self.std)), own.named
+        if found.backbone is not None and asked.framed and library_of(self.name) is not None:
+            came = found.backbone.preprocessing
+            came = replace(came, framing=replace(asked, image_size=came.framing.size).framing)
+            found = _of_backbone(replace(found.backbone, preprocessing=came), self.name)
+        return found, own.named
 
     @property
     def name(self) -> str:
@@ -213,7 +219,10 @@ class Network:
         """What a run's settings say about it, the model aside; weights are named only where they are given."""
         weights = {} if self.weights is None else {"weights": os.fspath(self.weights)}
         of_pixels = {"mean": tuple(map(str, self.mean)), "std": tuple(map(str, self.std))}
-        return {"encoder": encoder, **weights, "layer": self.layer, "output": self.output, **of_pixels}
+        own = self.transform
+        named = own if own is None or isinstance(own, str) else OwnFraming.of(own).name
+        said = {"layer": self.layer, "output": self.output, **of_pixels, "transform": named}
+        return {"encoder": encoder, **weights, **said}
 
 
 Model: TypeAlias = str | os.PathLike[str] | nn.Module | Backbone | Network
@@ -223,26 +232,6 @@ Model: TypeAlias = str | os.PathLike[str] | nn.Module | Backbone | Network
 def is_run(name: str) -> bool:
     """Whether a name is that of a run's folder."""
     return bool(name) and library_of(name) is None and Path(name).exists()
-
-
-def networks(
-    names: Sequence[str], *, weights: Sequence[str | os.PathLike[str]] = (), **options: Any
-) -> list[Network]:
-    """Several models; options are for those that are no run's folder, and so are weights, a file for each in order.
-
-    Raises:
-        InputError: if there are more or fewer files of weights than networks.
-    """
-    foreign = [name for name in names if not is_run(name)]
-    if weights and len(weights) != len(foreign):
-        raise InputError(
-            f"Expected `weights` for each of {len(foreign)} networks that are no run's folder"
-            f"{f' ({_some(foreign)})' if foreign else ''}; got {len(weights)} files. Give one for each, in their order."
-        )
-    if not foreign:
-        return [Network(name, **options) for name in names]
-    own = iter(weights or (None,) * len(foreign))
-    return [Network(name) if is_run(name) else Network(name, weights=next(own), **options) for name in names]
 
 
 def model_source(model: Model, *, size: int | None = None, device: str = "auto") -> ModelSource:
@@ -302,10 +291,8 @@ def run_backbone(
         DataError: if files cannot be read.
     """
     saved = load(folder, encoder=encoder)
-    came = Preprocessing(saved.framing, channels=saved.channels)
-    return Backbone.tried(
-        saved.model, came, layer=layer, class_names=saved.class_names, name=f"run:{saved.method}"
-    )
+    came, names = Preprocessing(saved.framing, channels=saved.channels), saved.class_names
+    return Backbone.tried(saved.model, came, layer=layer, class_names=names, name=f"run:{saved.method}")
 
 
 def brought_backbone(
@@ -359,6 +346,24 @@ def _of_backbone(found: Backbone, name: str) -> ModelSource:
     )
 
 
+def _transformed(found: ModelSource, framing: OwnFraming, *, normalised: bool) -> ModelSource:
+    """The model behind the user's own transform."""
+    known = found.backbone
+    if found.saved is not None or (known is not None and library_of(found.source) is None):
+        raise InputError(
+            f"{found.title} knows how its pictures are made; got `transform` beside it. Leave it out."
+        )
+    told = known is not None and getattr(known.network, "told", None)
+    inside = normalised or bool(told and told.preprocessing.mean)
+    came = transformed(framing, None if known is None else known.preprocessing, inside, found.title)
+    if known is not None:
+        return _of_backbone(replace(known, preprocessing=came), found.source)
+    network, layer = found.network, found.layer
+    if came.mean:
+        network, layer = Normalised(network, came.mean, came.std), layer and f"model.{layer}"
+    return replace(found, network=network, layer=layer, framing=framing, channels=came.channels)
+
+
 def _named_alike(table: ImageTable, names: Sequence[str]) -> ImageTable:
     """Classes by name; by number where the pictures' classes have no names."""
     if table.classes:
@@ -369,15 +374,6 @@ def _named_alike(table: ImageTable, names: Sequence[str]) -> ImageTable:
             f"({_some(table.class_names)}). Give the network that was trained on these classes."
         )
     return table
-
-
-def say_numbered(model: ModelSource, class_names: Sequence[str], say: Callable[[str], None]) -> None:
-    """Say where classes are told by number, as the model does not know what it calls them."""
-    if model.class_names is None:
-        say(
-            f"{shareable(model.source)} does not say what its classes are called; its logits are taken to be of "
-            f"{', '.join(class_names[:10])}{', …' if len(class_names) > 10 else ''}, in this order."
-        )
 
 
 def _some(names: Sequence[str]) -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 from equipoise.data import ImageTable, write_rejected
 from equipoise.errors import InputError
 from equipoise.run.checks import scoring_engine
-from equipoise.run.model_source import Model, Network, say_numbered
+from equipoise.run.compared_models import say_numbered
+from equipoise.run.model_source import Model, Network
 from equipoise.run.scores import write_scores
 from equipoise.run.sources import Reading, Source, Sources, read_one, told
 from equipoise.train import Engine, predict

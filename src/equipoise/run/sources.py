@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -67,8 +67,8 @@ def read_one(source: Source, label: int | None, reading: Reading, *, progress: b
         raise InputError(
             f"`format` must be one of {', '.join(FORMATS)}; got {reading.format!r}. Did you mean {near!r}?"
         )
-    options: dict[str, Any] = {**asdict(reading), "allow_outside": bool(reading.allow_outside)}
-    for name in ("split_column", "together", "image_size", "resize", "crop", "squash"):
+    options: dict[str, Any] = {**vars(reading), "allow_outside": bool(reading.allow_outside)}
+    for name in ("split_column", "together", "image_size", "resize", "crop", "squash", "transform"):
         options.pop(name)
     options["framing"] = reading.framing
     positive = options.pop("positive_class")
