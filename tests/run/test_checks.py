@@ -312,5 +312,5 @@ def test_pictures_of_a_transform_that_no_file_could_tell_of_train_nothing(tmp_pa
     table = read(samples, transform=halved, cache=tmp_path / "cache")
     recipe_ = Training(tuned(recipe("equipoise"), SMALL))
     for job in (debias, train):
-        with pytest.raises(InputError, match="no config.json can hold"):
+        with pytest.raises(InputError, match=r"no config\.json can hold"):
             job(Sources(data=table), training=recipe_, engine=CPU, output=Output(tmp_path / "out"))
