@@ -305,6 +305,19 @@ BAD = {
 
 
 @pytest.mark.parametrize("command", ["score", "evaluate"])
+@pytest.mark.parametrize("names", [("two", "--image-size=8"), ("turned",)])
+def test_other_classes_are_told_before_a_picture_is_decoded(names, command, tmp_path, monkeypatch, capsys):
+    network, *flags = names
+    for kind in ("ant", "bee", "cow"):
+        (tmp_path / "photos" / kind).mkdir(parents=True)
+        (tmp_path / "photos" / kind / "1.png").write_bytes(b"decoded, it would be no picture")
+    flags += [f"--data={tmp_path / 'photos'}", f"--out={tmp_path / 'out'}", "--max-rejected=0"]
+    assert main([command, f"{THEIRS}:{network}", *flags]) == 2
+    said = capsys.readouterr().err
+    assert ("has 2 logits; the pictures are of 3 classes" if network == "two" else "ant (1 images)") in said
+
+
+@pytest.mark.parametrize("command", ["score", "evaluate"])
 @pytest.mark.parametrize("bad", BAD)
 def test_bad_input_is_told_before_anything_is_written(bad, command, tmp_path, monkeypatch, capsys):
     arguments, words = BAD[bad]

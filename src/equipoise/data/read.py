@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from PIL import Image
 
 from equipoise.data import (
@@ -37,7 +38,7 @@ from equipoise.errors import DataError, InputError
 from equipoise.pictures.framing import Framing
 from equipoise.pictures.own_framing import OwnFraming
 
-__all__ = ["FORMATS", "format_of", "read"]
+__all__ = ["FORMATS", "format_of", "labels_of", "read"]
 
 FORMATS: dict[str, Callable[..., Source]] = {
     "folder": folder.image_folder,
@@ -155,6 +156,25 @@ def read(  # the one public door to all sources: each keyword may be left out by
         classes.ids,
         framing,
     )
+
+
+def labels_of(
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    label_column: str | None = None,
+    positive: str | None = None,
+    path_column: str | None = None,
+    channel_order: str | None = None,
+    allow_outside: bool = False,
+) -> tuple[NDArray[np.int64], Mapping[str, int]]:
+    """Class ids and classes by name of what lies at a path, as `read` finds them: no picture is decoded.
+
+    Raises: as `read` does.
+    """
+    given = _given(path, format, allow_outside, None, None, label_column, (path_column, channel_order))
+    labels, classes = given.labels(label=None, label_column=label_column, positive=positive)
+    return labels, classes.ids
 
 
 def _framing(size: int | None, framing: Framing | None, transform: Callable[..., Any] | None) -> Framing:

@@ -31,7 +31,7 @@ from equipoise.run.measuring import Measuring
 from equipoise.run.model_source import Model, Network, is_run
 from equipoise.run.output import Output
 from equipoise.run.scores import write_scores
-from equipoise.run.sources import Reading, Sources, check_attributes, read_one, told
+from equipoise.run.sources import Reading, Sources, check_attributes, first_look, read_one, told
 from equipoise.run.windows import check_windows, window_probabilities
 from equipoise.seeds import checked_seed
 from equipoise.train import Engine, predict
@@ -142,8 +142,12 @@ def read_test(
     """
     table: ImageTable | None
     reading = models.reading
+    every = reading if models.classes == 2 else replace(reading, positive_class=None)
+    look = first_look(sources.data, every)
+    if look is not None:
+        models.checked(look, lambda line: None)
     if models.classes > 2 and sources.data is not None:
-        table = read_one(sources.data, None, replace(reading, positive_class=None), progress=engine.progress)
+        table = read_one(sources.data, None, every, progress=engine.progress)
     else:
         many = reading.positive_class is None
         table = sources.whole(reading, many=many, alone=True, progress=engine.progress)

@@ -14,7 +14,7 @@ from equipoise.run.checks import scoring_engine
 from equipoise.run.compared_models import say_numbered
 from equipoise.run.model_source import Model, Network
 from equipoise.run.scores import write_scores
-from equipoise.run.sources import Reading, Source, Sources, read_one, told
+from equipoise.run.sources import Reading, Source, Sources, first_look, read_one, told
 from equipoise.train import Engine, predict
 
 __all__ = ["score"]
@@ -69,6 +69,9 @@ def score(
         )
     say = tell or (lambda line: None)
     outputs = source.outputs(reading.framing, reading.channels)
+    look = first_look(sources.data, reading)
+    if look is not None:
+        source.checked(look)
     if unlabelled is not None:
         table = read_one(unlabelled, 0, reading, progress=progress)
     else:
