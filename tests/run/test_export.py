@@ -15,7 +15,7 @@ from equipoise.nn import Backbone
 from equipoise.nn.export import write_onnx
 from equipoise.nn.preprocessing import Preprocessing
 from equipoise.pictures.framing import Framing
-from equipoise.run import Engine, Measuring, Output, Sources, evaluate, export
+from equipoise.run import Engine, Measuring, Output, Reading, Sources, evaluate, export
 from equipoise.run.model_source import Network, model_source, run_backbone
 
 MODULE = """
@@ -62,6 +62,8 @@ def test_onnx_is_read_again_by_name_with_its_preprocessing_and_classes(tmp_path,
         with torch.no_grad():
             logits = wanted.network.eval()(images)["scores"]
         assert torch.allclose(found(images).logits, logits, atol=1e-5)
+    inside = model_source("onnx:m.onnx").preprocessing(Reading())["inside"]
+    assert inside == {"mean": [pytest.approx(0.4)], "std": [pytest.approx(0.2)]}
     # metadata of others are not trusted
     onnx = pytest.importorskip("onnx")
     model = onnx.load("m.onnx")

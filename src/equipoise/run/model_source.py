@@ -41,8 +41,6 @@ __all__ = [
     "run_backbone",
 ]
 
-TRIED = 2  # made-up pictures
-
 
 @dataclass(frozen=True, eq=False)
 class ModelSource:
@@ -102,7 +100,14 @@ class ModelSource:
     def preprocessing(self, reading: Reading) -> dict[str, Any]:
         """How its pictures are made, as plain values."""
         if self.backbone is not None:
-            return self.backbone.preprocessing.settings()
+            told = getattr(
+                self.backbone.network, "told", None
+            )  # an ONNX file that normalises pictures itself
+            came = None if told is None else told.preprocessing
+            inside = (
+                {"inside": {"mean": list(came.mean), "std": list(came.std)}} if came and came.mean else {}
+            )
+            return {**self.backbone.preprocessing.settings(), **inside}
         inner = self.network
         given = isinstance(inner, Normalised)
         mean, std = (getattr(inner, name).flatten().tolist() if given else () for name in ("mean", "std"))
@@ -126,7 +131,7 @@ class ModelSource:
             self.network, Preprocessing(framing, channels=channels), tap, self.output, 0, 1, None, self.title
         )
         chance, side = torch.Generator().manual_seed(0), framing.size
-        pictures = torch.rand(TRIED, channels, side, side, generator=chance)
+        pictures = torch.rand(2, channels, side, side, generator=chance)
         logits = tried(pictures.to(home(self.network)[0])).logits
         return 0 if logits is None else logits.shape[1]
 
