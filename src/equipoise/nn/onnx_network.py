@@ -111,6 +111,12 @@ class OnnxNetwork(nn.Module):
         framing = size if isinstance(size, Framing) else Framing(side or 0)
         return Preprocessing(framing, channels=self._input.channels or 3)
 
+    @property
+    def inside(self) -> dict[str, dict[str, list[float]]]:
+        """What it does to pixels itself, as far as it says so: for records."""
+        came = None if self.told is None else self.told.preprocessing
+        return {"inside": {"mean": list(came.mean), "std": list(came.std)}} if came and came.mean else {}
+
     def forward(self, images: Float[Tensor, "batch c h w"]) -> Float[Tensor, "batch classes"]:
         """Scores; no gradient goes back."""
         values = images.detach().cpu().numpy().astype(self._input.dtype, copy=False)

@@ -160,7 +160,7 @@ def loaded(
     if encoder is not None and asked and not any(one is not None for one in own):
         raise InputError(
             f"Expected a model that was trained with an encoder of your own; got `encoder` and "
-            f"{', '.join(one.name for one in asked)}, which were not. Leave `encoder` out."
+            f"{', '.join(one.name for one in asked)}, built by equipoise or no run's. Leave `encoder` out."
         )
     return [
         replace(one, encoder=given or one.encoder).loaded(reading, device=device)[0]

@@ -100,13 +100,7 @@ class ModelSource:
     def preprocessing(self, reading: Reading) -> dict[str, Any]:
         """How its pictures are made, as plain values."""
         if self.backbone is not None:
-            told = getattr(
-                self.backbone.network, "told", None
-            )  # an ONNX file that normalises pictures itself
-            came = None if told is None else told.preprocessing
-            inside = (
-                {"inside": {"mean": list(came.mean), "std": list(came.std)}} if came and came.mean else {}
-            )
+            inside = getattr(self.backbone.network, "inside", {})
             return {**self.backbone.preprocessing.settings(), **inside}
         inner = self.network
         given = isinstance(inner, Normalised)
