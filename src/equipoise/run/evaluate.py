@@ -76,24 +76,15 @@ def evaluate(
     measuring, seed, engine = measuring.checked(), checked_seed(seed), scoring_engine(engine, "evaluate")
     if measuring.windows:
         check_windows(sources)
-    given = (
-        [models] if isinstance(models, str | os.PathLike | nn.Module | Backbone | Network) else list(models)
-    )
+    single = isinstance(models, str | os.PathLike | nn.Module | Backbone | Network)
+    given: list[Any] = [models] if single else list(models)  # type: ignore[arg-type]
     own = encoder_source(encoder)
     compared = ComparedModels(loaded(given, reading, own.network, engine.device), reading)
     reading = compared.reading
     if measuring.windows and reading.transform is not None:
-        raise InputError(
-            "Expected whole pictures for `transform`; got `windows` of them. Leave one of the two out."
-        )
+        raise InputError("Expected `windows` or `transform`; got both. Leave one of the two out.")
     settings: dict[str, Setting] = {
-        "command": "evaluate",
-        "models": [str(Path(one.source)) if is_run(one.source) else one.source for one in compared.values()],
-        **sources.given,
-        "encoder": own.named,
-        **_foreign(given),
-        **reading.settings(),
-        **{name: value for name, value in measuring.settings().items() if name != "controls"},
+        **_settings(given, compared, sources, own.named, measuring),
         "seed": seed,
         "device": engine.device,
     }
@@ -103,11 +94,11 @@ def evaluate(
         table = read_test(sources, compared, measuring, engine, say)
         folder = folder.settled(fingerprints({"test": table}))
         folder.begin()
-        networks = compared.networks()
         if measuring.windows:
-            scores = window_probabilities(networks, table, sources, reading, engine, output)
+            scores = window_probabilities(compared.networks(), table, sources, reading, engine, output)
         else:
-            scores = {name: predict(one, table, device=engine.device) for name, one in networks.items()}
+            every = compared.networks().items()
+            scores = {name: predict(network, table, device=engine.device) for name, network in every}
         truth = Truth.of(table, measuring.groups, reading.positive_class)
         measured = measure(scores, truth, say=say, seed=seed, **measuring.options())
         write_tables(folder, table, compared, scores)
@@ -181,6 +172,20 @@ def write_tables(
         ),
         made={name: one.told(models.reading) for name, one in models.items()},
     )
+
+
+def _settings(
+    given: Sequence[Any], models: ComparedModels, sources: Sources, encoder: str | None, measuring: Measuring
+) -> dict[str, Setting]:
+    return {
+        "command": "evaluate",
+        "models": [str(Path(one.source)) if is_run(one.source) else one.source for one in models.values()],
+        **sources.given,
+        "encoder": encoder,
+        **_foreign(given),
+        **models.reading.settings(),
+        **{name: value for name, value in measuring.settings().items() if name != "controls"},
+    }
 
 
 def _foreign(models: Sequence[Any]) -> dict[str, Setting]:

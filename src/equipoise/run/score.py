@@ -12,7 +12,7 @@ from equipoise.data import ImageTable, write_rejected
 from equipoise.errors import InputError
 from equipoise.run.checks import scoring_engine
 from equipoise.run.compared_models import say_numbered
-from equipoise.run.model_source import Model, Network
+from equipoise.run.model_source import Model, ModelSource, Network
 from equipoise.run.scores import write_scores
 from equipoise.run.sources import Reading, Source, Sources, first_look, read_one, told
 from equipoise.train import Engine, predict
@@ -69,25 +69,9 @@ def score(
         )
     say = tell or (lambda line: None)
     outputs = source.outputs(reading.framing, reading.channels)
-    look = first_look(sources.data, reading)
-    if look is not None:
-        source.checked(look)
-    if unlabelled is not None:
-        table = read_one(unlabelled, 0, reading, progress=progress)
-    else:
-        given = ((sources.positives, 1), (sources.negatives, 0), (sources.data, None))
-        table = ImageTable.concat(
-            [
-                read_one(source, label, reading, progress=progress)
-                for source, label in given
-                if source is not None
-            ]
-        )
+    table = _scored(source, unlabelled, sources, reading, progress)
     if labelled:
-        table = source.checked(table)
         say_numbered(source, table.class_names, say)
-    else:
-        source.check_pictures(table)
     told({"images": table} if labelled else {}, say)
     target = Path(out)
     if table.rejected:
@@ -104,3 +88,19 @@ def score(
         made={"probability": source.told(reading)},
     )
     return table
+
+
+def _scored(
+    source: ModelSource, unlabelled: Source, sources: Sources, reading: Reading, progress: bool
+) -> ImageTable:
+    """The images, with the class ids of the model if they have labels; other classes are told before any is decoded."""
+    if unlabelled is not None:
+        table = read_one(unlabelled, 0, reading, progress=progress)
+        source.check_pictures(table)
+        return table
+    look = first_look(sources.data, reading)
+    if look is not None:
+        source.checked(look)
+    given = ((sources.positives, 1), (sources.negatives, 0), (sources.data, None))
+    tables = [read_one(one, label, reading, progress=progress) for one, label in given if one is not None]
+    return source.checked(ImageTable.concat(tables))
