@@ -19,7 +19,7 @@ def defaults(*kinds):
 @pytest.mark.parametrize(
     ("flags", "kind", "elsewhere"),
     [
-        ([settings.Splitting], run.Reading, ()),
+        ([settings.Splitting], run.Reading, ("transform",)),
         ([settings.Data, settings.Test, settings.Planted], run.Sources, ()),
         ([settings.Machine], run.Engine, ("progress",)),
         ([settings.Measured], run.Measuring, ("controls",)),

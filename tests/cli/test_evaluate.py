@@ -1,10 +1,8 @@
 """`evaluate`: what its flags ask of the job, and what it prints."""
 
-from pathlib import Path
-
 import equipoise.report
 from equipoise.cli import main
-from equipoise.run import Measuring, Sources
+from equipoise.run import Measuring, Network, Sources
 
 
 def test_flags_reach_the_job_and_the_text_is_printed(asked, tmp_path, monkeypatch, capsys):
@@ -13,7 +11,7 @@ def test_flags_reach_the_job_and_the_text_is_printed(asked, tmp_path, monkeypatc
     flags = ["--positives=p", "--negatives=n", "--groups=race", "--fpr=0.1", "--seed=4", "--encoder=m:e"]
     assert main(["evaluate", "one", "two", *flags, "--device=cpu", f"--out={tmp_path}", "--overwrite"]) == 0
     (((models, sources), found),) = job
-    assert list(models) == [Path("one"), Path("two")]
+    assert [vars(one) for one in models] == [vars(Network("one")), vars(Network("two"))]
     assert sources == Sources("p", "n")
     assert found["measuring"] == Measuring(("race",), 0.1)
     assert (found["seed"], found["encoder"], found["engine"].device) == (4, "m:e", "cpu")

@@ -1,9 +1,7 @@
 """`score`: what its flags ask of the job, and what it prints."""
 
-from pathlib import Path
-
 from equipoise.cli import main
-from equipoise.run import Sources
+from equipoise.run import Network, Sources
 
 
 def test_images_of_which_nothing_is_known(asked, tmp_path, capsys):
@@ -11,7 +9,7 @@ def test_images_of_which_nothing_is_known(asked, tmp_path, capsys):
     out = tmp_path / "s.parquet"
     assert main(["score", "model", "pictures", f"--out={out}", "--device=cpu", "--max-rejected=0.5"]) == 0
     ((given, found),) = job
-    assert given == (Path("model"), "pictures")
+    assert (vars(given[0]), given[1]) == (vars(Network("model")), "pictures")
     assert found["sources"] == Sources()
     assert (found["out"], found["engine"].device) == (out, "cpu")
     assert found["reading"].max_rejected == 0.5
@@ -22,9 +20,9 @@ def test_images_with_labels_and_an_encoder(asked):
     job = asked("score", [])
     assert main(["score", "model", "--positives=p", "--encoder=m:e"]) == 0
     ((given, found),) = job
-    assert given == (Path("model"), None)
+    assert (vars(given[0]), given[1]) == (vars(Network("model", "m:e")), None)
     assert found["sources"] == Sources("p")
-    assert (found["encoder"], found["out"]) == ("m:e", Path("scores.parquet"))
+    assert str(found["out"]) == "scores.parquet"
 
 
 def test_quiet_tells_nothing_of_the_stages(asked, capsys):

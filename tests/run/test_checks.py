@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from torch import nn
 
-from equipoise.data import ImageTable
+from equipoise.data import ImageTable, read
 from equipoise.errors import EquipoiseError, InputError, MissingExtraError
 from equipoise.run import (
     Attributes,
@@ -300,3 +300,17 @@ def test_what_a_job_does_not_do_is_not_passed_over(tmp_path, begin, words):
     with pytest.raises(InputError, match=words):
         begin(Output(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+def halved(picture):
+    return picture.resize((16, 16))
+
+
+def test_pictures_of_a_transform_that_no_file_could_tell_of_train_nothing(tmp_path, no_step):
+    chance = np.random.default_rng(0)
+    samples = [(chance.integers(0, 256, (20, 20, 3), np.uint8), i % 2) for i in range(64)]
+    table = read(samples, transform=halved, cache=tmp_path / "cache")
+    recipe_ = Training(tuned(recipe("equipoise"), SMALL))
+    for job in (debias, train):
+        with pytest.raises(InputError, match=r"no config\.json can hold"):
+            job(Sources(data=table), training=recipe_, engine=CPU, output=Output(tmp_path / "out"))

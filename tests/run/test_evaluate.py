@@ -17,7 +17,8 @@ from equipoise.data import read as read_data
 from equipoise.errors import InputError
 from equipoise.fairness import true_positive_rate
 from equipoise.report.debias.record import read
-from equipoise.run.evaluate import titled
+from equipoise.run.compared_models import titled
+from equipoise.run.model_source import ModelSource
 from equipoise.run.saved import load
 from equipoise.train import predict
 
@@ -267,7 +268,9 @@ def test_runs_are_told_apart_by_folder(models, tmp_path, monkeypatch):
     other = load(models / "debiased")
 
     def titles(*folders, saved=(one, one)):
-        return list(titled({str(i): entry for i, entry in enumerate(saved)}, folders).values())
+        named = zip(saved, folders, strict=True)
+        found = {str(i): ModelSource(e.model, "", at, saved=e) for i, (e, at) in enumerate(named)}
+        return list(titled(found).values())
 
     assert titles("runs/a", "runs/b") == ["plain (a)", "plain (b)"]
     assert titles("runs/a/models/plain", "runs/b/models/plain/") == ["plain (a)", "plain (b)"]

@@ -194,14 +194,14 @@ def test_the_command_loads_no_torch(scene, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        ([], "Expected folders of models, or tables of --predictions; got neither"),
+        ([], "Expected models, or tables of --predictions; got neither"),
         (["runs/mine", "--predictions", "a.csv"], "got both"),
         (["--predictions", "b.csv"], "Say which it is (--label-column)"),
         (["--predictions", "c.csv"], "Say which it is (--score-column, --predicted-column)"),
         (["--predictions", "a.csv", "--data", "x"], "no --data for tables of predictions"),
         (["--predictions", "a.csv", "--image-size", "32"], "no --image-size for tables of predictions"),
-        (["runs/mine", "--logits", "--data", "x"], "no --logits for saved models"),
-        (["runs/mine", "--score-column", "s", "--data", "x"], "no --score-column for saved models"),
+        (["runs/mine", "--logits", "--data", "x"], "no --logits for models"),
+        (["runs/mine", "--score-column", "s", "--data", "x"], "no --score-column for models"),
     ],
 )
 def test_flags_that_do_not_go_together_end_with_2(flags, words, capsys, tmp_path, monkeypatch):

@@ -29,7 +29,7 @@ def test_score_without_and_with_labels(models, pictures, tmp_path, capsys):
     ("arguments", "words"),
     [
         (["score", "MODEL"], "Expected images to score; got none"),
-        (["score", "nowhere", "x"], "Expected config.json of a trained model"),
+        (["score", "nowhere", "x"], "Expected the folder of a run, or timm:NAME"),
         (["evaluate", "MODEL"], "Expected images to evaluate on"),
         (["evaluate", "MODEL", "--data=nowhere"], "got nothing"),
         (["report", "nowhere"], "Expected a run record"),

@@ -10,11 +10,12 @@ from equipoise.cli.augment import augment
 from equipoise.cli.data import data
 from equipoise.cli.debias import debias
 from equipoise.cli.evaluate import evaluate
+from equipoise.cli.export import export
 from equipoise.cli.fix import fix
 from equipoise.cli.recipes import recipes
 from equipoise.cli.report import report
 from equipoise.cli.score import score
-from equipoise.cli.settings import apply_config
+from equipoise.cli.settings_file import apply_config
 from equipoise.cli.sweep import sweep
 from equipoise.cli.train import train
 from equipoise.cli.train_generator import train_generator
@@ -52,6 +53,7 @@ for command in (
     score,
     audit,
     fix,
+    export,
     augment,
     train_generator,
     report,

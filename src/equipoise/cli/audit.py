@@ -15,11 +15,11 @@ from equipoise.cli.settings import (
     ENGINE,
     EVALUATION,
     FOLDER,
-    MODEL,
     Continuing,
     Data,
     General,
     Names,
+    Network,
     Reading,
     TrainedEncoder,
 )
@@ -27,23 +27,6 @@ from equipoise.cli.settings import (
 __all__ = ["audit"]
 
 RISK = Group.create_ordered("Risk")
-
-
-@Parameter(name="*", group=MODEL)
-@dataclass(frozen=True)
-class Network:
-    """A model that equipoise did not train."""
-
-    weights: Path | None = None
-    """Weights for the network in place of its own: a safetensors file, or one of torch.save."""
-    layer: str | None = None
-    """Module whose output are the features; what goes into the last layer if not given."""
-    output: str | None = None
-    """Key, attribute or number of the logits in what the network returns."""
-    mean: Names = ()
-    """Subtracted from pixels in [0, 1], channel by channel, as in 0.485,0.456,0.406."""
-    std: Names = ()
-    """What they are then divided by."""
 
 
 @Parameter(name="*", group=RISK)
@@ -105,11 +88,10 @@ def audit(
         overwrite: Replace the audit that lies in the folder.
     """
     from equipoise import report, risk, run
-    from equipoise.cli.conversion import engine_of, numbers, output_of, reading_of, sources_of
+    from equipoise.cli.conversion import engine_of, network_of, output_of, reading_of, sources_of
 
-    pixels = {name: numbers(name, getattr(network, name)) for name in ("mean", "std")}
     record = run.audit(
-        run.Network(model, encoder.encoder, **{**asdict(network), **pixels}),
+        network_of(model, network, encoder),
         sources_of(data, source=source),
         scoring=run.Scoring(**asdict(scoring), thresholds=risk.Thresholds(**asdict(lines))),
         reading=reading_of(reading),

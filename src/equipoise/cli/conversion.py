@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +20,14 @@ from equipoise.cli.settings import (
     Embedding,
     Encoder,
     Evaluation,
+    Framed,
     General,
     Machine,
+    Network,
+    Networks,
     Planted,
-    Reading,
     Test,
+    TrainedEncoder,
     Training,
 )
 from equipoise.errors import InputError
@@ -33,10 +36,11 @@ if TYPE_CHECKING:
     from equipoise.train import Recipe
 
 __all__ = [
+    "backbone_of",
     "engine_of",
     "measuring_of",
     "network_of",
-    "numbers",
+    "networks_of",
     "output_of",
     "reading_of",
     "recipe_of",
@@ -58,9 +62,39 @@ def sources_of(*flags: Data | Planted | Test, source: str | None = None) -> run.
     return run.Sources(**given | ({} if source is None else {"data": source}))
 
 
-def reading_of(flags: Reading) -> run.Reading:
+def reading_of(flags: Framed) -> run.Reading:
     """How sources are read."""
     return run.Reading(**dataclasses.asdict(flags))
+
+
+def network_of(model: str, flags: Network, encoder: TrainedEncoder) -> run.Network:
+    """A model and what it needs to be read.
+
+    Raises:
+        InputError: if `mean` or `std` are no numbers.
+    """
+    return run.Network(model, encoder.encoder, **_network(flags))
+
+
+def networks_of(models: Sequence[str], flags: Networks) -> list[run.Network]:
+    """Several of them.
+
+    Raises:
+        InputError: likewise, or if there are not as many `weights` as networks.
+    """
+    return run.networks(models, **_network(flags))
+
+
+def _network(flags: Network) -> dict[str, Any]:
+    asked: dict[str, Any] = {field.name: getattr(flags, field.name) for field in dataclasses.fields(flags)}
+    for name in ("mean", "std"):
+        try:
+            asked[name] = tuple(float(value) for value in asked[name])
+        except ValueError as error:
+            raise InputError(
+                f"`{name}` must be numbers, one a channel; got {', '.join(asked[name])}. Write them as in 0.5,0.5,0.5."
+            ) from error
+    return asked
 
 
 def engine_of(flags: Machine | str, general: General) -> run.Engine:
@@ -91,43 +125,25 @@ def training_of(
 ) -> run.Training:
     """How models are trained."""
     own = {name: value for part in brought for name, value in dataclasses.asdict(part).items()}
-    network = network_of(backbone)
+    network = backbone_of(backbone)
     recipe = recipe_of(flags, "equipoise" if network is None else "probe")
     return run.Training(recipe, **own, backbone=network, seed=flags.seed)
 
 
-def network_of(flags: Backbone) -> run.Network | None:
+def backbone_of(flags: Backbone) -> run.Network | None:
     """The backbone and what it needs; None without one.
 
     Raises:
         InputError: if numbers are none, or something is said of a backbone that is not there.
     """
-    options = dataclasses.asdict(flags)
+    options = _network(flags)
     named = options.pop("backbone")
-    if named is None:
-        extra = [f"`{name}`" for name, value in options.items() if value]
-        if extra:
-            raise InputError(
-                f"{', '.join(extra)} are for a `backbone`; got none. Name one, or leave them out."
-            )
-        return None
-    for name in ("mean", "std"):
-        options[name] = numbers(name, options[name])
-    return run.Network(named, **options)
-
-
-def numbers(name: str, values: tuple[str, ...]) -> tuple[float, ...]:
-    """One a channel.
-
-    Raises:
-        InputError: if they are none.
-    """
-    try:
-        return tuple(float(value) for value in values)
-    except ValueError as error:
-        raise InputError(
-            f"`{name}` must be numbers, one a channel; got {', '.join(values)}. Write them as in 0.5,0.5,0.5."
-        ) from error
+    if named is not None:
+        return run.Network(named, **options)
+    extra = [f"`{name}`" for name, value in options.items() if value]
+    if extra:
+        raise InputError(f"{', '.join(extra)} are for a `backbone`; got none. Name one, or leave them out.")
+    return None
 
 
 def measuring_of(flags: Evaluation, *, controls: bool = True) -> run.Measuring:

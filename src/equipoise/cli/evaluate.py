@@ -1,4 +1,4 @@
-"""`equipoise evaluate`: saved models on data."""
+"""`equipoise evaluate`: models on data."""
 
 # ruff: noqa: B008  (the flags' defaults are frozen)
 
@@ -18,6 +18,7 @@ from equipoise.cli.settings import (
     Data,
     General,
     Measured,
+    Networks,
     Predicted,
     Splitting,
     TrainedEncoder,
@@ -30,11 +31,12 @@ __all__ = ["evaluate"]
 
 # As many parameters as there are groups of flags.
 def evaluate(
-    models: Annotated[tuple[Path, ...], Parameter(negative=(), consume_multiple=True)] = (),
+    models: Annotated[tuple[str, ...], Parameter(negative=(), consume_multiple=True)] = (),
     *,
     predicted: Predicted = Predicted(),
     data: Data = Data(),
     encoder: TrainedEncoder = TrainedEncoder(),
+    network: Networks = Networks(),
     evaluation: Measured = Measured(),
     seed: Annotated[int, Parameter(group=EVALUATION)] = 0,
     reading: Splitting = Splitting(),
@@ -43,31 +45,39 @@ def evaluate(
     overwrite: Annotated[bool, Parameter(group=FOLDER, negative=(), show_default=False)] = False,
     general: General = General(),
 ) -> int:
-    """Measure saved models, or tables of predictions, on the same images, by class and by group; the first one is the
+    """Measure models, or tables of predictions, on the same images, by class and by group; the first one is the
     baseline of the others.
 
     Args:
-        models: Folders of models: a run's folder, or RUN/models/NAME. With --split-column the test side is measured.
-            Positives alone will do, as the labs' faces or PPB: then nothing is known of false positives.
+        models: Runs' folders, RUN/models/NAME, timm:NAME, hf:NAME_OR_FOLDER, onnx:FILE or package.module:callable. With
+            --split-column the test side is measured. Positives alone will do, as the labs' faces or PPB: then nothing
+            is known of false positives.
         seed: Of the bootstrap.
         device: auto, cpu, cuda or mps.
         out: Folder for record.json, report.html and scores.parquet.
         overwrite: Replace the evaluation that lies in the folder.
     """
     if predicted.predictions:
-        check_unread(models, data=data, reading=reading, encoder=encoder)
+        check_unread(models, data=data, reading=reading, encoder=encoder, network=network)
         return evaluate_tables(predicted, reading, evaluation, seed, out, overwrite, general)
-    check_unused("saved models", predicted, *vars(predicted), why="are asked what they predict")
+    check_unused("models", predicted, *vars(predicted), why="are asked what they predict")
     if not models:
         raise InputError(
-            "Expected folders of models, or tables of `predictions`; got neither. Name a run's folder, or a table; "
+            "Expected models, or tables of `predictions`; got neither. Name a run's folder, a network, or a table; "
             "`equipoise evaluate --help` lists what else there is."
         )
     from equipoise import report, run
-    from equipoise.cli.conversion import engine_of, measuring_of, output_of, reading_of, sources_of
+    from equipoise.cli.conversion import (
+        engine_of,
+        measuring_of,
+        networks_of,
+        output_of,
+        reading_of,
+        sources_of,
+    )
 
     record = run.evaluate(
-        models,
+        networks_of(models, network),
         sources_of(data),
         encoder=encoder.encoder,
         reading=reading_of(reading),
@@ -81,7 +91,7 @@ def evaluate(
     return 0
 
 
-def check_unread(models: tuple[Path, ...], **given: Data | Splitting | TrainedEncoder) -> None:
+def check_unread(models: tuple[str, ...], **given: Data | Splitting | TrainedEncoder | Networks) -> None:
     """Whether nothing was asked that needs a network or pictures.
 
     Raises:
@@ -89,7 +99,7 @@ def check_unread(models: tuple[Path, ...], **given: Data | Splitting | TrainedEn
     """
     if models:
         raise InputError(
-            f"Expected folders of models, or tables of `predictions`; got both ({models[0]}). Leave one of them out."
+            f"Expected models, or tables of `predictions`; got both ({models[0]}). Leave one of them out."
         )
     for flags in given.values():
         names = [name for name in vars(flags) if name not in ("label_column", "positive_class")]

@@ -10,7 +10,6 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from equipoise.cli.audit import Network
 from equipoise.cli.saying import say
 from equipoise.cli.settings import (
     ENGINE,
@@ -20,6 +19,7 @@ from equipoise.cli.settings import (
     Data,
     General,
     Names,
+    Network,
     Splitting,
     Test,
     TrainedEncoder,
@@ -73,11 +73,10 @@ def fix(
         overwrite: Replace the run that lies in the folder.
     """
     from equipoise import report, run
-    from equipoise.cli.conversion import engine_of, numbers, output_of, reading_of, sources_of
+    from equipoise.cli.conversion import engine_of, network_of, output_of, reading_of, sources_of
 
-    pixels = {name: numbers(name, getattr(network, name)) for name in ("mean", "std")}
     record = run.fix(
-        run.Network(model, encoder.encoder, **{**asdict(network), **pixels}),
+        network_of(model, network, encoder),
         sources_of(data, test),
         reading=reading_of(reading),
         choosing=run.Choosing(groups=groups, **asdict(choosing)),

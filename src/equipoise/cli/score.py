@@ -1,4 +1,4 @@
-"""`equipoise score`: a saved model's opinion of images, a row an image."""
+"""`equipoise score`: a model's opinion of images, a row an image."""
 
 # ruff: noqa: B008  (the flags' defaults are frozen)
 
@@ -10,18 +10,19 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from equipoise.cli.saying import say
-from equipoise.cli.settings import ENGINE, FOLDER, Data, General, Reading, TrainedEncoder
+from equipoise.cli.settings import ENGINE, FOLDER, Data, General, Network, Reading, TrainedEncoder
 
 __all__ = ["score"]
 
 
 def score(
-    model: Path,
+    model: str,
     images: str | None = None,
     /,
     *,
     data: Data = Data(),
     encoder: TrainedEncoder = TrainedEncoder(),
+    network: Network = Network(),
     reading: Reading = Reading(),
     device: Annotated[str, Parameter(group=ENGINE)] = "auto",
     out: Annotated[Path, Parameter(group=FOLDER)] = Path("scores.parquet"),
@@ -30,19 +31,19 @@ def score(
     """Write path, label, probability, log-density and attributes of every image to a Parquet file.
 
     Args:
-        model: Folder of the model: a run's folder, or RUN/models/NAME.
+        model: A run's folder, RUN/models/NAME, timm:NAME, hf:NAME_OR_FOLDER, onnx:FILE, or package.module:callable that
+            gives a torch nn.Module or an nn.Backbone.
         images: Images without labels; those with labels come by --positives, --negatives or --data.
         device: auto, cpu, cuda or mps.
         out: The Parquet file; pictures that cannot be read are listed in OUT.rejected.csv.
     """
     from equipoise import run
-    from equipoise.cli.conversion import engine_of, reading_of, sources_of, teller
+    from equipoise.cli.conversion import engine_of, network_of, reading_of, sources_of, teller
 
     table = run.score(
-        model,
+        network_of(model, network, encoder),
         images,
         sources=sources_of(data),
-        encoder=encoder.encoder,
         reading=reading_of(reading),
         engine=engine_of(device, general),
         out=out,

@@ -1,25 +1,13 @@
-"""The flags, grouped as people think of them, and the one settings file that can stand in for them.
-
-A settings file is flat TOML; its keys are the flags without the dashes in front (`batch-size` or `batch_size`).
-"""
+"""The flags, grouped as people think of them."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from cyclopts import Group, Parameter, Token
-from cyclopts.argument import update_argument_collection
-
-from equipoise.errors import InputError
-from equipoise.files import read_toml
-
-if TYPE_CHECKING:
-    from cyclopts import App
-    from cyclopts.argument import ArgumentCollection
 
 __all__ = [
     "ENGINE",
@@ -31,22 +19,25 @@ __all__ = [
     "Data",
     "Embedding",
     "Evaluation",
+    "Framed",
     "General",
     "Looking",
     "Machine",
     "Measured",
     "Names",
+    "Network",
+    "Networks",
     "Planted",
     "Predicted",
     "Reading",
     "Splitting",
     "Test",
     "Training",
-    "apply_config",
+    "names_given",
 ]
 
 
-def _names(_type: Any, tokens: Sequence[Token]) -> tuple[str, ...]:
+def names_given(_type: Any, tokens: Sequence[Token]) -> tuple[str, ...]:
     """Names given as "race,gender", as "race gender", or one a flag; "" is none at all."""
     parts = (part.strip() for token in tokens for part in token.value.split(","))
     return tuple(dict.fromkeys(part for part in parts if part))
@@ -54,7 +45,7 @@ def _names(_type: Any, tokens: Sequence[Token]) -> tuple[str, ...]:
 
 Names = Annotated[
     tuple[str, ...],
-    Parameter(converter=_names, negative=(), consume_multiple=True, metavar="NAMES", show_default=False),
+    Parameter(converter=names_given, negative=(), consume_multiple=True, metavar="NAMES", show_default=False),
 ]
 
 DATA = Group.create_ordered("Data")
@@ -110,12 +101,9 @@ class Test:
 
 @Parameter(name="*", group=READING)
 @dataclass(frozen=True)
-class Reading:
-    """How sources are read."""
+class Framed:
+    """How pictures become what a network takes."""
 
-    format: str | None = None
-    """folder, manifest, parquet, arrow, shards, lab-hdf5, lab-faces, celeba, fairface, utkface or ppb; found out if not
-    given."""
     image_size: int = 64
     """Pixels a side that the middle square of each image is resized to, any number that the network takes. The standard
     CNN needs a multiple of 16 (2^depth), the embedded set 16 to 512. A saved model takes its own size."""
@@ -129,6 +117,16 @@ class Reading:
     """Resize both sides, whatever the shape, and crop nothing."""
     channels: int = 3
     """3 for colour, 1 for grey."""
+
+
+@Parameter(name="*", group=READING)
+@dataclass(frozen=True)
+class Reading(Framed):
+    """How sources are read."""
+
+    format: str | None = None
+    """folder, manifest, parquet, arrow, shards, lab-hdf5, lab-faces, celeba, fairface, utkface or ppb; found out if not
+    given."""
     label_column: str | None = None
     """Column of a table that holds the labels."""
     positive_class: str | None = None
@@ -247,26 +245,6 @@ class Encoder:
     """A network from images to feature vectors, package.module:callable, in place of the standard CNN."""
 
 
-@Parameter(name="*", group=TRAINING)
-@dataclass(frozen=True)
-class Backbone:
-    """The pretrained network of recipes probe and fine-tune."""
-
-    backbone: str | None = None
-    """timm:NAME, hf:NAME_OR_FOLDER, onnx:FILE, package.module:callable or a run's folder. It says how its pictures must
-    come; of a callable they are read as said under Reading."""
-    weights: Path | None = None
-    """Weights for the backbone in place of its own: a safetensors file, or one of torch.save."""
-    layer: str | None = None
-    """Module whose output are the features; what goes into the last layer if not given."""
-    output: str | None = None
-    """Key, attribute or number of the logits in what the backbone returns."""
-    mean: Names = ()
-    """Subtracted from pixels in [0, 1], channel by channel, as in 0.485,0.456,0.406."""
-    std: Names = ()
-    """What they are then divided by."""
-
-
 @Parameter(name="*", group=MODEL)
 @dataclass(frozen=True)
 class TrainedEncoder:
@@ -274,6 +252,45 @@ class TrainedEncoder:
 
     encoder: str | None = None
     """What the model was trained with in place of the standard CNN, if it was: the same package.module:callable."""
+
+
+@Parameter(name="*", group=MODEL)
+@dataclass(frozen=True)
+class Network:
+    """A model that equipoise did not train."""
+
+    weights: Path | None = None
+    """Weights for the network in place of its own: a safetensors file, or one of torch.save."""
+    layer: str | None = None
+    """Module whose output are the features; what goes into the last layer if not given."""
+    output: str | None = None
+    """Key, attribute or number of the logits in what the network returns."""
+    mean: Names = ()
+    """Subtracted from pixels in [0, 1], channel by channel, as in 0.485,0.456,0.406."""
+    std: Names = ()
+    """What they are then divided by."""
+    transform: str | None = None
+    """Your own transform of pictures, package.module:callable, in place of --resize, --crop, --mean, --std: a picture
+    of Pillow's to another, or to an array or tensor (channels, height, width), which the network then sees."""
+
+
+@Parameter(name="*", group=MODEL)
+@dataclass(frozen=True)
+class Networks(Network):
+    """Models that equipoise did not train."""
+
+    weights: Annotated[tuple[Path, ...], Parameter(negative=(), consume_multiple=True)] = ()  # type: ignore[assignment]
+    """Weights in place of a network's own, safetensors or of torch.save: a file a network, in their order."""
+
+
+@Parameter(name="*", group=TRAINING)
+@dataclass(frozen=True)
+class Backbone(Network):
+    """The pretrained network of recipes probe and fine-tune."""
+
+    backbone: str | None = None
+    """timm:NAME, hf:NAME_OR_FOLDER, onnx:FILE, package.module:callable or a run's folder. It says how its pictures must
+    come; of a callable they are read as said under Reading."""
 
 
 @Parameter(name="*", group=TRAINING)
@@ -327,52 +344,3 @@ class General:
     """Print results and errors only."""
     debug: Annotated[bool, Parameter(negative=(), show_default=False)] = False
     """Show the traceback of an error."""
-
-
-def apply_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Give the arguments that no flag set the values of --config's file, and refuse empty ones.
-
-    Raises:
-        DataError: if the file cannot be read, or is not TOML.
-        InputError: if a key is not a setting of the command, or a value is empty.
-    """
-    _refuse_empty(arguments)
-    _apply_file(commands, arguments)
-    _refuse_empty(arguments)
-
-
-def _refuse_empty(arguments: ArgumentCollection) -> None:
-    """An empty path would mean the current folder; lists of names may be empty."""
-    for argument in arguments:
-        empty = any(
-            not (token.value.strip() or isinstance(token.implicit_value, bool)) for token in argument.tokens
-        )
-        if empty and argument.parameter.converter is not _names:
-            raise InputError(
-                f"Expected a value for {argument.name}; got an empty one. Give one, or leave it out; the path of this "
-                'folder is ".".'
-            )
-
-
-def _apply_file(commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    given = next((a.tokens[0].value for a in arguments if "--config" in a.names and a.tokens), None)
-    if given is None or not commands:
-        return
-    settings = read_toml(given, "a settings file", "Check it, or the path of --config.")
-    settings.pop("identity", None)  # what a run was is for the run to compare, not to be given again
-    command = settings.pop("command", commands[-1])
-    if command != commands[-1]:
-        raise InputError(
-            f"Expected settings of `equipoise {commands[-1]}` in {given}; got those of `equipoise {command}`. "
-            "Choose another file, or take the line `command` out of it."
-        )
-    known = {name.removeprefix("--") for a in arguments for name in a.parameter.name or () if a.parse}
-    known -= {"config", "help", "version"}
-    for key in settings:
-        if key.replace("_", "-") not in known:
-            near = difflib.get_close_matches(key.replace("_", "-"), known, n=1, cutoff=0.0)
-            raise InputError(
-                f"Expected settings of `equipoise {commands[-1]}` in {given}; got the unknown key {key!r}. "
-                f"Did you mean {near[0]!r}? `equipoise {commands[-1]} --help` lists all."
-            )
-    update_argument_collection(settings, given, arguments, root_keys=(), allow_unknown=False)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
+from PIL import Image
 
 from equipoise.data import (
     arrow_folder,
@@ -34,8 +36,9 @@ from equipoise.data.table import PATH, ImageTable, Rejected
 from equipoise.data.text_file import regular
 from equipoise.errors import DataError, InputError
 from equipoise.pictures.framing import Framing
+from equipoise.pictures.own_framing import OwnFraming
 
-__all__ = ["FORMATS", "format_of", "read"]
+__all__ = ["FORMATS", "format_of", "labels_of", "read"]
 
 FORMATS: dict[str, Callable[..., Source]] = {
     "folder": folder.image_folder,
@@ -70,6 +73,7 @@ def read(  # the one public door to all sources: each keyword may be left out by
     layout: Layout | None = None,
     image_size: int | None = None,
     framing: Framing | None = None,
+    transform: Callable[[Image.Image], Any] | None = None,
     channels: int = 3,
     cache: str | os.PathLike[str] | None = None,
     cache_limit: str | float | None = None,
@@ -108,7 +112,9 @@ def read(  # the one public door to all sources: each keyword may be left out by
         image_size: Pixels a side, 64 without a framing. Pictures are cropped to their largest centred square and
             resized by Lanczos.
         framing: How pictures become squares, where it is not that.
-        channels: 3 for RGB, 1 for grey.
+        transform: A function of yours in place of a framing: a picture of Pillow's (RGB, upright) → a picture, or an
+            array or tensor (channels, height, width) of one size; see `OwnFraming`.
+        channels: 3 for RGB, 1 for grey; a transform says it itself.
         cache: Folder of decoded pictures; by default $EQUIPOISE_CACHE, else the user's cache folder.
         cache_limit: What the pictures may take of the disk: bytes as "10 GB", a share of what is free as 0.25 or
             "25 %", 0 for no pixels; None is a tenth of what is free. Pictures that are only in memory, and not as the
@@ -126,7 +132,8 @@ def read(  # the one public door to all sources: each keyword may be left out by
     if not 0 <= max_rejected <= 1:
         raise InputError(f"max_rejected must be a share in [0, 1]; got {max_rejected}. 0.01 allows 1 %.")
     check_limit(cache_limit)
-    framing = _framing(image_size, framing)
+    framing = _framing(image_size, framing, transform)
+    channels = framing.channels if isinstance(framing, OwnFraming) else channels
     given = _given(source, format, allow_outside, groups, layout, label_column, (path_column, channel_order))
     how: dict[str, Any] = {"label": label, "label_column": label_column}
     check_asked(groups, given.attributes.column_names)
@@ -151,7 +158,30 @@ def read(  # the one public door to all sources: each keyword may be left out by
     )
 
 
-def _framing(size: int | None, framing: Framing | None) -> Framing:
+def labels_of(
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    label_column: str | None = None,
+    positive: str | None = None,
+    path_column: str | None = None,
+    channel_order: str | None = None,
+    allow_outside: bool = False,
+) -> tuple[NDArray[np.int64], Mapping[str, int]]:
+    """Class ids and classes by name of what lies at a path, as `read` finds them: no picture is decoded.
+
+    Raises: as `read` does.
+    """
+    given = _given(path, format, allow_outside, None, None, label_column, (path_column, channel_order))
+    labels, classes = given.labels(label=None, label_column=label_column, positive=positive)
+    return labels, classes.ids
+
+
+def _framing(size: int | None, framing: Framing | None, transform: Callable[..., Any] | None) -> Framing:
+    if transform is not None:
+        if framing is not None:
+            raise InputError("Expected a framing or a transform; got both. Leave one of them out.")
+        framing = OwnFraming.of(transform)
     if framing is None:
         return Framing(64 if size is None else size)
     if size not in (None, framing.size):

@@ -25,6 +25,7 @@ from equipoise.nn.passes import home
 from equipoise.nn.preprocessing import Normalised, Preprocessing, framed
 from equipoise.nn.taps import Output, Tap, features_at, find_tap, named_tap, pooled, prediction_of, tapped
 from equipoise.pictures.framing import Framing, Interpolation
+from equipoise.pictures.own_framing import OwnFraming
 
 __all__ = ["Backbone", "FeatureExtractor", "Pass"]
 
@@ -56,6 +57,7 @@ class Backbone:
         outputs: Logits a picture; None of a network without a last layer.
         class_names: Of its logits, by id, where they are known.
         name: What people read.
+        replaced: Logits of the last layer in whose place another one stands; None where none does.
 
     Example:
         >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5))
@@ -74,6 +76,7 @@ class Backbone:
     outputs: int | None
     class_names: tuple[str, ...] | None = None
     name: str = ""
+    replaced: int | None = None
 
     @classmethod
     def of(
@@ -92,7 +95,8 @@ class Backbone:
 
         Args:
             network: Pictures (batch, channels, size, size) → logits (batch, classes), (batch, 1) or (batch,).
-            size: Pixels a side, or a `Framing`, which says all about resizing and cropping.
+            size: Pixels a side, or a `Framing`, which says all about resizing and cropping, and as an
+                `OwnFraming` that gives numbers about mean and std.
             mean: Subtracted from pixels in [0, 1], one number a channel or one for all; none leaves them as they are.
             std: Then divided by.
             interpolation: Filter of the resizing.
@@ -103,6 +107,13 @@ class Backbone:
         Raises:
             InputError: if the network does not take such pictures, or a layer is not there or never called.
         """
+        if isinstance(size, OwnFraming) and size.numbers:
+            if mean or std:
+                raise InputError(
+                    f"The transform {size.name} gives numbers, to which nothing is added; got `mean` and `std` beside. "
+                    "Leave them out."
+                )
+            mean, std = size.mean, size.std
         channels = len(mean) if len(mean) > 1 else _channels(network)
         came = Preprocessing(framed(size, interpolation, crop), tuple(mean), tuple(std), channels)
         return cls.tried(network, came, layer=layer, output=output)

@@ -20,7 +20,13 @@ from equipoise.nn.preprocessing import Preprocessing
 from equipoise.nn.weights import fill, read_weights
 from equipoise.pictures.framing import Framing, Interpolation
 
-__all__ = ["HuggingFace", "hugging_face", "processor_preprocessing", "untrained_hugging_face"]
+__all__ = [
+    "HuggingFace",
+    "hugging_face",
+    "processor_preprocessing",
+    "untrained_hugging_face",
+    "written_processor",
+]
 
 FILTERS: dict[int, Interpolation] = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # Pillow's
 STEPS = {"do_resize", "do_rescale", "do_normalize", "do_center_crop", "do_convert_rgb"}  # that are understood
@@ -129,6 +135,16 @@ def untrained_hugging_face(config: Mapping[str, Any], kind: str, name: str) -> H
         raise DataError(
             f"Expected the configuration of a network of pictures, {name}; got: {told:.300}."
         ) from error
+
+
+def written_processor(name: str, folder: str | os.PathLike[str]) -> None:
+    """Write the image processor of a network beside weights.
+
+    Raises: as `hugging_face` does.
+    """
+    library = _transformers()
+    with reaching_hub(f"hf:{name}", "A folder holds preprocessor_config.json."), _quiet(library):
+        _processor(library, name).save_pretrained(folder)
 
 
 def _processor(library: Any, name: str) -> Any:

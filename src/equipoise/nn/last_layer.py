@@ -15,7 +15,15 @@ from equipoise.nn.backbone import Backbone
 from equipoise.nn.objective import Classifier
 from equipoise.nn.taps import Output, Tap, features_at, pooled, prediction_of, tapped
 
-__all__ = ["BackboneClassifier", "Headed", "last_layer", "renamed", "replaceable", "with_last_layer"]
+__all__ = [
+    "BackboneClassifier",
+    "Headed",
+    "last_layer",
+    "renamed",
+    "replaceable",
+    "two_logits",
+    "with_last_layer",
+]
 
 HEAD = "head"
 ROUNDING = 1e-3  # of logits, relative to the largest
@@ -111,11 +119,36 @@ def with_last_layer(
         network = Headed(network, backbone.tap, backbone.output, head)
         tap, output = Tap(HEAD, "input"), None
     names = None if class_names is None else tuple(class_names)
+    first = backbone.outputs if backbone.replaced is None else backbone.replaced
     found = replace(
-        backbone, network=network, tap=tap, output=output, outputs=head.out_features, class_names=names
+        backbone,
+        network=network,
+        tap=tap,
+        output=output,
+        outputs=head.out_features,
+        class_names=names,
+        replaced=first,
     )
     found.network.train(backbone.network.training)
     return found
+
+
+def two_logits(backbone: Backbone) -> Backbone:
+    """The same with a logit for each of two classes, 0 for the first, where it has one for both: what other programs
+    expect of two classes. Probabilities stay the same.
+
+    Raises:
+        InputError: as `last_layer` does.
+    """
+    if backbone.outputs != 1:
+        return backbone
+    one = last_layer(backbone)
+    with torch.random.fork_rng(devices=[]):
+        both = nn.Linear(one.in_features, 2)
+    with torch.no_grad():
+        both.weight.copy_(torch.cat([torch.zeros_like(one.weight), one.weight]))
+        both.bias.copy_(torch.cat([one.bias.new_zeros(1), one.bias]))
+    return with_last_layer(backbone, both, backbone.class_names)
 
 
 def _found(backbone: Backbone) -> tuple[nn.Linear | None, str]:

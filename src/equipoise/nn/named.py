@@ -124,8 +124,15 @@ def _of_onnx(path: str, asked: _Asked) -> Backbone:
         raise InputError("An ONNX file holds its weights; got `weights` beside it. Leave them out.")
     output = None if asked.output is None else str(asked.output)
     network = OnnxNetwork(path, layer=asked.layer, output=output).eval()
+    told = network.told
+    if told is not None and told.preprocessing.mean and (asked.mean or asked.std):
+        raise InputError(
+            f"{path} normalises its pictures itself, with mean {told.preprocessing.mean}, as its metadata say; got "
+            "`mean` and `std` beside it. Leave them out."
+        )
     came = network.preprocessing(asked.size).changed(None, asked.mean, asked.std)
-    return Backbone.tried(network, came, layer=FEATURES, name=f"onnx:{path}")
+    names = None if told is None else told.class_names
+    return Backbone.tried(network, came, layer=FEATURES, class_names=names, name=f"onnx:{path}")
 
 
 def _of_callable(name: str, asked: _Asked) -> Backbone:

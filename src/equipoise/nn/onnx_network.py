@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import json
 import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -21,7 +22,9 @@ from equipoise.files import regular
 from equipoise.nn.preprocessing import Preprocessing
 from equipoise.pictures.framing import Framing
 
-__all__ = ["FEATURES", "OnnxNetwork"]
+__all__ = ["FEATURES", "METADATA", "OnnxNetwork"]
+
+METADATA = "equipoise"  # key of what a file that was exported here says of itself
 
 FEATURES = "features"  # the module that features pass, for whoever looks for a layer
 MOST_BYTES = 2 << 30  # of a model: what a protocol buffer can hold
@@ -39,6 +42,13 @@ class _Input(NamedTuple):
     last: bool
     channels: int | None
     size: int | None
+
+
+class _Told(NamedTuple):
+    """What a file that was exported here says of itself."""
+
+    preprocessing: Preprocessing
+    class_names: tuple[str, ...] | None
 
 
 class OnnxNetwork(nn.Module):
@@ -65,7 +75,10 @@ class OnnxNetwork(nn.Module):
         self._path = os.fspath(path)
         onnx, self._runtime = _libraries()
         model = _read(onnx, self._path)
-        self.scores_name = _scores(model, output, self._path)
+        self.told = _told(model, self._path)
+        made = [] if self.told is None else [value.name for value in model.graph.output]
+        self.scores_name = _scores(model, output or ("logits" if "logits" in made else None), self._path)
+        layer = layer or (FEATURES if FEATURES in made else None)
         self.features_name = layer or _before_last(model, self.scores_name)
         _exposed(onnx, model, self.features_name, self._path)
         self._content = model.SerializeToString()
@@ -82,6 +95,9 @@ class OnnxNetwork(nn.Module):
         """
         asked = size.size if isinstance(size, Framing) else size
         own = self._input.size
+        if self.told is not None and asked in (None, self.told.preprocessing.framing.size):
+            framing = size if isinstance(size, Framing) else self.told.preprocessing.framing
+            return Preprocessing(framing, channels=self.told.preprocessing.channels)
         if asked is None and own is None:
             raise InputError(
                 f"{self._path} takes pictures of any size; say which, `size`. 224 is the usual one, but the right one "
@@ -94,6 +110,12 @@ class OnnxNetwork(nn.Module):
         side = own or asked
         framing = size if isinstance(size, Framing) else Framing(side or 0)
         return Preprocessing(framing, channels=self._input.channels or 3)
+
+    @property
+    def inside(self) -> dict[str, dict[str, list[float]]]:
+        """What it does to pixels itself, as far as it says so: for records."""
+        came = None if self.told is None else self.told.preprocessing
+        return {"inside": {"mean": list(came.mean), "std": list(came.std)}} if came and came.mean else {}
 
     def forward(self, images: Float[Tensor, "batch c h w"]) -> Float[Tensor, "batch classes"]:
         """Scores; no gradient goes back."""
@@ -166,6 +188,30 @@ def _read(onnx: Any, path: str) -> Any:
     if not model.graph.node:
         raise DataError(f"Expected an ONNX model in {path}; got a file without a graph. Export it again.")
     return model
+
+
+def _told(model: Any, path: str) -> _Told | None:
+    """What its metadata say; normalisation is inside and only told.
+
+    Raises:
+        DataError: if that cannot be.
+    """
+    found = {one.key: one.value for one in model.metadata_props}.get(METADATA)
+    if found is None:
+        return None
+    try:
+        said = json.loads(found)
+        came, names = dict(said["preprocessing"]), said["classes"]
+        mean, std, channels = tuple(came.pop("mean")), tuple(came.pop("std")), came.pop("channels")
+        if names is not None and not all(isinstance(name, str) for name in names):
+            raise ValueError("classes that are no names")
+        framing = Framing(**came)
+        return _Told(Preprocessing(framing, mean, std, channels), None if names is None else tuple(names))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(
+            f"Expected what `equipoise export` writes under the key {METADATA!r} of the metadata of {path}; got "
+            f"{found!r:.100} ({error}). Export it again."
+        ) from error
 
 
 def _scores(model: Any, output: str | None, path: str) -> str:

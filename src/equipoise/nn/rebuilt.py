@@ -52,6 +52,7 @@ def described(backbone: Backbone) -> dict[str, Any]:
         "mean": list(backbone.preprocessing.mean),
         "std": list(backbone.preprocessing.std),
         "dimensions": backbone.dimensions,
+        "replaced": backbone.replaced,
     }
     if isinstance(inner, HuggingFace):
         config = json.loads(inner.model.config.to_json_string(use_diff=False))  # type: ignore[union-attr, operator]
@@ -117,7 +118,9 @@ def rebuilt(
             f"Expected the network that the model was trained with, {name}; got a {type(given).__name__} of another "
             "architecture. Give the same one."
         )
-    return Backbone(network, came, inside, output, dimensions, outputs, tuple(class_names), name)
+    replaced = words.get("replaced")
+    replaced = replaced if isinstance(replaced, int) else None
+    return Backbone(network, came, inside, output, dimensions, outputs, tuple(class_names), name, replaced)
 
 
 def _untrained(

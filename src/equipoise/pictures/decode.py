@@ -120,7 +120,7 @@ def decoded(
     if (
         isinstance(content, np.ndarray)
         and content.shape == (how.size, how.size, channels)
-        and how.resize in (None, how.size)
+        and how.keeps(content.shape)
         and content.dtype == np.uint8
     ):
         return np.ascontiguousarray(content)

@@ -84,6 +84,10 @@ class Framing:
         """Whether it is the centred square by Lanczos, which is taken where nothing is said."""
         return self == Framing(self.size)
 
+    def keeps(self, shape: tuple[int, ...]) -> bool:
+        """Whether pixels of this shape (height, width, …) are such a square already."""
+        return shape[:2] == (self.size, self.size) and self.resize in (None, self.size)
+
     def settings(self) -> dict[str, Any]:
         """As plain values."""
         return asdict(self)

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from equipoise.run.audit.scoring import AUDIT_METHODS, Scoring
     from equipoise.run.augment.augmentation import Attributes, Augmentation
     from equipoise.run.augment.job import augment
+    from equipoise.run.compared_models import networks
     from equipoise.run.debias.job import debias
     from equipoise.run.evaluate import evaluate
+    from equipoise.run.export import export
     from equipoise.run.fix.job import Choosing, fix
     from equipoise.run.look import described, look
     from equipoise.run.measuring import Measuring
@@ -56,8 +58,10 @@ _HOMES = {
     "evaluate": "equipoise.run.evaluate",
     "evaluate_predictions": "equipoise.run.predictions",
     "fix": "equipoise.run.fix.job",
+    "export": "equipoise.run.export",
     "lines_of": "equipoise.run.tuning",
     "look": "equipoise.run.look",
+    "networks": "equipoise.run.compared_models",
     "score": "equipoise.run.score",
     "sweep": "equipoise.run.sweep.job",
     "train": "equipoise.run.train",
@@ -88,9 +92,11 @@ __all__ = [
     "described",
     "evaluate",
     "evaluate_predictions",
+    "export",
     "fix",
     "lines_of",
     "look",
+    "networks",
     "score",
     "sweep",
     "train",

@@ -85,6 +85,11 @@ def backbone_source(
     if given is None:
         return BackboneSource()
     asked = given if isinstance(given, Network) else Network(given)
+    if asked.transform is not None:
+        raise InputError(
+            "Expected a network whose pictures a file can describe, as its new layer is saved with it; got "
+            "`transform`. Say what it does with `image_size`, `resize`, `crop`, `mean` and `std`."
+        )
     featured = Featured(_backbone(asked, reading), cache_folder(reading.cache), said(say))
     return BackboneSource(featured, asked)
 

@@ -14,6 +14,7 @@ from equipoise.data import ImageTable
 from equipoise.errors import EquipoiseError, InputError, MissingExtraError
 from equipoise.failures import refused
 from equipoise.nn import Backbone, pixels, with_last_layer
+from equipoise.pictures.own_framing import OwnFraming
 from equipoise.run.training import Start
 from equipoise.run.unused import check_unused
 from equipoise.train import Engine, Recipe, check_trainable
@@ -91,6 +92,11 @@ def check_models(methods: Sequence[str], table: ImageTable, start: Start, *, wei
         InputError: if one cannot.
         MissingExtraError: if something needs a package that is not installed.
     """
+    if isinstance(table.framing, OwnFraming):
+        raise InputError(
+            f"Expected pictures that whoever reads the model can make again; these were made by the {table.framing}, "
+            "which no config.json can hold. Say how by `resize`, `crop` and `squash`."
+        )
     chosen, engine, encoder = start.recipe, start.engine, start.encoder.network
     given = start.embedding.embedding
     engine.fabric()

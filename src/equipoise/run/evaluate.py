@@ -1,4 +1,4 @@
-"""Saved models on data: the numbers of a record, without training anything."""
+"""Models on data: the numbers of a record, without training anything."""
 
 # ruff: noqa: B008  (the settings' defaults are frozen)
 
@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,31 +17,30 @@ from torch import nn
 
 from equipoise.data import ImageTable, write_rejected
 from equipoise.errors import InputError
+from equipoise.nn import Backbone
 from equipoise.report.debias.page import write_report
 from equipoise.report.debias.record import RunRecord, write
 from equipoise.run.account import data_record, timing_record, versions
 from equipoise.run.checks import check_groups, scoring_engine
-from equipoise.run.debias.numbers import TITLES, Truth, measure
+from equipoise.run.compared_models import ComparedModels, loaded, titled
+from equipoise.run.debias.numbers import Truth, measure
 from equipoise.run.encoder_source import encoder_source
 from equipoise.run.folder import RunFolder
-from equipoise.run.identity import Identity, Setting, fingerprints, model_digest
+from equipoise.run.identity import Identity, Setting, fingerprints
 from equipoise.run.measuring import Measuring
+from equipoise.run.model_source import Model, Network, is_run
 from equipoise.run.output import Output
-from equipoise.run.saved import Saved, load
 from equipoise.run.scores import write_scores
-from equipoise.run.sources import Reading, Sources, check_attributes, read_one, told
+from equipoise.run.sources import Reading, Sources, check_attributes, first_look, read_one, told
 from equipoise.run.windows import check_windows, window_probabilities
 from equipoise.seeds import checked_seed
-from equipoise.sharing import shared_path
 from equipoise.train import Engine, predict
-from equipoise.train.classes import told_classes
-from equipoise.train.saved_model import has_encoder
 
 __all__ = ["evaluate"]
 
 
 def evaluate(
-    models: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    models: Model | Sequence[Model],
     sources: Sources,
     *,
     encoder: nn.Module | str | None = None,
@@ -50,22 +50,25 @@ def evaluate(
     engine: Engine = Engine(),
     output: Output = Output("runs/evaluate"),
 ) -> RunRecord:
-    """Measure saved models on the same images, by group; the first one is the baseline of the others.
+    """Measure models on the same images, by group; the first one is the baseline of the others.
+
+    Classes are told by name where a model knows them, else by number.
 
     Args:
-        models: Folders with `model.safetensors` and `config.json`: a run's folder, or one of its models'.
+        models: Runs' folders, or those of their models; names as `nn.named_backbone` takes them, networks or
+            `nn.Backbone`s; or one of these with what it needs to be read, `Network`.
         sources: Positives and negatives, or data with both. Positives alone will do, such as the faces of the labs or
             of PPB: then nothing is known of false positives, and no false-positive rate can be matched.
         encoder: What models were trained with in place of the standard CNN, those that were: a network, or
             "package.module:callable" that gives one.
-        reading: How sources are read; image size and channels are the models'.
+        reading: How sources are read; models that know how their pictures must come decide size, framing and channels.
         measuring: Groups, false-positive rate, threshold, replicates; whether pictures are scored by their windows.
         seed: Of the bootstrap.
         engine: The device.
         output: The folder, and who is told.
 
     Raises:
-        InputError: if there is no data, a column is missing, or the models take images of different sizes.
+        InputError: if there is no data, a column is missing, or models and images do not fit together.
         DataError: if a model or a source cannot be read, or the folder cannot be used.
     """
     began, say = time.perf_counter(), output.say
@@ -73,43 +76,41 @@ def evaluate(
     measuring, seed, engine = measuring.checked(), checked_seed(seed), scoring_engine(engine, "evaluate")
     if measuring.windows:
         check_windows(sources)
-    folders = [models] if isinstance(models, str | os.PathLike) else list(models)
+    single = isinstance(models, str | os.PathLike | nn.Module | Backbone | Network)
+    given: list[Any] = [models] if single else list(models)  # type: ignore[arg-type]
     own = encoder_source(encoder)
-    saved = named(loaded(folders, own.network, engine.device))
-    titles = titled(saved, folders)
-    first = next(iter(saved.values()))
-    reading = reading.for_model(first.framing, first.channels)
+    compared = ComparedModels(loaded(given, reading, own.network, engine.device), reading)
+    reading = compared.reading
+    if measuring.windows and reading.transform is not None:
+        raise InputError("Expected `windows` or `transform`; got both. Leave one of the two out.")
     settings: dict[str, Setting] = {
-        "command": "evaluate",
-        "models": [str(Path(folder)) for folder in folders],
-        **sources.given,
-        "encoder": own.named,
-        **reading.settings(),
-        **{name: value for name, value in measuring.settings().items() if name != "controls"},
+        **_settings(given, compared, sources, own.named, measuring),
         "seed": seed,
         "device": engine.device,
     }
-    brought = {f"model {number}": model_digest(folder) for number, folder in enumerate(folders, 1)}
+    brought = {f"model {number}": one.digest for number, one in enumerate(compared.values(), 1)}
+    first = next(iter(compared.values()))
     with output.open(Identity(settings, brought), resume=True) as folder:
-        table = read_test(sources, first, reading, measuring, engine, say)
+        table = read_test(sources, compared, measuring, engine, say)
         folder = folder.settled(fingerprints({"test": table}))
         folder.begin()
         if measuring.windows:
-            scores = window_probabilities(saved, table, sources, reading, engine, output)
+            scores = window_probabilities(compared.networks(), table, sources, reading, engine, output)
         else:
-            scores = {name: predict(one.model, table, device=engine.device) for name, one in saved.items()}
+            every = compared.networks().items()
+            scores = {name: predict(network, table, device=engine.device) for name, network in every}
         truth = Truth.of(table, measuring.groups, reading.positive_class)
         measured = measure(scores, truth, say=say, seed=seed, **measuring.options())
-        write_tables(folder, table, saved, scores)
+        write_tables(folder, table, compared, scores)
         record = RunRecord(
             command=output.command or "equipoise.run.evaluate(...)",
-            recipe=first.recipe,
+            recipe=first.saved.recipe if first.saved else {},
             settings=dict(settings),
             seed=seed,
             versions=versions(),
             data=data_record({"test": table}, sources.given, measuring.groups),
             fpr=measuring.fpr,
-            **measured.titled(titles).parts(),
+            **measured.titled(titled(compared)).parts(),
             resampling=None,
             timing=timing_record(began, steps=0, seconds=0.0),
         )
@@ -120,27 +121,33 @@ def evaluate(
 
 def read_test(
     sources: Sources,
-    model: Saved,
-    reading: Reading,
+    models: ComparedModels,
     measuring: Measuring,
     engine: Engine,
     say: Callable[[str], None],
 ) -> ImageTable:
-    """The images of the test side, told, of the model's classes, with the columns that are to be compared.
+    """The images of the test side, told, of the models' classes, with the columns that are to be compared.
 
     Raises:
         InputError: if there are none, or a column is missing.
     """
     table: ImageTable | None
-    if len(model.class_names) > 2 and sources.data is not None:
-        table = read_one(sources.data, None, replace(reading, positive_class=None), progress=engine.progress)
+    reading = models.reading
+    every = reading if models.classes == 2 else replace(reading, positive_class=None)
+    look = first_look(sources.data, every)
+    if look is not None:
+        models.checked(look, lambda line: None)
+    if models.classes > 2 and sources.data is not None:
+        table = read_one(sources.data, None, every, progress=engine.progress)
     else:
-        table = sources.whole(reading, alone=True, progress=engine.progress)
+        many = reading.positive_class is None
+        table = sources.whole(reading, many=many, alone=True, progress=engine.progress)
     if table is None:
         raise InputError(
             "Expected images to evaluate on; got none. Give `positives`, best with `negatives`, or `data`."
         )
-    table = model.aligned(reading.side(table, "test"))
+    table = reading.side(table, "test")
+    table = models.checked(table, say)
     check_attributes(table, measuring.groups)
     check_groups(table, measuring.groups)
     told({"test": table}, say)
@@ -150,7 +157,7 @@ def read_test(
 def write_tables(
     folder: RunFolder,
     table: ImageTable,
-    saved: Mapping[str, Saved],
+    models: ComparedModels,
     probabilities: Mapping[str, NDArray[np.float64]],
 ) -> None:
     """Write what lies beside the record; the density is that of the first model that has one."""
@@ -159,79 +166,35 @@ def write_tables(
         folder.path / "scores.parquet",
         table,
         {f"probability_{name}": values for name, values in probabilities.items()},
-        next((one.seen.log_density(table) for one in saved.values() if one.seen), None),
+        next(
+            (one.saved.seen.log_density(table) for one in models.values() if one.saved and one.saved.seen),
+            None,
+        ),
+        made={name: one.told(models.reading) for name, one in models.items()},
     )
 
 
-def loaded(folders: Sequence[str | os.PathLike[str]], encoder: nn.Module | None, device: str) -> list[Saved]:
-    """The models; the encoder goes to those that were trained with one.
-
-    Raises:
-        InputError: if none was.
-    """
-    own = [encoder if has_encoder(folder) else None for folder in folders]
-    if encoder is not None and folders and not any(one is not None for one in own):
-        raise InputError(
-            f"Expected a model that was trained with an encoder of your own; got `encoder` and "
-            f"{', '.join(map(str, folders))}, built by equipoise. Leave `encoder` out."
-        )
-    return [load(folder, encoder=one, device=device) for folder, one in zip(folders, own, strict=True)]
-
-
-def named(saved: Sequence[Saved]) -> dict[str, Saved]:
-    """Models by the name of their method; a second one of a method gets a number.
-
-    Raises:
-        InputError: if they do not take the same images.
-    """
-    if not saved:
-        raise InputError("Expected at least one model's folder; got none. Name the folder of a run.")
-    shapes = {(entry.image_size, entry.channels) for entry in saved}
-    if len(shapes) > 1:
-        raise InputError(
-            f"Expected models that take the same images; got (pixels a side, channels) {sorted(shapes)}. "
-            "Evaluate them apart."
-        )
-    framings = sorted({str(entry.framing) for entry in saved})
-    if len(framings) > 1:
-        raise InputError(
-            f"Expected models that take images framed alike; got {', '.join(framings)}. Evaluate them apart."
-        )
-    if len({entry.class_names for entry in saved}) > 1:
-        raise InputError(
-            f"Expected models of the same classes; got {told_classes(saved[0].class_names)} and others. Evaluate them "
-            "apart."
-        )
-    names: dict[str, Saved] = {}
-    for entry in saved:
-        number = 1 + sum(other.method == entry.method for other in names.values())
-        names[entry.method if number == 1 else f"{entry.method}-{number}"] = entry
-    return names
+def _settings(
+    given: Sequence[Any], models: ComparedModels, sources: Sources, encoder: str | None, measuring: Measuring
+) -> dict[str, Setting]:
+    return {
+        "command": "evaluate",
+        "models": [str(Path(one.source)) if is_run(one.source) else one.source for one in models.values()],
+        **sources.given,
+        "encoder": encoder,
+        **_foreign(given),
+        **models.reading.settings(),
+        **{name: value for name, value in measuring.settings().items() if name != "controls"},
+    }
 
 
-def titled(saved: Mapping[str, Saved], folders: Sequence[str | os.PathLike[str]]) -> dict[str, str]:
-    """What people read for models of which several are of one method: the method, and the shortest name of the run's
-    folder that tells them apart. Folders of which none does (or whose names would tell where they lie) get numbers.
-    """
-    methods = [one.method for one in saved.values()]
-    places = [shared_path(str(_run_folder(Path(folder)))).split("/") for folder in folders]
-    titles: dict[str, str] = {}
-    for (name, one), place in zip(saved.items(), places, strict=True):
-        if methods.count(one.method) == 1:
-            continue
-        rivals = [other for other, method in zip(places, methods, strict=True) if method == one.method]
-        for length in range(1, len(place) + 1):
-            if sum(other[-length:] == place[-length:] for other in rivals) == 1:
-                break
-        else:
-            length = 1
-        said = f"{TITLES.get(one.method, one.method)} ({'/'.join(place[-length:])})"
-        used = sum(title.startswith(said) for title in titles.values())
-        titles[name] = f"{said} {used + 1}" if used else said
-    return titles
-
-
-def _run_folder(folder: Path) -> Path:
-    """The run that a folder of one of its models belongs to."""
-    place = Path(os.path.abspath(folder))
-    return place.parent.parent if place.parent.name == "models" else place
+def _foreign(models: Sequence[Any]) -> dict[str, Setting]:
+    """What settings say of networks that are no run's: the same for all, but for their weights."""
+    asked = [one for one in models if isinstance(one, Network) and not is_run(one.name)]
+    if not asked:
+        return {}
+    weights = tuple(os.fspath(one.weights) for one in asked if one.weights is not None)
+    said = {
+        name: value for name, value in asked[0].settings(None).items() if name not in ("encoder", "weights")
+    }
+    return {**said, "weights": weights}

@@ -1,4 +1,4 @@
-"""The model to be audited: a run's folder, or a network by one of the names that `nn.named_backbone` takes."""
+"""The model that a job looks at: a run's folder, or a network by one of the names that `nn.named_backbone` takes."""
 
 from __future__ import annotations
 
@@ -6,28 +6,40 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-import numpy as np
 import torch
+from PIL import Image
 from torch import nn
 
 from equipoise.data import ImageTable, aligned
 from equipoise.errors import InputError
-from equipoise.failures import refused
-from equipoise.nn import Backbone, Preprocessing, named_backbone, pixels, placed
+from equipoise.nn import Backbone, BackboneClassifier, Preprocessing, digest_of, named_backbone
+from equipoise.nn.logits import Logits
 from equipoise.nn.named import GRAMMAR, library_of
 from equipoise.nn.named_object import as_network, is_named, made_by
+from equipoise.nn.passes import home
 from equipoise.nn.preprocessing import Normalised
-from equipoise.nn.taps import prediction_of
+from equipoise.nn.taps import named_tap
 from equipoise.nn.weights import fill, read_weights
 from equipoise.pictures.framing import Framing
+from equipoise.pictures.own_framing import OwnFraming
 from equipoise.run.encoder_source import encoder_source
-from equipoise.run.identity import Setting
-from equipoise.run.saved import load
+from equipoise.run.identity import Setting, model_digest
+from equipoise.run.own_transform import own_framing, transformed
+from equipoise.run.saved import Saved, load
 from equipoise.run.sources import Reading
+from equipoise.sharing import shareable
 
-__all__ = ["ModelSource", "Network", "brought_backbone", "model_source", "run_backbone"]
+__all__ = [
+    "Model",
+    "ModelSource",
+    "Network",
+    "brought_backbone",
+    "is_run",
+    "model_source",
+    "run_backbone",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +56,7 @@ class ModelSource:
         channels: Of the images it takes, likewise.
         backbone: What is known of it, where it came with that.
         align: Gives images the class ids of the model, where it knows its classes.
+        saved: The model of a run's folder, with what lies beside it.
     """
 
     network: nn.Module
@@ -55,6 +68,66 @@ class ModelSource:
     channels: int | None = None
     backbone: Backbone | None = None
     align: Callable[[ImageTable], ImageTable] | None = None
+    saved: Saved | None = None
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """By id, where it knows them."""
+        if self.saved is not None:
+            return self.saved.class_names
+        return None if self.backbone is None else self.backbone.class_names
+
+    @property
+    def digest(self) -> str:
+        """What tells it from another."""
+        return digest_of(self.network) if self.saved is None else model_digest(self.source)
+
+    def logits(
+        self, class_names: Sequence[str] | None = None, *, numbered: Sequence[str] | None = None
+    ) -> nn.Module:
+        """Images → one logit for two classes, one a class for more, in the order of `class_names`.
+
+        Args:
+            class_names: None leaves its own order.
+            numbered: What its classes are called by number where it does not know.
+        """
+        own = self.class_names or numbered
+        order = None if own is None or class_names is None else [own.index(name) for name in class_names]
+        if self.saved is not None and (order is None or order == sorted(order)):
+            return self.network
+        return Logits(self.network, self.output, order)
+
+    def preprocessing(self, reading: Reading) -> dict[str, Any]:
+        """How its pictures are made, as plain values."""
+        if self.backbone is not None:
+            inside = getattr(self.backbone.network, "inside", {})
+            return {**self.backbone.preprocessing.settings(), **inside}
+        inner = self.network
+        given = isinstance(inner, Normalised)
+        mean, std = (getattr(inner, name).flatten().tolist() if given else () for name in ("mean", "std"))
+        return Preprocessing(reading.framing, tuple(mean), tuple(std), reading.channels).settings()
+
+    def told(self, reading: Reading) -> dict[str, Any]:
+        """What is written of it beside what it says: its name, which it is, how pictures were made for it."""
+        told = {"model": shareable(self.source), "digest": self.digest}
+        return {**told, "preprocessing": self.preprocessing(reading)}
+
+    def outputs(self, framing: Framing, channels: int) -> int:
+        """Logits a picture, by one run on made-up pictures; a layer that was named must be called by it.
+
+        Raises:
+            InputError: if it does not take such pictures, or what it gives are no logits.
+        """
+        if self.backbone is not None and self.backbone.outputs is not None:
+            return self.backbone.outputs
+        tap = None if self.layer is None else named_tap(self.network, self.layer)
+        tried = Backbone(
+            self.network, Preprocessing(framing, channels=channels), tap, self.output, 0, 1, None, self.title
+        )
+        chance, side = torch.Generator().manual_seed(0), framing.size
+        pictures = torch.rand(2, channels, side, side, generator=chance)
+        logits = tried(pictures.to(home(self.network)[0])).logits
+        return 0 if logits is None else logits.shape[1]
 
     def reading(self, asked: Reading) -> Reading:
         """How images are read for it: as it takes them, where it knows."""
@@ -69,33 +142,28 @@ class ModelSource:
         Raises:
             InputError: if it does not fit; names both sides.
         """
-        known = self.backbone
-        if known is not None:
-            known.check_pictures(table)
+        self.check_pictures(table)
         if self.align is not None:
             return self.align(table)
-        if known is not None:
-            known.check_classes(table.class_names)
-        else:
-            self._check_width(table)
-        return table
-
-    def _check_width(self, table: ImageTable) -> None:
-        """Two pictures: whether there are as many logits as classes. What is no logits is told where all are scored."""
-        some = pixels(torch.from_numpy(table.batch(np.arange(min(2, len(table))))))
-        try:
-            with placed(self.network, torch.device("cpu")), torch.inference_mode():
-                logits = prediction_of(self.network(some), self.output)
-        except RuntimeError as error:
-            if refused(error):
-                raise
-            return
-        outputs = 1 if logits.ndim == 1 else logits.shape[1]
-        if logits.ndim <= 2 and max(2, outputs) != len(table.class_names):
+        if self.backbone is not None:
+            self.backbone.check_classes(table.class_names)
+            return table
+        outputs = self.outputs(table.framing or Framing(table.image_size), table.channels)
+        if max(2, outputs) != len(table.class_names):
             raise InputError(
                 f"{self.title} has {outputs} logits; the pictures are of {len(table.class_names)} classes "
                 f"({_some(table.class_names)}). Give the network that was trained on these classes."
             )
+        return table
+
+    def check_pictures(self, table: ImageTable) -> None:
+        """Whether pictures came as it takes them, where it knows.
+
+        Raises:
+            InputError: if they did not; names both sides.
+        """
+        if self.backbone is not None:
+            self.backbone.check_pictures(table)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +178,7 @@ class Network:
         output: Key, attribute or number of the prediction in what the network returns.
         mean: Subtracted from images in [0, 1], channel by channel, before the network sees them.
         std: Then divided by.
+        transform: The user's own transform of pictures, "package.module:callable" or a function; see `OwnFraming`.
     """
 
     model: str | os.PathLike[str] | nn.Module | Backbone
@@ -119,31 +188,58 @@ class Network:
     output: str | None = None
     mean: Sequence[float] = ()
     std: Sequence[float] = ()
+    transform: str | Callable[[Image.Image], Any] | None = None
 
-    def loaded(self, asked: Reading) -> tuple[ModelSource, str | None]:
-        """The model, and what its encoder is called; a size that the user asked for is its own, where it takes it.
+    def loaded(self, asked: Reading, *, device: str = "auto") -> tuple[ModelSource, str | None]:
+        """The model, and what its encoder is called; a size that the user asked for is its own, where it takes it, and
+        so is how pictures become squares, of a network by name.
 
         Raises: what `model_source` does.
         """
         own = encoder_source(self.encoder)
+        framing = None if self.transform is None else own_framing(self.transform, asked)
         size = asked.image_size if asked.image_size != Reading().image_size else None
-        return model_source(replace(self, encoder=own.network), size=size), own.named
+        size = size if framing is None else framing.size
+        found = model_source(replace(self, encoder=own.network), size=size, device=device)
+        if framing is not None:
+            return _transformed(found, framing, normalised=bool(self.mean or self.std)), own.named
+        if found.backbone is not None and asked.framed and library_of(self.name) is not None:
+            came = found.backbone.preprocessing
+            came = replace(came, framing=replace(asked, image_size=came.framing.size).framing)
+            found = _of_backbone(replace(found.backbone, preprocessing=came), self.name)
+        return found, own.named
+
+    @property
+    def name(self) -> str:
+        """What the user wrote; "" of a network in memory."""
+        return os.fspath(self.model) if isinstance(self.model, str | os.PathLike) else ""
 
     def settings(self, encoder: str | None) -> dict[str, Setting]:
         """What a run's settings say about it, the model aside; weights are named only where they are given."""
         weights = {} if self.weights is None else {"weights": os.fspath(self.weights)}
         of_pixels = {"mean": tuple(map(str, self.mean)), "std": tuple(map(str, self.std))}
-        return {"encoder": encoder, **weights, "layer": self.layer, "output": self.output, **of_pixels}
+        own = self.transform
+        named = own if own is None or isinstance(own, str) else OwnFraming.of(own).name
+        said = {"layer": self.layer, "output": self.output, **of_pixels, "transform": named}
+        return {"encoder": encoder, **weights, **said}
 
 
-def model_source(
-    model: str | os.PathLike[str] | nn.Module | Backbone | Network, *, size: int | None = None
-) -> ModelSource:
+Model: TypeAlias = str | os.PathLike[str] | nn.Module | Backbone | Network
+"""A model as a job takes it: see `Network`."""
+
+
+def is_run(name: str) -> bool:
+    """Whether a name is that of a run's folder."""
+    return bool(name) and library_of(name) is None and Path(name).exists()
+
+
+def model_source(model: Model, *, size: int | None = None, device: str = "auto") -> ModelSource:
     """Load what the user named.
 
     Args:
         model: See `Network`.
         size: Pixels a side, for a network of timm, transformers or ONNX that takes other sizes than its usual one.
+        device: Where codes are computed for the density of a run's model.
 
     Raises:
         InputError: if it is none of these, or an option does not fit.
@@ -153,10 +249,10 @@ def model_source(
     asked = model if isinstance(model, Network) else Network(model)
     model, layer, output = asked.model, asked.layer, asked.output
     given = {"weights": asked.weights, "output": output, "mean": asked.mean, "std": asked.std}
-    name = os.fspath(model) if isinstance(model, str | os.PathLike) else ""
-    if name and library_of(name) is None and Path(name).exists():
+    name = asked.name
+    if is_run(name):
         _check_knows(given, f"{name} is a run's folder")
-        return _of_run(name, asked.encoder, layer)
+        return _of_run(name, asked.encoder, layer, device)
     if asked.encoder is not None:
         raise InputError(
             "Expected `encoder` with the folder of a run, whose model was trained with it; got it with a network. "
@@ -194,10 +290,10 @@ def run_backbone(
         DataError: if files cannot be read.
     """
     saved = load(folder, encoder=encoder)
-    came = Preprocessing(saved.framing, channels=saved.channels)
-    return Backbone.tried(
-        saved.model, came, layer=layer, class_names=saved.class_names, name=f"run:{saved.method}"
-    )
+    if isinstance(saved.model, BackboneClassifier) and layer is None:
+        return saved.model.backbone
+    came, names = Preprocessing(saved.framing, channels=saved.channels), saved.class_names
+    return Backbone.tried(saved.model, came, layer=layer, class_names=names, name=f"run:{saved.method}")
 
 
 def brought_backbone(
@@ -214,9 +310,9 @@ def brought_backbone(
 
 
 def _of_run(
-    folder: str | os.PathLike[str], encoder: nn.Module | str | None, layer: str | None
+    folder: str | os.PathLike[str], encoder: nn.Module | str | None, layer: str | None, device: str
 ) -> ModelSource:
-    saved = load(folder, encoder=encoder)
+    saved = load(folder, encoder=encoder, device=device)
     return ModelSource(
         saved.model,
         f"{saved.method} ({saved.recipe.get('name', 'unnamed')})",
@@ -224,7 +320,9 @@ def _of_run(
         layer or ("encoder" if hasattr(saved.model, "encode") else None),
         framing=saved.framing,
         channels=saved.channels,
+        backbone=saved.model.backbone if isinstance(saved.model, BackboneClassifier) else None,
         align=saved.aligned,
+        saved=saved,
     )
 
 
@@ -248,6 +346,24 @@ def _of_backbone(found: Backbone, name: str) -> ModelSource:
         found,
         None if names is None else lambda table: _named_alike(table, names),
     )
+
+
+def _transformed(found: ModelSource, framing: OwnFraming, *, normalised: bool) -> ModelSource:
+    """The model behind the user's own transform."""
+    known = found.backbone
+    if found.saved is not None or (known is not None and library_of(found.source) is None):
+        raise InputError(
+            f"{found.title} knows how its pictures are made; got `transform` beside it. Leave it out."
+        )
+    told = known is not None and getattr(known.network, "told", None)
+    inside = normalised or bool(told and told.preprocessing.mean)
+    came = transformed(framing, None if known is None else known.preprocessing, inside, found.title)
+    if known is not None:
+        return _of_backbone(replace(known, preprocessing=came), found.source)
+    network, layer = found.network, found.layer
+    if came.mean:
+        network, layer = Normalised(network, came.mean, came.std), layer and f"model.{layer}"
+    return replace(found, network=network, layer=layer, framing=framing, channels=came.channels)
 
 
 def _named_alike(table: ImageTable, names: Sequence[str]) -> ImageTable:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from equipoise.data import ImageTable
 from equipoise.data.cache_limit import check_limit
 from equipoise.errors import InputError
 from equipoise.pictures.framing import Framing
+from equipoise.pictures.own_framing import OwnFraming
 from equipoise.run.identity import Setting
 from equipoise.run.sides import one_side
 from equipoise.run.unused import check_unused
@@ -33,6 +34,7 @@ class Reading:
             resized to before. None takes the largest centred square.
         squash: Resize both sides to `image_size` and crop nothing.
         cache_limit: Its `cache_limit`.
+        transform: The user's own transform in place of all that; it belongs to a model (`Network`).
 
     Raises:
         InputError: if pictures cannot be made square so.
@@ -55,6 +57,7 @@ class Reading:
     crop: float | None = None
     squash: bool | None = None
     cache_limit: str | float | None = None
+    transform: OwnFraming | None = None
 
     def __post_init__(self) -> None:
         _ = self.framing  # what cannot be is refused before anything is read
@@ -63,6 +66,8 @@ class Reading:
     @property
     def framing(self) -> Framing:
         """How pictures become squares."""
+        if self.transform is not None:
+            return self.transform
         if self.squash and self.crop is not None:
             raise InputError(
                 f"Nothing is cropped with `squash`; got `crop` {self.crop}. Leave one of the two out."
@@ -91,6 +96,8 @@ class Reading:
         Raises:
             InputError: if another way than the model's was asked for.
         """
+        if isinstance(framing, OwnFraming):
+            return replace(self, image_size=framing.size, channels=channels, transform=framing)
         asked = replace(self, image_size=framing.size).framing
         if not asked.usual and asked != framing:
             raise InputError(
@@ -109,7 +116,8 @@ class Reading:
     def settings(self) -> dict[str, Setting]:
         """What a run's settings say about it."""
         cache = None if self.cache is None else os.fspath(self.cache)
-        values: dict[str, Setting] = {**asdict(self), "cache": cache}
+        values: dict[str, Setting] = {**vars(self), "cache": cache}
+        values.pop("transform")  # the model's settings say it
         for name in ("allow_outside", "squash"):
             values[name] = values[name] or None  # not named where it is as it was before it was named
         return values

@@ -1,4 +1,4 @@
-"""A saved model's opinion of images, a row an image."""
+"""A model's opinion of images, a row an image."""
 
 # ruff: noqa: B008  (the settings' defaults are frozen)
 
@@ -8,25 +8,23 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from torch import nn
-
 from equipoise.data import ImageTable, write_rejected
 from equipoise.errors import InputError
 from equipoise.run.checks import scoring_engine
-from equipoise.run.saved import load
+from equipoise.run.compared_models import say_numbered
+from equipoise.run.model_source import Model, ModelSource, Network
 from equipoise.run.scores import write_scores
-from equipoise.run.sources import Reading, Source, Sources, read_one, told
+from equipoise.run.sources import Reading, Source, Sources, first_look, read_one, told
 from equipoise.train import Engine, predict
 
 __all__ = ["score"]
 
 
 def score(
-    model: str | os.PathLike[str],
+    model: Model,
     unlabelled: Source = None,
     *,
     sources: Sources = Sources(),
-    encoder: nn.Module | str | None = None,
     reading: Reading = Reading(),
     engine: Engine = Engine(),
     out: str | os.PathLike[str] = "scores.parquet",
@@ -40,12 +38,12 @@ def score(
     Pictures that cannot be read are listed beside it, in `<out>.rejected.csv`.
 
     Args:
-        model: Folder with `model.safetensors` and `config.json`.
+        model: A run's folder, a name as `nn.named_backbone` takes it, a network or an `nn.Backbone`; or one of these
+            with what it needs to be read, `Network`.
         unlabelled: Images of which nothing is known.
         sources: In place of them, images with labels: positives, negatives or data; one class will do.
-        encoder: What the model was trained with in place of the standard CNN, if it was: a network, or
-            "package.module:callable" that gives one.
-        reading: How sources are read; image size and channels are the model's.
+        reading: How sources are read; a model that knows how its pictures must come decides size, framing and channels
+            itself.
         engine: The device.
         out: The Parquet file, replaced atomically.
         tell: Takes a line on every stage; None is silent.
@@ -54,15 +52,14 @@ def score(
         The images scored.
 
     Raises:
-        InputError: if there are no images, or both kinds of sources, images of classes that are not the model's, or the
-            encoder is not that of the model.
+        InputError: if there are no images, or both kinds of sources, or model and images do not fit together.
         DataError: if the model or a source cannot be read, or the file cannot be written.
     """
     engine = scoring_engine(engine, "score")
     device, progress = engine.device, engine.progress
     sources.check_untested("score")
-    saved = load(model, encoder=encoder, device=device)
-    reading = reading.for_model(saved.framing, saved.channels)
+    source = (model if isinstance(model, Network) else Network(model)).loaded(reading, device=device)[0]
+    reading = source.reading(reading)
     reading.check_unsplit("score")
     labelled = bool(sources.given)
     if (unlabelled is not None) == labelled:
@@ -70,29 +67,40 @@ def score(
             f"Expected images to score; got {'two kinds of sources' if labelled else 'none'}. "
             "Give one path behind the model, or `positives`, `negatives` or `data` for images with labels."
         )
-    if unlabelled is not None:
-        table = read_one(unlabelled, 0, reading, progress=progress)
-    else:
-        given = ((sources.positives, 1), (sources.negatives, 0), (sources.data, None))
-        table = ImageTable.concat(
-            [
-                read_one(source, label, reading, progress=progress)
-                for source, label in given
-                if source is not None
-            ]
-        )
+    say = tell or (lambda line: None)
+    outputs = source.outputs(reading.framing, reading.channels)
+    table = _scored(source, unlabelled, sources, reading, progress)
     if labelled:
-        table = saved.aligned(table)
-    told({"images": table} if labelled else {}, tell or (lambda line: None))
+        say_numbered(source, table.class_names, say)
+    told({"images": table} if labelled else {}, say)
     target = Path(out)
     if table.rejected:
         write_rejected(table, target.with_name(f"{target.name}.rejected.csv"))
+    saved = source.saved
+    numbers = tuple(map(str, range(max(2, outputs))))
     write_scores(
         target,
         table,
-        {"probability": predict(saved.model, table, device=device)},
-        saved.seen.log_density(table) if saved.seen else None,
+        {"probability": predict(source.logits(), table, device=device)},
+        saved.seen.log_density(table) if saved and saved.seen else None,
         labelled=labelled,
-        class_names=saved.class_names,
+        class_names=source.class_names or (table.class_names if labelled else numbers),
+        made={"probability": source.told(reading)},
     )
     return table
+
+
+def _scored(
+    source: ModelSource, unlabelled: Source, sources: Sources, reading: Reading, progress: bool
+) -> ImageTable:
+    """The images, with the class ids of the model if they have labels; other classes are told before any is decoded."""
+    if unlabelled is not None:
+        table = read_one(unlabelled, 0, reading, progress=progress)
+        source.check_pictures(table)
+        return table
+    look = first_look(sources.data, reading)
+    if look is not None:
+        source.checked(look)
+    given = ((sources.positives, 1), (sources.negatives, 0), (sources.data, None))
+    tables = [read_one(one, label, reading, progress=progress) for one, label in given if one is not None]
+    return source.checked(ImageTable.concat(tables))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from equipoise.files import replacing
 from equipoise.probabilities import Probabilities
 from equipoise.sharing import shared_path
 
+METADATA = "equipoise"
+
 __all__ = ["shared_paths", "write_scores"]
 
 
@@ -29,6 +32,7 @@ def write_scores(
     split: str | None = None,
     labelled: bool = True,
     class_names: Sequence[str] | None = None,
+    made: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a row an image: path, label, split, the probabilities, log-density, attributes.
 
@@ -45,6 +49,8 @@ def write_scores(
         class_names: Of the models, by id; None takes the table's. Of more than two classes probabilities are matrices,
             each written as a column a class and the class predicted; labels are names, and
             `run.evaluate_predictions` reads the file.
+        made: Model → which it is and how pictures were made for it, written as JSON into the schema's metadata, key
+            "equipoise".
     """
     n = len(table)
     names = np.array(table.class_names if class_names is None else class_names, dtype=object)
@@ -69,8 +75,11 @@ def write_scores(
         columns["log_density"] = pa.array(log_density)
     for name, values in attributes.items():
         columns[name if name not in columns else f"attribute_{name}"] = values
+    found = pa.table(columns)
+    if made is not None:
+        found = found.replace_schema_metadata({METADATA: json.dumps(made, ensure_ascii=False)})
     with replacing(path) as temporary:
-        pq.write_table(pa.table(columns), temporary)
+        pq.write_table(found, temporary)
 
 
 def shared_paths(column: Any, below: str | None = None) -> Any:

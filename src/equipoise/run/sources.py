@@ -5,13 +5,15 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from equipoise.data import FORMATS, ImageTable, Split, read, split
+from equipoise.data.read import labels_of
 from equipoise.data.spelling import doubts
 from equipoise.data.table import PATH
 from equipoise.errors import InputError
@@ -38,6 +40,7 @@ __all__ = [
     "check_attributes",
     "describe",
     "embedded",
+    "first_look",
     "read_one",
     "read_source",
     "relabelled",
@@ -67,8 +70,8 @@ def read_one(source: Source, label: int | None, reading: Reading, *, progress: b
         raise InputError(
             f"`format` must be one of {', '.join(FORMATS)}; got {reading.format!r}. Did you mean {near!r}?"
         )
-    options: dict[str, Any] = {**asdict(reading), "allow_outside": bool(reading.allow_outside)}
-    for name in ("split_column", "together", "image_size", "resize", "crop", "squash"):
+    options: dict[str, Any] = {**vars(reading), "allow_outside": bool(reading.allow_outside)}
+    for name in ("split_column", "together", "image_size", "resize", "crop", "squash", "transform"):
         options.pop(name)
     options["framing"] = reading.framing
     positive = options.pop("positive_class")
@@ -77,6 +80,30 @@ def read_one(source: Source, label: int | None, reading: Reading, *, progress: b
         options |= {"positive": positive, "label_column": column}
     with decoding(os.fspath(source), shown=progress) as bar:
         return _without_places(read(source, label=label, progress=bar, **options), os.fspath(source))
+
+
+def first_look(source: Source, reading: Reading) -> ImageTable | None:
+    """A source with its labels and blank pictures, which takes no time: what does not fit a model is told by it before
+    pictures are decoded. None of a table, and where only one side of a split is wanted.
+
+    Raises: as `read_one` does.
+    """
+    if source is None or isinstance(source, ImageTable) or reading.split_column is not None:
+        return None
+    labels, classes = labels_of(
+        source,
+        format=reading.format,
+        label_column=reading.label_column,
+        positive=reading.positive_class,
+        path_column=reading.path_column,
+        channel_order=reading.channel_order,
+        allow_outside=bool(reading.allow_outside),
+    )
+    blank = np.zeros((1, reading.framing.size, reading.framing.size, reading.channels), np.uint8)
+    images = np.broadcast_to(blank, (len(labels), *blank.shape[1:]))
+    rows, digests = np.arange(len(labels), dtype=np.int64), np.zeros(len(labels), np.uint64)
+    table = ImageTable((images,), rows, labels, pa.table({}), digests, classes=classes)
+    return replace(table, framing=reading.framing)
 
 
 def _without_places(table: ImageTable, source: str) -> ImageTable:

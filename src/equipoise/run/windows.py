@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from equipoise.data import ImageTable
 from equipoise.data.whole import WholePictures, whole_pictures
@@ -22,7 +22,6 @@ from equipoise.pictures.windows import Images, window_scores
 from equipoise.probabilities import Probabilities, from_logits
 from equipoise.run.output import Output
 from equipoise.run.progress import decoding
-from equipoise.run.saved import Saved
 from equipoise.run.sources import Reading, Sources
 from equipoise.train import Engine
 
@@ -52,7 +51,7 @@ def check_windows(sources: Sources) -> list[str]:
 
 
 def window_probabilities(
-    saved: Mapping[str, Saved],
+    networks: Mapping[str, nn.Module],
     table: ImageTable,
     sources: Sources,
     reading: Reading,
@@ -62,7 +61,7 @@ def window_probabilities(
     """Model → highest probability over the windows of each picture of the table, shape (n,), with logits.
 
     Args:
-        saved: Models that take the same images.
+        networks: Models that take the same images, from these to logits.
         table: Of these sources, read by this reading, perhaps less rows.
         sources: Paths; they are decoded once more, in blocks.
         reading: With the size and channels of the models.
@@ -73,19 +72,19 @@ def window_probabilities(
         InputError: if a model does not give one finite logit an image.
         DataError: if a picture cannot be read in its own shape.
     """
-    found = {name: np.full(len(table), -np.inf) for name in saved}
+    found = {name: np.full(len(table), -np.inf) for name in networks}
     said: Counter[str] = Counter()
     pictures = [_pictures(path, reading) for path in check_windows(sources)]
     device = torch.device(engine.device)
     with contextlib.ExitStack() as stack:
         bar = stack.enter_context(decoding("windows", shown=engine.progress))
-        for one in saved.values():
-            stack.enter_context(placed(one.model, device))
+        for one in networks.values():
+            stack.enter_context(placed(one, device))
         done = 0
         for rows, images in _blocks(table, pictures, said):
-            for name, one in saved.items():
+            for name, one in networks.items():
                 scores = window_scores(
-                    images, _Logits(one.model, device), image_size=one.image_size, batch_size=BATCH
+                    images, _Logits(one, device), image_size=reading.image_size, batch_size=BATCH
                 )
                 found[name][rows] = scores.logits if isinstance(scores, Probabilities) else scores
             done += len(rows)
