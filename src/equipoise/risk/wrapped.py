@@ -46,6 +46,7 @@ class Method(nn.Module, ABC):
     label: ClassVar[str]  # in the names of raw scores
     kinds: ClassVar[tuple[Kind, ...]]  # the risks that it tells
     uses_features: ClassVar[bool] = False
+    on_features: ClassVar[bool] = False  # looks at nothing but features and prediction: kept ones will do
     learns: ClassVar[bool] = False  # has parameters, made by `build`
 
     def __call__(
