@@ -246,6 +246,7 @@ class Wrapped(nn.Module):
         optimizer: torch.optim.Optimizer | None = None
         read = 0
         passes = epochs if any(method.learns for method in self._methods()) else 0
+        observing = any(type(method).observe is not Method.observe for method in self._methods())
         for number in range(passes + 1):
             for batch in batches:
                 inputs, targets = taken(batch)
@@ -262,6 +263,8 @@ class Wrapped(nn.Module):
                                     method.begin()
                                 method.observe(seen)
                             read += 1
+                            if not observing:  # what was seen is enough to make layers from
+                                return read
                             continue
                     loss = self._loss(seen, targets, generator)
                     if optimizer is None:

@@ -80,6 +80,23 @@ class ModelSource:
             self._check_width(table)
         return table
 
+    def on(self, table: ImageTable) -> Backbone:
+        """It as a backbone, whose features are found by one run on made-up pictures of the size of a table's.
+
+        Raises:
+            InputError: if it does not take such pictures, or its features cannot be found.
+        """
+        if self.backbone is not None:
+            return self.backbone
+        network, layer, came = self.network, self.layer, {}
+        if isinstance(network, Normalised):
+            came = {name: tuple(getattr(network, name).flatten().tolist()) for name in ("mean", "std")}
+            network = network.model
+            layer = None if layer is None else layer.removeprefix("model.")
+        framing = self.framing or table.framing or Framing(table.image_size)
+        how = Preprocessing(framing, **came, channels=table.channels)
+        return Backbone.tried(network, how, layer=layer, output=self.output, name=self.title)
+
     def _check_width(self, table: ImageTable) -> None:
         """Two pictures: whether there are as many logits as classes. What is no logits is told where all are scored."""
         some = pixels(torch.from_numpy(table.batch(np.arange(min(2, len(table))))))

@@ -20,8 +20,9 @@ from equipoise.risk import (
     picture_quality,
     quality_score,
 )
-from equipoise.run.audit.cross_fitting import Looked, Scored
+from equipoise.run.audit.cross_fitting import Scored
 from equipoise.run.audit.numbers import together, within
+from equipoise.run.audit.view import Looked
 from equipoise.seeds import child_seed
 
 __all__ = ["FOLDS", "LABEL", "QUALITY", "Ranked", "blocks", "ranked"]
