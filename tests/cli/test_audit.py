@@ -181,7 +181,7 @@ def test_a_foreign_network_with_a_reference(trouble, tmp_path, monkeypatch, caps
     assert "learned from the reference, scored 240 images" in captured.err
     record = read_audit(tmp_path / "out")
     assert record.model.task == "multiclass"
-    assert record.model.layer == "input of model.last"
+    assert record.model.layer == "input of last"
     assert list(record.data.labels) == ["audited", "reference"]
     assert main(["audit", "--config", str(tmp_path / "out" / "settings.toml"),
                  f"--out={tmp_path / 'out'}", "--overwrite", "--quiet"]) == 0  # fmt: skip

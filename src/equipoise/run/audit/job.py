@@ -19,19 +19,19 @@ from equipoise.data.cache import cache_folder
 from equipoise.errors import InputError
 from equipoise.nn import Backbone, digest_of, placed
 from equipoise.report.audit.page import write_audit_report
-from equipoise.report.audit.record import AuditRecord, AuditTiming, write_audit
+from equipoise.report.audit.record import AuditedModel, AuditRecord, AuditTiming, write_audit
 from equipoise.report.audit.words import accuracy_line
-from equipoise.risk import Method, correlations, deciles, mean_images
+from equipoise.risk import Method, correlations
 from equipoise.run.account import peak_rss_bytes, versions
 from equipoise.run.audit.account import audit_data, by_group, by_kind, by_risk
 from equipoise.run.audit.accuracy import audited_model, check_accuracy
 from equipoise.run.audit.cross_fitting import Learning, check_methods, cross_fitted_scores
 from equipoise.run.audit.images import audited_table, check_folds
 from equipoise.run.audit.numbers import rarity_verdicts, share_of
-from equipoise.run.audit.pictures import write_audit_pictures
-from equipoise.run.audit.ranking import FOLDS, blocks, ranked
+from equipoise.run.audit.pictures import mean_pictures, write_audit_pictures
+from equipoise.run.audit.ranking import FOLDS, ranked
 from equipoise.run.audit.scoring import AUDIT_METHODS, Scoring
-from equipoise.run.audit.view import View, kept_features, looked
+from equipoise.run.audit.view import Looked, View, kept_features, looked
 from equipoise.run.checks import check_groups, scoring_engine
 from equipoise.run.identity import Identity, Setting, fingerprints
 from equipoise.run.model_source import ModelSource, Network
@@ -131,10 +131,7 @@ def audit(
         folder = folder.settled(fingerprints(tables))
         learning = Learning(scoring.epochs, seed=seed, device=device_of(engine.device))
         views = views_of(asked, tables, methods, learning, say)
-        seen = looked(views["audited"].backbone, views["audited"].store)
-        known = audited_model(source, views["audited"].backbone, table, seen, scoring.expect_accuracy)
-        say(accuracy_line(known))
-        check_accuracy(known, table.class_names)
+        seen, known = examined(asked, views["audited"], say)
         folder.begin()  # all that can be known to be wrong is known
         with placed(source.network, learning.device):
             scored = cross_fitted_scores(
@@ -145,7 +142,6 @@ def audit(
         write_rejected(table, folder.path / "rejected.csv")
         write_scores(folder.path / "scores.parquet", table, found.columns(seen), None)
         risks, kinds, compared = by_risk(table, found, seed), by_kind(found), by_group(table, found, groups)
-        means = {name: mean_images(deciles(values), blocks(table)) for name, values in found.ranks.items()}
         lines = {kind.replace("_", " "): value for kind, value in asdict(scoring.thresholds).items()}
         record = AuditRecord(
             command=output.command or "equipoise.run.audit(...)",
@@ -164,7 +160,9 @@ def audit(
             thresholds=lines,
             suspected=share_of(found.suspected),
             timing=AuditTiming(scored.seconds, time.perf_counter() - began, peak_rss_bytes()),
-            pictures=write_audit_pictures(folder.path, table, risks, kinds, means),
+            pictures=write_audit_pictures(
+                folder.path, table, risks, kinds, mean_pictures(table, found.ranks)
+            ),
             verdicts={attribute: rarity_verdicts(one, attribute) for attribute, one in compared.items()},
         )
         write_audit(record, folder.path)
@@ -216,3 +214,12 @@ def views_of(
         )
         for part, one in tables.items()
     }
+
+
+def examined(asked: Asked, view: View, say: Callable[[str], None]) -> tuple[Looked, AuditedModel]:
+    """What the model says, and whether it is the model that its owner knows, before anything rests on it."""
+    seen = looked(view.backbone, view.store)
+    known = audited_model(asked.source, view.backbone, view.table, seen, asked.scoring.expect_accuracy)
+    say(accuracy_line(known))
+    check_accuracy(known, view.table.class_names)
+    return seen, known
