@@ -17,7 +17,7 @@ from equipoise.errors import InputError
 __all__ = ["PictureQuality", "picture_quality"]
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-PIXELS = 1 << 20  # that are measured at a time: what is made of them stays in the processor's cache
+PIXELS = 1 << 18  # that are measured at a time: what is made of them stays in the processor's cache
 
 
 class PictureQuality(NamedTuple):

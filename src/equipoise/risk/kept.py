@@ -43,7 +43,8 @@ class KeptFeatures(nn.Module):
     @staticmethod
     def rows(features: NDArray[Any], prediction: NDArray[Any]) -> Float[Tensor, "batch n"]:
         """Its input, single precision, from features (batch, d) and what was predicted (batch, k)."""
-        return torch.from_numpy(np.concatenate([features, prediction], axis=1, dtype=np.float32))
+        parts = [torch.from_numpy(np.ascontiguousarray(part)).float() for part in (features, prediction)]
+        return torch.cat(parts, 1)
 
     def forward(self, rows: Float[Tensor, "batch n"]) -> Float[Tensor, "batch k"]:
         """The prediction."""

@@ -33,6 +33,7 @@ __all__ = [
     "halves",
 ]
 
+OBSERVED = 1024  # rows at a time where there are no steps, only statistics
 STEPS = 400  # of learning, about, where the user does not say how many epochs
 
 
@@ -236,7 +237,10 @@ def _fitted(
     shown, rows = part.teacher.shown(method), part.learn
     chance = torch.Generator(learning.device).manual_seed(child_seed(learning.seed, name, "loss"))
     order = child_seed(learning.seed, name, "order")
-    steps = math.ceil(len(rows) / learning.batch_size)
+    size = learning.batch_size
+    if not method.learns and method.on_features:
+        size = max(size, OBSERVED)
+    steps = math.ceil(len(rows) / size)
     epochs = max(1, round(STEPS / steps)) if learning.epochs is None else learning.epochs
     passes = epochs + 1 if method.learns else 1
     telling = Telling(say, f"{name}: learning from {part.whom}").taken(passes * len(rows))
@@ -244,7 +248,7 @@ def _fitted(
         shown.read,
         rows,
         part.teacher.table.labels,
-        learning.batch_size,
+        size,
         learning.device,
         seed=order,
         told=telling,

@@ -158,7 +158,7 @@ class View:
 
     def _kept(self, places: Iterable[Int[ndarray, " b"]]) -> Iterator[Tensor]:
         logits = _logits(self.store)
-        return (KeptFeatures.rows(self.store.vectors(rows), logits[rows]) for rows in places)
+        return (KeptFeatures.rows(self.store.features[rows], logits[rows]) for rows in places)
 
     def _pictures(self, places: Iterable[Int[ndarray, " b"]]) -> Iterator[Tensor]:
         return (pixels(torch.from_numpy(some)) for some in self.table.batches(places))
