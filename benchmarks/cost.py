@@ -25,13 +25,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from features import SIZE, backbone
 
 from equipoise.data import ImageTable, read
 from equipoise.files import write_json, write_text
 from equipoise.nn import Backbone, features, fit_linear
 from equipoise.run import Engine, Output, Reading, Sources, audit
 from equipoise.run.account import peak_rss_bytes
+from features import SIZE, backbone
 
 BATCHES = (8, 16, 32, 64)
 BLOCK = 128  # pictures that a batch size is tried on

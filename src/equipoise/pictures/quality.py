@@ -6,6 +6,7 @@ Five measures on the luma (0.299 R + 0.587 G + 0.114 B) of 8-bit images, each hi
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from jaxtyping import Float, UInt8
 from numpy import ndarray
 
 from equipoise.errors import InputError
+from equipoise.processors import available
 
 __all__ = ["PictureQuality", "picture_quality"]
 
@@ -50,12 +52,12 @@ def picture_quality(batches: Iterable[UInt8[ndarray, "batch height width channel
     Raises:
         InputError: if there are none, or they are something else.
     """
-    parts = [
-        _measured(batch[start : start + step])
-        for batch in map(_checked, batches)
-        for step in [max(1, PIXELS // (batch.shape[1] * batch.shape[2]))]
-        for start in range(0, len(batch), step)
-    ]
+    parts: list[tuple[Float[ndarray, " batch"], ...]] = []
+    with ThreadPoolExecutor(available()) as pool:
+        for batch in map(_checked, batches):
+            step = max(1, PIXELS // (batch.shape[1] * batch.shape[2]))
+            pieces = (batch[start : start + step] for start in range(0, len(batch), step))
+            parts += pool.map(_measured, pieces)
     if not parts:
         raise InputError("Expected pictures to measure; got none. Give batches of uint8 images.")
     return PictureQuality(*(np.concatenate(values).astype(np.float64) for values in zip(*parts, strict=True)))

@@ -32,7 +32,7 @@ STEPS: tuple[tuple[int, int | None], ...] = ((SIDE, None), (SIDE, 80), (80, 75),
 def mean_pictures(
     table: ImageTable, ranks: Mapping[str, Float[ndarray, " n"]]
 ) -> dict[str, Float[ndarray, "parts height width channels"]]:
-    """Score → mean image of each tenth by its percentiles, as thumbnails, of 2,000 images at random if there are more."""
+    """Score → mean image of each tenth by percentile, as thumbnails; of 2,000 images at random, if there are more."""
     chosen = np.arange(len(table))
     if len(table) > MEANT:
         chosen = np.sort(np.random.default_rng(0).choice(len(table), MEANT, replace=False))
