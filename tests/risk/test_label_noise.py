@@ -116,6 +116,7 @@ def test_more_rows_than_are_learned_from_at_a_time(monkeypatch):
     whole = label_noise(points, given)
     module = sys.modules[label_noise.__module__]  # its name in the package is the function
     monkeypatch.setattr(module, "LEARNED", 200)
+    monkeypatch.setattr(module, "A_CLASS", 10)
     monkeypatch.setattr(module, "BLOCK", 7)
     some = label_noise(points.astype(np.float16), given)
     assert np.corrcoef(whole.score, some.score)[0, 1] > 0.95

@@ -28,7 +28,8 @@ from equipoise.seeds import checked_seed, child_seed
 
 __all__ = ["LabelNoise", "cross_fitted", "label_noise", "suspected"]
 
-LEARNED = 20_000  # rows that a fold's classifier learns from, at most: more change little, and cost memory
+LEARNED = 10_000  # rows that a fold's classifier learns from, at most: more change little, and cost memory
+A_CLASS = 100  # but so many for each class
 BLOCK = 4096  # rows that are predicted at a time
 
 
@@ -73,7 +74,8 @@ def label_noise(
 
     Source: C. Northcutt, L. Jiang, I. Chuang, Confident learning, JAIR 2021; normalised margin: J. Kuan,
     J. Mueller, Model-agnostic label quality scoring, ICML DataPerf workshop 2022. Differs from it in: the classifier
-    is always a logistic regression on given features, learned from 20,000 rows at random where a fold leaves more.
+    is always a logistic regression on given features, learned from 10,000 rows at random (100 a class if those are
+    more) where a fold leaves more.
     """
     probabilities = cross_fitted(features, labels, same=same, folds=folds, l2=l2, seed=seed)
     rows = np.arange(len(labels))
@@ -121,10 +123,11 @@ def cross_fitted(
         if not len(inside):
             continue
         learned = np.flatnonzero(part != fold)
-        if len(learned) > LEARNED:
+        most = max(LEARNED, A_CLASS * out.shape[1])
+        if len(learned) > most:
             chance = np.random.default_rng(child_seed(checked_seed(seed), "learned", fold))
-            learned = np.sort(chance.choice(learned, LEARNED, replace=False))
-        predict = _logistic(np.asarray(features[learned], np.float32), given[learned], out.shape[1], l2)
+            learned = np.sort(chance.choice(learned, most, replace=False))
+        predict = _logistic(features[learned], given[learned], out.shape[1], l2)
         for place in slices(len(inside), BLOCK):
             out[inside[place]] = predict(features[inside[place]])
     return out
