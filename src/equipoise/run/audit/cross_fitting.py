@@ -119,13 +119,14 @@ def check_methods(
             )
         shown = trial.shown(method)
         batch = next(iter(Batches(shown.read, np.arange(len(few)), few.labels, 2, learning.device)))
-        wrapped = method(shown.network, layer=shown.layer, output=shown.output, task=task_of(backbone))
-        wrapped.to(learning.device)
+        how: Any = {"layer": shown.layer, "output": shown.output, "task": task_of(backbone)}
+        if method.on_features:  # what is not there yet does not depend on the network
+            method(shown.network, example=batch[0], **how)
+            continue
+        wrapped = method(shown.network, **how).to(learning.device)
         wrapped.fit([batch], generator=torch.Generator(learning.device).manual_seed(0)).eval()
-        with (
-            contextlib.suppress(NotFittedError),
-            torch.no_grad(),
-        ):  # of two images some cannot tell anything yet
+        # of two images some cannot tell anything yet
+        with contextlib.suppress(NotFittedError), torch.no_grad():
             wrapped(batch[0], return_risk=True)
 
 

@@ -203,7 +203,8 @@ def views_of(
                 f"Expected labels 0…{classes - 1}, the model's classes; got {one.labels.min()}…{one.labels.max()} of "
                 f"the {part} images. Give data with the classes that the model knows."
             )
-    check_methods(source, backbone, tables, methods, learning)
+    with placed(source.network, learning.device):
+        check_methods(source, backbone, tables, methods, learning)
     cache = cache_folder(asked.reading.cache)
     return {
         part: View(
