@@ -29,6 +29,7 @@ class Telling:
         self.say, self.what, self.clock = say, what, clock
         self.batches, self.last = 0, clock()
         self.began, self.estimated = self.last, False
+        self.passes = False  # over the same pictures, which are counted each time
 
     def __call__(self, pace: Pace) -> None:
         """How far it is."""
@@ -42,15 +43,18 @@ class Telling:
                 return
             self.estimated = True
             if pace.remaining >= LONG_S:
-                time_left = f"about {_duration(pace.remaining)} ({pace.rate:.0f} a second)"
-                self.say(f"{self.what}: {pace.total:,} pictures, {time_left}")
+                pictures = "" if self.passes else f"{pace.total:,} pictures, "
+                rate = "" if self.passes else f" ({pace.rate:.{0 if pace.rate >= 10 else 1}f} a second)"
+                self.say(f"{self.what}: {pictures}about {_duration(pace.remaining)}{rate}")
                 self.last = now
         elif now - self.last >= EVERY_S and pace.done < pace.total:
-            self.say(f"{self.what}: {pace}")
+            left = f"{pace.done / pace.total:.0%}, about {_duration(pace.remaining)} left"
+            self.say(f"{self.what}: {left if self.passes else pace}")
             self.last = now
 
     def taken(self, total: int) -> Callable[[int], None]:
-        """The same for who only counts pictures, of so many."""
+        """The same for who goes over pictures several times and only counts them, so many in all."""
+        self.passes = True
 
         def told(done: int) -> None:
             rate = done / max(self.clock() - self.began, 1e-9)
