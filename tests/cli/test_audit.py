@@ -153,7 +153,9 @@ def test_the_report_is_rendered_again(audited, capsys):
     page.unlink()
     assert main(["report", str(audited / "out")]) == 0
     assert page.read_text() == before
-    assert "of 240 images" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "of 240 images" in shown
+    assert "is that what you know of this model?" in " ".join(shown.split()).partition("? ")[0] + "?"
 
 
 def test_the_same_audit_gives_the_same_scores(audited, trouble):
@@ -181,15 +183,34 @@ def test_a_foreign_network_with_a_reference(trouble, tmp_path, monkeypatch, caps
     assert "learned from the reference, scored 240 images" in captured.err
     record = read_audit(tmp_path / "out")
     assert record.model.task == "multiclass"
-    assert record.model.layer == "input of model.last"
+    assert record.model.layer == "input of last"
     assert list(record.data.labels) == ["audited", "reference"]
     assert main(["audit", "--config", str(tmp_path / "out" / "settings.toml"),
                  f"--out={tmp_path / 'out'}", "--overwrite", "--quiet"]) == 0  # fmt: skip
 
 
+def test_the_accuracy_comes_first_and_must_be_the_one_that_is_expected(audited, trouble, tmp_path, capsys):
+    flags = ["audit", str(audited / "model"), str(trouble / "list.csv"), f"--cache={trouble / 'cache'}"]
+    flags += ["--methods=neighbours,last-layer", f"--out={tmp_path / 'out'}"]
+    known = read_audit(audited / "out").model
+    assert known.preprocessing == "the centred square, resized to 16 by lanczos; RGB; pixels in [0, 1]"
+    assert main([*flags, f"--expect-accuracy={known.accuracy.high + 0.01:.3f}"]) == 2
+    message = capsys.readouterr().err
+    assert "(--expect-accuracy); measured" in message
+    assert "--resize, --crop" in message
+    assert "learned" not in message  # nothing has begun
+    assert not (tmp_path / "out" / "settings.toml").exists()
+    assert main([*flags, f"--expect-accuracy={known.accuracy.low + 0.001:.3f}"]) == 0
+    said = capsys.readouterr()
+    assert said.err.index(": as expected, ") < said.err.index("learned from")
+    assert said.out.startswith("accuracy ")
+    assert read_audit(tmp_path / "out").model.expected_accuracy is not None
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
+        (["MODEL", "LIST", "--expect-accuracy=74"], "--expect-accuracy must be a share in [0, 1]; got 74"),
         (["nowhere", "LIST"], "Expected the folder of a run, or timm:NAME"),
         (["MODEL"], "Expected images to audit; got none"),
         (["MODEL", "LIST", "--data=LIST"], "Expected one source"),

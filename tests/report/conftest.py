@@ -397,7 +397,17 @@ def audit(*, risks=5, attributes=None, errors=True, auroc=0.8, title="debiased (
         settings={"model": "runs/debias", "groups": list(attributes)},
         seed=seed,
         versions={"equipoise": "0.1.0"},
-        model=AuditedModel(title, "runs/debias", "binary", "encoder", 512, rate(1 - wrong, 500)),
+        model=AuditedModel(
+            title=title,
+            source="runs/debias",
+            task="binary",
+            layer="encoder",
+            features=512,
+            accuracy=rate(1 - wrong, 500),
+            balanced_accuracy=rate(0.98 - wrong, 500),
+            expected_accuracy=None,
+            preprocessing="the centred square, resized to 64 by lanczos; RGB; pixels in [0, 1]",
+        ),
         data=AuditData({"audited": "9f2c" * 8}, {"audited": {"0": 250, "1": 250}}, {"data": "faces/"}, 1),
         risks=made,
         correlations={

@@ -1,5 +1,7 @@
 """Label noise: planted wrong labels are found, out of sample, and as scikit-learn would predict."""
 
+import sys
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -107,3 +109,27 @@ def test_suspected_is_the_confident_joint_off_its_diagonal():
 def test_errors_say_what_to_do(features, labels, options, words):
     with pytest.raises(InputError, match=words):
         label_noise(features, labels, **options)
+
+
+def test_more_rows_than_are_learned_from_at_a_time(monkeypatch):
+    points, given, wrong = clusters(3)
+    whole = label_noise(points, given)
+    module = sys.modules[label_noise.__module__]  # its name in the package is the function
+    monkeypatch.setattr(module, "LEARNED", 200)
+    monkeypatch.setattr(module, "A_CLASS", 10)
+    monkeypatch.setattr(module, "BLOCK", 7)
+    some = label_noise(points.astype(np.float16), given)
+    assert np.corrcoef(whole.score, some.score)[0, 1] > 0.95
+    assert not np.array_equal(whole.score, some.score)
+    assert precision_at_recall(some.score, wrong, 0.5).value >= 0.8
+    assert np.array_equal(some.score, label_noise(points.astype(np.float16), given).score)
+
+
+def test_a_class_of_copies_of_one_picture():
+    """All of them are in one fold, so nothing is known of the class there."""
+    points, given, _ = clusters(2, n=100)
+    points = np.concatenate([points, np.full((6, 8), 3.0)])
+    given = np.concatenate([given, np.full(6, 2)])
+    found = label_noise(points, given, same=np.concatenate([np.arange(100), np.full(6, 100)]))
+    assert (found.self_confidence[100:] == 0).all()
+    assert np.isfinite(found.score).all()

@@ -413,3 +413,23 @@ def test_a_method_that_runs_the_model_while_fitting_leaves_it_without_gradients(
     Asking()(network).fit([(torch.randn(8, 3), torch.arange(8) % 2)])
     assert all(parameter.grad is None for parameter in network.parameters())
     assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_fitting_reads_no_more_than_a_method_needs():
+    x, y = data(40)
+    reads = []
+
+    def batches():
+        for part in zip(x.split(10), y.split(10), strict=True):
+            reads.append(len(part[0]))
+            yield part
+
+    class Again:
+        def __iter__(self):
+            return batches()
+
+    Dropout(passes=2)(network()).fit(Again())
+    assert reads == [10]  # it has no statistics: one batch to find its places
+    reads.clear()
+    Compose(Dropout(passes=2), LastLayer())(network()).fit(Again())
+    assert reads == [10] * 4

@@ -1,5 +1,8 @@
 """Every job puts every module of a model back into the mode that it was in, also when the pass fails."""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import numpy as np
 import pytest
 import torch
@@ -7,10 +10,10 @@ from torch import nn
 
 from equipoise.data import ImageTable
 from equipoise.latent.scores import attribute_scores
-from equipoise.nn import Classifier, embed, placed
+from equipoise.nn import Classifier, embed
 from equipoise.nn.dbvae import feature_count
 from equipoise.risk import Compose, Dropout, Histogram, Neighbours
-from equipoise.run.audit.cross_fitting import Learning, looked
+from equipoise.run.audit.view import kept_features, looked
 from equipoise.run.hidden import hidden_features
 from equipoise.run.model_source import model_source
 from equipoise.train import predict
@@ -55,11 +58,10 @@ def risks(body):
 
 
 def looks(body):
-    network = headed(body)
-    source = model_source(network)
-    learning = Learning(None, device=torch.device("cpu"))
-    with placed(source.network, learning.device):
-        looked(source, table(), learning)
+    backbone = model_source(headed(body)).on(table())
+    with TemporaryDirectory() as cache:
+        keep = {"cache": Path(cache), "device": torch.device("cpu"), "say": print, "what": "images"}
+        looked(backbone, kept_features(backbone, table(), **keep))
 
 
 PASSES = {

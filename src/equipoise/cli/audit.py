@@ -36,10 +36,13 @@ class Scoring:
 
     reference: str | None = None
     """Training data, with labels, for the methods to learn from; else each half of the images scores the other."""
-    methods: Names = ("neighbours", "dropout", "mve")
-    """neighbours, histogram, histogram_vae, vae, dropout, last_layer, ensemble, mve."""
+    methods: Names = ("neighbours", "last_layer", "mve")
+    """neighbours, histogram, last_layer and mve work on features that one pass of the network keeps; dropout, ensemble,
+    vae and histogram_vae run the network again."""
     epochs: int | None = None
     """Passes of methods that learn; as many as make about 400 steps if not given."""
+    expect_accuracy: float | None = None
+    """What you know of the model, as 0.74: go on only if the measured accuracy is that, within its interval."""
 
 
 @Parameter(name="*", group=RISK)

@@ -9,7 +9,7 @@ turns it into a `Source`; what is common to all of them (decoding, the cache, un
 from __future__ import annotations
 
 from equipoise.data.alignment import aligned, classes_of
-from equipoise.data.contact_sheet import contact_sheet
+from equipoise.data.contact_sheet import contact_sheet, thumbnails
 from equipoise.data.planted import planted
 from equipoise.data.read import FORMATS, read
 from equipoise.data.rejected import write_rejected
@@ -26,5 +26,6 @@ __all__ = [
     "planted",
     "read",
     "split",
+    "thumbnails",
     "write_rejected",
 ]

@@ -24,6 +24,7 @@ from equipoise.errors import DataError, EquipoiseError
 from equipoise.pictures.decode import MAX_BYTES, Content, Unreadable, decoded, encoded
 from equipoise.pictures.framing import Framing
 from equipoise.pictures.memory import Budget
+from equipoise.processors import available
 
 __all__ = ["READING", "Made", "Making", "file_bytes", "made", "processors", "quiet"]
 
@@ -175,8 +176,7 @@ def _content_digest(content: bytes | NDArray[np.uint8]) -> bytes:
 
 def processors() -> int:
     """Threads that decode if nothing else is said."""
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(available, 32)
+    return min(available(), 32)
 
 
 class _Quiet:

@@ -38,6 +38,7 @@ from equipoise.data.drawing import any_heads, draw, load_styles
 from equipoise.data.table import ImageTable
 from equipoise.errors import InputError
 from equipoise.files import reserve
+from equipoise.processors import available
 from equipoise.seeds import child_seed
 
 __all__ = ["HIDDEN", "planted"]
@@ -133,7 +134,7 @@ def planted(
         remove(folder)  # damaged: draw it again
     plan = _plan(images, groups, label_noise, bad, seed)
     with appearing(folder.parent) as building:
-        _draw_all(plan, size, seed, building, workers or _cores())
+        _draw_all(plan, size, seed, building, workers or available())
         seal(building)
         place(building, folder)
     return _read(folder)
@@ -267,10 +268,6 @@ def _draw_chunk(plan: dict[str, Any], seed: int, *, size: int) -> NDArray[np.uin
 def _leave_interrupts() -> None:
     """Ctrl-C is for the process that asked for pictures; it ends the others."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _read(folder: Path) -> ImageTable:

@@ -33,11 +33,19 @@ _DISTANCES = 1 << 20  # 8 MiB of float64
 
 
 def neighbour_distances(
-    latents: Float64[Tensor, "m d"], reference: Float64[Tensor, "n d"], *, k: int
+    latents: Float64[Tensor, "m d"],
+    reference: Float64[Tensor, "n d"],
+    *,
+    k: int,
+    squares: Float64[Tensor, " n"] | None = None,
 ) -> Float64[Tensor, " m"]:
-    """Euclidean distance to the k-th nearest row of `reference`, in blocks of bounded memory."""
+    """Euclidean distance to the k-th nearest row of `reference`, in blocks of bounded memory.
+
+    Args:
+        squares: Squared lengths of the reference, where they are known.
+    """
     across = min(reference.shape[0], _DISTANCES // 64)
-    squares = reference.square().sum(1)
+    squares = reference.square().sum(1) if squares is None else squares
     down = max(1, _DISTANCES // across)
     # Made once: whatever is made anew for each block may land above the last, and memory grows with the rows.
     distances = latents.new_empty(latents.shape[0], dtype=torch.float64)
@@ -154,7 +162,7 @@ class NeighbourDensity(nn.Module):
             if self.components is None
             else principal_axes(moments, components=self.components)
         )
-        self.points = (points - self.centre) @ self.axes
+        self.points = self._along_axes(points)
         # Distances below the rounding of the matrix product, and those of copies, count as this.
         spread = float(moments.scatter.trace()) / moments.rows
         self.nearest = points.new_tensor(1e-6 * math.sqrt(spread) if spread > 0 else 1.0)
@@ -184,15 +192,22 @@ class NeighbourDensity(nn.Module):
         k = int(self.k) if self.k >= 1 else math.ceil(self.k * n)
         d = axes - 1 if self.metric == "cosine" and axes == len(self.centre) > 1 else axes
         constant = math.log(k / n) - d / 2 * math.log(math.pi) + math.lgamma(d / 2 + 1)
+        squares = self.points.square().sum(1)
         for chunk in chunks(latents, squared=True):
             if chunk.shape[1] != len(self.centre):
                 raise InputError(
                     f"Expected codes with {len(self.centre)} dimensions, as fitted; got {chunk.shape[1]}. "
                     "Encode all images with the same model."
                 )
-            placed = (self._direction(chunk.to(self.points.device)) - self.centre) @ self.axes
-            distance = neighbour_distances(placed, self.points, k=min(k + int(leave_one_out), n))
+            placed = self._along_axes(self._direction(chunk.to(self.points.device)))
+            distance = neighbour_distances(
+                placed, self.points, k=min(k + int(leave_one_out), n), squares=squares
+            )
             yield constant - d * distance.clamp_min(self.nearest).log()
+
+    def _along_axes(self, codes: Tensor) -> Tensor:
+        """From the centre; a product with all axes would change nothing."""
+        return codes - self.centre if self.components is None else (codes - self.centre) @ self.axes
 
     def _direction(self, codes: Tensor) -> Tensor:
         return torch.nn.functional.normalize(codes, dim=1) if self.metric == "cosine" else codes

@@ -23,13 +23,17 @@ from equipoise.nn.feature_store import FeatureStore, Layout, Part, building, sto
 from equipoise.nn.passes import HELD, affordable, home, placed, slices
 from equipoise.nn.pixels import pixels
 
-__all__ = ["Pace", "Pictures", "features"]
+__all__ = ["Pace", "Pictures", "TooLargeError", "features"]
 
 AHEAD = 2  # batches that are read while one is computed
 LARGEST = (
     32 << 20
 )  # bytes of a tensor on a CPU: larger ones come fresh from the system each time, which is slow
 KEPT_S = 10.0  # between two notes of how far it is
+
+
+class TooLargeError(InputError):
+    """Features that float16 does not hold."""
 
 
 class Pictures(Protocol):
@@ -97,7 +101,8 @@ def features(
         told: Called after each batch; once before, if another process is computing the same.
 
     Raises:
-        InputError: if pictures are not as the backbone takes them, there are none, or features are not finite.
+        InputError: if pictures are not as the backbone takes them, there are none, or features are not finite;
+            `TooLargeError` if they are too large for their type.
         DataError: if they cannot be kept.
 
     Example:
@@ -172,7 +177,7 @@ def _write(part: Part, place: slice, found: Pass, name: str) -> None:
     with np.errstate(over="ignore"):  # what becomes infinite is refused
         kept = found.features.cpu().numpy().astype(part.features.dtype)
     if not np.isfinite(kept).all():
-        raise InputError(
+        raise TooLargeError(
             f"Features of {name} are larger than float16 holds, 65,504; got {float(found.features.abs().max()):.3g}. "
             "Keep them with dtype 'float32'."
         )

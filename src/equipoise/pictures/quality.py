@@ -6,6 +6,7 @@ Five measures on the luma (0.299 R + 0.587 G + 0.114 B) of 8-bit images, each hi
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -13,11 +14,12 @@ from jaxtyping import Float, UInt8
 from numpy import ndarray
 
 from equipoise.errors import InputError
+from equipoise.processors import available
 
 __all__ = ["PictureQuality", "picture_quality"]
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-CHUNK = 1024
+PIXELS = 1 << 18  # that are measured at a time: what is made of them stays in the processor's cache
 
 
 class PictureQuality(NamedTuple):
@@ -50,11 +52,12 @@ def picture_quality(batches: Iterable[UInt8[ndarray, "batch height width channel
     Raises:
         InputError: if there are none, or they are something else.
     """
-    parts = [
-        _measured(batch[start : start + CHUNK])
-        for batch in map(_checked, batches)
-        for start in range(0, len(batch), CHUNK)
-    ]
+    parts: list[tuple[Float[ndarray, " batch"], ...]] = []
+    with ThreadPoolExecutor(available()) as pool:
+        for batch in map(_checked, batches):
+            step = max(1, PIXELS // (batch.shape[1] * batch.shape[2]))
+            pieces = (batch[start : start + step] for start in range(0, len(batch), step))
+            parts += pool.map(_measured, pieces)
     if not parts:
         raise InputError("Expected pictures to measure; got none. Give batches of uint8 images.")
     return PictureQuality(*(np.concatenate(values).astype(np.float64) for values in zip(*parts, strict=True)))
@@ -63,7 +66,9 @@ def picture_quality(batches: Iterable[UInt8[ndarray, "batch height width channel
 def _measured(images: UInt8[ndarray, "batch height width channels"]) -> tuple[Float[ndarray, " batch"], ...]:
     pixels = images.astype(np.float32) / 255
     luma = pixels @ LUMA if images.shape[3] == 3 else pixels[..., 0]
-    low, high = np.percentile(luma.reshape(len(luma), -1), [5, 95], axis=1)
+    # sorted first: it is a third of the time of percentiles of what is in disorder
+    ordered = np.sort(luma.reshape(len(luma), -1), axis=1)
+    low, high = (_quantile(ordered, share) for share in (0.05, 0.95))
     # Second differences down and across; together the Laplacian, one after the other Immerkær's mask.
     down = luma[:, 2:, 1:-1] - 2 * luma[:, 1:-1, 1:-1] + luma[:, :-2, 1:-1]
     across = luma[:, 1:-1, 2:] - 2 * luma[:, 1:-1, 1:-1] + luma[:, 1:-1, :-2]
@@ -72,6 +77,14 @@ def _measured(images: UInt8[ndarray, "batch height width channels"]) -> tuple[Fl
     blur = -np.log10((down + across).var(axis=(1, 2), dtype=np.float64) + 1e-8)
     noise = np.sqrt(np.pi / 2) / 6 * np.abs(both).mean(axis=(1, 2), dtype=np.float64)
     return 1 - high, low, 1 - (high - low), blur, noise
+
+
+def _quantile(ordered: Float[ndarray, "batch n"], share: float) -> Float[ndarray, " batch"]:
+    """Of each sorted row, between its two neighbours as `np.percentile` does it."""
+    place = share * (ordered.shape[1] - 1)
+    below = int(place)
+    pair = ordered[:, below : below + 2]
+    return np.asarray(np.percentile(pair, 100 * (place - below), axis=1))
 
 
 def _checked(

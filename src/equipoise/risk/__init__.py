@@ -21,6 +21,7 @@ from equipoise.risk.dropout import Dropout
 from equipoise.risk.ensemble import Ensemble
 from equipoise.risk.histogram import Histogram
 from equipoise.risk.histogram_vae import HistogramVAE
+from equipoise.risk.kept import KeptFeatures
 from equipoise.risk.kinds import IMAGE_KINDS, Thresholds, kinds, quality_score
 from equipoise.risk.label_noise import label_noise
 from equipoise.risk.last_layer import LastLayer
@@ -42,6 +43,7 @@ __all__ = [
     "Ensemble",
     "Histogram",
     "HistogramVAE",
+    "KeptFeatures",
     "LastLayer",
     "Method",
     "Neighbours",

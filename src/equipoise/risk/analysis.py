@@ -22,6 +22,7 @@ from equipoise.rate import Rate
 
 __all__ = [
     "Extremes",
+    "MeanImages",
     "accuracy_by_decile",
     "booleans",
     "checked",
@@ -111,25 +112,42 @@ def mean_images(
 
     Undefined: NaN for a part without images.
     """
-    total: Any = None
-    start = 0
+    found = MeanImages(ids, parts)
     for batch in batches:
-        here = ids[start : start + len(batch)]
+        found.add(batch)
+    return found.means()
+
+
+class MeanImages:
+    """The mean image of each part, from batches as they come; arguments and errors as in `mean_images`."""
+
+    def __init__(self, ids: Int[ndarray, " n"], parts: int = 10) -> None:
+        self.ids, self.parts = ids, parts
+        self.total: Any = None
+        self.came = 0
+
+    def add(self, batch: UInt8[ndarray, "batch height width channels"]) -> None:
+        """The next images."""
+        here = self.ids[self.came : self.came + len(batch)]
+        self.came += len(batch)
         if len(here) != len(batch):
-            break
-        if total is None:
-            total = np.zeros((parts, *batch.shape[1:]))
+            raise self._miscounted("more")
+        if self.total is None:
+            self.total = np.zeros((self.parts, *batch.shape[1:]))
         for part in np.unique(here):
-            total[part] += batch[here == part].sum(axis=0, dtype=np.float64)
-        start += len(batch)
-    else:
-        if total is not None and start == len(ids):
-            n = np.bincount(ids, minlength=parts).reshape(-1, *[1] * (total.ndim - 1))
-            return np.asarray(np.where(n > 0, total / np.maximum(n, 1), np.nan), dtype=np.float64)
-    raise InputError(
-        f"Expected as many images as ids, {len(ids)}; got {'fewer' if start < len(ids) else 'more'}. "
-        "Give all images in the order of the ids."
-    )
+            self.total[part] += batch[here == part].sum(axis=0, dtype=np.float64)
+
+    def means(self) -> Float[ndarray, "parts height width channels"]:
+        """Once all came."""
+        if self.total is None or self.came != len(self.ids):
+            raise self._miscounted("fewer")
+        n = np.bincount(self.ids, minlength=self.parts).reshape(-1, *[1] * (self.total.ndim - 1))
+        return np.asarray(np.where(n > 0, self.total / np.maximum(n, 1), np.nan), dtype=np.float64)
+
+    def _miscounted(self, got: str) -> InputError:
+        return InputError(
+            f"Expected as many images as ids, {len(self.ids)}; got {got}. Give all images in the order of the ids."
+        )
 
 
 @dataclass(frozen=True, eq=False)

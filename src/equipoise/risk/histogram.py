@@ -192,7 +192,7 @@ class Histogram(Method):
         if on not in get_args(Literal["features", "inputs"]):
             raise InputError(f"on must be 'features' or 'inputs'; got {on!r}. Choose one of them.")
         self.on = on
-        self.uses_features = on == "features"  # type: ignore[misc]
+        self.uses_features = self.on_features = on == "features"  # type: ignore[misc]
         self.running = RunningHistogram(bins, queue, smoothing)
 
     def observe(self, seen: Seen) -> None:

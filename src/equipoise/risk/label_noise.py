@@ -11,19 +11,26 @@ is one minus the normalised margin of the given label: above ½ another class is
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
-from torch import Tensor
-from torch.nn.functional import cross_entropy
+from numpy.typing import NDArray
 
 from equipoise.errors import InputError
-from equipoise.seeds import checked_seed
+from equipoise.nn import fit_linear
+from equipoise.nn.passes import slices
+from equipoise.seeds import checked_seed, child_seed
 
 __all__ = ["LabelNoise", "cross_fitted", "label_noise", "suspected"]
+
+LEARNED = 10_000  # rows that a fold's classifier learns from, at most: more change little, and cost memory
+A_CLASS = 100  # but so many for each class
+BLOCK = 4096  # rows that are predicted at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +60,9 @@ def label_noise(
     """Score every label by cross-fitted predictions from frozen features.
 
     Args:
-        features: For example of a model's hidden layer. The less that model memorised these very labels, the
-            better: features of a model trained for long on wrong labels separate them as if they were right.
+        features: For example of a model's hidden layer, of any float type; they may be memory-mapped. The less that
+            model memorised these very labels, the better: features of a model trained for long on wrong labels
+            separate them as if they were right.
         labels: Class ids 0…k−1.
         same: Ids; rows with equal ids (copies of a picture) are in one fold. None: each row stands alone.
         folds: Parts; each is predicted from the others.
@@ -66,7 +74,8 @@ def label_noise(
 
     Source: C. Northcutt, L. Jiang, I. Chuang, Confident learning, JAIR 2021; normalised margin: J. Kuan,
     J. Mueller, Model-agnostic label quality scoring, ICML DataPerf workshop 2022. Differs from it in: the classifier
-    is always a logistic regression on given features.
+    is always a logistic regression on given features, learned from 10,000 rows at random (100 a class if those are
+    more) where a fold leaves more.
     """
     probabilities = cross_fitted(features, labels, same=same, folds=folds, l2=l2, seed=seed)
     rows = np.arange(len(labels))
@@ -106,34 +115,44 @@ def cross_fitted(
     seed: int = 0,
 ) -> Float[ndarray, "n k"]:
     """Out-of-sample class probabilities of a logistic regression; arguments and errors as in `label_noise`."""
-    given, x, y = _checked(features, labels, folds, l2)
+    given = _checked(features, labels, folds, l2)
     part = _parts(given, np.arange(len(given)) if same is None else np.asarray(same), folds, seed)
     out = np.empty((len(given), int(given.max()) + 1))
     for fold in range(folds):
-        inside = torch.from_numpy(part == fold)
-        if not bool(inside.any()):
+        inside = np.flatnonzero(part == fold)
+        if not len(inside):
             continue
-        mean, scale = x[~inside].mean(0), x[~inside].std(0).clamp_min(1e-6)
-        weights = _logistic((x[~inside] - mean) / scale, y[~inside], out.shape[1], l2)
-        logits = ((x[inside] - mean) / scale) @ weights[:-1] + weights[-1]
-        out[part == fold] = logits.double().softmax(1).numpy()
+        learned = np.flatnonzero(part != fold)
+        most = max(LEARNED, A_CLASS * out.shape[1])
+        if len(learned) > most:
+            chance = np.random.default_rng(child_seed(checked_seed(seed), "learned", fold))
+            learned = np.sort(chance.choice(learned, most, replace=False))
+        predict = _logistic(features[learned], given[learned], out.shape[1], l2)
+        for place in slices(len(inside), BLOCK):
+            out[inside[place]] = predict(features[inside[place]])
     return out
 
 
-def _logistic(x: Tensor, y: Tensor, classes: int, l2: float) -> Tensor:
-    """Weights, with the intercept as the last row, that minimise the penalised mean cross-entropy."""
-    weights = torch.zeros(x.shape[1] + 1, classes, requires_grad=True)
-    optimizer = torch.optim.LBFGS([weights], max_iter=100, history_size=10, line_search_fn="strong_wolfe")
+def _logistic(
+    features: Float[ndarray, "n d"], labels: Int[ndarray, " n"], classes: int, l2: float
+) -> Callable[[NDArray[Any]], Float[ndarray, "m k"]]:
+    """Features → class probabilities, by the weights that minimise the penalised mean cross-entropy."""
+    there, ids = np.unique(labels, return_inverse=True)  # copies of one picture may be all that a class has
 
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        loss = cross_entropy(x @ weights[:-1] + weights[-1], y) + l2 / 2 * weights[:-1].square().sum()
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
+    def predict(rows: NDArray[Any]) -> Float[ndarray, "m k"]:
+        found = np.zeros((len(rows), classes))
+        found[:, there] = 1.0
+        if layer is not None:
+            with torch.no_grad():
+                logits = layer(torch.from_numpy(np.asarray(rows, np.float32))).double()
+            logits = torch.cat([torch.zeros_like(logits), logits], 1) if logits.shape[1] == 1 else logits
+            found[:, there] = logits.softmax(1).numpy()
+        return found
 
-    with torch.enable_grad():
-        optimizer.step(closure)  # type: ignore[no-untyped-call]
-    return weights.detach()
+    # one logit stands for two whose weights are opposite: half the penalty
+    share = l2 / 2 if len(there) == 2 else l2
+    layer = None if len(there) == 1 else fit_linear(features, ids.reshape(-1), C=1 / (share * len(labels)))
+    return predict
 
 
 def _parts(labels: Int[ndarray, " n"], same: Int[ndarray, " n"], folds: int, seed: int) -> Int[ndarray, " n"]:
@@ -148,14 +167,14 @@ def _parts(labels: Int[ndarray, " n"], same: Int[ndarray, " n"], folds: int, see
 
 def _checked(
     features: Float[ndarray, "n d"], labels: Int[ndarray, " n"], folds: int, l2: float
-) -> tuple[Int[ndarray, " n"], Tensor, Tensor]:
+) -> Int[ndarray, " n"]:
     given = np.asarray(labels)
     if features.ndim != 2 or given.shape != (len(features),) or not np.issubdtype(given.dtype, np.integer):
         raise InputError(
             f"Expected features of shape (n, d) and n whole-number labels; got shapes {features.shape} and "
             f"{given.shape} of {given.dtype}. Give one row an image."
         )
-    if not np.isfinite(features).all():
+    if not all(np.isfinite(features[place]).all() for place in slices(len(features), BLOCK)):
         raise InputError("Features must be finite; got NaN or infinity. Look for a broken input or layer.")
     if folds < 2:
         raise InputError(f"folds must be at least 2; got {folds}. 5 is usual.")
@@ -168,4 +187,4 @@ def _checked(
             f"{', '.join(f'{count:g} of class {j}' for j, count in enumerate(counts))}. Give more images, or fewer "
             "folds."
         )
-    return given.astype(np.int64), torch.from_numpy(features).float(), torch.from_numpy(given).long()
+    return given.astype(np.int64)

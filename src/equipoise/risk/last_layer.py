@@ -69,7 +69,7 @@ class LastLayer(Method):
 
     label = "last_layer"
     kinds = ("epistemic",)
-    uses_features = True
+    uses_features = on_features = True
 
     gram: Tensor
     bend: Tensor

@@ -92,7 +92,7 @@ class MVE(Method):
 
     label = "mve"
     kinds = ("aleatoric",)
-    uses_features = True
+    uses_features = on_features = True
     learns = True
 
     batches: Tensor

@@ -134,7 +134,7 @@ class Neighbours(Method):
 
     label = "neighbours"
     kinds = ("representation",)
-    uses_features = True
+    uses_features = on_features = True
 
     def __init__(
         self, k: int | float = 20, metric: Metric = "cosine", reference: int = 4096, seed: int = 0

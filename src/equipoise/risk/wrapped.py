@@ -46,6 +46,7 @@ class Method(nn.Module, ABC):
     label: ClassVar[str]  # in the names of raw scores
     kinds: ClassVar[tuple[Kind, ...]]  # the risks that it tells
     uses_features: ClassVar[bool] = False
+    on_features: ClassVar[bool] = False  # looks at nothing but features and prediction: kept ones will do
     learns: ClassVar[bool] = False  # has parameters, made by `build`
 
     def __call__(
@@ -150,8 +151,7 @@ class Wrapped(nn.Module):
         self.percentiles = Percentiles()
         self.layer, self.output, self.task, self.rule = layer, output, task, rule
         self.tap: Tap | None = None if layer is None else named_tap(model, layer)
-        self.built = False
-        self.training = model.training  # its own parts keep the modes that they are in
+        self.built, self.training = False, model.training  # its own parts keep the modes that they are in
         self.methods.train(model.training)
         self.percentiles.train(model.training)
         if example is not None:
@@ -221,8 +221,7 @@ class Wrapped(nn.Module):
         """Let the methods learn from data while the model itself stays exactly as it is.
 
         Args:
-            batches: Training data of the model. Read once for the methods' statistics, and before that `epochs` times
-                if a method has layers to train.
+            batches: Training data of the model. Read once, and before that `epochs` times if a method has layers.
             epochs: Passes, for methods with layers of their own.
             learning_rate: Of Adam, for the same.
             generator: Chance of the methods' losses.
@@ -261,6 +260,8 @@ class Wrapped(nn.Module):
                                     method.begin()
                                 method.observe(seen)
                             read += 1
+                            if all(type(method).observe is Method.observe for method in self._methods()):
+                                return read  # nobody has statistics to take
                             continue
                     loss = self._loss(seen, targets, generator)
                     if optimizer is None:
@@ -363,10 +364,9 @@ class Wrapped(nn.Module):
     def _see(
         self, inputs: tuple[Any, ...], kwargs: Mapping[str, Any], *, judged: bool = False
     ) -> tuple[Any, Seen]:
-        wanted = any(method.uses_features for method in self._methods())
+        tap = self.tap if any(method.uses_features for method in self._methods()) else None
         watching = [method.watching for method in self._methods() if judged]
-        one = Pass(self.model, self.tap if wanted else None, self.output, self.task, watching)
-        return one.of(inputs, kwargs)
+        return Pass(self.model, tap, self.output, self.task, watching).of(inputs, kwargs)
 
     def prediction_of(self, returned: Any) -> Tensor:
         """The prediction in what the model returned."""

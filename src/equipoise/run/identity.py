@@ -37,7 +37,7 @@ Setting = str | int | float | bool | Sequence[str] | None
 SETTINGS = "settings.toml"
 TABLE = "identity"
 VERSION = 1
-FREE = ("device", "workers", "cache", "cache_limit", "tensorboard")
+FREE = ("device", "workers", "cache", "cache_limit", "tensorboard", "expect_accuracy")
 """Settings that may differ between a run and its continuation: they do not change what is computed."""
 MODEL = ("model.safetensors", "config.json", "density.safetensors")
 RECORDS = ("record.json", "audit.json", "fix.json", "augment.json")

@@ -1,6 +1,8 @@
+import io
 import re
 
 import pytest
+from PIL import Image
 
 from equipoise.report import audit_html, audit_text, write_audit, write_audit_report
 from equipoise.report.audit.words import AUDIT_LIMITS, audit_headline, best_risk
@@ -45,6 +47,12 @@ def test_pictures_are_inside_the_file(make_audit, tmp_path, png):
     write_audit(record, tmp_path)
     text = write_audit_report(tmp_path).read_text()
     assert text.count("data:image/png;base64,") == len(record.pictures)
+    photograph = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(photograph, "JPEG")
+    (tmp_path / record.pictures["label_noise_lowest"]).write_bytes(photograph.getvalue())
+    assert write_audit_report(tmp_path).read_text().count("data:image/jpeg;base64,") == 1
+    (tmp_path / record.pictures["label_noise_lowest"]).write_bytes(b"GIF89a")
+    assert "not a PNG or JPEG picture" in write_audit_report(tmp_path).read_text()
     (tmp_path / record.pictures["label_noise_highest"]).unlink()
     assert "is missing from the run&#39;s folder" in write_audit_report(tmp_path).read_text()
 

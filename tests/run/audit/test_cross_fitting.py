@@ -1,5 +1,8 @@
 """Every image is scored by methods that did not learn from it."""
 
+import copy
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +10,10 @@ from torch import nn
 
 from equipoise.data import ImageTable
 from equipoise.errors import InputError
-from equipoise.risk import Histogram, Method, Risk
-from equipoise.run.audit.cross_fitting import Learning, TableBatches, cross_fitted_scores, halves, looked
+from equipoise.nn import features
+from equipoise.risk import MVE, Dropout, Histogram, LastLayer, Method, Neighbours, Risk
+from equipoise.run.audit.cross_fitting import Learning, check_methods, cross_fitted_scores, halves
+from equipoise.run.audit.view import View
 from equipoise.run.model_source import ModelSource
 
 LEARNING = Learning(epochs=1, batch_size=32)
@@ -24,12 +29,42 @@ class Memory(Method):
         super().__init__()
         self.known = []
 
+    def looked_at(self, seen):
+        return seen.inputs
+
     def observe(self, seen):
-        self.known += _names(seen.inputs)
+        self.known += _names(self.looked_at(seen))
 
     def risk(self, seen):
-        counts = [float(self.known.count(name)) for name in _names(seen.inputs)]
+        counts = [float(self.known.count(name)) for name in _names(self.looked_at(seen))]
         return Risk(epistemic=torch.tensor(counts), raw={"known": torch.tensor(counts)})
+
+
+class MemoryOfFeatures(Memory):
+    """The same by features: those that are kept will do."""
+
+    uses_features = on_features = True
+
+    def looked_at(self, seen):
+        return seen.needed_features()
+
+
+class Calls(nn.Module):
+    """Counts the pictures that go through a network."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network, self.pictures = network, 0
+
+    def forward(self, images):
+        self.pictures += len(images)
+        return self.network(images)
+
+
+def view_of(network, table):
+    source = ModelSource(network, "", "")
+    backbone = source.on(table)
+    return View(source, backbone, table, features(backbone, table))
 
 
 def _names(images):
@@ -63,8 +98,9 @@ def test_halves_are_balanced_and_keep_copies_together(table):
     assert halves(table, 1)[0].tolist() != first.tolist()
 
 
-def test_no_image_is_scored_by_what_learned_from_it(table):
-    found = cross_fitted_scores(ModelSource(Ends(), "", ""), table, {"memory": Memory()}, "binary", LEARNING)
+@pytest.mark.parametrize("memory", [Memory, MemoryOfFeatures])
+def test_no_image_is_scored_by_what_learned_from_it(table, memory):
+    found = cross_fitted_scores(view_of(Ends(), table), {"memory": memory()}, LEARNING)
     assert (found.risks["epistemic_memory"] == 0).all()
     assert found.kinds == {"epistemic_memory": "epistemic"}
     assert set(found.half) == {1, 2}
@@ -72,20 +108,52 @@ def test_no_image_is_scored_by_what_learned_from_it(table):
     assert np.allclose(found.percentiles["epistemic_memory"], 0.5)
 
 
-def test_a_reference_is_learned_from_and_everything_scored(table):
-    source = ModelSource(Ends(), "", "")
+@pytest.mark.parametrize("memory", [Memory, MemoryOfFeatures])
+def test_a_reference_is_learned_from_and_everything_scored(table, memory):
+    network, some = Ends(), table.take(np.arange(60))
     found = cross_fitted_scores(
-        source, table.take(np.arange(60)), {"memory": Memory()}, "binary", LEARNING, reference=table
+        view_of(network, some), {"memory": memory()}, LEARNING, reference=view_of(network, table)
     )
     counts = found.risks["epistemic_memory"]
     assert counts.tolist() == [2.0] * 20 + [1.0] * 40
     assert set(found.half) == {1}
 
 
+def test_methods_on_features_cost_no_pass_of_the_network(table):
+    network = Calls(Ends())
+    view = view_of(network, table)
+    before = network.pictures
+    on_features = {
+        "neighbours": Neighbours(5),
+        "last_layer": LastLayer(),
+        "mve": MVE(),
+        "histogram": Histogram(2),
+    }
+    found = cross_fitted_scores(view, on_features, LEARNING)
+    assert len(found.risks) == 4
+    assert network.pictures == before
+    cross_fitted_scores(view, {"dropout": Dropout(3)}, LEARNING)
+    # who is asked for all the same: what it scores goes through once as it is and once a pass, beside a few batches
+    assert 4 * 120 <= network.pictures - before <= 4 * 120 + 2 * 7 * LEARNING.batch_size
+
+
+def test_kept_features_tell_what_pictures_tell(table):
+    """The same method through the network: as near as float16 is."""
+    view = view_of(Ends(3), ImageTable.from_arrays(table.batch(np.arange(120)), np.arange(120) % 3))
+    learning = replace(LEARNING, batch_size=120)
+    chosen = {"neighbours": Neighbours(5), "last_layer": LastLayer()}
+    kept = cross_fitted_scores(view, chosen, learning)
+    looking = {name: copy.deepcopy(method) for name, method in chosen.items()}
+    for method in looking.values():
+        method.on_features = False
+    shown = cross_fitted_scores(view, looking, learning)
+    for name, values in kept.risks.items():
+        assert np.corrcoef(values, shown.risks[name])[0, 1] > 0.999
+        assert not np.array_equal(values, shown.risks[name])  # or the second was not another way
+
+
 def test_percentiles_are_those_of_the_half(table):
-    found = cross_fitted_scores(
-        ModelSource(Ends(), "", ""), table, {"histogram": Histogram(2)}, "binary", LEARNING
-    )
+    found = cross_fitted_scores(view_of(Ends(), table), {"histogram": Histogram(2)}, LEARNING)
     for half in (1, 2):
         inside = found.half == half
         order = np.argsort(found.risks["representation_histogram"][inside], kind="stable")
@@ -96,47 +164,27 @@ def test_percentiles_are_those_of_the_half(table):
 def test_the_model_stays_as_it_is(table):
     network = Ends().eval()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    cross_fitted_scores(ModelSource(network, "", ""), table, {"histogram": Histogram(2)}, "binary", LEARNING)
+    cross_fitted_scores(view_of(network, table), {"histogram": Histogram(2), "dropout": Dropout(2)}, LEARNING)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert all(parameter.requires_grad for parameter in network.parameters())
     assert not network.training
 
 
-def test_looking_gives_probabilities_and_features(table):
-    network = Ends()
-    found = looked(ModelSource(network, "", ""), table, LEARNING)
-    assert found.task == "binary"
-    assert found.features.shape == (120, 48)
-    assert found.layer == "input of last"
-    with torch.no_grad():
-        images, _ = next(iter(TableBatches(table, 120, torch.device("cpu"))))
-        assert np.allclose(found.probabilities[:, 1], network(images)[:, 0].double().sigmoid(), atol=1e-6)
-    many = looked(ModelSource(Ends(3), "", ""), table, LEARNING)
-    assert many.task == "multiclass"
-    assert np.allclose(many.probabilities.sum(1), 1)
+class Skips(Ends):
+    """Has a dropout layer that it never calls."""
 
-
-def test_batches_are_shuffled_anew_and_complete(table):
-    batches = TableBatches(table, 50, torch.device("cpu"), seed=3)
-    passes = [torch.cat([images.mean((1, 2, 3)) for images, _ in batches]) for _ in range(2)]
-    assert len(batches) == 3
-    assert not torch.equal(*passes)
-    assert torch.equal(passes[0].sort().values, passes[1].sort().values)
+    def __init__(self):
+        super().__init__()
+        self.never = nn.Dropout(0.5)
 
 
 @pytest.mark.parametrize(
-    ("network", "words"),
-    [
-        (nn.Sequential(nn.Flatten(), nn.Linear(7, 1)), "Give the `image_size` and `channels`"),
-        (nn.Sequential(nn.Conv2d(3, 2, 1)), "Expected finite logits"),
-    ],
+    ("method", "words"),
+    [(Neighbours(70), "needs 71 images to learn from; got 60"), (Dropout(2), "none of network.never was")],
 )
-def test_a_network_that_does_not_fit_says_so(table, network, words):
+def test_what_a_method_cannot_do_is_known_before_the_pass(table, method, words):
+    network = Calls(Skips())
+    source = ModelSource(network, "", "")
     with pytest.raises(InputError, match=words):
-        looked(ModelSource(network, "", ""), table, LEARNING)
-
-
-def test_labels_that_the_model_does_not_know(table):
-    wrong = ImageTable.from_arrays(table.batch(np.arange(120)), np.arange(120) % 4)
-    with pytest.raises(InputError, match="Expected labels 0…1, the model's classes; got 0…3"):
-        looked(ModelSource(Ends(), "", ""), wrong, LEARNING)
+        check_methods(source, source.on(table), {"audited": table}, {"m": method}, LEARNING)
+    assert network.pictures < 30

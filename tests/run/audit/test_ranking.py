@@ -4,8 +4,9 @@ import numpy as np
 
 from equipoise.data import ImageTable
 from equipoise.risk import Thresholds
-from equipoise.run.audit.cross_fitting import Looked, Scored
+from equipoise.run.audit.cross_fitting import Scored
 from equipoise.run.audit.ranking import blocks, ranked
+from equipoise.run.audit.view import Looked
 
 N = 80
 

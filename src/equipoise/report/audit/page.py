@@ -339,6 +339,8 @@ class _AuditPage:
             "model": record.model.source,
             "task": record.model.task,
             "features": f"{record.model.features} from {record.model.layer}",
+            "pictures": record.model.preprocessing,
+            "accuracy with classes weighted equally": words.percent(record.model.balanced_accuracy.value),
             **{f"method {name}": f"{words.decimal(s, 1)} s" for name, s in record.timing.methods.items()},
             "whole audit": f"{words.decimal(record.timing.wall_s, 1)} s",
             "peak memory": f"{record.timing.peak_rss_bytes / 1e9:.2f} GB",

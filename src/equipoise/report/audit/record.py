@@ -23,7 +23,7 @@ __all__ = [
     "write_audit",
 ]
 
-AUDIT_SCHEMA_VERSION = 2
+AUDIT_SCHEMA_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,9 @@ class AuditedModel:
     layer: str  # where the features are
     features: int  # how many
     accuracy: Rate  # over all images
+    balanced_accuracy: Rate  # mean of the classes' accuracies
+    expected_accuracy: float | None  # what the user knew of it; measured within its interval
+    preprocessing: str  # how pictures reached the network, in words
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ class AuditRecord:
     thresholds: dict[str, float]  # kind → percentile from which on
     suspected: Rate  # share of labels that confident learning takes for wrong
     timing: AuditTiming
-    pictures: dict[str, str] = field(default_factory=dict)  # name → PNG file in the folder
+    pictures: dict[str, str] = field(default_factory=dict)  # name → PNG or JPEG file in the folder
     verdicts: dict[str, dict[str, str]] = field(
         default_factory=dict
     )  # attribute → representation risk → words

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from equipoise.report.audit.record import AuditRecord, RiskRecord
+from equipoise.report.audit.record import AuditedModel, AuditRecord, RiskRecord
 from equipoise.report.parts import words
 from equipoise.report.parts.terminal import aligned, blocks, number, short, wrapped
 
-__all__ = ["AUDIT_LIMITS", "ENRICHMENT", "KIND_WORDS", "audit_headline", "audit_text", "best_risk"]
+__all__ = [
+    "AUDIT_LIMITS",
+    "ENRICHMENT",
+    "KIND_WORDS",
+    "accuracy_line",
+    "audit_headline",
+    "audit_text",
+    "best_risk",
+]
 
 KIND_WORDS = {
     "representation": "how rarely such an image occurs in what the methods learned from",
@@ -37,6 +45,17 @@ NAMED = 5  # groups that a sentence names
 SURE = ("representation", "epistemic", "aleatoric")
 
 
+def accuracy_line(model: AuditedModel) -> str:
+    """What comes first: the model as it was found, to be compared with what is known of it."""
+    found, balanced = model.accuracy, model.balanced_accuracy
+    line = f"accuracy {words.percent(found.value)} ({words.interval(found)})"
+    if words.percent(balanced.value) != words.percent(found.value):
+        line += f", {words.percent(balanced.value)} with classes weighted equally"
+    if model.expected_accuracy is None:
+        return f"{line}: is that what you know of this model?"
+    return f"{line}: as expected, {words.percent(model.expected_accuracy)}"
+
+
 def best_risk(record: AuditRecord) -> RiskRecord | None:
     """The risk that finds wrong predictions best, without seeing labels; None if none can be told."""
     able = [one for one in record.risks.values() if one.kind in SURE and one.finds_errors.defined]
@@ -48,7 +67,8 @@ def audit_headline(record: AuditRecord) -> tuple[str, list[str]]:
     accuracy, best = record.model.accuracy, best_risk(record)
     sentences = [
         f"The model ({record.model.title}) is right on {words.percent(accuracy.value)} "
-        f"({words.interval(accuracy)}) of {accuracy.n:,} images."
+        f"({words.interval(accuracy)}) of {accuracy.n:,} images. If you know it to be right more or less often, "
+        f"pictures come to it in another way than in its training, now: {record.model.preprocessing}."
     ]
     if best is None:
         title = f"No wrong prediction among {accuracy.n:,} images to judge the risks by"
@@ -97,7 +117,7 @@ def _by_group(record: AuditRecord, attribute: str) -> str:
 def audit_text(record: AuditRecord) -> str:
     """The summary for the terminal."""
     title, sentences = audit_headline(record)
-    lines = [f"{title}.", *sentences]
+    lines = [f"{accuracy_line(record.model)}", f"{title}.", *sentences]
     if record.groups:
         lines.append("Words such as race and gender are annotations, used to measure unequal risk.")
     lines += [

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Picture", "picture", "rendered", "write_page"]
 
 MOST_PICTURE = 64 << 20  # bytes
-PNG = b"\x89PNG\r\n\x1a\n"
+FORMS = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg"}
 Record = TypeVar("Record")
 
 
@@ -69,7 +69,7 @@ def write_page(
 
 
 def picture(title: str, caption: str, file: str | None, folder: str | os.PathLike[str] | None) -> Picture:
-    """A PNG file of a run's folder for the page, or why it is not there.
+    """A PNG or JPEG file of a run's folder for the page, or why it is not there.
 
     Args:
         title: What people read; `caption` below it.
@@ -88,11 +88,12 @@ def picture(title: str, caption: str, file: str | None, folder: str | os.PathLik
         content = read_bytes(path, most=MOST_PICTURE) if inside else b""
     except (OSError, ValueError):
         return Picture(title, caption, None, f"The picture {file} is missing from the run's folder.")
-    if not content.startswith(PNG):
+    form = next((form for start, form in FORMS.items() if content.startswith(start)), None)
+    if form is None:
         return Picture(
-            title, caption, None, f"{file} is left out: it is not a PNG picture of the run's folder."
+            title, caption, None, f"{file} is left out: it is not a PNG or JPEG picture of the run's folder."
         )
-    return Picture(title, caption, "data:image/png;base64," + base64.b64encode(content).decode())
+    return Picture(title, caption, f"data:image/{form};base64," + base64.b64encode(content).decode())
 
 
 @functools.cache

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -16,26 +17,23 @@ from numpy import ndarray
 from torch import Tensor, nn
 
 from equipoise.data import ImageTable, split
-from equipoise.errors import InputError
-from equipoise.failures import refused
-from equipoise.nn import affordable, pixels, slices
-from equipoise.risk import KINDS, Method, Risk, percentile_ranks
-from equipoise.risk.seen import Seen, Task
+from equipoise.errors import InputError, NotFittedError
+from equipoise.nn import Backbone, features
+from equipoise.risk import KINDS, Method, Wrapped, percentile_ranks
+from equipoise.run.audit.telling import Telling
+from equipoise.run.audit.view import Batches, View, looked, task_of
 from equipoise.run.model_source import ModelSource
 from equipoise.seeds import child_seed
 
 __all__ = [
     "Learning",
-    "Looked",
     "Scored",
-    "TableBatches",
     "check_methods",
     "cross_fitted_scores",
     "halves",
-    "looked",
 ]
 
-SCORED = 256  # images at a time, at most
+OBSERVED = 1024  # rows at a time where there are no steps, only statistics
 STEPS = 400  # of learning, about, where the user does not say how many epochs
 
 
@@ -54,113 +52,6 @@ class Learning:
     batch_size: int = 64
     seed: int = 0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-
-
-class TableBatches:
-    """Batches (pixels in [0, 1], labels) of a table, as often as they are asked for.
-
-    Args:
-        table: The images.
-        batch_size: Images a batch; the last one may be smaller.
-        device: Where they go.
-        seed: A new random order at every pass; None keeps the order of the table.
-    """
-
-    def __init__(
-        self, table: ImageTable, batch_size: int, device: torch.device, *, seed: int | None = None
-    ) -> None:
-        self.table, self.batch_size, self.device = table, batch_size, device
-        self.chance = None if seed is None else np.random.default_rng(seed)
-
-    def __len__(self) -> int:
-        return math.ceil(len(self.table) / self.batch_size)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        n = len(self.table)
-        order = np.arange(n) if self.chance is None else self.chance.permutation(n)
-        for place in slices(n, self.batch_size):
-            rows = order[place]
-            images = pixels(torch.from_numpy(self.table.batch(rows)).to(self.device))
-            yield images, torch.from_numpy(self.table.labels[rows]).to(self.device)
-
-
-class Looking(Method):
-    """Prediction and features of a model, as raw scores: no risk, only a look through the wrapper's eyes."""
-
-    label = "looking"
-    kinds = ()
-    uses_features = True
-
-    def risk(self, seen: Seen) -> Risk:
-        return Risk(raw={"prediction": seen.prediction, "features": seen.needed_features()})
-
-
-@dataclass(frozen=True, eq=False)
-class Looked:
-    """What the model says and sees.
-
-    Args:
-        task: "binary" or "multiclass".
-        logits: Of each class, finite; two columns for a binary model, the first of them 0. They say which class wins
-            where probabilities are rounded to 1.
-        probabilities: Of each class, likewise.
-        features: Of the layer that methods work on.
-        layer: Its name.
-    """
-
-    task: Task
-    logits: Float[ndarray, "n classes"]
-    probabilities: Float[ndarray, "n classes"]
-    features: Float[ndarray, "n d"]
-    layer: str
-
-
-@torch.no_grad()
-def looked(source: ModelSource, table: ImageTable, learning: Learning) -> Looked:
-    """Run the model over all images once.
-
-    Raises:
-        InputError: if predictions are not logits, or labels are not classes of the model.
-    """
-    wrapped = Looking()(source.network, layer=source.layer, output=source.output).eval()
-    predictions, features = [], []
-    size = affordable(source.network, table, device=learning.device, most=SCORED)
-    for images, _ in TableBatches(table, size, learning.device):
-        try:
-            _, risk = wrapped(images, return_risk=True)
-        except RuntimeError as error:
-            if refused(error):
-                raise
-            raise InputError(
-                f"Expected a model for images of shape {tuple(images.shape[1:])} (channels, height, width); got this "
-                f"error from it: {error}. Give the `image_size` and `channels` that it takes."
-            ) from error
-        predictions.append(risk.raw["looking.prediction"].double().cpu())
-        features.append(risk.raw["looking.features"].cpu())
-    logits = torch.cat(predictions)
-    if (
-        logits.ndim > 2
-        or (logits.ndim == 2 and not logits.shape[1])
-        or not bool(torch.isfinite(logits).all())
-    ):
-        finite = bool(torch.isfinite(logits).all())
-        raise InputError(
-            f"Expected finite logits of shape (batch, classes), (batch, 1) or (batch,); got shape "
-            f"{tuple(logits.shape)}{'' if finite else ' with NaN or infinity'}. Say which part of what the model "
-            "returns they are, `output`."
-        )
-    task: Task = "multiclass" if logits.ndim == 2 and logits.shape[1] > 1 else "binary"
-    if task == "binary":
-        logits = torch.stack([torch.zeros(len(logits), dtype=logits.dtype), logits.reshape(-1)], 1)
-    classes = logits.shape[1]
-    if not 0 <= table.labels.min() <= table.labels.max() < classes:
-        raise InputError(
-            f"Expected labels 0…{classes - 1}, the model's classes; got {table.labels.min()}…{table.labels.max()}. "
-            "Give data with the classes that the model knows."
-        )
-    where = source.layer or (f"input of {wrapped.tap.layer}" if wrapped.tap else "")
-    seen = torch.cat(features).float().numpy()
-    return Looked(task, logits.numpy(), logits.softmax(1).numpy(), seen, where)
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,31 +86,48 @@ def halves(table: ImageTable, seed: int) -> list[Int[ndarray, " k"]]:
 
 def check_methods(
     source: ModelSource,
-    table: ImageTable,
+    backbone: Backbone,
+    tables: Mapping[str, ImageTable],
     methods: Mapping[str, Method],
-    task: Task,
     learning: Learning,
-    *,
-    reference: ImageTable | None = None,
 ) -> None:
-    """Whether every method can be put around the model and has images enough, before one of them learns.
+    """Whether every method works on the model and has images enough: tried on two of them, before anything long starts.
+
+    Args:
+        source: The model.
+        backbone: It, with its features found.
+        tables: "audited", and "reference" where methods learn from that.
+        methods: Name → method.
+        learning: How methods learn.
 
     Raises:
-        InputError: if one cannot or has not.
+        InputError: if one does not or has not.
     """
+    table, reference = tables["audited"], tables.get("reference")
     learned = (
-        [reference] if reference is not None else [table.take(rows) for rows in halves(table, learning.seed)]
+        [len(reference)] if reference is not None else [len(rows) for rows in halves(table, learning.seed)]
     )
-    example = pixels(torch.from_numpy(table.batch(np.arange(min(2, len(table))))).to(learning.device))
+    few = table.take(np.arange(min(2, len(table))))
+    trial = View(source, backbone, few, features(backbone, few, device=learning.device, dtype="float32"))
+    looked(backbone, trial.store)
     for name, method in methods.items():
-        least, needed = min(map(len, learned)), fewest(method)
-        if least < needed:
+        if min(learned) < fewest(method):
             where = "the reference" if reference is not None else "the smaller half"
             raise InputError(
-                f"{name} needs {needed} images to learn from; got {least} in {where}. Give more, or leave it out of "
-                "`methods`."
+                f"{name} needs {fewest(method)} images to learn from; got {min(learned)} in {where}. Give more, or "
+                "leave it out of `methods`."
             )
-        method(source.network, layer=source.layer, output=source.output, task=task, example=example)
+        shown = trial.shown(method)
+        batch = next(iter(Batches(shown.read, np.arange(len(few)), few.labels, 2, learning.device)))
+        how: Any = {"layer": shown.layer, "output": shown.output, "task": task_of(backbone)}
+        if method.on_features:  # what is not there yet does not depend on the network
+            method(shown.network, example=batch[0], **how)
+            continue
+        wrapped = method(shown.network, **how).to(learning.device)
+        wrapped.fit([batch], generator=torch.Generator(learning.device).manual_seed(0)).eval()
+        # of two images some cannot tell anything yet
+        with contextlib.suppress(NotFittedError), torch.no_grad():
+            wrapped(batch[0], return_risk=True)
 
 
 def fewest(method: Method) -> int:
@@ -231,45 +139,42 @@ def fewest(method: Method) -> int:
 
 
 def cross_fitted_scores(
-    source: ModelSource,
-    table: ImageTable,
+    view: View,
     methods: Mapping[str, Method],
-    task: Task,
     learning: Learning,
     *,
-    reference: ImageTable | None = None,
+    reference: View | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Scored:
     """Score every image by methods that did not learn from it.
 
     Args:
-        source: The model; it stays as it is.
-        table: What is to be scored.
+        view: What is to be scored; its model stays as it is.
         methods: Name → method.
-        task: What the prediction is.
         learning: How methods learn.
-        reference: Methods learn from this and score the whole table; None lets each half score the other.
+        reference: Methods learn from this and score the whole view; None lets each half score the other.
         say: Told what is going on.
 
     Raises:
         InputError: if a half is too small for a method, or a score is not finite.
     """
-    n = len(table)
-    parts = [np.arange(n)] if reference is not None else halves(table, learning.seed)
+    n = len(view.table)
+    parts = [np.arange(n)] if reference is not None else halves(view.table, learning.seed)
     half = np.zeros(n, np.int64)
     found = Scored({}, {}, {}, {}, {}, half, dict.fromkeys(methods, 0.0))
     for number, rows in enumerate(parts):
         half[rows] = number + 1
-        learn = reference if reference is not None else table.take(parts[1 - number])
+        teacher = view if reference is None else reference
+        learn = parts[1 - number] if reference is None else np.arange(len(reference.table))
         if not len(rows) or not len(learn):
             raise InputError(f"Expected images for two halves; got {n} images. Give more, or `reference`.")
-        part = _Part(rows, table.take(rows), learn)
+        whom = "the reference" if reference is not None else f"half {2 - number}"
+        part = _Part(view, rows, teacher, learn, whom)
         for name, method in methods.items():
             began = time.perf_counter()
-            _score(source, name, method, part, task, learning, found)
+            _score(name, method, part, learning, found, say)
             spent = time.perf_counter() - began
             found.seconds[name] += spent
-            whom = "the reference" if reference is not None else f"half {2 - number}"
             say(f"{name}: learned from {whom}, scored {len(rows):,} images in {spent:.1f} s")
     for column, values in found.risks.items():
         if not np.isfinite(values).all():
@@ -284,37 +189,32 @@ def cross_fitted_scores(
 
 
 class _Part(NamedTuple):
-    """Images that are scored at a time, their rows in the whole, and those that methods learn from."""
+    """Images that are scored at a time, and those that methods learn from; positions, and the latter in words."""
 
+    view: View
     rows: Int[ndarray, " k"]
-    images: ImageTable
-    learn: ImageTable
+    teacher: View
+    learn: Int[ndarray, " m"]
+    whom: str
 
 
 def _score(
-    source: ModelSource,
     name: str,
     method: Method,
     part: _Part,
-    task: Task,
     learning: Learning,
     found: Scored,
+    say: Callable[[str], None],
 ) -> None:
     """Fit one method and write its scores of some rows into `found`."""
-    chance = torch.Generator(learning.device).manual_seed(child_seed(learning.seed, name, "loss"))
-    batches = TableBatches(
-        part.learn, learning.batch_size, learning.device, seed=child_seed(learning.seed, name, "order")
-    )
-    wrapped = method(source.network, layer=source.layer, output=source.output, task=task)
-    wrapped.to(learning.device)
-    epochs = max(1, round(STEPS / len(batches))) if learning.epochs is None else learning.epochs
-    wrapped.fit(batches, epochs=epochs, generator=chance)
-    wrapped.eval()
-    told: dict[str, list[Tensor]] = {}
-    size = affordable(source.network, part.images, device=learning.device, most=SCORED)
+    wrapped = _fitted(name, method, part, learning, say)
+    shown, told = part.view.shown(method), dict[str, list[Tensor]]()
+    size = part.view.at_a_time(method, learning.device)
+    telling = Telling(say, f"{name}: scoring").taken(len(part.rows))
+    batches = Batches(shown.read, part.rows, part.view.table.labels, size, learning.device, told=telling)
     with torch.no_grad():
-        for images, _ in TableBatches(part.images, size, learning.device):
-            _, risk = wrapped(images, return_risk=True)
+        for inputs, _ in batches:
+            _, risk = wrapped(inputs, return_risk=True)
             kinds = {f"{kind}_{name}": getattr(risk, kind) for kind in KINDS}
             raw = {f"{name}.{score.partition('.')[2]}": values for score, values in risk.raw.items()}
             for column, values in {**kinds, **raw}.items():
@@ -329,3 +229,31 @@ def _score(
             used: nn.Module = next(iter(wrapped.methods.values()))  # the copy, which knows this model
             found.methods[column] = f"{type(used).__name__}({used.extra_repr()})"
         target.setdefault(column, np.full(len(found.half), np.nan))[part.rows] = torch.cat(values).numpy()
+
+
+def _fitted(
+    name: str, method: Method, part: _Part, learning: Learning, say: Callable[[str], None]
+) -> Wrapped:
+    """A method that has learned, ready to score."""
+    shown, rows = part.teacher.shown(method), part.learn
+    chance = torch.Generator(learning.device).manual_seed(child_seed(learning.seed, name, "loss"))
+    order = child_seed(learning.seed, name, "order")
+    size = learning.batch_size
+    if not method.learns and method.on_features:
+        size = max(size, OBSERVED)
+    steps = math.ceil(len(rows) / size)
+    epochs = max(1, round(STEPS / steps)) if learning.epochs is None else learning.epochs
+    passes = epochs + 1 if method.learns else 1
+    telling = Telling(say, f"{name}: learning from {part.whom}").taken(passes * len(rows))
+    batches = Batches(
+        shown.read,
+        rows,
+        part.teacher.table.labels,
+        size,
+        learning.device,
+        seed=order,
+        told=telling,
+    )
+    wrapped = method(shown.network, layer=shown.layer, output=shown.output, task=task_of(part.view.backbone))
+    wrapped.to(learning.device)
+    return wrapped.fit(batches, epochs=epochs, generator=chance).eval()

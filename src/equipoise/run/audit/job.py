@@ -9,33 +9,30 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from torch import nn
 
 from equipoise.data import ImageTable, write_rejected
+from equipoise.data.cache import cache_folder
+from equipoise.errors import InputError
 from equipoise.nn import Backbone, digest_of, placed
 from equipoise.report.audit.page import write_audit_report
 from equipoise.report.audit.record import AuditedModel, AuditRecord, AuditTiming, write_audit
-from equipoise.risk import Method, correlations, deciles, mean_images
+from equipoise.report.audit.words import accuracy_line
+from equipoise.risk import Method, correlations
 from equipoise.run.account import peak_rss_bytes, versions
 from equipoise.run.audit.account import audit_data, by_group, by_kind, by_risk
-from equipoise.run.audit.cross_fitting import (
-    Learning,
-    Looked,
-    Scored,
-    check_methods,
-    cross_fitted_scores,
-    looked,
-)
+from equipoise.run.audit.accuracy import audited_model, check_accuracy
+from equipoise.run.audit.cross_fitting import Learning, check_methods, cross_fitted_scores
 from equipoise.run.audit.images import audited_table, check_folds
 from equipoise.run.audit.numbers import rarity_verdicts, share_of
-from equipoise.run.audit.pictures import write_audit_pictures
-from equipoise.run.audit.ranking import FOLDS, Ranked, blocks, ranked
+from equipoise.run.audit.pictures import mean_pictures, write_audit_pictures
+from equipoise.run.audit.ranking import FOLDS, ranked
 from equipoise.run.audit.scoring import AUDIT_METHODS, Scoring
+from equipoise.run.audit.view import Looked, View, kept_features, looked
 from equipoise.run.checks import check_groups, scoring_engine
-from equipoise.run.folder import RunFolder
 from equipoise.run.identity import Identity, Setting, fingerprints
 from equipoise.run.model_source import ModelSource, Network
 from equipoise.run.output import Output
@@ -78,6 +75,7 @@ class Asked:
             "methods": tuple(methods),
             **asdict(self.scoring.thresholds),
             "epochs": self.scoring.epochs,
+            "expect_accuracy": self.scoring.expect_accuracy,
             "seed": self.seed,
             "device": engine.device,
         }
@@ -132,20 +130,25 @@ def audit(
         table = tables["audited"]
         folder = folder.settled(fingerprints(tables))
         learning = Learning(scoring.epochs, seed=seed, device=device_of(engine.device))
-        seen, scored = scores_of(source, tables, methods, learning, folder, output)
+        views = views_of(asked, tables, methods, learning, say)
+        seen, known = examined(asked, views["audited"], say)
+        folder.begin()  # all that can be known to be wrong is known
+        with placed(source.network, learning.device):
+            scored = cross_fitted_scores(
+                views["audited"], methods, learning, reference=views.get("reference"), say=say
+            )
         found = ranked(table, seen, scored, scoring.thresholds, seed)
         say(f"{len(table):,} images, {len(found.ranks)} scores; drawing the report")
         write_rejected(table, folder.path / "rejected.csv")
         write_scores(folder.path / "scores.parquet", table, found.columns(seen), None)
         risks, kinds, compared = by_risk(table, found, seed), by_kind(found), by_group(table, found, groups)
-        means = {name: mean_images(deciles(values), blocks(table)) for name, values in found.ranks.items()}
         lines = {kind.replace("_", " "): value for kind, value in asdict(scoring.thresholds).items()}
         record = AuditRecord(
             command=output.command or "equipoise.run.audit(...)",
             settings=dict(settings),
             seed=seed,
             versions=versions(),
-            model=audited_model(source, seen, found),
+            model=known,
             data=audit_data(tables, asked.given),
             risks=risks,
             correlations=correlations(found.ranks),
@@ -157,7 +160,9 @@ def audit(
             thresholds=lines,
             suspected=share_of(found.suspected),
             timing=AuditTiming(scored.seconds, time.perf_counter() - began, peak_rss_bytes()),
-            pictures=write_audit_pictures(folder.path, table, risks, kinds, means),
+            pictures=write_audit_pictures(
+                folder.path, table, risks, kinds, mean_pictures(table, found.ranks)
+            ),
             verdicts={attribute: rarity_verdicts(one, attribute) for attribute, one in compared.items()},
         )
         write_audit(record, folder.path)
@@ -181,28 +186,41 @@ def read_images(asked: Asked, engine: Engine) -> dict[str, ImageTable]:
     return {"audited": table, "reference": reference}
 
 
-def scores_of(
-    source: ModelSource,
-    tables: dict[str, ImageTable],
-    methods: dict[str, Method],
+def views_of(
+    asked: Asked,
+    tables: Mapping[str, ImageTable],
+    methods: Mapping[str, Method],
     learning: Learning,
-    folder: RunFolder,
-    output: Output,
-) -> tuple[Looked, Scored]:
-    """What the model says, and every method of every image; the run begins once all methods are known to fit."""
-    table, reference = tables["audited"], tables.get("reference")
+    say: Callable[[str], None],
+) -> dict[str, View]:
+    """Each table with what one pass of the model makes of it, once all methods are known to fit."""
+    table, source = tables["audited"], asked.source
+    backbone = source.on(table)
+    classes = max(2, backbone.outputs or 0)
+    for part, one in tables.items():
+        if not 0 <= one.labels.min() <= one.labels.max() < classes:
+            raise InputError(
+                f"Expected labels 0…{classes - 1}, the model's classes; got {one.labels.min()}…{one.labels.max()} of "
+                f"the {part} images. Give data with the classes that the model knows."
+            )
     with placed(source.network, learning.device):
-        seen = looked(source, table, learning)
-        check_methods(source, table, methods, seen.task, learning, reference=reference)
-        folder.begin()
-        scored = cross_fitted_scores(
-            source, table, methods, seen.task, learning, reference=reference, say=output.say
+        check_methods(source, backbone, tables, methods, learning)
+    cache = cache_folder(asked.reading.cache)
+    return {
+        part: View(
+            source,
+            backbone,
+            one,
+            kept_features(backbone, one, cache=cache, device=learning.device, say=say, what=f"{part} images"),
         )
-    return seen, scored
+        for part, one in tables.items()
+    }
 
 
-def audited_model(source: ModelSource, seen: Looked, found: Ranked) -> AuditedModel:
-    """What the record says of the model."""
-    return AuditedModel(
-        source.title, source.source, seen.task, seen.layer, seen.features.shape[1], share_of(~found.wrong)
-    )
+def examined(asked: Asked, view: View, say: Callable[[str], None]) -> tuple[Looked, AuditedModel]:
+    """What the model says, and whether it is the model that its owner knows, before anything rests on it."""
+    seen = looked(view.backbone, view.store)
+    known = audited_model(asked.source, view.backbone, view.table, seen, asked.scoring.expect_accuracy)
+    say(accuracy_line(known))
+    check_accuracy(known, view.table.class_names)
+    return seen, known

@@ -1,4 +1,7 @@
-"""The pictures of an audit: both ends of each risk, its mean images, and examples of each kind."""
+"""The pictures of an audit: both ends of each risk, its mean images, and examples of each kind.
+
+They are small, however large the images are: all of them stand in one page.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,39 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from numpy import ndarray
 
-from equipoise.data import ImageTable, contact_sheet
+from equipoise.data import ImageTable, contact_sheet, thumbnails
 from equipoise.files import write_bytes
 from equipoise.report.audit.record import KindRecord, RiskRecord
+from equipoise.risk import deciles
+from equipoise.risk.analysis import MeanImages
+from equipoise.run.audit.ranking import blocks
 
-__all__ = ["write_audit_pictures"]
+__all__ = ["mean_pictures", "write_audit_pictures"]
 
 COLUMNS = 5  # as wide as a telephone
+MEANT = 2000  # images that mean images are of, at most: a tenth of them looks as all would
+SIDE = 96  # pixels of a thumbnail, at most
+ROOM = 1_100_000  # bytes of all sheets together; the page holds them in a third more
+STEPS: tuple[tuple[int, int | None], ...] = ((SIDE, None), (SIDE, 80), (80, 75), (64, 75), (48, 70), (32, 60))
+"""Pixels a side and quality of a JPEG (None: PNG) to be tried in turn until there is room; the last is taken anyway."""
+
+
+def mean_pictures(
+    table: ImageTable, ranks: Mapping[str, Float[ndarray, " n"]]
+) -> dict[str, Float[ndarray, "parts height width channels"]]:
+    """Score → mean image of each tenth by percentile, as thumbnails; of 2,000 images at random, if there are more."""
+    chosen = np.arange(len(table))
+    if len(table) > MEANT:
+        chosen = np.sort(np.random.default_rng(0).choice(len(table), MEANT, replace=False))
+    found = {name: MeanImages(deciles(values)[chosen]) for name, values in ranks.items()}
+    for block in blocks(table.take(chosen)):
+        small = thumbnails(block, SIDE)
+        for one in found.values():
+            one.add(small)
+    return {name: one.means() for name, one in found.items()}
 
 
 def write_audit_pictures(
@@ -25,7 +51,7 @@ def write_audit_pictures(
     kinds: Mapping[str, KindRecord],
     means: Mapping[str, Float[ndarray, "parts height width channels"]],
 ) -> dict[str, str]:
-    """Write contact sheets into folder/pictures.
+    """Write contact sheets into folder/pictures, as PNG where that is small enough, else as JPEG.
 
     Args:
         folder: The audit's folder.
@@ -42,12 +68,36 @@ def write_audit_pictures(
         rows |= {f"{name}_highest": one.highest, f"{name}_lowest": one.lowest}
         rows |= {f"{name}_highest_{label}": found for label, found in one.highest_of_label.items()}
     rows |= {f"kind_{kind.replace(' ', '_')}": one.examples for kind, one in kinds.items()}
-    sheets = {
-        name: contact_sheet(table.batch(chosen), columns=COLUMNS) for name, chosen in rows.items() if chosen
-    }
+    shown = _thumbnails(table, sorted({row for chosen in rows.values() for row in chosen}))
+    drawn = {name: np.stack([shown[row] for row in chosen]) for name, chosen in rows.items() if chosen}
     for name, images in means.items():
-        strip = np.nan_to_num(images, nan=255.0).round().astype(np.uint8)
-        sheets[f"{name}_deciles"] = contact_sheet(strip, columns=len(strip))
-    for name, png in sheets.items():
-        write_bytes(folder / "pictures" / f"{name}.png", png)
-    return {name: f"pictures/{name}.png" for name in sheets}
+        drawn[f"{name}_deciles"] = np.nan_to_num(images, nan=255.0).round().astype(np.uint8)
+    sheets, ending = _sheets(drawn)
+    for name, sheet in sheets.items():
+        for other in {"png", "jpg"} - {ending}:  # of an audit that is written again
+            (folder / "pictures" / f"{name}.{other}").unlink(missing_ok=True)
+        write_bytes(folder / "pictures" / f"{name}.{ending}", sheet)
+    return {name: f"pictures/{name}.{ending}" for name in sheets}
+
+
+def _thumbnails(table: ImageTable, rows: Sequence[int]) -> dict[int, UInt8[ndarray, "height width channels"]]:
+    """Of some images, each read once, a few at a time."""
+    places = [np.asarray(rows[start : start + COLUMNS]) for start in range(0, len(rows), COLUMNS)]
+    small = [one for some in table.batches(places) for one in thumbnails(some, SIDE)]
+    return dict(zip(rows, small, strict=True))
+
+
+def _sheets(drawn: Mapping[str, UInt8[ndarray, "n height width channels"]]) -> tuple[dict[str, bytes], str]:
+    """The sheets and how their files end, as good as there is room for."""
+    sheets: dict[str, bytes] = {}
+    for side, quality in STEPS:
+        small = {name: thumbnails(images, side) for name, images in drawn.items()}
+        if quality is None and sum(images.size for images in small.values()) > ROOM:
+            continue  # a photograph as PNG is about as large as its pixels
+        sheets = {
+            name: contact_sheet(images, columns=10 if name.endswith("_deciles") else COLUMNS, quality=quality)
+            for name, images in small.items()
+        }
+        if sum(map(len, sheets.values())) <= ROOM:
+            break
+    return sheets, "png" if quality is None else "jpg"

@@ -12,6 +12,7 @@ from numpy import ndarray
 from numpy.typing import NDArray
 
 from equipoise.data import ImageTable
+from equipoise.nn import slices
 from equipoise.risk import (
     Thresholds,
     kinds,
@@ -20,15 +21,16 @@ from equipoise.risk import (
     picture_quality,
     quality_score,
 )
-from equipoise.run.audit.cross_fitting import Looked, Scored
+from equipoise.run.audit.cross_fitting import Scored
 from equipoise.run.audit.numbers import together, within
+from equipoise.run.audit.view import Looked
 from equipoise.seeds import child_seed
 
 __all__ = ["FOLDS", "LABEL", "QUALITY", "Ranked", "blocks", "ranked"]
 
 LABEL, QUALITY = "label_noise", "picture_quality"
 FOLDS = 5  # of label noise
-CHUNK = 1024  # images read at a time
+BLOCK = 1 << 25  # bytes of pixels that are read at a time, about
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,9 +128,9 @@ def ranked(table: ImageTable, seen: Looked, scored: Scored, thresholds: Threshol
 
 
 def blocks(table: ImageTable) -> Iterator[UInt8[ndarray, "batch height width channels"]]:
-    """The pixels, a block after another."""
-    for start in range(0, len(table), CHUNK):
-        yield table.batch(np.arange(start, min(start + CHUNK, len(table))))
+    """The pixels, a block after another, the next ones being decoded meanwhile."""
+    size = max(1, BLOCK // (table.image_size**2 * table.channels))
+    yield from table.batches(np.arange(place.start, place.stop) for place in slices(len(table), size))
 
 
 def _said(seen: Looked) -> dict[str, NDArray[Any]]:

@@ -18,6 +18,7 @@ from equipoise.risk import (
     Neighbours,
     Thresholds,
 )
+from equipoise.run.audit.accuracy import check_expected
 from equipoise.run.sources import Source
 from equipoise.seeds import child_seed
 
@@ -56,20 +57,25 @@ class Scoring:
             images is scored by methods that learned from the other half.
         methods: Names out of `AUDIT_METHODS`; at least one of representation and one of epistemic risk.
         epochs: Passes of methods with layers of their own; None makes about 400 steps of them.
+        expect_accuracy: What is known of the model, in [0, 1]: an audit whose measured accuracy is off by more than
+            its interval is refused before methods learn.
         thresholds: From which percentile on an image is rare, hard, mislabelled, a bad picture.
     """
 
     reference: Source = None
-    methods: Sequence[str] = ("neighbours", "dropout", "mve")
+    methods: Sequence[str] = ("neighbours", "last_layer", "mve")
     epochs: int | None = None
+    expect_accuracy: float | None = None
     thresholds: Thresholds = field(default_factory=Thresholds)
 
     def chosen(self, seed: int) -> dict[str, Method]:
         """Methods by name; the split into kinds needs both of the risks that it rests on.
 
         Raises:
-            InputError: if a name is not known, one of the two is missing, or nothing can be learned.
+            InputError: if a name is not known, one of the two is missing, nothing can be learned, or what is expected
+                is no share.
         """
+        check_expected(self.expect_accuracy)
         if self.epochs is not None and self.epochs < 1:
             raise InputError(
                 f"`epochs` must be 1 or larger; got {self.epochs}. Leave it out for about 400 steps."
@@ -86,6 +92,6 @@ class Scoring:
         if missing:
             raise InputError(
                 f"Expected methods of representation and of epistemic risk; got none of {' and '.join(missing)} risk "
-                f"among {', '.join(chosen) or 'none'}. Add one: neighbours, dropout."
+                f"among {', '.join(chosen) or 'none'}. Add one: neighbours, last_layer."
             )
         return chosen

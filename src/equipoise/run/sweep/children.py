@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from equipoise.interruption import stopped_by_signals
+from equipoise.processors import available
 
 __all__ = ["run_all"]
 
@@ -63,9 +64,8 @@ def run_all(
 
 def _threads(at_once: int) -> int:
     """Threads of each process: its share of the processors, and no more than the user allows."""
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     allowed = [int(os.environ[name]) for name in THREADS if os.environ.get(name, "").isdecimal()]
-    return max(1, min([processors // at_once, *allowed]))
+    return max(1, min([available() // at_once, *allowed]))
 
 
 class _Children:
