@@ -14,6 +14,8 @@ def test_the_worst_cell_and_their_mean():
     first, second = np.array([0, 0, 1, 1, 1, -1]), np.array([0, 0, 0, 0, 2, 2])
     assert worst_cell(right, first) == pytest.approx(1 / 3)
     assert merit(right, [first, second]) == pytest.approx((1 / 3 + 0) / 2)
+    labels = np.array([0, 0, 0, 0, 1, 1])
+    assert merit(right, [first, second], labels) == pytest.approx((1 / 6 + (0.75 + 0) / 2) / 2)
     assert worst_cell(right, first, np.array([1, 1, 0, 2, 0, 5])) == 1
     assert np.isnan(worst_cell(right, np.full(6, -1)))
 
@@ -32,9 +34,9 @@ def test_small_cells_are_one_or_none():
 def test_doubt_is_that_of_two_shares():
     chance = np.random.default_rng(0)
     a, b = chance.random(2000) < 0.7, chance.random(2000) < 0.5
-    doubt = doubt_of_difference([a], [b], [[np.zeros(2000, int)]], seed=0)
+    doubt = doubt_of_difference([a], [b], [[np.zeros(2000, int)]], None, seed=0)
     assert doubt == pytest.approx(np.sqrt((0.7 * 0.3 + 0.25) / 2000), rel=0.2)
-    assert doubt_of_difference([a], [a], [[np.zeros(2000, int)]], seed=0) == 0
+    assert doubt_of_difference([a], [a], [[np.zeros(2000, int)]], None, seed=0) == 0
 
 
 def test_shifts_make_recall_alike():

@@ -83,8 +83,7 @@ def choose(
         known: Besides, `slices` (ids, −1 for none) and `log_density` (nats), for methods that need them.
         together: Columns, such as contents and subjects: rows with an equal value are on one fold. None is no value.
         methods: Names in `FIXES` to try; None tries those that are possible and helped where they were measured.
-        how: `classes` (K; None takes the largest label), `parts` (folds, 4), `seeds` (3), `seed` (0), `price` (0.1: the
-            most that the mean recall of classes may be below that of "classes equal").
+        how: `classes` (K; None takes the largest label), `parts` (folds, 4), `seeds` (3), `seed` (0).
 
     Raises:
         InputError: if something does not fit, there is one class, or a class has fewer different rows than folds.
@@ -124,11 +123,16 @@ def _winner(trial: Trial, candidates: list[Candidate], seed: int) -> tuple[Candi
     best = max(winners, key=lambda index: candidates[index].merit)
     if not trial.by_groups and trial.errors < FEWEST:
         return candidates[left], 0.0, (f"Fewer than {FEWEST} errors were found: there is nothing to mend.",)
-    doubt = doubt_of_difference(trial.right[best], trial.right[left], trial.cells, child_seed(seed, "doubt"))
+    labels = None if trial.by_groups else trial.rows.labels
+    doubt = doubt_of_difference(
+        trial.right[best], trial.right[left], trial.cells, labels, child_seed(seed, "doubt")
+    )
     gain = candidates[best].merit - candidates[left].merit
     if gain > doubt:
         return candidates[best], doubt, ()
-    said = f"{candidates[best].name} is better by {gain:.3f}, within its standard error of {doubt:.3f}"
+    said = "nothing that was tried is better"
+    if gain > 0:
+        said = f"{candidates[best].name} is better by {gain:.3f}, within its standard error of {doubt:.3f}"
     return candidates[left], doubt, (f"It stays as it is: {said}.",)
 
 
@@ -149,11 +153,12 @@ def _stability(candidates: list[Candidate], chosen: Candidate) -> float:
 
 def _rule(by_groups: bool) -> str:
     by = (
-        "the worst cell of class × group, on the rows whose groups were given to choose by"
+        "the worst cell of class × group, of the rows whose groups were given to choose by"
         if by_groups
-        else "the worst cell of class × what class-balanced references get wrong"
+        else "the mean of the worst cell of class × what class-balanced references get wrong, and of the mean recall "
+        "of classes"
     )
     return (
-        f"The best by {by}, on rows that neither was fitted on, at a bounded price in the mean recall of "
-        "classes; it stays as it is unless that is better by more than one standard error."
+        f"The best by {by}, on rows that neither was fitted on; it stays as it is unless that is better by more than "
+        "one standard error."
     )
