@@ -133,3 +133,41 @@ def test_rows_are_those_of_a_table():
     some = rows.take(np.array([False, True, True, True]))
     assert len(some) == 3
     assert some.units.tolist() == [0, 1, 1]
+
+
+def test_what_weighs_more_is_what_a_method_says(scene, monkeypatch):
+    features, labels, groups = scene(600, failing=0.1)
+    known = {"log_density": np.where(np.arange(600) % 10 == 0, -5.0, 0.0)}
+    _, rows = rows_of(features, labels, known=known, together=(), classes=None, seed=0)
+    seen = {}
+
+    def kept(self, C, weights=None, **more):
+        seen["weights"] = np.ones(len(self)) if weights is None else weights
+        return np.zeros((self.coordinates.shape[1] + 1, 1))
+
+    wrong, gap = labels != groups, np.arange(600.0)
+    first = np.where(wrong == (labels == 1), -2.0, 2.0)[:, None]  # says what the shortcut says
+    monkeypatch.setattr(Rows, "first_stage", lambda self, C, equal: first)
+    monkeypatch.setattr(Rows, "fitted", kept)
+    monkeypatch.setattr("equipoise.fix.self_disagreement._divergence", lambda a, b: gap)
+    for name in ("errors as groups", "JTT", "AFR"):
+        FIXES[name](rows)
+        assert seen["weights"][wrong].min() > 1.5 * seen["weights"][~wrong].max(), name
+    FIXES["rarity"](rows)
+    rare = np.arange(600) % 10 == 0
+    assert seen["weights"][rare].min() > 1.5 * seen["weights"][~rare].max()
+    sizes = [w.sum() ** 2 / (len(w) * (w * w).sum()) for w in (seen["weights"][labels == c] for c in (0, 1))]
+    assert np.allclose(sizes, 0.5, atol=0.01)
+    FIXES["SELF"](rows, share=0.2)
+    assert (seen["weights"][-60:] > 0).all()
+    assert (seen["weights"][:300] == 0).all()
+
+
+def test_mended_errors_have_biases_of_their_own(scene, monkeypatch):
+    features, labels, _ = scene(400, failing=0.1)
+    _, rows = rows_of(features, labels, known={}, together=(), classes=None, seed=0)
+    too_low = np.where(labels == 1, -1.0, -3.0)[:, None]
+    monkeypatch.setattr(Rows, "by_folds", lambda self, fit, name: too_low)
+    monkeypatch.setattr(Rows, "fitted", lambda self, C, weights=None: np.zeros((3, 1)))
+    assert 1 < FIXES["mended errors"](rows)[-1, 0] < 3
+    assert FIXES["errors as groups"](rows)[-1, 0] == 0
