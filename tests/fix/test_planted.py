@@ -51,6 +51,14 @@ def test_groups_that_only_measure_change_nothing(scene):
     assert again.candidates == unseen.candidates
 
 
+def test_groups_of_too_few_rows_measure_as_far_as_they_can(scene):
+    features, labels, groups = scene(200)
+    few = np.where(np.arange(200) < 5, groups, -1)
+    choice = choose(features, labels, groups=few, seeds=1)
+    assert choice.chosen.worst_group is not None
+    assert not any(FIXES[one.method].needs_groups for one in choice.candidates if one.method != LEAVE)
+
+
 def test_groups_of_some_rows_choose(scene, worst_group):
     train, test = scene(1000), scene(1500, failing=0.5, seed=1)
     some = np.where(np.arange(1000) < 600, train[2], -1)
@@ -119,6 +127,10 @@ def test_rows_of_one_content_do_not_vouch_for_one_another():
         ({"groups": np.zeros(79, int)}, "groups of whole numbers, one for each of 80"),
         ({"groups": np.full(80, -2)}, "groups of -1 or more"),
         ({"groups": np.zeros(80, int), "validation_groups": np.zeros(80, int)}, "got both"),
+        (
+            {"validation_groups": np.where(np.arange(80) < 3, 0, -1)},
+            "at least 4 rows of known group in each class",
+        ),
         ({"known": {"slices": np.zeros(3, int)}}, "slices of whole numbers"),
         ({"known": {"log_density": np.full(80, np.nan)}}, "log_density, a finite number"),
         ({"known": {"colour": np.zeros(80)}}, "got 'colour'"),

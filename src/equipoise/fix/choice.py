@@ -18,7 +18,7 @@ from equipoise.fix.refit import mean_of_seeds, rows_of
 from equipoise.fix.registry import FIXES
 from equipoise.fix.regression import predicted
 from equipoise.fix.rows import Rows
-from equipoise.fix.trial import LEAVE, Candidate, Plan, Trial, settings_to_try
+from equipoise.fix.trial import LEAVE, Candidate, Plan, Trial, Tried, settings_to_try
 from equipoise.seeds import child_seed
 
 __all__ = ["Choice", "choose"]
@@ -77,7 +77,7 @@ def choose(
         current: Logits of the network as it is, shape (n, K), or (n,) of two classes; it must not have been trained on
             these rows, else it looks better than it is. None: a plain last layer takes its place.
         groups: Ids that only measure, shape (n,), −1 where unknown: what candidates give in the worst group, and what
-            methods that use groups would.
+            methods that use groups would, if some of each class are known.
         validation_groups: Ids of some rows, −1 for the rest, to choose by: then the worst cell of class × group of
             these rows decides, and methods that use groups may win.
         known: Besides, `slices` (ids, −1 for none) and `log_density` (nats), for methods that need them.
@@ -104,7 +104,7 @@ def choose(
         fewest=plan.parts,
     )
     said = None if current is None else predicted(checked_logits(current, len(rows), rows.classes))
-    tried = settings_to_try(rows.known, methods)
+    tried = _possible(rows, settings_to_try(rows.known, methods), plan.parts, by_groups)
     trial = Trial(rows, tried, said, by_groups, plan)
     candidates = trial.candidates()
     chosen, doubt, notes = _winner(trial, candidates, plan.seed)
@@ -114,6 +114,25 @@ def choose(
     order = sorted(candidates, key=lambda one: -one.merit)
     agreed = _stability(candidates, chosen)
     return Choice(layer, chosen, tuple(order), _rule(by_groups), agreed, doubt, notes)
+
+
+def _possible(rows: Rows, tried: list[Tried], parts: int, by_groups: bool) -> list[Tried]:
+    """What can be tried in every fold: methods that use groups need some of known group in each class.
+
+    Raises:
+        InputError: if the choice goes by groups, and a class has fewer than folds.
+    """
+    if rows.known.groups is None:
+        return tried
+    counts = np.bincount(rows.labels[rows.known.groups >= 0], minlength=rows.classes)
+    if counts.min() >= parts:
+        return tried
+    if by_groups:
+        raise InputError(
+            f"Expected at least {parts} rows of known group in each class, one a fold; got {counts.min()} in class "
+            f"{counts.argmin()}. Label more, or choose without groups."
+        )
+    return [(method, settings) for method, settings in tried if not FIXES[method].needs_groups]
 
 
 def _winner(trial: Trial, candidates: list[Candidate], seed: int) -> tuple[Candidate, float, tuple[str, ...]]:

@@ -17,7 +17,7 @@ from equipoise.fix.regression import logits_of, predicted
 from equipoise.fix.rows import FINDING, Known, Rows
 from equipoise.seeds import checked_seed, child_seed
 
-__all__ = ["LEAVE", "Candidate", "Plan", "Trial", "settings_to_try"]
+__all__ = ["LEAVE", "Candidate", "Plan", "Trial", "Tried", "settings_to_try"]
 
 LEAVE = "leave it"
 Bools = NDArray[np.bool_]
