@@ -54,17 +54,27 @@ class Axes:
         rows, width = features.shape
         mean = np.zeros(width)
         for block in _blocks(features):
-            mean += block.sum(0, dtype=np.float64) / rows
+            with np.errstate(invalid="ignore"):
+                mean += block.sum(0, dtype=np.float64) / rows
         _check_finite(features, mean)
         scatter = np.zeros((width, width))
         for block in _blocks(features):
             centred = block - mean.astype(np.float32)
-            scatter += centred.T @ centred
+            with np.errstate(over="ignore", invalid="ignore"):
+                scatter += centred.T @ centred
+        if not np.isfinite(scatter).all():
+            raise InputError(
+                "Expected features whose squares are numbers of single precision; got ones up to "
+                f"{max(float(np.abs(block).max()) for block in _blocks(features)):.3g}. Scale them down."
+            )
         std = np.sqrt(np.diag(scatter) / rows)
-        std[std <= 1e-6 * np.abs(mean)] = 1  # constant, up to rounding
+        constant = std <= 1e-6 * np.abs(mean)  # up to rounding
+        std[constant] = 1
         values, vectors = np.linalg.eigh(scatter / rows / np.outer(std, std))
         many = max(1, min(most, int((values > CARRYING * values[-1]).sum())))
-        return cls(mean, std, np.ascontiguousarray(vectors[:, ::-1][:, :many]))
+        directions = np.ascontiguousarray(vectors[:, ::-1][:, :many])
+        directions[constant] = 0
+        return cls(mean, std, directions)
 
     def __call__(self, features: NDArray[Any]) -> Coordinates:
         """Coordinates of rows, shape (n, k)."""
@@ -87,7 +97,8 @@ class Axes:
 def _blocks(features: NDArray[Any]) -> Iterator[NDArray[np.float32]]:
     step = max(1, BLOCK // (4 * features.shape[1]))
     for start in range(0, len(features), step):
-        yield np.asarray(features[start : start + step], np.float32)
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is told
+            yield np.asarray(features[start : start + step], np.float32)
 
 
 def _check_finite(features: NDArray[Any], mean: NDArray[np.float64]) -> None:
@@ -102,4 +113,3 @@ def _check_finite(features: NDArray[Any], mean: NDArray[np.float64]) -> None:
                 "it is of."
             )
         start += len(block)
-    raise InputError("Features must be small enough to be added up in single precision. Scale them down.")

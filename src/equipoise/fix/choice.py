@@ -18,7 +18,7 @@ from equipoise.fix.refit import mean_of_seeds, rows_of
 from equipoise.fix.registry import FIXES
 from equipoise.fix.regression import predicted
 from equipoise.fix.rows import Rows
-from equipoise.fix.trial import LEAVE, Candidate, Plan, Trial, settings_to_try
+from equipoise.fix.trial import LEAVE, Candidate, Plan, Trial, Tried, settings_to_try
 from equipoise.seeds import child_seed
 
 __all__ = ["Choice", "choose"]
@@ -77,14 +77,13 @@ def choose(
         current: Logits of the network as it is, shape (n, K), or (n,) of two classes; it must not have been trained on
             these rows, else it looks better than it is. None: a plain last layer takes its place.
         groups: Ids that only measure, shape (n,), −1 where unknown: what candidates give in the worst group, and what
-            methods that use groups would.
+            methods that use groups would, if some of each class are known.
         validation_groups: Ids of some rows, −1 for the rest, to choose by: then the worst cell of class × group of
             these rows decides, and methods that use groups may win.
         known: Besides, `slices` (ids, −1 for none) and `log_density` (nats), for methods that need them.
         together: Columns, such as contents and subjects: rows with an equal value are on one fold. None is no value.
         methods: Names in `FIXES` to try; None tries those that are possible and helped where they were measured.
-        how: `classes` (K; None takes the largest label), `parts` (folds, 4), `seeds` (3), `seed` (0), `price` (0.1: the
-            most that the mean recall of classes may be below that of "classes equal").
+        how: `classes` (K; None takes the largest label), `parts` (folds, 4), `seeds` (3), `seed` (0).
 
     Raises:
         InputError: if something does not fit, there is one class, or a class has fewer different rows than folds.
@@ -105,7 +104,7 @@ def choose(
         fewest=plan.parts,
     )
     said = None if current is None else predicted(checked_logits(current, len(rows), rows.classes))
-    tried = settings_to_try(rows.known, methods)
+    tried = _possible(rows, settings_to_try(rows.known, methods), plan.parts, by_groups)
     trial = Trial(rows, tried, said, by_groups, plan)
     candidates = trial.candidates()
     chosen, doubt, notes = _winner(trial, candidates, plan.seed)
@@ -117,6 +116,25 @@ def choose(
     return Choice(layer, chosen, tuple(order), _rule(by_groups), agreed, doubt, notes)
 
 
+def _possible(rows: Rows, tried: list[Tried], parts: int, by_groups: bool) -> list[Tried]:
+    """What can be tried in every fold: methods that use groups need some of known group in each class.
+
+    Raises:
+        InputError: if the choice goes by groups, and a class has fewer than folds.
+    """
+    if rows.known.groups is None:
+        return tried
+    counts = np.bincount(rows.labels[rows.known.groups >= 0], minlength=rows.classes)
+    if counts.min() >= parts:
+        return tried
+    if by_groups:
+        raise InputError(
+            f"Expected at least {parts} rows of known group in each class, one a fold; got {counts.min()} in class "
+            f"{counts.argmin()}. Label more, or choose without groups."
+        )
+    return [(method, settings) for method, settings in tried if not FIXES[method].needs_groups]
+
+
 def _winner(trial: Trial, candidates: list[Candidate], seed: int) -> tuple[Candidate, float, tuple[str, ...]]:
     """The best, if it is better than leaving it by more than the doubt; its doubt; what to say."""
     left = next(index for index, one in enumerate(candidates) if one.method == LEAVE)
@@ -124,11 +142,16 @@ def _winner(trial: Trial, candidates: list[Candidate], seed: int) -> tuple[Candi
     best = max(winners, key=lambda index: candidates[index].merit)
     if not trial.by_groups and trial.errors < FEWEST:
         return candidates[left], 0.0, (f"Fewer than {FEWEST} errors were found: there is nothing to mend.",)
-    doubt = doubt_of_difference(trial.right[best], trial.right[left], trial.cells, child_seed(seed, "doubt"))
+    labels = None if trial.by_groups else trial.rows.labels
+    doubt = doubt_of_difference(
+        trial.right[best], trial.right[left], trial.cells, labels, child_seed(seed, "doubt")
+    )
     gain = candidates[best].merit - candidates[left].merit
     if gain > doubt:
         return candidates[best], doubt, ()
-    said = f"{candidates[best].name} is better by {gain:.3f}, within its standard error of {doubt:.3f}"
+    said = "nothing that was tried is better"
+    if gain > 0:
+        said = f"{candidates[best].name} is better by {gain:.3f}, within its standard error of {doubt:.3f}"
     return candidates[left], doubt, (f"It stays as it is: {said}.",)
 
 
@@ -149,11 +172,12 @@ def _stability(candidates: list[Candidate], chosen: Candidate) -> float:
 
 def _rule(by_groups: bool) -> str:
     by = (
-        "the worst cell of class × group, on the rows whose groups were given to choose by"
+        "the worst cell of class × group, of the rows whose groups were given to choose by"
         if by_groups
-        else "the worst cell of class × what class-balanced references get wrong"
+        else "the mean of the worst cell of class × what class-balanced references get wrong and, twice, of the mean "
+        "recall of classes"
     )
     return (
-        f"The best by {by}, on rows that neither was fitted on, at a bounded price in the mean recall of "
-        "classes; it stays as it is unless that is better by more than one standard error."
+        f"The best by {by}, on rows that neither was fitted on; it stays as it is unless that is better by more than "
+        "one standard error."
     )

@@ -11,7 +11,7 @@ from equipoise.fix.rows import Rows
 __all__ = ["jtt"]
 
 
-def jtt(rows: Rows, *, C: float = 1e-3, C1: float = 1e-3, factor: float = 20.0) -> Coefficients:
+def jtt(rows: Rows, *, C: float = 1e-3, C1: float = 1e-3, factor: float = 5.0) -> Coefficients:
     """Logistic regression, rows that a first stage gets wrong `factor` times.
 
     Source: Liu et al., 2021, Just train twice, algorithm 1. Differs from it in: only the last layer is trained; the

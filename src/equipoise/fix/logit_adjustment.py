@@ -39,21 +39,23 @@ def shifted(coefficients: Coefficients, shifts: Floats) -> Coefficients:
     return found
 
 
-def shifts_of(logits: Floats, labels: Ids, classes: int) -> Floats:
+def shifts_of(logits: Floats, labels: Ids, classes: int, weights: Floats | None = None) -> Floats:
     """Changes of each class's logit with which the worst recall is highest, of those passed on the way to equal recall.
 
     Args:
         logits: Of rows that they were not fitted on, shape (n, outputs).
         labels: Classes 0…K−1, each with a row.
         classes: K.
+        weights: Of rows in their class's recall; None weighs all alike.
     """
     spread = float(logits.std()) or 1.0
-    counts = np.bincount(labels, minlength=classes)
+    given = np.ones(len(labels)) if weights is None else weights
+    counts = np.bincount(labels, given, minlength=classes)
     shifts, best, worst = np.zeros(classes), np.zeros(classes), -1.0
     both = np.concatenate([np.zeros_like(logits), logits], 1) if logits.shape[1] == 1 else logits
     for number in range(ROUNDS):
         right = predicted(both + shifts) == labels
-        recall = np.bincount(labels, right, minlength=classes) / counts
+        recall = np.bincount(labels, right * given, minlength=classes) / counts
         if recall.min() > worst:
             worst, best = float(recall.min()), shifts.copy()
         shifts += spread * (recall.mean() - recall) / (1 + number / 20)

@@ -2,8 +2,10 @@
 
 Some class-balanced classifiers of different strengths are fitted beside the candidates; none has seen the rows that it
 is asked about. What one of them gets wrong is where a shortcut does not hold, or what is hard. A candidate's merit is
-its accuracy on the worst cell of class × "the reference gets this wrong", averaged over references. Measured against
-real groups, this ranks candidates where the worst class, balanced accuracy or clusters do not (docs/fix.md).
+the mean of its accuracy on the worst cell of class × "the reference gets this wrong", averaged over references, and,
+counted twice, of the mean recall of classes. By the first alone what turns everything round would win, by the second
+what mends nothing. Measured against real groups, this ranks candidates where the worst class, balanced accuracy or
+clusters do not (docs/fix.md).
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ __all__ = [
 
 REFERENCES = (1e-4, 1e-3, 1e-2)
 SMALLEST = 10
+RECALL = 2.0  # how much the mean recall counts beside the worst found cell
 REPLICATES = 200
 Bools = NDArray[np.bool_]
 Ids = NDArray[np.int64]
@@ -76,18 +79,26 @@ def cell_accuracies(right: Bools, cells: Ids, counts: NDArray[np.int64] | None =
     return np.asarray(hits[sizes > 0] / sizes[sizes > 0])
 
 
-def merit(right: Bools, cells: list[Ids], counts: NDArray[np.int64] | None = None) -> float:
-    """Mean over references of the worst cell."""
-    return float(np.mean([worst_cell(right, some, counts) for some in cells]))
+def merit(
+    right: Bools, cells: list[Ids], labels: Ids | None = None, counts: NDArray[np.int64] | None = None
+) -> float:
+    """Mean over references of the worst cell; with labels, of that and, twice, of the mean recall of classes."""
+    found = float(np.mean([worst_cell(right, some, counts) for some in cells]))
+    if labels is None:
+        return found
+    return (found + RECALL * float(cell_accuracies(right, labels, counts).mean())) / (1 + RECALL)
 
 
-def doubt_of_difference(first: list[Bools], second: list[Bools], cells: list[list[Ids]], seed: int) -> float:
+def doubt_of_difference(
+    first: list[Bools], second: list[Bools], cells: list[list[Ids]], labels: Ids | None, seed: int
+) -> float:
     """Standard error of the difference of two candidates' merits, over images: a bootstrap.
 
     Args:
         first: Which rows it gets right, one a seed.
         second: Likewise.
         cells: Of each seed, those of the references.
+        labels: As `merit` takes them.
         seed: Of the bootstrap.
     """
     chance, rows = np.random.default_rng(seed), len(first[0])
@@ -96,7 +107,7 @@ def doubt_of_difference(first: list[Bools], second: list[Bools], cells: list[lis
         counts = np.bincount(chance.integers(0, rows, rows), minlength=rows)
         found[number] = np.mean(
             [
-                merit(a, some, counts) - merit(b, some, counts)
+                merit(a, some, labels, counts) - merit(b, some, labels, counts)
                 for a, b, some in zip(first, second, cells, strict=True)
             ]
         )

@@ -70,7 +70,7 @@ FIXES: dict[str, Fix] = {
     "errors as groups": Fix(
         errors_as_groups, _grid(C1=(1e-4, 1e-3, 1e-2), equal=(False, True), C=STRENGTHS[:2])
     ),
-    "mended errors": Fix(mended_errors, _grid(rounds=(2, 3), equal=(False, True), C=STRENGTHS[:1])),
+    "mended errors": Fix(mended_errors, _grid(rounds=(2, 4), equal=(False, True), C=STRENGTHS[:1])),
     "slices as groups": Fix(slices_as_groups, _grid(C=STRENGTHS), "slices"),
     "rarity": Fix(rarity, _grid(C=STRENGTHS), "log_density"),
     "groups equal": Fix(groups_equal, _grid(C=STRENGTHS), "groups"),

@@ -17,7 +17,7 @@ from equipoise.fix.regression import logits_of, predicted
 from equipoise.fix.rows import FINDING, Known, Rows
 from equipoise.seeds import checked_seed, child_seed
 
-__all__ = ["LEAVE", "Candidate", "Plan", "Trial", "settings_to_try"]
+__all__ = ["LEAVE", "Candidate", "Plan", "Trial", "Tried", "settings_to_try"]
 
 LEAVE = "leave it"
 Bools = NDArray[np.bool_]
@@ -34,24 +34,17 @@ class Plan:
         parts: Folds.
         seeds: How often rows are shared out anew.
         seed: Decides all of it.
-        price: The most that a winner's mean recall of classes may be below that of "classes equal": what
-            mends some pictures by failing many others is no fix.
     """
 
     classes: int | None = None
     parts: int = FINDING
     seeds: int = 3
     seed: int = 0
-    price: float = 0.1
 
     def __post_init__(self) -> None:
         for name, least in (("parts", 2), ("seeds", 1)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} must be at least {least}; got {getattr(self, name)}. Leave it out.")
-        if not 0 <= self.price <= 1:
-            raise InputError(
-                f"The price must be in [0, 1]; got {self.price}. 0.1 is a tenth of the pictures."
-            )
         checked_seed(self.seed)
 
 
@@ -62,13 +55,14 @@ class Candidate:
     Args:
         method: A name in `FIXES`, or "leave it".
         settings: Of the method.
-        merit: What the choice goes by, in [0, 1]: larger is better for the worst found (or given) cell.
+        merit: What the choice goes by, in [0, 1], larger is better: the mean of the worst found cell and, twice, of
+            the mean recall of classes (`merit`), or the worst given cell.
         merits: Of each seed.
         accuracy: Share of all rows that is right.
         balanced: Mean over classes of their recall.
         worst_class: Recall of the worst class.
         worst_group: Accuracy of the worst cell of class × group, if groups are known; None if not.
-        may_win: False of methods that need groups where these only measure, and where the price is too high.
+        may_win: False of methods that need groups where these only measure.
     """
 
     method: str
@@ -94,7 +88,7 @@ class Trial:
     def __init__(
         self, rows: Rows, tried: list[Tried], current: Ids | None, by_groups: bool, plan: Plan
     ) -> None:
-        self.rows, self.tried, self.by_groups, self.price = rows, tried, by_groups, plan.price
+        self.rows, self.tried, self.by_groups = rows, tried, by_groups
         self.groups = _cells_of_groups(rows)
         self.cells: list[list[Ids]] = []
         self.right: list[list[Bools]] = [[] for _ in tried]
@@ -137,14 +131,13 @@ class Trial:
             self.tried.append((LEAVE, best.settings))
             self.right.append(self.right[index])
             found.append(replace(best, method=LEAVE))
-        affordable = max(one.balanced for one in found if one.method == "classes equal") - self.price
-        dear = [one.balanced < affordable and one.method != LEAVE for one in found]
-        return [replace(one, may_win=one.may_win and not no) for one, no in zip(found, dear, strict=True)]
+        return found
 
     def _candidate(self, index: int) -> Candidate:
         method, settings = self.tried[index]
         right, labels = self.right[index], self.rows.labels
-        merits = [merit(one, cells) for one, cells in zip(right, self.cells, strict=True)]
+        of_all = None if self.by_groups else labels
+        merits = [merit(one, cells, of_all) for one, cells in zip(right, self.cells, strict=True)]
         groups = self.groups
         return Candidate(
             method,
