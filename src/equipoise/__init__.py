@@ -13,7 +13,19 @@ from equipoise.rate import Rate
 
 __version__: str
 
-_SUBMODULES = ("data", "density", "fairness", "latent", "nn", "report", "resample", "risk", "run", "train")
+_SUBMODULES = (
+    "data",
+    "density",
+    "fairness",
+    "latent",
+    "nn",
+    "report",
+    "resample",
+    "risk",
+    "run",
+    "slices",
+    "train",
+)
 _LATE = {
     "Groups": "equipoise.groups",
     "audit": "equipoise.run",
