@@ -27,7 +27,7 @@ def smallest_rate(size: int, errors: int, total: int, level: float) -> float | N
 
     Example:
         >>> smallest_rate(50, 100, 1000, 0.01)
-        0.27
+        0.29
     """
     if size < FEWEST or size >= total:
         return None
