@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from equipoise.errors import InputError
 from equipoise.slices import Found, Options, find
 
-_spec = importlib.util.spec_from_file_location("slices_scenes", Path(__file__).with_name("scenes.py"))
-scenes = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(scenes)
-planted = scenes.planted
-
 
 @pytest.fixture(scope="module")
-def scene():
+def scene(planted):
     return planted()
 
 
@@ -45,7 +37,7 @@ def test_planted_groups_are_found_whole_and_pure(scene, found):
         assert recall > 0.8
 
 
-def test_two_groups_of_one_class_are_two_slices():
+def test_two_groups_of_one_class_are_two_slices(planted):
     scene = planted(3000, groups=4, seed=3)
     found = find(scene.features, scene.labels, scene.logits)
     assert all(best(found, scene.hidden, group)[0] > 0.9 for group in range(4))
@@ -95,7 +87,7 @@ def test_order_of_rows_plays_no_part_and_the_seed_decides(scene, found):
     assert (other.testing != found.testing).any()
 
 
-def test_nothing_is_found_where_errors_are_chance():
+def test_nothing_is_found_where_errors_are_chance(planted):
     runs = 8
     false = 0
     for seed in range(runs):
@@ -105,7 +97,7 @@ def test_nothing_is_found_where_errors_are_chance():
     assert false <= 2  # at most 0.8 are expected; more than 2 in one of 25 seeds
 
 
-def test_none_found_says_how_small_a_failure_would_have_been_seen():
+def test_none_found_says_how_small_a_failure_would_have_been_seen(planted):
     scene = planted(1200, seed=100, failing=0.15, wrong=0.15)
     found = find(scene.features, scene.labels, scene.logits)
     assert not found.slices
@@ -118,7 +110,7 @@ def test_none_found_says_how_small_a_failure_would_have_been_seen():
     assert smallest[0.05] > smallest[0.1] > found.classes[0].errors.value
 
 
-def test_more_images_show_smaller_failures():
+def test_more_images_show_smaller_failures(planted):
     few, many = (
         find(*planted(n, seed=100, failing=0.15, wrong=0.15)[:3]).classes[0].smallest[0.1]
         for n in (800, 2400)
@@ -162,7 +154,7 @@ def test_flags_name_what_is_wrong_with_pictures(scene):
     assert kinds["class 1"] in ("rare", "hard")
 
 
-def test_rare_is_small_or_thin_and_hard_is_neither():
+def test_rare_is_small_or_thin_and_hard_is_neither(planted):
     small = planted(2400, groups=2, seed=1)
     keep = (small.hidden < 0) | (np.arange(2400) % 5 < 3)
     found = find(small.features[keep], small.labels[keep], small.logits[keep])
@@ -215,7 +207,7 @@ def test_half_precision_on_the_disk_is_read_as_it_is(scene, found, tmp_path):
     assert best(halved, scene.hidden, 0)[0] > 0.9
 
 
-def test_many_classes():
+def test_many_classes(planted):
     rng = np.random.default_rng(0)
     scene = planted(3000, groups=2)
     labels = np.where(np.arange(3000) % 3 == 2, 2, scene.labels)
@@ -229,7 +221,7 @@ def test_many_classes():
         assert next(iter(one.confused_with)) == expected
 
 
-def test_classes_without_hits_or_errors_say_so():
+def test_classes_without_hits_or_errors_say_so(planted):
     scene = planted()
     logits = np.where(scene.labels == 0, -1.0, scene.logits)
     found = find(scene.features, scene.labels, logits)
@@ -239,14 +231,14 @@ def test_classes_without_hits_or_errors_say_so():
     assert "all of 800 images are wrong" in str(found.classes[0])
 
 
-def test_a_model_without_errors_has_nothing_to_find():
+def test_a_model_without_errors_has_nothing_to_find(planted):
     scene = planted(200)
     found = find(scene.features, scene.labels, scene.labels)
     assert not found.slices
     assert "right in all of 200 images" in str(found)
 
 
-def test_one_class_is_searched_alone_and_says_so():
+def test_one_class_is_searched_alone_and_says_so(planted):
     scene = planted()
     mine = scene.labels == 0
     found = find(scene.features[mine], scene.labels[mine], scene.logits[mine])
@@ -254,7 +246,7 @@ def test_one_class_is_searched_alone_and_says_so():
     assert any("All images are of class 0" in note for note in found.notes)
 
 
-def test_a_class_of_few_images_says_so():
+def test_a_class_of_few_images_says_so(planted):
     scene = planted(400)
     labels = scene.labels.copy()
     labels[:12] = 2

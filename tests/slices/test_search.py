@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -12,16 +9,12 @@ from equipoise.slices.halves import Halves, fingerprints, halves
 from equipoise.slices.inputs import Given, given
 from equipoise.slices.search import Searched, searched
 
-_spec = importlib.util.spec_from_file_location("slices_scenes", Path(__file__).with_name("scenes.py"))
-scenes = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(scenes)
-
 NOTHING = {"columns": None, "together": (), "class_names": None, "flags": None}
 
 
 @pytest.fixture(scope="module")
-def scene():
-    return scenes.planted(1200)
+def scene(planted):
+    return planted(1200)
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 
@@ -17,7 +19,7 @@ class Scene(NamedTuple):
     hidden: NDArray[np.int64]
 
 
-def planted(
+def _planted(
     n: int = 1600,
     *,
     groups: int = 2,
@@ -42,3 +44,8 @@ def planted(
     fails = rng.random(n) < np.where(hidden >= 0, failing, wrong)
     logits = np.where((labels == 1) ^ fails, 1, -1) * rng.gamma(2, 1, n)
     return Scene(features.astype(np.float32), labels, logits, hidden)
+
+
+@pytest.fixture(scope="session")
+def planted() -> Callable[..., Scene]:
+    return _planted
