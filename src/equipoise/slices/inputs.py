@@ -11,10 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from equipoise.errors import InputError
 from equipoise.groups import Groups
+from equipoise.slices.arrays import array_of
 from equipoise.slices.outputs import Outputs, outputs_of
 
 __all__ = ["Given", "given"]
 
+MOST_CLASSES = 1 << 16
 FEWEST = 50  # images: half of them is to tell a slice from its class
 
 
@@ -67,7 +69,7 @@ def given(
     rows = _features(features)
     n = len(rows)
     names = None if class_names is None else tuple(str(name) for name in class_names)
-    said = outputs_of(scores, n, None if names is None else len(names))
+    said = outputs_of(scores, n, None if names is None else len(names), MOST_CLASSES)
     classes = _labels(labels, n, said.classes)
     if names is None:
         most = max(said.classes or 0, int(classes.max()) + 1, int(said.predicted.max()) + 1, 2)
@@ -84,9 +86,7 @@ def given(
 
 
 def _features(values: Any) -> NDArray[Any]:
-    if hasattr(values, "detach"):
-        values = values.detach().cpu()
-    table: NDArray[Any] = np.asarray(values)  # a memory map stays one
+    table = array_of(values, "Features")
     if table.ndim != 2 or table.dtype.kind not in "fiu" or not table.shape[1]:
         raise InputError(
             f"Features must be numbers of shape (images, dimensions); got shape {table.shape} of {table.dtype}. "
@@ -101,16 +101,17 @@ def _features(values: Any) -> NDArray[Any]:
 
 
 def _labels(values: ArrayLike, rows: int, classes: int | None) -> NDArray[np.int64]:
-    found = np.asarray(values)
+    found = array_of(values, "Labels")
     if found.shape != (rows,) or found.dtype.kind not in "iub":
         raise InputError(
             f"Expected a class id for each of {rows} rows of features; got shape {found.shape} of {found.dtype}. "
             "Give whole numbers, 0 for the first class."
         )
     low, high = int(found.min()), int(found.max())
-    if low < 0 or (classes is not None and high >= classes):
+    most = MOST_CLASSES if classes is None else classes
+    if low < 0 or high >= most:
         raise InputError(
-            f"Labels must be 0…{'K − 1' if classes is None else classes - 1}, as the scores have it; got {low}…{high}. "
+            f"Labels must be 0…{most - 1}{'' if classes is None else ', as the scores have it'}; got {low}…{high}. "
             "Take labels and scores from one model, and leave out rows without a label."
         )
     return found.astype(np.int64)
@@ -126,7 +127,7 @@ def _groups(values: Sequence[Any], rows: int, what: str, name: str) -> Groups:
 
 
 def _flag(values: ArrayLike, rows: int, name: str) -> NDArray[np.bool_]:
-    found = np.asarray(values)
+    found = array_of(values, f"Flag {name!r}")
     if found.shape != (rows,) or found.dtype != bool:
         raise InputError(
             f"Expected true or false for each of {rows} images in flag {name!r}; got shape {found.shape} of "

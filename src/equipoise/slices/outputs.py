@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from equipoise.errors import InputError
 from equipoise.probabilities import from_logits
+from equipoise.slices.arrays import array_of
 
 __all__ = ["Outputs", "outputs_of"]
 
@@ -47,7 +48,7 @@ class Outputs:
         return np.asarray(np.log(own) - np.log1p(-own))
 
 
-def outputs_of(scores: ArrayLike, rows: int, classes: int | None) -> Outputs:
+def outputs_of(scores: ArrayLike, rows: int, classes: int | None, most: int) -> Outputs:
     """Scores as a model gives them.
 
     Args:
@@ -56,11 +57,12 @@ def outputs_of(scores: ArrayLike, rows: int, classes: int | None) -> Outputs:
             are that (≥ 0, sum 1), else logits; the largest is predicted.
         rows: Images.
         classes: Of the names, if there are any.
+        most: Classes that may be predicted.
 
     Raises:
         InputError: if they are no such numbers, or of another number of classes than the names.
     """
-    found = np.asarray(scores.detach().cpu() if hasattr(scores, "detach") else scores)
+    found = array_of(scores, "Scores")
     if (
         found.ndim not in (1, 2)
         or len(found) != rows
@@ -84,8 +86,10 @@ def outputs_of(scores: ArrayLike, rows: int, classes: int | None) -> Outputs:
         )
     if found.dtype.kind in "iub":
         predicted = found.astype(np.int64)
-        if predicted.min() < 0:
-            raise InputError(f"Predicted classes must be 0 or larger; got {predicted.min()}. Give class ids.")
+        if not 0 <= predicted.min() <= predicted.max() < most:
+            raise InputError(
+                f"Predicted classes must be 0…{most - 1}; got {predicted.min()}…{predicted.max()}. Give class ids."
+            )
         return Outputs(predicted, classes, "predictions", None)
     known = found.shape[1] if found.ndim == 2 else 2
     if classes is not None and classes != known:
