@@ -86,7 +86,8 @@ def pictures(seed: int, images: int, draw: Callable[..., Any]) -> Scene:
     features = hidden_features(fitted.model, parts.test, device="cpu")
     names = np.array(parts.test.column("hidden"), dtype=object)
     hidden = np.select([names == "darker skin", names == "backlit"], [0, 1], -1)
-    return features, parts.test.labels, np.asarray(predict(fitted.model, parts.test, device="cpu")), hidden
+    said = predict(fitted.model, parts.test, device="cpu").logits
+    return features, parts.test.labels, np.asarray(said), hidden
 
 
 def waterbirds(data: Path, cache: str) -> Scene:

@@ -7,8 +7,9 @@ rule that says of any image of the class, from features or columns alone, whethe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,7 +77,13 @@ class Candidate:
     told: str | None = None
 
 
-Generator = Callable[[ClassView], Iterator[Candidate]]
+class Generator(Protocol):
+    """A source of candidates; its name decides its chance."""
+
+    __name__: str
+
+    def __call__(self, view: ClassView, /) -> Iterator[Candidate]:
+        """Candidates of one class."""
 
 
 def clusters_of(ids: NDArray[np.int64], source: str, rank: int) -> Iterator[Candidate]:

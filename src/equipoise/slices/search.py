@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,12 +63,20 @@ def searched(given: Given, halves: Halves, classes: list[int], seed: int) -> lis
             wrong=given.wrong[rows] & chosen,
             surprise=np.where(chosen, 1 - sigmoid(odds[rows]), 0.0),
             columns=tuple(groups.take(rows) for groups in given.columns),
-            generator=np.random.default_rng(child_seed(seed, "slices", class_id)),
+            generator=_chance(seed, class_id, "merging"),
         )
-        candidates = [candidate for generator in GENERATORS for candidate in generator(view)]
+        candidates = [
+            candidate
+            for generator in GENERATORS  # each with its own chance: another one moves no candidate of theirs
+            for candidate in generator(replace(view, generator=_chance(seed, class_id, generator.__name__)))
+        ]
         slices = merged(candidates, view)
         found.append(Searched(class_id, rows, view.places, slices, len(candidates)))
     return found
+
+
+def _chance(seed: int, class_id: int, what: str) -> np.random.Generator:
+    return np.random.default_rng(child_seed(seed, "slices", class_id, what))
 
 
 def _pull(
