@@ -75,8 +75,8 @@ def find(
         features: Shape (n, d), any float type; a memory map is read in blocks. Equal rows count as copies of one image:
             they are on one side, and one of them in a class is counted.
         labels: Class ids 0…K−1, shape (n,).
-        scores: Probabilities or logits, of label 1, shape (n,), or of each class, shape (n, K); or predicted class ids
-            as whole numbers, shape (n,). Floats (n,) that all lie in [0, 1] are probabilities.
+        scores: Probabilities or logits, of label 1, shape (n,) or (n, 1), or of each class, shape (n, K); or predicted
+            class ids as whole numbers, shape (n,). Floats of label 1 that all lie in [0, 1] are probabilities.
         columns: What else is known of images, by name: slices may be told by their values, and are explained by them.
         together: Columns whose equal values are on one side, and of which one image a class is counted: the subject
             (all images of one are likely to fail together), or a digest of the picture.

@@ -52,9 +52,9 @@ def outputs_of(scores: ArrayLike, rows: int, classes: int | None, most: int) -> 
     """Scores as a model gives them.
 
     Args:
-        scores: Whole numbers or booleans (n,) are predicted classes. Floats (n,) are of label 1: probabilities if all
-            lie in [0, 1], with label 1 from 0.5 on, else logits, from 0 on. Floats (n, K): probabilities if all rows
-            are that (≥ 0, sum 1), else logits; the largest is predicted.
+        scores: Whole numbers or booleans (n,) are predicted classes. Floats (n,), (n, 1) are of label 1: probabilities
+            if all lie in [0, 1], with label 1 from 0.5 on, else logits, from 0 on. Floats (n, K): probabilities if all
+            rows are that (≥ 0, sum 1), else logits; the largest is predicted.
         rows: Images.
         classes: Of the names, if there are any.
         most: Classes that may be predicted.
@@ -63,12 +63,9 @@ def outputs_of(scores: ArrayLike, rows: int, classes: int | None, most: int) -> 
         InputError: if they are no such numbers, or of another number of classes than the names.
     """
     found = array_of(scores, "Scores")
-    if (
-        found.ndim not in (1, 2)
-        or len(found) != rows
-        or found.dtype.kind not in "fiub"
-        or found.shape[1:] == (1,)
-    ):
+    if found.ndim == 2 and found.shape[1] == 1:
+        found = found[:, 0]
+    if found.ndim not in (1, 2) or len(found) != rows or found.dtype.kind not in "fiub":
         raise InputError(
             f"Expected scores of {rows} images, shape ({rows},) or ({rows}, classes); got shape {found.shape} of "
             f"{found.dtype}. Score the images that the features are of."
