@@ -1,0 +1,62 @@
+"""`equipoise explore`: a local page over a run."""
+
+# ruff: noqa: B008  (the flags' defaults are frozen)
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Group, Parameter
+
+from equipoise.cli.saying import say, say_aside
+from equipoise.cli.settings import General
+
+__all__ = ["explore"]
+
+PAGE = Group.create_ordered("Page")
+TABLE = Group.create_ordered("Table")
+
+
+# As many parameters as there are flags of this command alone.
+def explore(
+    run: Path,
+    /,
+    *,
+    pictures: Annotated[tuple[str, ...], Parameter(group=PAGE, negative=(), consume_multiple=True)] = (),
+    allow_outside: Annotated[bool, Parameter(group=PAGE, negative=(), show_default=False)] = False,
+    port: Annotated[int, Parameter(group=PAGE)] = 0,
+    label_column: Annotated[str | None, Parameter(group=TABLE)] = None,
+    score_column: Annotated[str | None, Parameter(group=TABLE)] = None,
+    predicted_column: Annotated[str | None, Parameter(group=TABLE)] = None,
+    positive_class: Annotated[str | None, Parameter(group=TABLE)] = None,
+    general: General = General(),
+) -> int:
+    """Look around in a run: a page on this machine with its pictures, scores, risks and groups, until Ctrl-C.
+
+    Nobody else reaches it: it answers on 127.0.0.1 alone, at an address that holds a token. It needs the extra
+    `explore`. Selections are saved in `explored/` of the run's folder, as files that --groups of other commands takes.
+
+    Args:
+        run: The folder of a run, evaluation, audit or fix, or a table of predictions with paths of pictures.
+        pictures: Where the pictures lie now, if they have moved; a source, as --data of other commands takes.
+        allow_outside: Paths in tables may lead out of the table's folder.
+        port: Where to listen; 0 takes a free one.
+        label_column: Of a table: the true class.
+        score_column: Of a table: the probability of the positive class.
+        predicted_column: Of a table: the predicted class.
+        positive_class: Of a table: the class that a score is about.
+    """
+    from equipoise.explore import Exploration, PredictedColumns, listening, opened, serve
+    from equipoise.explore.pictures import Wanted
+
+    which = PredictedColumns(label_column, score_column, predicted_column, positive_class)
+    found = opened(run, which)
+    table = os.fspath(run) if found.kind == "table" and found.path_column is not None else None
+    wanted = Wanted(found.settings, pictures, table, allow_outside)
+    with listening(port) as place:
+        for note in found.notes if not general.quiet else ():
+            say_aside(note)
+        serve(Exploration(found, wanted), place, lambda address: say(f"Explore {found.title}: {address}", "Ctrl-C ends it."))
+    return 0
