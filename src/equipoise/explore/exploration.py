@@ -47,9 +47,9 @@ class Exploration:
         self._columns: dict[str, Column] = {}
         self._notes: list[str] = []
         self._workers = ThreadPoolExecutor(2, "equipoise-explore")
+        self._looking: Future[None] = self._workers.submit(self.pictures.find)
         self._maps = {name: self._workers.submit(principal, one.vectors) for name, one in self.spaces.items()}
         self.refresh()
-        self._looking: Future[None] = self._workers.submit(self.pictures.find)
 
     def close(self) -> None:
         """Let go of threads."""

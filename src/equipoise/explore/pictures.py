@@ -126,8 +126,10 @@ class Pictures:
             opener, names, files, below = _source(place, self.wanted)
             root = os.path.abspath(place)
             root = os.path.dirname(root) if os.path.isfile(root) else root
-            inside = [one.removeprefix(os.path.join(root, "")) for one in names]
-            found.add(number, [shared_path(one, below) for one in names], inside, os.path.basename(root))
+            start = os.path.join(root, "")
+            inside = [one.removeprefix(start) for one in names]
+            shown = [one if one != name else shared_path(name, below) for one, name in zip(inside, names, strict=True)]
+            found.add(number, shown, inside, os.path.basename(root))
         self._openers.append(opener)
         self._files.append(files)
 

@@ -15,7 +15,7 @@ export class Grid {
     this.tiles = new Map(); // place → tile
     this.free = [];
     this.at = 0;
-    this.missing = false;
+    this.ready = false; // pictures are being looked for
     this.box.addEventListener("scroll", () => this.ask(), { passive: true });
     this.box.addEventListener("keydown", (event) => this.pressed(event));
     this.room.addEventListener("click", (event) => this.clicked(event));
@@ -65,9 +65,9 @@ export class Grid {
     tile.dataset.row = row;
     tile.dataset.place = place;
     tile.id = `tile-${place}`;
-    tile.blank.textContent = "";
-    tile.image.hidden = false;
-    tile.image.src = picture(row, 96);
+    tile.blank.textContent = this.ready ? "" : "…";
+    tile.image.hidden = !this.ready;
+    if (this.ready) tile.image.src = picture(row, 96);
     const [text, wrong] = this.said(row);
     tile.words.textContent = named(text);
     tile.words.classList.toggle("wrong", wrong);
@@ -83,16 +83,16 @@ export class Grid {
     image.addEventListener("error", () => {
       if (!image.hasAttribute("src")) return;
       image.hidden = true;
-      blank.textContent = this.missing ? "not found" : "…";
+      blank.textContent = "not found";
     });
     Object.assign(tile, { image, blank, words });
     this.room.append(tile);
     return tile;
   }
 
-  // Pictures that were looked for are there now, or are not.
+  // Pictures were looked for.
   renew() {
-    this.missing = true;
+    this.ready = true;
     for (const place of [...this.tiles.keys()]) this.release(place);
     this.ask();
   }
