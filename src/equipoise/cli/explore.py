@@ -58,5 +58,9 @@ def explore(
     with listening(port) as place:
         for note in found.notes if not general.quiet else ():
             say_aside(note)
-        serve(Exploration(found, wanted), place, lambda address: say(f"Explore {found.title}: {address}", "Ctrl-C ends it."))
+        serve(
+            Exploration(found, wanted),
+            place,
+            lambda address: say(f"Explore {found.title}: {address}", "Ctrl-C ends it."),
+        )
     return 0

@@ -101,7 +101,9 @@ def calls_of(
     except InputError as error:
         if asked:
             raise
-        return Calls((), np.full(len(table), -1), None, (), (f"Nothing is known of right and wrong. {error}",))
+        return Calls(
+            (), np.full(len(table), -1), None, (), (f"Nothing is known of right and wrong. {error}",)
+        )
     label = which.label_column or next(name for name in LABEL_NAMES if name in table.column_names)
     call = Call(model or "model", read.predicted, ())
     return Calls(read.classes, read.labels, label, (call,), read.notes)
@@ -118,6 +120,7 @@ def _written(table: pa.Table, model: str | None) -> Calls:
     codes, classes = columns.texts("label") if "label" in names else (np.full(len(table), -1), [])
     found: list[tuple[str, Codes, list[str], tuple[str, ...]]] = []
     notes: list[str] = []
+    cut: list[str] = []
     for name in (one for one in names if one == "predicted" or one.startswith("predicted_")):
         of = name.removeprefix("predicted").removeprefix("_")
         start = "probability" + (f"_{of}" if of else "")
@@ -131,11 +134,15 @@ def _written(table: pa.Table, model: str | None) -> Calls:
         called = np.where(values >= THRESHOLD, 1, 0)
         of = name.removeprefix("probability").removeprefix("_") or model or "model"
         found.append((of, called.astype(np.int64), ["0", "1"], (name,)))
-        notes.append(f"{of} calls a picture positive (1) from a probability of {THRESHOLD} on.")
+        cut.append(of)
+    if cut:
+        notes.append(f"Positive (1) from a probability of {THRESHOLD} on: {', '.join(cut)}.")
     return _together(codes, classes, found, notes, "label" if "label" in names else None)
 
 
-def _together(codes: Codes, classes: list[str], found: list[Any], notes: list[str], label: str | None) -> Calls:
+def _together(
+    codes: Codes, classes: list[str], found: list[Any], notes: list[str], label: str | None
+) -> Calls:
     """All with one list of classes."""
     names = tuple(dict.fromkeys([*sorted(classes), *(one for _, _, its, _ in found for one in its)]))
     place = {name: at for at, name in enumerate(names)}
@@ -147,7 +154,9 @@ def _together(codes: Codes, classes: list[str], found: list[Any], notes: list[st
     labels = moved(codes, classes)
     strange = [one.name for one in models if classes and len(set(classes) & set(_used(one, names))) == 0]
     for name in strange:
-        notes.append(f"What {name} predicts is called by no class of the labels: nothing of it is called right.")
+        notes.append(
+            f"What {name} predicts is called by no class of the labels: nothing of it is called right."
+        )
     return Calls(names, labels, label, models, tuple(notes))
 
 

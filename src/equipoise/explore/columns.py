@@ -49,12 +49,17 @@ class Column:
 
     def said(self) -> dict[str, Any]:
         """All but the values, as plain JSON."""
-        found: dict[str, Any] = {"name": self.name, "title": self.title, "role": self.role, "model": self.model}
+        found: dict[str, Any] = {
+            "name": self.name,
+            "title": self.title,
+            "role": self.role,
+            "model": self.model,
+        }
         if self.names is not None:
             return {**found, "names": list(self.names)}
         some = self.values[np.isfinite(self.values)]
         low, high = (float(some.min()), float(some.max())) if some.size else (0.0, 1.0)
-        return {**found, "low": low, "high": high, "share": 0 <= low and high <= 1}
+        return {**found, "low": low, "high": high, "share": low >= 0 and high <= 1}
 
 
 def columns_of(opened: Opened) -> list[Column]:
@@ -67,10 +72,14 @@ def columns_of(opened: Opened) -> list[Column]:
         alone = len(calls.models) == 1
         of = "" if alone else f" by {call.name}"
         names = calls.classes
-        found.append(_codes(f"predicted:{call.name}", f"predicted{of}", call.predicted, names, "predicted", call.name))
+        found.append(
+            _codes(f"predicted:{call.name}", f"predicted{of}", call.predicted, names, "predicted", call.name)
+        )
         right = call.right(calls.labels)
         if (right >= 0).any():
-            found.append(_codes(f"right:{call.name}", f"right or wrong{of}", right, RIGHT, "right", call.name))
+            found.append(
+                _codes(f"right:{call.name}", f"right or wrong{of}", right, RIGHT, "right", call.name)
+            )
     taken = {calls.label, "label" if calls.label == "label" else None}
     taken |= {one for one in table.column_names if one == "predicted" or one.startswith("predicted_")}
     found += [one for name in table.column_names if name not in taken for one in _read(opened, name)]
@@ -111,7 +120,11 @@ def _read(opened: Opened, name: str) -> Iterator[Column]:
         codes, texts = table.texts(name)
     except InputError:
         return
-    if len(texts) <= MOST_CATEGORIES and (len(texts) < len(codes) or len(codes) <= FEW) and name != opened.path_column:
+    if (
+        len(texts) <= MOST_CATEGORIES
+        and (len(texts) < len(codes) or len(codes) <= FEW)
+        and name != opened.path_column
+    ):
         order = np.argsort(np.array(texts, dtype=object)) if texts else np.zeros(0, np.int64)
         new = np.empty(len(texts) + 1, np.int64)
         new[order], new[-1] = np.arange(len(texts)), -1

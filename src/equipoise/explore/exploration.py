@@ -60,7 +60,7 @@ class Exploration:
         found, notes = self.saved.read()
         columns = {one.name: one for one in self.fixed}
         for name, values in found.items():
-            texts = sorted(set(values.tolist()) - {OTHER}) + [OTHER]
+            texts = [*sorted(set(values.tolist()) - {OTHER}), OTHER]
             place = {text: at for at, text in enumerate(texts)}
             codes = np.array([place[one] for one in values], np.int32)
             if name in columns:

@@ -98,7 +98,9 @@ def principal(vectors: NDArray[Any], *, seed: int = 0) -> tuple[NDArray[np.float
     Axes are found on at most 4,000 rows, drawn by `seed`: of more the map looks the same.
     """
     n, d = vectors.shape
-    rows = np.arange(n) if n <= SAMPLE else np.sort(np.random.default_rng(seed).choice(n, SAMPLE, replace=False))
+    rows = (
+        np.arange(n) if n <= SAMPLE else np.sort(np.random.default_rng(seed).choice(n, SAMPLE, replace=False))
+    )
     some = np.asarray(vectors[rows], np.float32)
     mean = some.mean(0)
     some -= mean
@@ -111,7 +113,9 @@ def principal(vectors: NDArray[Any], *, seed: int = 0) -> tuple[NDArray[np.float
     axes = axes / np.maximum(np.linalg.norm(axes, axis=0), 1e-30)
     if axes.shape[1] < 2:
         axes = np.pad(axes, ((0, 0), (0, 2 - axes.shape[1])))
-    axes *= np.where(axes[np.abs(axes).argmax(0), [0, 1]] < 0, -1, 1)  # a sign that does not hang on the machine
+    axes *= np.where(
+        axes[np.abs(axes).argmax(0), [0, 1]] < 0, -1, 1
+    )  # a sign that does not hang on the machine
     total = max(float(values.sum()), 1e-30)
     shares = [max(0.0, float(v)) / total for v in values[::-1][:2]] + [0.0, 0.0]
     found = np.empty((n, 2), np.float32)

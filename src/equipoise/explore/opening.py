@@ -23,6 +23,7 @@ from equipoise.sharing import shared_path
 __all__ = ["Opened", "PredictedColumns", "opened"]
 
 SCORES, SETTINGS, METADATA = "scores.parquet", "settings.toml", "equipoise"
+SLICES, SLICE = "slices.parquet", "slice"
 RECORDS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "audit.json": ("audit", read_audit),
     "fix.json": ("fix", read_fix),
@@ -108,7 +109,9 @@ def opened(place: str | os.PathLike[str], which: PredictedColumns | None = None)
     table = _rows(path)
     calls = calls_of(table, which or PredictedColumns())
     title = shared_path(os.fspath(path))
-    return Opened(title, "table", table, calls, home=path.with_name(f"{path.stem}-explored"), notes=calls.notes)
+    return Opened(
+        title, "table", table, calls, home=path.with_name(f"{path.stem}-explored"), notes=calls.notes
+    )
 
 
 def _of_folder(folder: Path) -> Opened:
@@ -126,10 +129,12 @@ def _of_folder(folder: Path) -> Opened:
             f"`equipoise evaluate {folder}` with your pictures writes one; a table of predictions is explored by its "
             "own path."
         )
-    table = _rows(folder / SCORES)
+    table, notes = _with_slices(_rows(folder / SCORES), folder / SLICES)
     settings = {}
     if (folder / SETTINGS).exists():
-        settings = read_toml(folder / SETTINGS, "a run's settings", "Without the file, pictures are not found.")
+        settings = read_toml(
+            folder / SETTINGS, "a run's settings", "Without the file, pictures are not found."
+        )
     name = record.model.title if kind == "audit" else None
     risks = {column: one.title for column, one in record.risks.items()} if kind == "audit" else {}
     groups = settings.get("groups", ())
@@ -140,11 +145,13 @@ def _of_folder(folder: Path) -> Opened:
         columns=table,
         calls=calls,
         risks={column: title for column, title in risks.items() if column in table.column_names},
-        groups=tuple(one for one in groups if isinstance(one, str)) if isinstance(groups, list) else (),
+        groups=(SLICE, *(one for one in groups if isinstance(one, str)))
+        if isinstance(groups, list)
+        else (SLICE,),
         settings=settings,
         home=folder / "explored",
         features=_kept(folder / SCORES),
-        notes=calls.notes,
+        notes=(*calls.notes, *notes),
     )
 
 
@@ -155,6 +162,19 @@ def _rows(path: Path) -> pa.Table:
             f"Expected 1…{MOST_ROWS:,} rows in {path}; got {table.num_rows:,}. Check the file, or explore a part of it."
         )
     return table.combine_chunks()
+
+
+def _with_slices(table: pa.Table, file: Path) -> tuple[pa.Table, tuple[str, ...]]:
+    """With the column `slice` of the hidden groups that an audit found, where it found some."""
+    if not file.exists() or SLICE in table.column_names:
+        return table, ()
+    found, _ = read_listing(file)
+    same = found.num_rows == table.num_rows and {"path", SLICE} <= set(found.column_names)
+    if same and "path" in table.column_names:
+        same = found.column("path").to_pylist() == table.column("path").to_pylist()
+    if not same:
+        return table, (f"{file.name} is of other pictures than {SCORES}; its slices are not shown.",)
+    return table.append_column(SLICE, found.column(SLICE)), ()
 
 
 def _kept(path: Path) -> str | None:

@@ -128,7 +128,10 @@ class Pictures:
             root = os.path.dirname(root) if os.path.isfile(root) else root
             start = os.path.join(root, "")
             inside = [one.removeprefix(start) for one in names]
-            shown = [one if one != name else shared_path(name, below) for one, name in zip(inside, names, strict=True)]
+            shown = [
+                one if one != name else shared_path(name, below)
+                for one, name in zip(inside, names, strict=True)
+            ]
             found.add(number, shown, inside, os.path.basename(root))
         self._openers.append(opener)
         self._files.append(files)
@@ -193,7 +196,9 @@ class _Named:
         if path in self.names:
             return self.names[path]
         parts = path.removeprefix(AWAY).split("/")
-        for start in range(len(parts) - 1):  # at least a folder and a name: a name alone may be another picture's
+        for start in range(
+            len(parts) - 1
+        ):  # at least a folder and a name: a name alone may be another picture's
             if found := self.names.get("/".join(parts[start:])):
                 return found if found[0] >= 0 else (-1, 0)
         return -1, 0
@@ -203,8 +208,11 @@ class _Named:
         known = [path for path in paths if path]
         if not known:
             return ""
-        common = os.path.commonprefix(known)
-        folders = [common[: at + 1] for at, sign in enumerate(common) if sign == "/"]
+        first, last = min(known), max(known)  # what these two begin with, all between them do
+        same = next(
+            (at for at, two in enumerate(zip(first, last, strict=False)) if two[0] != two[1]), len(first)
+        )
+        folders = [first[: at + 1] for at, sign in enumerate(first[:same]) if sign == "/"]
         return max(["", *folders], key=lambda one: sum(path[len(one) :] in self.inside for path in known))
 
 
@@ -212,7 +220,7 @@ def _source(place: str, wanted: Wanted) -> tuple[Opener, Sequence[str], Sequence
     """How a source's pictures are opened, their names, their files if each is one, and what they lie below."""
     settings, own = wanted.settings, not wanted.given
     names = ("path_column", "channel_order") if own else ()
-    options = {name: settings.get(name) for name in names}
+    options: dict[str, Any] = {name: settings.get(name) for name in names}
     outside = wanted.allow_outside or (own and settings.get("allow_outside") is True)
     form = settings.get("format") if own else None
     given = source_at(Path(os.path.abspath(place)), form, outside, **options)

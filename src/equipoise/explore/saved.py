@@ -1,7 +1,8 @@
-"""Selections that are kept: the rows with one more column, a file a column, which `evaluate` and others take as a group.
+"""Selections that are kept, a file a column, in `explored/` beside the run; other commands take them as groups.
 
-A file lies beside the run, in `explored/`. Rows that were not selected are "other". Paths of pictures are those from the
-file, so that the same file is a source of pictures too, where each picture is a file of its own.
+As Parquet: the path of each row as the run has it, and its group, as `slice` too: what `groups` takes as a file. As CSV:
+all columns and the group, "other" of rows that were not selected; paths are those from the file, so that it is itself a
+source of pictures, where each picture is a file of its own, and a table of predictions.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ __all__ = ["OTHER", "Saved"]
 OTHER = "other"
 NAME = re.compile(r"[^\W_][\w .\-]{0,59}")
 FORMATS = ("csv", "parquet")
+PATH, SLICE = "path", "slice"
 
 
 class Saved:
@@ -61,10 +63,13 @@ class Saved:
         name, rows = file.stem, self.columns.num_rows
         if name not in table.column_names or table.num_rows != rows:
             raise DataError(f"Expected {rows:,} rows with a column {name!r}; got {table.num_rows:,} rows.")
-        if self.path is not None and self.path in table.column_names:
-            theirs, ours = (_names(one.column(self.path)) for one in (table, self.columns))
-            if theirs != ours:
-                raise DataError("Expected the pictures of this run, in its order; got others.")
+        place = next((one for one in (self.path, PATH) if one in table.column_names), None)
+        if (
+            self.path is not None
+            and place is not None
+            and _names(table.column(place)) != _names(self.columns.column(self.path))
+        ):
+            raise DataError("Expected the pictures of this run, in its order; got others.")
         codes, texts = Columns(table).texts(name)
         return np.array([*texts, OTHER], object)[codes]
 
@@ -99,28 +104,39 @@ class Saved:
             if isinstance(error, DataError):
                 raise
             raise DataError(
-                f"Expected to save in {self.home}; got: {error.strerror or error}. Change its permissions, or free some space."
+                f"Expected to save in {self.home}; got: {error.strerror or error}. Change its permissions, or "
+                "free some space."
             ) from error
 
     def _write(
-        self, name: str, value: str, rows: NDArray[np.int64], format: str, file_of: Callable[[int], str | None]
+        self,
+        name: str,
+        value: str,
+        rows: NDArray[np.int64],
+        format: str,
+        file_of: Callable[[int], str | None],
     ) -> Path:
         values = self.read()[0].get(name)
         values = np.full(self.columns.num_rows, OTHER, object) if values is None else values
         values[rows] = value
-        table = self._with_files(file_of)
-        table = table.append_column(name, pa.array(values.tolist(), pa.string()))
         target = self.home / f"{name}.{format}"
         with replacing(target) as temporary:
             if format == "csv":
-                pyarrow.csv.write_csv(_flat(table), temporary)
+                column = pa.array(values.tolist(), pa.string())
+                pyarrow.csv.write_csv(_flat(self._with_files(file_of)).append_column(name, column), temporary)
             else:
-                pq.write_table(table, temporary)
+                pq.write_table(self._joinable(name, values), temporary)
         for other in FORMATS:
             if other != format:
                 with contextlib.suppress(FileNotFoundError):
                     (self.home / f"{name}.{other}").unlink()
         return target
+
+    def _joinable(self, name: str, values: NDArray[np.object_]) -> pa.Table:
+        """Path and group: nothing where a row is in no group."""
+        column = pa.array([None if one == OTHER else one for one in values], pa.string())
+        path = {} if self.path is None else {PATH: self.columns.column(self.path).cast(pa.string())}
+        return pa.table({**path, name: column, SLICE: column})
 
     def _with_files(self, file_of: Callable[[int], str | None]) -> pa.Table:
         table = self.columns
@@ -138,7 +154,7 @@ class Saved:
             raise InputError(
                 f"A group needs a name of letters, digits, blanks, . _ and -, at most 60; got {name!r}. Choose another."
             )
-        if name in self.columns.column_names:
+        if name in (*self.columns.column_names, PATH, SLICE):
             raise InputError(f"The run has a column {name!r} already. Choose another name.")
         if not value.strip() or len(value) > 200 or not value.isprintable():
             raise InputError(f"A group needs a value of 1 to 200 printable characters; got {value[:40]!r}.")
@@ -163,5 +179,7 @@ def _names(column: pa.ChunkedArray) -> list[str]:
 
 def _flat(table: pa.Table) -> pa.Table:
     """Without columns that CSV does not hold."""
-    kept: Sequence[Any] = [f.name for f in table.schema if not pa.types.is_nested(f.type) and not pa.types.is_binary(f.type)]
+    kept: Sequence[Any] = [
+        f.name for f in table.schema if not pa.types.is_nested(f.type) and not pa.types.is_binary(f.type)
+    ]
     return table.select(kept)

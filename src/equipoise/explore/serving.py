@@ -33,7 +33,9 @@ def listening(port: int = 0) -> socket.socket:
         opened.listen(128)
     except OSError as error:
         opened.close()
-        taken = "it is taken, perhaps by another explorer" if error.errno == errno.EADDRINUSE else error.strerror
+        taken = (
+            "it is taken, perhaps by another explorer" if error.errno == errno.EADDRINUSE else error.strerror
+        )
         raise InputError(
             f"Expected a free `port`; got {port}: {taken}. Choose another, or leave it out for a free one."
         ) from error

@@ -35,7 +35,7 @@ export class Selection {
     const body = JSON.stringify({ name, value: by("value").value.trim(), rows: this.view.chosenRows(), format: by("format").value });
     try {
       const found = await asked("save", { method: "POST", headers: { "Content-Type": "application/json" }, body });
-      out.textContent = `${whole(found.rows)} rows saved in ${found.file}, for --groups ${found.name.includes(" ") ? `"${found.name}"` : found.name}`;
+      out.textContent = `${whole(found.rows)} rows saved in ${found.file}`;
       await this.kept(found.name);
     } catch (error) {
       out.textContent = error.message;
