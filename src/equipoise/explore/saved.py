@@ -1,8 +1,8 @@
 """Selections that are kept, a file a column, in `explored/` beside the run; other commands take them as groups.
 
-As Parquet: the path of each row as the run has it, and its group, as `slice` too: what `groups` takes as a file. As CSV:
-all columns and the group, "other" of rows that were not selected; paths are those from the file, so that it is itself a
-source of pictures, where each picture is a file of its own, and a table of predictions.
+As Parquet: the path of each row as the run has it, and its group, also as `slice`: what `groups` takes as a file. As
+CSV: all columns and the group, "other" of rows that were not selected; paths are those from the file, so that it is
+itself a source of pictures, where each picture is a file of its own, and a table of predictions.
 """
 
 from __future__ import annotations
