@@ -25,7 +25,7 @@ def columns(count, *, seed=0):
         "path": [f"imgs/{row:06d}.png" for row in range(count)],
         "label": label,
         "probability_plain": np.clip(label * 0.5 + rng.random(count) * 0.6, 0, 1),
-        "probability_debiased": np.clip(label * 0.6 + rng.random(count) * 0.45, 0, 1),
+        "probability_debiased": np.clip(label * 0.4 + rng.random(count) * 0.65, 0, 1),
         "log_density": rng.normal(-100, 10, count),
         "skin": rng.choice(["light", "dark", MARKUP], count),
         "age": rng.normal(40, 12, count),

@@ -24,6 +24,7 @@ def explore(
     run: Path,
     /,
     *,
+    against: Annotated[Path | None, Parameter(group=PAGE)] = None,
     pictures: Annotated[tuple[str, ...], Parameter(group=PAGE, negative=(), consume_multiple=True)] = (),
     allow_outside: Annotated[bool, Parameter(group=PAGE, negative=(), show_default=False)] = False,
     port: Annotated[int, Parameter(group=PAGE)] = 0,
@@ -40,6 +41,8 @@ def explore(
 
     Args:
         run: The folder of a run, evaluation, audit or fix, or a table of predictions with paths of pictures.
+        against: Another run or table of the same pictures, told by their paths: its models stand beside those of the
+            first.
         pictures: Where the pictures lie now, if they have moved; a source, as --data of other commands takes.
         allow_outside: Paths in tables may lead out of the table's folder.
         port: Where to listen; 0 takes a free one.
@@ -48,11 +51,13 @@ def explore(
         predicted_column: Of a table: the predicted class.
         positive_class: Of a table: the class that a score is about.
     """
-    from equipoise.explore import Exploration, PredictedColumns, listening, opened, serve
+    from equipoise.explore import Exploration, PredictedColumns, beside, listening, opened, serve
     from equipoise.explore.pictures import Wanted
 
     which = PredictedColumns(label_column, score_column, predicted_column, positive_class)
     found = opened(run, which)
+    if against is not None:
+        found = beside(found, opened(against))
     table = os.fspath(run) if found.kind == "table" and found.path_column is not None else None
     wanted = Wanted(found.settings, pictures, table, allow_outside)
     with listening(port) as place:

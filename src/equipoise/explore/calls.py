@@ -111,7 +111,10 @@ def calls_of(
 
 def _of_a_run(table: pa.Table) -> bool:
     names = table.column_names
-    return "label" in names and any(name.startswith(("probability_", "predicted_")) for name in names)
+    if "label" not in names:
+        return False
+    audited = {"probability", "predicted"} <= set(names)
+    return audited or any(name.startswith(("probability_", "predicted_")) for name in names)
 
 
 def _written(table: pa.Table, model: str | None) -> Calls:
