@@ -147,3 +147,23 @@ def test_the_embedded_set_is_shown_as_it_was_drawn(tmp_path):
 
 def test_without_any_source_it_is_said():
     assert "Nothing says where" in found(["a/b.png"]).notes[0]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"data": "place/imgs", "format": 5},
+        {"data": "place\0imgs"},
+        {"data": "faces.parquet", "image_size": 10**9},
+        {"images": 10**9},
+        {"images": 30, "seed": "x"},
+        {"data": "/dev/zero"},
+    ],
+)
+def test_settings_of_others_that_make_no_sense_are_said(table_file, tmp_path, monkeypatch, settings, picture):
+    monkeypatch.chdir(tmp_path)
+    table_file()
+    pq.write_table(pa.table({"image": [picture()], "label": [0]}), "faces.parquet")
+    pictures = found(["place/imgs/000000.png"], settings=settings)
+    assert not pictures.known(0)
+    assert "cannot be shown" in pictures.notes[0]

@@ -24,7 +24,7 @@ from equipoise.data import read
 from equipoise.data.decoding import READING, file_bytes
 from equipoise.data.places import Files
 from equipoise.data.read import source_at
-from equipoise.errors import EquipoiseError
+from equipoise.errors import EquipoiseError, InputError
 from equipoise.pictures.decode import encoded, whole
 from equipoise.pictures.unreadable import Unreadable
 from equipoise.sharing import AWAY, shared_path
@@ -33,6 +33,7 @@ __all__ = ["SIZES", "Pictures", "Wanted"]
 
 SOURCES = ("test_data", "test_positives", "test_negatives", "data", "positives", "negatives")
 SIZES = (96, 384)  # pixels of the longer side, at most
+MOST_DRAWN = 200_000
 KEPT = 4000  # small pictures that are held in memory
 Opener = Callable[[int], Any]
 
@@ -93,9 +94,14 @@ class Pictures:
             for place in ("",) if self.wanted.planted else self.wanted.places:
                 try:
                     self._add(found, place)
-                except (EquipoiseError, OSError) as error:
+                except Exception as error:  # settings and sources of others: whatever is wrong is said
                     where = "the embedded set" if self.wanted.planted else shared_path(place)
-                    self.notes.append(f"Pictures of {where} cannot be shown. {error}")
+                    what = (
+                        f"{error}"
+                        if isinstance(error, EquipoiseError)
+                        else f"{type(error).__name__}: {error}"
+                    )
+                    self.notes.append(f"Pictures of {where} cannot be shown. {what}")
             self._match(found)
         finally:
             self.ready.set()
@@ -248,8 +254,11 @@ def _planted(settings: Mapping[str, Any]) -> tuple[Opener, Sequence[str]]:
     """The embedded set, as it was drawn for the run."""
     from equipoise.data import planted
 
-    size, seed = settings.get("image_size", 64), settings.get("seed", 0)
-    table = planted(int(settings["images"]), size=size, seed=seed, cache=settings.get("cache"))
+    images, size, seed = settings["images"], settings.get("image_size", 64), settings.get("seed", 0)
+    if images > MOST_DRAWN:
+        raise InputError(f"Expected at most {MOST_DRAWN:,} pictures to draw again; got {images:,}.")
+    # one worker: processes must not be forked off a server's
+    table = planted(images, size=size, seed=seed, cache=settings.get("cache"), workers=1)
     paths: pa.ChunkedArray = table.attributes.column("path")
 
     def content(row: int) -> NDArray[np.uint8]:

@@ -44,16 +44,17 @@ export class Slider {
   }
 
   get state() { return [+this.low.value, +this.high.value]; }
-  set state([low, high]) { this.low.value = low; this.high.value = high; this.apply(); }
-  reset() { this.state = [0, STEPS]; }
+  restore([low, high]) { this.low.value = low; this.high.value = high; this.apply(); }
+  reset() { this.restore([0, STEPS]); }
 }
 
-// Values of one category. None ticked shows all.
+// Values of one category, fetched once it is opened. None ticked shows all.
 export class Facet {
-  constructor(view, column, values, open) {
+  constructor(view, rows, column, open) {
     this.view = view;
+    this.rows = rows;
     this.column = column;
-    this.values = values;
+    this.values = null;
     this.key = `facet:${column.name}`;
     this.allowed = new Uint8Array(column.names.length + 1);
     this.list = part("div", { className: "values" });
@@ -65,8 +66,13 @@ export class Facet {
     this.draw();
   }
 
+  async load() {
+    this.values ??= await this.rows.column(this.column.name);
+  }
+
   draw() {
     if (!this.element.open) return;
+    if (!this.values) { this.load().then(() => this.draw()); return; }
     const { names } = this.column, counts = this.view.counts(this.values, names.length, this.key);
     const wanted = this.search.value.toLowerCase();
     let codes = [...names.keys()].filter((code) => names[code].toLowerCase().includes(wanted));
@@ -101,12 +107,17 @@ export class Facet {
   }
 
   get state() { return [...this.allowed.keys()].filter((place) => this.allowed[place]); }
-  set state(places) {
+  async restore(places) {
+    await this.load();
     this.allowed.fill(0);
     for (const place of places) if (place < this.allowed.length) this.allowed[place] = 1;
+    this.element.open ||= places.length > 0;
     this.apply();
   }
-  reset() { this.state = []; }
+  reset() {
+    this.allowed.fill(0);
+    this.apply();
+  }
 }
 
 // Two models: four cells, right and wrong in each.
@@ -160,11 +171,11 @@ export class Models {
   }
 
   get state() { return this.a ? [this.a.value, this.b.value, this.cell] : null; }
-  set state([a, b, cell]) {
-    if (!this.a) return;
+  restore([a, b, cell]) {
+    if (!this.a) return null;
     [this.a.value, this.b.value, this.cell] = [a, b, cell];
     if (!this.a.value || !this.b.value) [this.a.selectedIndex, this.b.selectedIndex, this.cell] = [0, 1, -1];
-    this.load();
+    return this.load();
   }
   reset() { if (this.a) { this.cell = -1; this.apply(); } }
 }

@@ -103,8 +103,8 @@ async function addSlider(column) {
   return slider;
 }
 
-async function addFacet(column, first = false) {
-  const facet = new Facet(view, column, await rows.column(column.name), OPEN.includes(column.role));
+function addFacet(column, first = false) {
+  const facet = new Facet(view, rows, column, OPEN.includes(column.role));
   const old = filters.get(facet.key);
   filters.set(facet.key, facet);
   if (old) { old.element.replaceWith(facet.element); old.reset(); } else if (first) by("facets").prepend(facet.element);
@@ -135,9 +135,9 @@ async function restore(state) {
   for (const [key, value] of Object.entries(state.chosen || {})) {
     const name = key.replace(/^range:/, "");
     if (!filters.has(key) && rows.columns.has(name) && !rows.columns.get(name).names) await addSlider(rows.columns.get(name));
-    if (filters.has(key)) filters.get(key).state = value;
+    if (filters.has(key)) await filters.get(key).restore(value);
   }
-  if (state.models) models.state = state.models;
+  if (state.models) await models.restore(state.models);
 }
 
 function controls(state) {
@@ -182,7 +182,7 @@ function listen() {
 async function saved(name) {
   rows.renew(await asked("about"), name);
   choices();
-  await addFacet(rows.columns.get(name), true);
+  addFacet(rows.columns.get(name), true);
   by("colour").value = name;
   await colour();
 }
@@ -220,7 +220,7 @@ async function start() {
   const categories = about.columns.filter((one) => one.names);
   const order = [...categories.filter((one) => OPEN.includes(one.role)), ...categories.filter((one) => !OPEN.includes(one.role))];
   await addSliders();
-  for (const column of order) await addFacet(column);
+  for (const column of order) addFacet(column);
   await models.ready;
   await restore(state);
   document.body.dataset.ready = "yes";
