@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from equipoise.cli import main
+from equipoise.explore import serving
 
 
 @pytest.fixture
@@ -44,8 +45,7 @@ def test_a_taken_port_is_refused(capsys, table):
 
 
 def test_without_the_extra_it_says_what_to_install(capsys, table, monkeypatch):
-    monkeypatch.setitem(sys.modules, "starlette.applications", None)
-    monkeypatch.delitem(sys.modules, "equipoise.explore.application", raising=False)
+    monkeypatch.setattr(serving, "find_spec", lambda name: None)
     assert "equipoise[explore]" in refused(capsys, table)
 
 

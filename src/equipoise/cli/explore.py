@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +20,21 @@ PAGE = Group.create_ordered("Page")
 TABLE = Group.create_ordered("Table")
 
 
-# As many parameters as there are flags of this command alone.
+@Parameter(name="*", group=TABLE)
+@dataclass(frozen=True)
+class Table:
+    """Which column of a table of predictions says what; without, it is looked for."""
+
+    label_column: str | None = None
+    """The true class."""
+    score_column: str | None = None
+    """Probability of the positive class."""
+    predicted_column: str | None = None
+    """The predicted class."""
+    positive_class: str | None = None
+    """The class that a score is about."""
+
+
 def explore(
     run: Path,
     /,
@@ -28,10 +43,7 @@ def explore(
     pictures: Annotated[tuple[str, ...], Parameter(group=PAGE, negative=(), consume_multiple=True)] = (),
     allow_outside: Annotated[bool, Parameter(group=PAGE, negative=(), show_default=False)] = False,
     port: Annotated[int, Parameter(group=PAGE)] = 0,
-    label_column: Annotated[str | None, Parameter(group=TABLE)] = None,
-    score_column: Annotated[str | None, Parameter(group=TABLE)] = None,
-    predicted_column: Annotated[str | None, Parameter(group=TABLE)] = None,
-    positive_class: Annotated[str | None, Parameter(group=TABLE)] = None,
+    table: Table = Table(),
     general: General = General(),
 ) -> int:
     """Look around in a run: a page on this machine with its pictures, scores, risks and groups, until Ctrl-C.
@@ -46,25 +58,20 @@ def explore(
         pictures: Where the pictures lie now, if they have moved; a source, as --data of other commands takes.
         allow_outside: Paths in tables may lead out of the table's folder.
         port: Where to listen; 0 takes a free one.
-        label_column: Of a table: the true class.
-        score_column: Of a table: the probability of the positive class.
-        predicted_column: Of a table: the predicted class.
-        positive_class: Of a table: the class that a score is about.
     """
     from equipoise.explore import Exploration, PredictedColumns, beside, listening, opened, serve
     from equipoise.explore.pictures import Wanted
 
-    which = PredictedColumns(label_column, score_column, predicted_column, positive_class)
-    found = opened(run, which)
-    if against is not None:
-        found = beside(found, opened(against))
-    table = os.fspath(run) if found.kind == "table" and found.path_column is not None else None
-    wanted = Wanted(found.settings, pictures, table, allow_outside)
     with listening(port) as place:
+        found = opened(run, PredictedColumns(**asdict(table)))
+        if against is not None:
+            found = beside(found, opened(against))
+        itself = os.fspath(run) if found.kind == "table" and found.path_column is not None else None
         for note in found.notes if not general.quiet else ():
             say_aside(note)
+        exploration = Exploration(found, Wanted(found.settings, pictures, itself, allow_outside))
         serve(
-            Exploration(found, wanted),
+            exploration,
             place,
             lambda address: say(f"Explore {found.title}: {address}", "Ctrl-C ends it."),
         )

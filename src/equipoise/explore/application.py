@@ -7,23 +7,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-from equipoise.errors import DataError, EquipoiseError, InputError, MissingExtraError
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from equipoise.errors import DataError, EquipoiseError, InputError
 from equipoise.explore.exploration import Exploration
 from equipoise.explore.pictures import SIZES
 from equipoise.pictures.unreadable import Unreadable
 from equipoise.shown import one_line
-
-try:
-    from starlette.applications import Starlette
-    from starlette.requests import Request
-    from starlette.responses import JSONResponse, Response
-    from starlette.routing import Route
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
-except ImportError as error:  # the extra `explore`
-    raise MissingExtraError(
-        "Expected starlette and uvicorn, which serve the page; they are not installed. "
-        "`pip install 'equipoise[explore]'` brings them."
-    ) from error
 
 __all__ = ["application"]
 
@@ -106,8 +101,6 @@ class _Answers:
         return Response(found, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
 
     async def save(self, request: Request) -> Response:
-        from starlette.concurrency import run_in_threadpool
-
         if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
             raise InputError("Expected application/json; got another type.")
         body = bytearray()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -47,7 +47,8 @@ class Exploration:
         self._columns: dict[str, Column] = {}
         self._notes: list[str] = []
         self._workers = ThreadPoolExecutor(2, "equipoise-explore")
-        self._looking: Future[None] = self._workers.submit(self.pictures.find)
+        # a daemon: whoever ends the explorer does not wait until all pictures were looked for
+        threading.Thread(target=self.pictures.find, name="equipoise-pictures", daemon=True).start()
         self._maps = {name: self._workers.submit(principal, one.vectors) for name, one in self.spaces.items()}
         self.refresh()
 

@@ -6,6 +6,7 @@ import errno
 import secrets
 import socket
 from collections.abc import Callable
+from importlib.util import find_spec
 
 from equipoise.errors import InputError, MissingExtraError
 from equipoise.explore.exploration import Exploration
@@ -23,7 +24,14 @@ def listening(port: int = 0) -> socket.socket:
 
     Raises:
         InputError: if the port is taken, or may not be used.
+        MissingExtraError: if the extra `explore`, which serves there, is not installed.
     """
+    for name in ("starlette", "uvicorn"):
+        if find_spec(name) is None:
+            raise MissingExtraError(
+                f"Expected {name}, which serves the page; it is not installed. `pip install 'equipoise[explore]'` "
+                "brings it."
+            )
     if not 0 <= port <= 65535:
         raise InputError(f"`port` must be 0…65535; got {port}. Leave it out for a free one.")
     opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -49,19 +57,11 @@ def serve(exploration: Exploration, opened: socket.socket, ready: Callable[[str]
         exploration: What is looked at.
         opened: Where to listen, see `listening`.
         ready: Called with the address, once.
-
-    Raises:
-        MissingExtraError: if the extra `explore` is not installed.
     """
+    import uvicorn
+
     from equipoise.explore.application import application
 
-    try:
-        import uvicorn
-    except ImportError as error:
-        raise MissingExtraError(
-            "Expected uvicorn, which serves the page; it is not installed. `pip install 'equipoise[explore]'` "
-            "brings it."
-        ) from error
     token, port = secrets.token_urlsafe(24), opened.getsockname()[1]
     config = uvicorn.Config(
         application(exploration, token, port),

@@ -12,6 +12,7 @@ from equipoise import run
 from equipoise.cli import main
 from equipoise.data import ImageTable
 from equipoise.errors import InputError
+from equipoise.explore import opened
 from equipoise.nn import Backbone, features
 from equipoise.report import fix_text, read_fix
 from equipoise.run.fix.layers import group_ids, own_logits
@@ -100,7 +101,9 @@ def test_scores_say_what_each_last_layer_says_of_each_test_image(fixed):
     for name, model in record.models.items():
         called = table.column(f"probability_{name}").to_numpy() >= 0.5
         assert (called == labels).mean() == pytest.approx(model.numbers.accuracy.value)
-    kept = json.loads(table.schema.metadata[b"equipoise"])["features"]
+    explored = opened(out)
+    assert (explored.kind, [call.name for call in explored.calls.models]) == ("fix", list(record.models))
+    kept = explored.features
     assert np.load(out.parent / "cache" / "features" / kept / "features.npy").shape[0] == len(table) == 400
 
 
