@@ -10,6 +10,7 @@ from equipoise.cli.augment import augment
 from equipoise.cli.data import data
 from equipoise.cli.debias import debias
 from equipoise.cli.evaluate import evaluate
+from equipoise.cli.explore import explore
 from equipoise.cli.export import export
 from equipoise.cli.fix import fix
 from equipoise.cli.recipes import recipes
@@ -53,6 +54,7 @@ for command in (
     score,
     audit,
     fix,
+    explore,
     export,
     augment,
     train_generator,
