@@ -115,8 +115,8 @@ def _line(one: AuditSlice) -> str:
 
 def _sentences(one: AuditSlice) -> list[str]:
     found = [
-        f"{one.size:,} images, {words.percent(one.share.value)} of class {one.class_name}. Of {one.errors.n:,} that it was "
-        f"not found on, {words.percent(one.errors.value)} ({words.interval(one.errors)}) are wrong, against "
+        f"{one.size:,} images, {words.percent(one.share.value)} of class {one.class_name}. Of {one.errors.n:,} that it "
+        f"was not found on, {words.percent(one.errors.value)} ({words.interval(one.errors)}) are wrong, against "
         f"{words.percent(one.rest.value)} ({words.interval(one.rest)}) of the rest of the class: {_points(one)}, "
         f"adjusted p {_p(one.p)}.",
         f"{_taken(one)[0].upper()}{_taken(one)[1:]}. {KINDS.get(one.kind, one.kind).capitalize()}.",
