@@ -144,10 +144,16 @@ def fix_text(record: FixRecord) -> str:
 
 def _slices(record: FixRecord) -> str:
     if not record.slices:
-        return ""
+        return wrapped(record.slices_note)
     rows = [
-        [short(one.name, 30), f"{one.images:,}", number(one.before, 100, 1), number(one.after, 100, 1)]
+        [
+            short(one.name, 30),
+            f"{one.images:,}",
+            number(one.before, 100, 1),
+            number(one.after, 100, 1),
+            number(one.change, 100, 1),
+        ]
         for one in record.slices
     ]
     title = "Hidden groups that the network failed on: wrong, percent [95 % interval]"
-    return "\n".join([title, *aligned(["slice", "images", "before", "after"], rows, [])])
+    return "\n".join([title, *aligned(["slice", "images", "before", "after", "change"], rows, [])])
