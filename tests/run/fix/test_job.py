@@ -13,6 +13,7 @@ from equipoise.cli import main
 from equipoise.data import ImageTable
 from equipoise.errors import InputError
 from equipoise.nn import Backbone, features
+from equipoise.rate import Rate
 from equipoise.report import fix_html, fix_text, read_fix
 from equipoise.run.fix.failing import failing
 from equipoise.run.fix.layers import group_ids, own_logits
@@ -99,6 +100,9 @@ def test_slices_of_the_data_are_counted_on_test_images_before_and_after(fixed):
     said = " ".join(fix_text(record).split())
     assert f"Of {len(record.slices)} hidden groups that the network failed on" in said
     assert worst.name in (out / "report.html").read_text()
+    harmed = replace(worst, name="positive #9", change=Rate(0.2, 0.1, 0.3, worst.images))
+    said = " ".join(fix_text(replace(record, slices=[worst, harmed])).split())
+    assert "1 measurably improved, and 1 became measurably worse (positive #9)." in said
 
 
 def test_the_network_that_is_saved_is_the_one_that_was_measured(fixed, backbone):

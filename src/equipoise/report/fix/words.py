@@ -75,8 +75,10 @@ def fix_headline(record: FixRecord) -> Headline:
     ]
     if record.slices:
         mended = sum(one.change.defined and one.change.high < 0 for one in record.slices)
+        worse = [one.name for one in record.slices if one.change.defined and one.change.low > 0]
         sentences.append(
-            f"Of {len(record.slices)} hidden groups that the network failed on, {mended} measurably improved."
+            f"Of {len(record.slices)} hidden groups that the network failed on, {mended} measurably improved"
+            + (f", and {len(worse)} became measurably worse ({words.listed(worse)})." if worse else ".")
         )
     return Headline(title, tone, sentences, ())
 
