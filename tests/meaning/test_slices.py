@@ -169,6 +169,15 @@ def test_images_that_the_table_does_not_know_have_no_group(folder, capsys):
     assert "(missing) 500 images" in said
 
 
+def test_where_the_source_lies_plays_no_part_and_categories_are_text(folder, capsys, monkeypatch):
+    names = pa.array(["negative #1"] * 100).dictionary_encode()  # as pandas writes categories
+    paths = [f"…/planted/{row}.png" for row in range(100)]
+    pq.write_table(pa.table({"path": paths, "slice": names}), folder / "away.parquet")
+    monkeypatch.chdir(folder / "few")
+    assert main(["data", "../planted/list.csv", "--groups=../away.parquet"]) == 0
+    assert "100 of 600 images are in it, 100 of them" in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.parametrize(
     ("rows", "slices", "words"),
     [

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from equipoise.data import ImageTable
+from equipoise.data.columns import as_text
 from equipoise.data.parquet_file import columns_in
 from equipoise.data.table import PATH
 from equipoise.data.text_file import regular
@@ -92,14 +93,15 @@ def _known(file: Path) -> dict[str, str]:
     table, _ = columns_in(regular(file))
     for name in (PATH, SLICE):
         kind = table.column(name).type if name in table.column_names else None
-        if kind is None or not (pa.types.is_string(kind) or pa.types.is_null(kind)):
+        if kind is None or not _is_text(kind):
             raise DataError(
                 f"Expected a column {name!r} of text in {file}; got {kind or 'none'} (columns: "
                 f"{', '.join(table.column_names) or 'none'}). Give the slices.parquet of an audit, or what "
                 "`slices.Found.write` writes with paths."
             )
     found: dict[str, str] = {}
-    for path, value in zip(table.column(PATH).to_pylist(), table.column(SLICE).to_pylist(), strict=True):
+    paths, values = (as_text(table.column(name)).to_pylist() for name in (PATH, SLICE))
+    for path, value in zip(paths, values, strict=True):
         if path is None:
             continue
         value = NO_SLICE if value is None else value
@@ -111,6 +113,11 @@ def _known(file: Path) -> dict[str, str]:
     if not set(found.values()) - {NO_SLICE}:
         raise InputError(f"Expected slices in {file}; got none: none was found when it was written.")
     return found
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind))
 
 
 def _place(path: str) -> str:
