@@ -286,3 +286,19 @@ def test_of_few_images_slices_are_not_sought_and_the_fix_goes_on(backbone, tmp_p
     assert record.slices == []
     assert "could not be sought. Expected at least 50 images" in record.slices_note
     assert "could not be sought" in fix_text(record)
+
+
+@pytest.mark.parametrize("rows", [[], [1, 3, 5]])
+def test_groups_that_are_known_of_the_test_alone_or_of_one_class_are_no_oracle(backbone, tmp_path, rows):
+    data = pictures(120, 0, 0.9)
+    names = [name if i in rows else None for i, name in enumerate(data.column("light"))]
+    data = replace(data, attributes=data.attributes.set_column(0, "light", [names]))
+    record = run.fix(
+        backbone,
+        run.Sources(data=data, test_data=pictures(80, 1, 0.5)),
+        reading=run.Reading(image_size=8, cache=tmp_path / "cache"),
+        choosing=run.Choosing(groups=("light",)),
+        output=run.Output(tmp_path / "out"),
+    )
+    assert "groups equal" not in record.models
+    assert "light" in record.models["before"].numbers.groups
