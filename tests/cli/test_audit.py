@@ -104,7 +104,8 @@ def audited(trouble, tmp_path_factory):
 def test_an_audit_leaves_its_files(audited):
     out = audited / "out"
     assert {path.name for path in out.iterdir()} == {
-        "audit.json", "pictures", "rejected.csv", "report.html", "scores.parquet", "settings.toml"
+        "audit.json", "pictures", "rejected.csv", "report.html", "scores.parquet", "settings.toml",
+        "slices.parquet",
     }  # fmt: skip
     record = read_audit(out)
     assert list(record.risks) == [

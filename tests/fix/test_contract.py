@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from equipoise.errors import InputError
-from equipoise.fix import FIXES, Known, Rows, refit
+from equipoise.fix import FIXES, Known, Rows, cross_fitted, refit
 from equipoise.fix.logit_adjustment import shifted
 from equipoise.fix.refit import rows_of
 from equipoise.fix.regression import logits_of
@@ -171,3 +171,19 @@ def test_mended_errors_have_biases_of_their_own(scene, monkeypatch):
     monkeypatch.setattr(Rows, "fitted", lambda self, C, weights=None: np.zeros((3, 1)))
     assert 1 < FIXES["mended errors"](rows)[-1, 0] < 3
     assert FIXES["errors as groups"](rows)[-1, 0] == 0
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_cross_fitted_logits_are_of_a_layer_that_has_not_seen_the_row(classes, scene):
+    features, labels, _ = scene(400, classes=classes, failing=0.0)
+    said = cross_fitted(features, labels, classes=classes, seed=1)
+    assert said.shape == ((400,) if classes == 2 else (400, classes))
+    called = said > 0 if classes == 2 else said.argmax(1)
+    assert (called == labels).mean() > 1.3 / classes
+    chance = np.random.default_rng(0).integers(
+        0, classes, 400
+    )  # what cannot be learned is not known by heart
+    noise = np.random.default_rng(1).normal(size=(400, 300)).astype(np.float32)
+    said = cross_fitted(noise, chance, C=10.0, classes=classes)
+    called = said > 0 if classes == 2 else said.argmax(1)
+    assert (called == chance).mean() < 1.4 / classes

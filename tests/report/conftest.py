@@ -25,9 +25,13 @@ from equipoise.report.audit.record import (
     AuditedModel,
     AuditGroup,
     AuditRecord,
+    AuditSlice,
+    AuditSlices,
     AuditTiming,
     KindRecord,
+    MoreOften,
     RiskRecord,
+    SearchedClass,
 )
 from equipoise.report.augment.record import (
     AttributeNumbers,
@@ -361,6 +365,32 @@ RISKS = {
 KINDS = ("ordinary", "rare", "hard", "mislabelled", "bad picture")
 
 
+def audit_slices():
+    """One slice, and a class in which none was sought."""
+    one = AuditSlice(
+        name="face #1",
+        class_name="face",
+        size=40,
+        share=rate(0.2, 100),
+        errors=rate(0.6, 20),
+        rest=rate(0.1, 80),
+        excess=Rate(0.5, 0.3, 0.7, 20),
+        p=1e-7,
+        confused_with={"no face": 12},
+        typical=[7, 8, 9],
+        more_often=[MoreOften("race", "Black", rate(0.8, 20), rate(0.3, 80), 0.001)],
+        density=rate(0.4, 20),
+        kind="hard",
+        told=None,
+        sources=["clusters"],
+    )
+    classes = [
+        SearchedClass("face", 200, rate(0.2, 100), 90, 3, {"0.02": None, "0.1": 0.6}, None),
+        SearchedClass("no face", 300, rate(0.0, 150), 0, 0, {}, "none of 300 images is wrong"),
+    ]
+    return AuditSlices([one], classes, 0.1, ["race"], [], None, 1.0)
+
+
 def audit(*, risks=5, attributes=None, errors=True, auroc=0.8, title="debiased (equipoise)", seed=0):
     """Synthetic numbers of an audit; the first risk is best, and Black is the one group with a higher risk."""
     attributes = {"race": ("Black", "White", "tiny")} if attributes is None else attributes
@@ -439,13 +469,15 @@ def audit(*, risks=5, attributes=None, errors=True, auroc=0.8, title="debiased (
             for kind in KINDS
         },
         thresholds={"bad picture": 0.97, "mislabelled": 0.9, "rare": 0.9, "hard": 0.9},
+        slices=audit_slices(),
         suspected=rate(0.02, 500),
         timing=AuditTiming({"dropout": 3.2}, 10.0, 500_000_000),
         pictures={
             f"{name}_{what}": f"pictures/{name}_{what}.png"
             for name in made
             for what in ("highest", "lowest", "highest_0", "highest_1", "deciles")
-        },
+        }
+        | {"slice_1": "pictures/slice_1.png"},
         verdicts={
             attribute: {"representation_neighbours": f"Rarity found the rare ({attribute})."}
             if risks > 1

@@ -142,7 +142,9 @@ def test_a_folder_of_transformers_with_a_card_that_a_record_fills(tmp_path, caps
         "engine": Engine(device="cpu", progress=False),
     }
     record = evaluate(name, Sources(data=table), **quick, output=Output(tmp_path / "measured"))
+    capsys.readouterr()
     assert main(["export", name, "--format=transformers", "--out=mine", "--record=measured"]) == 0
+    assert "shards" not in capsys.readouterr().err  # the library's bar
     assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == [
         "README.md", "config.json", "model.safetensors", "preprocessor_config.json",
     ]  # fmt: skip

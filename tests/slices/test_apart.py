@@ -27,7 +27,7 @@ def test_two_groups_come_apart_and_one_stays_whole():
     finding = np.arange(len(points)) % 2 == 0
     first = np.arange(len(points)) < 80
     found = parts(points, np.ones(len(points), bool), finding, np.random.default_rng(0))
-    assert sorted((part == first).mean() for part in found) == [0.0, 1.0]
+    assert sorted((part == first).mean() for part, _ in found) == [0.0, 1.0]
     assert len(parts(points, first, finding, np.random.default_rng(0))) == 1
 
 

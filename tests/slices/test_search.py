@@ -25,7 +25,7 @@ def sides(scene) -> Halves:
 
 def search(scene, sides: Halves, logits) -> list[Searched]:
     known: Given = given(scene.features, scene.labels, logits, **NOTHING)
-    return searched(known, sides, [0, 1], 0)
+    return searched(known, sides, [0, 1], 0)[1]
 
 
 def test_what_the_model_said_of_the_half_that_tests_plays_no_part(scene, sides):
@@ -49,7 +49,7 @@ def test_images_with_equal_features_are_in_one_slice_whatever_the_model_said(sce
     logits = scene.logits
     wrong = (logits >= 0) != labels
     cut = halves(fingerprints(features, labels), 2 * labels + wrong, labels, (), 0)
-    for one in searched(given(features, labels, logits, **NOTHING), cut, [int(labels[0])], 0):
+    for one in searched(given(features, labels, logits, **NOTHING), cut, [int(labels[0])], 0)[1]:
         for found in one.slices:
             inside = np.zeros(len(labels), bool)
             inside[one.rows[found.rows]] = True

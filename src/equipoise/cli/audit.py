@@ -84,21 +84,21 @@ def audit(
         model: A run's folder, RUN/models/NAME, timm:NAME, hf:NAME_OR_FOLDER, onnx:FILE, or package.module:callable that
             gives a torch nn.Module or an nn.Backbone.
         source: One source with labels, as --data.
-        groups: Columns whose values are the groups to compare, as in race,gender.
+        groups: Columns whose values are the groups to compare, as in race,gender; or a table of slices.
         seed: Of halves, folds, learning and bootstrap.
         device: auto, cpu, cuda or mps.
         out: Folder for audit.json, report.html, scores.parquet and rejected.csv.
         overwrite: Replace the audit that lies in the folder.
     """
     from equipoise import report, risk, run
-    from equipoise.cli.conversion import engine_of, network_of, output_of, reading_of, sources_of
+    from equipoise.cli.conversion import engine_of, groups_of, network_of, output_of, reading_of, sources_of
 
     record = run.audit(
         network_of(model, network, encoder),
         sources_of(data, source=source),
         scoring=run.Scoring(**asdict(scoring), thresholds=risk.Thresholds(**asdict(lines))),
-        reading=reading_of(reading),
-        groups=groups,
+        reading=reading_of(reading, groups),
+        groups=groups_of(groups),
         seed=seed,
         engine=engine_of(device, general),
         output=output_of(out, general, Continuing(overwrite=overwrite)),

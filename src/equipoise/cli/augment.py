@@ -92,7 +92,7 @@ def augment(
         out: Folder for everything that the run leaves behind: report.html, augment.json, the pairs, the models.
     """
     from equipoise import report, run
-    from equipoise.cli.conversion import engine_of, output_of, reading_of, training_of
+    from equipoise.cli.conversion import engine_of, groups_of, output_of, reading_of, training_of
     from equipoise.train import GAN
 
     record = run.augment(
@@ -101,9 +101,9 @@ def augment(
         how=run.Augmentation(
             generator or GAN(steps=generator_steps), **asdict(pairing), show_edits=show_edits
         ),
-        reading=reading_of(reading),
+        reading=reading_of(reading, groups),
         training=training_of(training),
-        measuring=run.Measuring(groups, replicates=replicates, controls=controls),
+        measuring=run.Measuring(groups_of(groups), replicates=replicates, controls=controls),
         engine=engine_of(machine, general),
         output=output_of(out, general, continuing),
     )

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "backbone_of",
     "engine_of",
+    "groups_of",
     "measuring_of",
     "network_of",
     "networks_of",
@@ -62,9 +63,28 @@ def sources_of(*flags: Data | Planted | Test, source: str | None = None) -> run.
     return run.Sources(**given | ({} if source is None else {"data": source}))
 
 
-def reading_of(flags: Framed) -> run.Reading:
-    """How sources are read."""
-    return run.Reading(**dataclasses.asdict(flags))
+def reading_of(flags: Framed, groups: Sequence[str] = ()) -> run.Reading:
+    """How sources are read; a table of slices among the groups is joined to them.
+
+    Raises:
+        InputError: if there are several such tables.
+    """
+    asked = dataclasses.asdict(flags)
+    files = list(dict.fromkeys(name for name in (*groups, asked.get("slices")) if name and _is_file(name)))
+    if len(files) > 1:
+        raise InputError(
+            f"Expected one table of slices; got {', '.join(files)}. Write them into one, by path and slice."
+        )
+    return run.Reading(**asked | ({"slices": files[0]} if files else {}))
+
+
+def groups_of(groups: Sequence[str]) -> tuple[str, ...]:
+    """Columns whose values are compared: of a table of slices the one that it is joined as."""
+    return tuple(dict.fromkeys(run.SLICE if _is_file(name) else name for name in groups))
+
+
+def _is_file(name: str) -> bool:
+    return name.lower().endswith(".parquet")
 
 
 def network_of(model: str, flags: Network, encoder: TrainedEncoder) -> run.Network:
@@ -148,7 +168,8 @@ def backbone_of(flags: Backbone) -> run.Network | None:
 
 def measuring_of(flags: Evaluation, *, controls: bool = True) -> run.Measuring:
     """What is measured."""
-    return run.Measuring(**dataclasses.asdict(flags), controls=controls)
+    asked = dataclasses.asdict(flags)
+    return run.Measuring(groups_of(asked.pop("groups")), **asked, controls=controls)
 
 
 def output_of(out: Path, general: General, continuing: Continuing | None = None) -> run.Output:

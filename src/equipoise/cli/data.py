@@ -54,19 +54,19 @@ def data(
         if source is None and data == Data():
             return 0
     from equipoise import run
-    from equipoise.cli.conversion import reading_of, sources_of
+    from equipoise.cli.conversion import groups_of, reading_of, sources_of
 
     table = run.look(
         sources_of(data, planted, source=source),
-        reading=reading_of(reading),
-        groups=groups,
+        reading=reading_of(reading, groups),
+        groups=groups_of(groups),
         seed=seed,
         sheet=sheet,
         shown=shown,
         rejected=rejected,
         progress=not general.quiet,
     )
-    say(*map(with_flags, run.described(table, groups)))
+    say(*map(with_flags, run.described(table, groups_of(groups))))
     for label, path in (("Contact sheet", sheet), ("Rejected pictures", rejected)):
         if path is not None:
             say(f"{label}: {path}")

@@ -69,7 +69,7 @@ def debias(
 
     record = run.debias(
         sources_of(data, planted, test),
-        reading=reading_of(reading),
+        reading=reading_of(reading, evaluation.groups),
         training=training_of(training, encoder, embedding, backbone=backbone),
         measuring=measuring_of(evaluation, controls=controls),
         engine=engine_of(machine, general),

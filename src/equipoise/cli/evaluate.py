@@ -80,7 +80,7 @@ def evaluate(
         networks_of(models, network),
         sources_of(data),
         encoder=encoder.encoder,
-        reading=reading_of(reading),
+        reading=reading_of(reading, evaluation.groups),
         measuring=measuring_of(evaluation),
         seed=seed,
         engine=engine_of(device, general),
@@ -102,7 +102,7 @@ def check_unread(models: tuple[str, ...], **given: Data | Splitting | TrainedEnc
             f"Expected models, or tables of `predictions`; got both ({models[0]}). Leave one of them out."
         )
     for flags in given.values():
-        names = [name for name in vars(flags) if name not in ("label_column", "positive_class")]
+        names = [name for name in vars(flags) if name not in ("label_column", "positive_class", "slices")]
         check_unused("tables of predictions", flags, *names, why="hold no pictures")
 
 
@@ -118,7 +118,7 @@ def evaluate_tables(
 ) -> int:
     """`evaluate` of tables: neither pictures nor torch are touched."""
     from equipoise import report, run
-    from equipoise.cli.conversion import measuring_of, output_of
+    from equipoise.cli.conversion import measuring_of, output_of, reading_of
 
     tables = run.PredictionTables(
         predicted.predictions,
@@ -127,6 +127,7 @@ def evaluate_tables(
         predicted_column=predicted.predicted_column,
         positive_class=reading.positive_class,
         logits=predicted.logits,
+        slices=reading_of(reading, evaluation.groups).slices,
     )
     record = run.evaluate_predictions(
         tables,

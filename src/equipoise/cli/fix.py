@@ -73,13 +73,16 @@ def fix(
         overwrite: Replace the run that lies in the folder.
     """
     from equipoise import report, run
-    from equipoise.cli.conversion import engine_of, network_of, output_of, reading_of, sources_of
+    from equipoise.cli.conversion import engine_of, groups_of, network_of, output_of, reading_of, sources_of
 
     record = run.fix(
         network_of(model, network, encoder),
         sources_of(data, test),
-        reading=reading_of(reading),
-        choosing=run.Choosing(groups=groups, **asdict(choosing)),
+        reading=reading_of(reading, (*groups, *choosing.validation_groups)),
+        choosing=run.Choosing(
+            groups_of(groups),
+            **asdict(choosing) | {"validation_groups": groups_of(choosing.validation_groups)},
+        ),
         seed=seed,
         engine=engine_of(device, general),
         output=output_of(out, general, Continuing(overwrite=overwrite)),

@@ -147,6 +147,9 @@ class Reading(Framed):
     it they stay encoded and are decoded when they are needed."""
     workers: int | None = None
     """Threads that decode; one a processor if not given."""
+    slices: str | None = None
+    """Parquet table of slices that an audit found, joined by path as the column slice; --groups slices.parquet takes it
+    and compares by it."""
 
 
 @Parameter(name="*", group=READING)
@@ -175,7 +178,7 @@ class Evaluation:
     """What is measured."""
 
     groups: Names = ()
-    """Columns whose values are the groups to compare, as in race,gender."""
+    """Columns whose values are the groups to compare, as in race,gender; or a table of slices, RUN/slices.parquet."""
     fpr: float = 0.01
     """False-positive rate at which models are compared."""
     replicates: int = 2000

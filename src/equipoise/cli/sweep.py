@@ -75,7 +75,7 @@ def sweep(
     record = run.sweep(
         run.varied(vary),
         sources=sources_of(data, planted, test),
-        reading=reading_of(reading),
+        reading=reading_of(reading, evaluation.groups),
         training=training_of(training),
         measuring=measuring_of(evaluation, controls=controls),
         engine=engine_of(machine, general),

@@ -66,14 +66,14 @@ def train(
         out: Folder for the model, its checkpoints and its logs.
     """
     from equipoise import report, run
-    from equipoise.cli.conversion import engine_of, output_of, reading_of, sources_of, training_of
+    from equipoise.cli.conversion import engine_of, groups_of, output_of, reading_of, sources_of, training_of
 
     trained = run.train(
         sources_of(data, planted),
         method=method,
-        reading=reading_of(reading),
+        reading=reading_of(reading, groups),
         training=training_of(training, encoder, embedding, backbone=backbone),
-        groups=groups,
+        groups=groups_of(groups),
         engine=engine_of(machine, general),
         output=output_of(out, general, continuing),
     )

@@ -7,7 +7,7 @@ labels of groups and without test data. Features come from `nn.features`; the la
 from equipoise.fix.axes import Axes
 from equipoise.fix.choice import Choice, choose
 from equipoise.fix.group_thresholds import group_thresholds
-from equipoise.fix.refit import refit
+from equipoise.fix.refit import cross_fitted, refit
 from equipoise.fix.registry import FIXES, Fix
 from equipoise.fix.rows import Known, Rows
 from equipoise.fix.trial import LEAVE, Candidate
@@ -22,6 +22,7 @@ __all__ = [
     "Known",
     "Rows",
     "choose",
+    "cross_fitted",
     "group_thresholds",
     "refit",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
@@ -15,7 +16,7 @@ from equipoise.fix.registry import Fix, fix_named
 from equipoise.fix.rows import FINDING, Known, Rows
 from equipoise.seeds import checked_seed, child_seed
 
-__all__ = ["mean_of_seeds", "refit", "rows_of"]
+__all__ = ["cross_fitted", "mean_of_seeds", "refit", "rows_of"]
 
 
 def refit(
@@ -68,6 +69,33 @@ def refit(
     if seeds < 1:
         raise InputError(f"seeds must be at least 1; got {seeds}. 3 is the usual number.")
     return axes.layer(mean_of_seeds(fix, rows, settings, seeds))
+
+
+def cross_fitted(
+    features: NDArray[Any],
+    labels: ArrayLike,
+    *,
+    C: float = 1e-3,
+    together: Sequence[Any] = (),
+    classes: int | None = None,
+    seed: int = 0,
+) -> NDArray[np.float64]:
+    """Logits of each row from a plain last layer that was fitted on the other folds.
+
+    Args:
+        features: As `refit` takes them; so are `labels`, `together` and `classes`.
+        C: Strength of the layer.
+        seed: Decides the folds.
+
+    Returns:
+        Shape (n,) of two classes, above 0 is class 1; else (n, K).
+
+    Raises:
+        InputError: if something does not fit, or a class has fewer different rows than folds.
+    """
+    _, rows = rows_of(features, labels, known={}, together=together, classes=classes, seed=seed)
+    logits = rows.first_stage(C, False)
+    return logits[:, 0] if logits.shape[1] == 1 else logits
 
 
 def mean_of_seeds(fix: Fix, rows: Rows, settings: Any, seeds: int) -> Coefficients:

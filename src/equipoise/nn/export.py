@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from equipoise.errors import InputError, MissingExtraError
 from equipoise.failures import refused
 from equipoise.files import read_tensors, write_tensors
-from equipoise.nn.hugging_face import HuggingFace, hugging_face, written_processor
+from equipoise.nn.hugging_face import HuggingFace, hugging_face, without_bars, written_processor
 from equipoise.nn.last_layer import BackboneClassifier
 from equipoise.nn.modes import evaluating
 from equipoise.nn.onnx_network import METADATA, OnnxNetwork
@@ -167,7 +167,7 @@ def write_transformers(network: HuggingFace, name: str, folder: Path, preprocess
     Raises:
         InputError: if what was written does not do the same.
     """
-    with _quiet():
+    with _quiet(), without_bars(importlib.import_module("transformers")):
         network.model.save_pretrained(folder)  # type: ignore[operator]
     written_processor(name, folder)
     read, came, _ = hugging_face(os.fspath(folder))

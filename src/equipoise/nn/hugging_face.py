@@ -80,7 +80,7 @@ def hugging_face(
             f"On a machine that reaches it, `hf download {name} --local-dir FOLDER`; bring the folder and write "
             f"hf:FOLDER. {advice}"
         )
-    with reaching_hub(f"hf:{name}", advice), _quiet(library):
+    with reaching_hub(f"hf:{name}", advice), without_bars(library):
         config = library.AutoConfig.from_pretrained(name)
         architectures = config.architectures or []
         heads = any(str(one).endswith("ForImageClassification") for one in architectures)
@@ -125,7 +125,7 @@ def untrained_hugging_face(config: Mapping[str, Any], kind: str, name: str) -> H
     values = {key: value for key, value in config.items() if key not in ("model_type", "auto_map")}
     auto = library.AutoModelForImageClassification if kind == "logits" else library.AutoModel
     try:
-        with _quiet(library), torch.random.fork_rng(devices=[]):
+        with without_bars(library), torch.random.fork_rng(devices=[]):
             made = library.AutoConfig.for_model(str(config["model_type"]), **values)
             return HuggingFace(auto.from_config(made), kind).eval()
     except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
@@ -143,7 +143,7 @@ def written_processor(name: str, folder: str | os.PathLike[str]) -> None:
     Raises: as `hugging_face` does.
     """
     library = _transformers()
-    with reaching_hub(f"hf:{name}", "A folder holds preprocessor_config.json."), _quiet(library):
+    with reaching_hub(f"hf:{name}", "A folder holds preprocessor_config.json."), without_bars(library):
         _processor(library, name).save_pretrained(folder)
 
 
@@ -259,7 +259,7 @@ def _transformers() -> Any:
 
 
 @contextmanager
-def _quiet(library: Any) -> Iterator[None]:
+def without_bars(library: Any) -> Iterator[None]:
     """Without bars and reports about weights, which are told here; downloads keep their own bars."""
     logging = library.utils.logging
     level, shown = logging.get_verbosity(), logging.is_progress_bar_enabled()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from equipoise.run.output import Output
     from equipoise.run.predictions import PredictionTables, evaluate_predictions
     from equipoise.run.score import score
+    from equipoise.run.slice_column import SLICE
     from equipoise.run.sources import Reading, Sources
     from equipoise.run.sweep.grid import varied
     from equipoise.run.sweep.job import sweep
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AUDIT_METHODS": "equipoise.run.audit.scoring",
+    "SLICE": "equipoise.run.slice_column",
     "Attributes": "equipoise.run.augment.augmentation",
     "Augmentation": "equipoise.run.augment.augmentation",
     "Choosing": "equipoise.run.fix.job",
@@ -73,6 +75,7 @@ _HOMES = {
 
 __all__ = [
     "AUDIT_METHODS",
+    "SLICE",
     "Attributes",
     "Augmentation",
     "Choosing",

@@ -26,6 +26,7 @@ OURS = (
     *("augment.json", "pairs", "generator", "hyperplanes.safetensors"),
     "resampling.json",
     *("sweep.json", "sweep.csv", "points"),
+    "slices.parquet",
 )
 
 

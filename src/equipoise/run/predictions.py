@@ -17,7 +17,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from equipoise.data.columns import as_text
 from equipoise.data.listing import ENDINGS, read_listing
+from equipoise.data.table import PATH
 from equipoise.data.text_file import regular
 from equipoise.errors import DataError, InputError
 from equipoise.fairness.one_vs_rest import scores_of_class
@@ -30,6 +32,7 @@ from equipoise.run.debias.numbers import Truth, measure
 from equipoise.run.identity import Identity, Setting
 from equipoise.run.measuring import Measuring
 from equipoise.run.output import Output
+from equipoise.run.slice_column import SLICE, check_slices, slice_column
 from equipoise.seeds import checked_seed
 
 __all__ = ["PredictionTables", "evaluate_predictions"]
@@ -57,6 +60,7 @@ class PredictionTables:
         predicted_column: The predicted class.
         positive_class: The class that a score is about, and whose detection is measured.
         logits: Scores are logits.
+        slices: Table of slices that were found, joined by the column `path` as the column `slice`.
     """
 
     paths: Paths
@@ -65,6 +69,7 @@ class PredictionTables:
     predicted_column: str | None = None
     positive_class: str | None = None
     logits: bool = False
+    slices: str | os.PathLike[str] | None = None
 
     def settings(self) -> dict[str, Setting]:
         """What a run's settings say about it."""
@@ -75,6 +80,7 @@ class PredictionTables:
             "predicted_column": self.predicted_column,
             "positive_class": self.positive_class,
             "logits": self.logits or None,
+            "slices": None if self.slices is None else os.fspath(self.slices),
         }
 
     def read(self, groups: Sequence[str], threshold: float) -> dict[str, Predictions]:
@@ -89,7 +95,7 @@ class PredictionTables:
                 "Expected at least one table of predictions; got none. Name a CSV or Parquet file."
             )
         names = names_of(self.paths)
-        tables = [columns_of(Path(path)) for path in self.paths]
+        tables = [self._joined(columns_of(Path(path))) for path in self.paths]
         found = [self._said(*of, groups, threshold) for of in zip(self.paths, tables, strict=True)]
         classes = tuple(dict.fromkeys(name for one in found for name in one.classes))
         if any(one.classes != classes for one in found):  # one model calls images what the others never do
@@ -99,6 +105,15 @@ class PredictionTables:
         for path, one in zip(self.paths[1:], found[1:], strict=True):
             check_same_images(one, found[0], path)
         return dict(zip(names, found, strict=True))
+
+    def _joined(self, table: pa.Table) -> pa.Table:
+        """With the column of slices, if these were given."""
+        if self.slices is None:
+            return table
+        paths = as_text(table.column(PATH)).to_pylist() if PATH in table.column_names else None
+        column, _ = slice_column(paths, table.column_names, self.slices)
+        check_slices(column.to_pylist())
+        return table.append_column(SLICE, column)
 
     def _said(
         self,

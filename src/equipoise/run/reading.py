@@ -34,6 +34,7 @@ class Reading:
             resized to before. None takes the largest centred square.
         squash: Resize both sides to `image_size` and crop nothing.
         cache_limit: Its `cache_limit`.
+        slices: Table of slices that were found, joined by path as the column `slice` (`run.slice_column`).
         transform: The user's own transform in place of all that; it belongs to a model (`Network`).
 
     Raises:
@@ -58,6 +59,7 @@ class Reading:
     squash: bool | None = None
     cache_limit: str | float | None = None
     transform: OwnFraming | None = None
+    slices: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         _ = self.framing  # what cannot be is refused before anything is read
@@ -116,7 +118,8 @@ class Reading:
     def settings(self) -> dict[str, Setting]:
         """What a run's settings say about it."""
         cache = None if self.cache is None else os.fspath(self.cache)
-        values: dict[str, Setting] = {**vars(self), "cache": cache}
+        slices = None if self.slices is None else os.fspath(self.slices)
+        values: dict[str, Setting] = {**vars(self), "cache": cache, "slices": slices}
         values.pop("transform")  # the model's settings say it
         for name in ("allow_outside", "squash"):
             values[name] = values[name] or None  # not named where it is as it was before it was named

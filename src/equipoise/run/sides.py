@@ -11,6 +11,7 @@ from equipoise.data import ImageTable, Split, aligned, classes_of
 from equipoise.data.side import SIDES
 from equipoise.data.split import check_together, official_split
 from equipoise.errors import InputError
+from equipoise.run.slice_column import SLICE, check_slices
 
 __all__ = ["both_classes", "check_attributes", "check_class", "first_sides", "given_sides", "one_side"]
 
@@ -132,7 +133,7 @@ def check_attributes(
     """Make sure that the table has the columns that were asked for.
 
     Raises:
-        InputError: with the nearest names, if one is not there.
+        InputError: with the nearest names, if one is not there; or if slices are of other images.
     """
     known = table.attributes.column_names
     for name in attributes:
@@ -147,6 +148,8 @@ def check_attributes(
                     else " Give sources that have attributes, such as a CSV."
                 )
             )
+        if name == SLICE and name in known:
+            check_slices(table.column(name))
 
 
 def check_class(table: ImageTable, name: str) -> int:

@@ -28,6 +28,7 @@ from equipoise.run.sides import (
     first_sides,
     given_sides,
 )
+from equipoise.run.slice_column import with_slices
 from equipoise.run.unused import check_unused
 from equipoise.sharing import shared_path
 
@@ -62,7 +63,7 @@ def read_one(source: Source, label: int | None, reading: Reading, *, progress: b
         DataError: if the source cannot be read.
     """
     if isinstance(source, ImageTable):
-        return source if label is None else relabelled(source, label)
+        return _joined(source if label is None else relabelled(source, label), reading)
     if source is None:
         raise InputError("Expected a source; got None. Give a path or a table.")
     if reading.format is not None and reading.format.lower().replace("_", "-") not in FORMATS:
@@ -71,7 +72,7 @@ def read_one(source: Source, label: int | None, reading: Reading, *, progress: b
             f"`format` must be one of {', '.join(FORMATS)}; got {reading.format!r}. Did you mean {near!r}?"
         )
     options: dict[str, Any] = {**vars(reading), "allow_outside": bool(reading.allow_outside)}
-    for name in ("split_column", "together", "image_size", "resize", "crop", "squash", "transform"):
+    for name in ("split_column", "together", "image_size", "resize", "crop", "squash", "transform", "slices"):
         options.pop(name)
     options["framing"] = reading.framing
     positive = options.pop("positive_class")
@@ -79,7 +80,12 @@ def read_one(source: Source, label: int | None, reading: Reading, *, progress: b
     if label is None:
         options |= {"positive": positive, "label_column": column}
     with decoding(os.fspath(source), shown=progress) as bar:
-        return _without_places(read(source, label=label, progress=bar, **options), os.fspath(source))
+        table = _without_places(read(source, label=label, progress=bar, **options), os.fspath(source))
+    return _joined(table, reading)
+
+
+def _joined(table: ImageTable, reading: Reading) -> ImageTable:
+    return table if reading.slices is None else with_slices(table, reading.slices)
 
 
 def first_look(source: Source, reading: Reading) -> ImageTable | None:
@@ -200,6 +206,7 @@ def embedded(images: int, reading: Reading, seed: int) -> ImageTable:
     """
     if not 1 <= images <= MOST_IMAGES:
         raise InputError(f"`images` must be 1…{MOST_IMAGES:,}; got {images}. The default is 20,000.")
+    check_unused("the embedded set", reading, "slices", why="has no images that slices were found in")
     if reading.framed:
         raise InputError(
             "Expected pictures to `resize`, `crop` or `squash`; got the embedded set, which is drawn as a square. "

@@ -66,6 +66,7 @@ def train_generator(
     check_unused(
         "train_generator", engine, "processes", "compile", "tensorboard", why="trains in one process"
     )
+    check_unused("train_generator", reading, "slices", why="compares no groups")
     engine = engine.resolved()
     recorded: dict[str, Setting] = {
         "command": "train-generator",

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.slices.candidates import FEWEST, Candidate, ClassView
+from equipoise.slices.candidates import FEWEST, Candidate, ClassView, Floats, Rule
 from equipoise.slices.excess import lower_limits
 from equipoise.slices.k_means import k_means, nearest
 
@@ -33,9 +33,12 @@ def alike(view: ClassView) -> Iterator[Candidate]:
         counts = np.bincount(nearest(errors, centres), minlength=len(centres))
         for centre in centres[counts >= FEW]:
             along = points @ centre
-            yield Candidate(
-                along >= _border(along[view.finding], view.wrong[view.finding]), "errors alike", 2
-            )
+            border = _border(along[view.finding], view.wrong[view.finding])
+            yield Candidate(along >= border, "errors alike", 2, _beyond(view.spread, centre, border))
+
+
+def _beyond(spread: Floats, line: Floats, border: float) -> Rule:
+    return lambda points: np.asarray(points.places / spread, np.float32) @ line >= border
 
 
 def _border(along: NDArray[np.float32], wrong: NDArray[np.bool_]) -> float:

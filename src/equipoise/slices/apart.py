@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.slices.k_means import k_means, nearest
 
-__all__ = ["gap", "parts"]
+__all__ = ["Side", "gap", "parts"]
 
 GAP = 4.0
 """Separation from which two sets stand apart. Both halves of a normal distribution are 2.6 apart, of a flat one 3.5."""
@@ -15,6 +17,8 @@ AXES = 3
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Side = Callable[[Floats], Mask]
+"""Of whitened rows, which are on it."""
 
 
 def gap(points: Floats, inside: Mask, finding: Mask) -> float:
@@ -37,27 +41,50 @@ def gap(points: Floats, inside: Mask, finding: Mask) -> float:
     return float((own.mean() - rest.mean()) / spread) if spread > 0 else 0.0
 
 
-def parts(points: Floats, inside: Mask, finding: Mask, generator: np.random.Generator) -> list[Mask]:
-    """A set in two, and these again, as long as the two stand apart.
+def parts(
+    points: Floats, inside: Mask, finding: Mask, generator: np.random.Generator
+) -> list[tuple[Mask, Side]]:
+    """A set in two, and these again, as long as the two stand apart; each with what says of any rows on which side
+    they are.
 
     Args:
-        points: Shape (n, m).
+        points: Whitened, shape (n, m).
         inside: Which rows the set holds.
         finding: Which rows are of the half that finds.
         generator: Source of chance.
     """
+    whole: list[tuple[Mask, Side]] = [(inside, _every)]
     chosen = inside & finding
     if chosen.sum() < 20:
-        return [inside]
-    own = points[chosen] - points[chosen].mean(axis=0)
-    _, _, axes = np.linalg.svd(own, full_matrices=False)
-    placed = (points[inside] - points[chosen].mean(axis=0)) @ axes[:AXES].T
-    ids = nearest(placed, k_means(placed[finding[inside]], 2, generator))
+        return whole
+    centre = points[chosen].mean(axis=0)
+    _, _, axes = np.linalg.svd(points[chosen] - centre, full_matrices=False)
+    placed = (points[inside] - centre) @ axes[:AXES].T
+    centres = k_means(placed[finding[inside]], 2, generator)
+    ids = nearest(placed, centres)
     one = np.zeros(len(inside), bool)
     one[np.flatnonzero(inside)[ids == 0]] = True
     other = inside & ~one
     if not (one & finding).sum() or not (other & finding).sum():
-        return [inside]
+        return whole
     if gap(placed, ids == 0, finding[inside]) < GAP:
-        return [inside]
-    return [part for half in (one, other) for part in parts(points, half, finding, generator)]
+        return whole
+    return [
+        (part, _both(_side(centre, axes[:AXES], centres, number), side))
+        for number, half in enumerate((one, other))
+        for part, side in parts(points, half, finding, generator)
+    ]
+
+
+def _every(points: Floats) -> Mask:
+    return np.ones(len(points), bool)
+
+
+def _side(centre: Floats, axes: Floats, centres: Floats, number: int) -> Side:
+    return lambda points: (
+        (nearest(np.asarray((points - centre) @ axes.T, np.float32), centres) == 0) == (number == 0)
+    )
+
+
+def _both(one: Side, other: Side) -> Side:
+    return lambda points: one(points) & other(points)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from equipoise.density.principal import Moments, principal_axes
 from equipoise.errors import InputError
 
-__all__ = ["on_axes", "rotated"]
+__all__ = ["Axes", "Rotation", "axes_of", "rotation_of"]
 
 VALUES = 1 << 22  # of a block: 16 MiB of float32
 LARGEST = 1e15  # of a feature: its square must be a float32
@@ -20,10 +21,56 @@ LARGEST = 1e15  # of a feature: its square must be a float32
 Floats = NDArray[np.float32]
 
 
-def on_axes(
+@dataclass(frozen=True, eq=False)
+class Axes:
+    """Where features are standardised, and what of their classes' means and of axes is taken then.
+
+    Args:
+        mean: Of each feature, shape (d,).
+        scale: One over its standard deviation, 0 where it does not vary, shape (d,).
+        directions: Orthonormal, shape (d, m).
+        offsets: Mean of each class along the directions, shape (classes, m).
+    """
+
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    directions: NDArray[np.float64]
+    offsets: NDArray[np.float64]
+
+    def __call__(self, features: NDArray[Any], labels: NDArray[np.int64]) -> Floats:
+        """Rows on the axes, shape (n, m).
+
+        Raises:
+            InputError: if a feature is not finite.
+        """
+        placed = np.empty((len(features), self.directions.shape[1]), np.float32)
+        axes = self.directions.astype(np.float32)
+        for place, block in _standardised(features, self.mean, self.scale):
+            placed[place] = block @ axes - self.offsets[labels[place]]
+        return placed
+
+
+@dataclass(frozen=True, eq=False)
+class Rotation:
+    """Axes of one class, centred.
+
+    Args:
+        mean: Shape (m,).
+        axes: Orthonormal, shape (m, components).
+    """
+
+    mean: NDArray[np.float64]
+    axes: NDArray[np.float64]
+
+    def __call__(self, places: Floats) -> Floats:
+        """Rows on the axes, shape (n, components)."""
+        return np.asarray((places - self.mean) @ self.axes, np.float32)
+
+
+def axes_of(
     features: NDArray[Any], labels: NDArray[np.int64], finding: NDArray[np.bool_], components: int
-) -> Floats:
-    """Features on principal axes of their scatter within classes, shape (n, components or fewer).
+) -> Axes:
+    """Principal axes, `components` or fewer, of the scatter of features within classes.
 
     Features are standardised, and the mean of its class is taken from each row; both, and the axes, are of the finding
     half alone. The first axis has the largest variance.
@@ -52,22 +99,18 @@ def on_axes(
     scatter -= (sums.T * (1 / np.maximum(counts, 1))) @ sums
     moments = Moments(int(finding.sum()), torch.zeros(width, dtype=torch.float64), torch.from_numpy(scatter))
     axes = principal_axes(moments, components=components).numpy()
-    placed, offsets = np.empty((len(features), axes.shape[1]), np.float32), means @ axes
-    axes = axes.astype(np.float32)
-    for place, block in _standardised(features, mean, scale):
-        placed[place] = block @ axes - offsets[labels[place]]
-    return placed
+    return Axes(mean, scale, axes, means @ axes)
 
 
-def rotated(places: Floats, finding: NDArray[np.bool_], components: int) -> Floats:
-    """Rows of one class on axes of their own, shape (n, components or fewer), centred on the finding half."""
+def rotation_of(places: Floats, finding: NDArray[np.bool_], components: int) -> Rotation:
+    """Principal axes of one class, `components` or fewer, centred on the finding half."""
     own = places[finding].astype(np.float64)
-    centred = own - own.mean(axis=0)
+    mean = own.mean(axis=0)
+    centred = own - mean
     moments = Moments(
         len(own), torch.zeros(own.shape[1], dtype=torch.float64), torch.from_numpy(centred.T @ centred)
     )
-    axes = principal_axes(moments, components=components).numpy()
-    return np.asarray((places - own.mean(axis=0)) @ axes, np.float32)
+    return Rotation(mean, principal_axes(moments, components=components).numpy())
 
 
 def _moments(
@@ -76,12 +119,6 @@ def _moments(
     """Mean and standard deviation of the finding half; 0 of a dimension that does not vary."""
     many, mean, squares = 0, np.zeros(features.shape[1]), np.zeros(features.shape[1])
     for place, block in _blocks(features):
-        if not (np.abs(block) <= LARGEST).all():
-            wrong = np.flatnonzero(~(np.abs(block) <= LARGEST).all(axis=1))
-            raise InputError(
-                f"Features must be finite, and at most {LARGEST:g}; got others in row {place.start + int(wrong[0])}. "
-                "Look for a network that diverged or a half that overflowed, or drop the row."
-            )
         own = block[finding[place]].astype(np.float64)
         if not len(own):
             continue
@@ -99,7 +136,14 @@ def _blocks(features: NDArray[Any]) -> Iterator[tuple[slice, NDArray[np.float32]
     for start in range(0, len(features), step):
         place = slice(start, min(start + step, len(features)))
         with np.errstate(over="ignore"):  # of doubles; said to be too large later
-            yield place, np.asarray(features[place]).astype(np.float32)
+            block = np.asarray(features[place]).astype(np.float32)
+        if not (np.abs(block) <= LARGEST).all():
+            wrong = np.flatnonzero(~(np.abs(block) <= LARGEST).all(axis=1))
+            raise InputError(
+                f"Features must be finite, and at most {LARGEST:g}; got others in row {start + int(wrong[0])}. "
+                "Look for a network that diverged or a half that overflowed, or drop the row."
+            )
+        yield place, block
 
 
 def _standardised(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from equipoise.slices.candidates import Candidate, ClassView, clusters_of
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.slices.candidates import Candidate, ClassView, Floats, Points, clusters_of
 from equipoise.slices.k_means import k_means, nearest
 
-__all__ = ["clusters"]
+__all__ = ["AXES", "clusters", "nearest_of"]
 
 NUMBERS = (2, 4, 8, 12, 16, 24, 32)
 AXES = 24
@@ -18,4 +21,9 @@ def clusters(view: ClassView) -> Iterator[Candidate]:
     points = view.places[:, :AXES]
     for number in view.sizes(NUMBERS):
         centres = k_means(points[view.finding], number, view.generator)
-        yield from clusters_of(nearest(points, centres), "clusters", 1)
+        yield from clusters_of(view, nearest_of(centres), "clusters", 1)
+
+
+def nearest_of(centres: Floats) -> Callable[[Points], NDArray[np.int64]]:
+    """Number of the nearest centre, on the first axes of the class."""
+    return lambda points: nearest(points.places[:, :AXES], centres)

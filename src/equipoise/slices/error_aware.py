@@ -15,12 +15,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from equipoise.slices.candidates import Candidate, ClassView, clusters_of
-from equipoise.slices.k_means import k_means, nearest
+from equipoise.slices.clusters import AXES, nearest_of
+from equipoise.slices.k_means import k_means
 
 __all__ = ["error_aware"]
 
 NUMBERS = (4, 8, 16, 24)
-AXES = 24
 SHARE = 0.5  # squared spread of the error over that of all features
 
 
@@ -34,4 +34,4 @@ def error_aware(view: ClassView) -> Iterator[Candidate]:
     both = np.concatenate([points[view.finding], beside[:, None]], axis=1)
     for number in view.sizes(NUMBERS):
         centres = k_means(both, number, view.generator)[:, :-1]
-        yield from clusters_of(nearest(points, centres), "errors beside features", 2)
+        yield from clusters_of(view, nearest_of(centres), "errors beside features", 2)

@@ -17,6 +17,7 @@ from equipoise.slices.candidates import FEWEST
 from equipoise.slices.found import Found
 from equipoise.slices.halves import Halves, fingerprints, halves
 from equipoise.slices.inputs import Given, given
+from equipoise.slices.membership import membership_of
 from equipoise.slices.power import smallest_rate
 from equipoise.slices.search import Searched, searched
 from equipoise.slices.slice import ClassSummary
@@ -117,7 +118,7 @@ def find(
     _check_halves(sides)
     reasons = {class_id: _reason(known, sides, class_id) for class_id in np.unique(known.labels).tolist()}
     able = [class_id for class_id, reason in reasons.items() if reason is None]
-    found = searched(known, sides, able, chosen.seed)
+    axes, found = searched(known, sides, able, chosen.seed)
     slices, ids, tested = judged(known, sides, found, fdr=chosen.fdr, most=chosen.most)
     level = chosen.fdr / max(1, sum(tested.values()))
     tried = {one.class_id: one for one in found}
@@ -125,7 +126,15 @@ def find(
         _summary(known, sides, class_id, tried.get(class_id), tested.get(class_id, 0), level, reason)
         for class_id, reason in reasons.items()
     )
-    return Found(slices, ids, sides.testing, classes, chosen.fdr, _notes(known, sides, classes))
+    return Found(
+        slices,
+        ids,
+        sides.testing,
+        classes,
+        chosen.fdr,
+        _notes(known, sides, classes),
+        membership_of(axes, found, ids, tuple(groups.attribute for groups in known.columns)),
+    )
 
 
 def _check_halves(sides: Halves) -> None:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from equipoise.errors import InputError
 from equipoise.files import replacing
 from equipoise.groups import Groups
 from equipoise.sharing import shared_path
+from equipoise.slices.membership import Membership
 from equipoise.slices.slice import ClassSummary, Slice
 
 __all__ = ["COLUMN", "Found"]
@@ -34,6 +35,7 @@ class Found:
         classes: What there was to find, a class each.
         fdr: Share of false ones among the slices, at most, on the mean.
         notes: What else is to be known of these numbers, in sentences.
+        membership: The rules that tell slices, for other images.
     """
 
     slices: tuple[Slice, ...]
@@ -42,6 +44,7 @@ class Found:
     classes: tuple[ClassSummary, ...]
     fdr: float
     notes: tuple[str, ...] = ()
+    membership: Membership | None = field(default=None, repr=False)
 
     def column(self) -> list[str | None]:
         """Name of the slice that each image is in; None of one in none."""
@@ -51,6 +54,29 @@ class Found:
     def groups(self) -> Groups:
         """The slices as groups; images in none are the group "(missing)"."""
         return Groups.from_column(self.column(), attribute=COLUMN)
+
+    def assign(
+        self,
+        features: Any,
+        labels: ArrayLike,
+        *,
+        columns: Mapping[str, Sequence[Any]] | None = None,
+    ) -> NDArray[np.int64]:
+        """Position in `slices` of other images, −1 of one in none, shape (m,): by the rules that found the slices.
+
+        What a model says of these images plays no part.
+
+        Args:
+            features: Of the same network, shape (m, d).
+            labels: Class ids, shape (m,): a slice holds images of its class.
+            columns: Those that slices were sought in, of these images.
+
+        Raises:
+            InputError: if they are not of the images' shape, or a column is missing.
+        """
+        if self.membership is None:
+            raise InputError("Expected what `find` gave; got slices without rules. Find them anew.")
+        return self.membership(features, labels, columns or {})
 
     def write(self, path: str | os.PathLike[str], paths: Sequence[str | None] | None = None) -> None:
         """Write a row an image: its path, its slice (null in none), and the half that it is of; atomically.

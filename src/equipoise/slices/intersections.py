@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.groups import Groups
-from equipoise.slices.candidates import Candidate, ClassView
+from equipoise.slices.candidates import Candidate, ClassView, Rule
 from equipoise.slices.excess import failing
 
 __all__ = ["intersections"]
@@ -23,15 +23,22 @@ def intersections(view: ClassView) -> Iterator[Candidate]:
     """A candidate a value, and a pair of values, of which the finding half's images fail more often than the rest."""
     for groups in view.columns:
         for i in _failing(groups, view):
-            yield Candidate(groups.ids == i, "columns", 0, _told(groups, i))
+            rule = _having((groups.attribute, groups.names[i]))
+            yield Candidate(groups.ids == i, "columns", 0, rule, _told(groups, i))
     for one, other in combinations(view.columns, 2):
         if len(one.names) * len(other.names) > len(one.ids):  # mostly values of single images
             one, other = _common(one, view.finding), _common(other, view.finding)
         both = one.cross(other)
         for i in _failing(both, view):
             first = int(np.flatnonzero(both.ids == i)[0])
+            values = [(g.attribute, g.names[g.ids[first]]) for g in (one, other)]
             told = f"{_told(one, one.ids[first])} and {_told(other, other.ids[first])}"
-            yield Candidate(both.ids == i, "pairs of columns", 0, told)
+            yield Candidate(both.ids == i, "pairs of columns", 0, _having(*values), told)
+
+
+def _having(*values: tuple[str, str]) -> Rule:
+    """Columns and the values that rows have of all of them."""
+    return lambda points: np.all([points.having(*value) for value in values], axis=0)
 
 
 def _failing(groups: Groups, view: ClassView) -> list[int]:

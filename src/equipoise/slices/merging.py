@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.slices.apart import gap, parts
-from equipoise.slices.candidates import FEWEST, Candidate, ClassView
+from equipoise.slices.apart import Side, gap, parts
+from equipoise.slices.candidates import FEWEST, Candidate, ClassView, Floats, Points, Rule
 from equipoise.slices.excess import failing, lower_limits
 
-__all__ = ["Merged", "merged"]
+__all__ = ["Merged", "Step", "merged", "replayed"]
 
 OVERLAP = 0.5  # of the smaller set
 SHARE = 0.5  # of the slice's excess error, that what is added must have
@@ -43,8 +44,24 @@ class Merged:
     told: str | None
 
 
-def merged(candidates: Iterable[Candidate], view: ClassView) -> list[Merged]:
-    """Slices of one class, disjoint; a candidate that falls into sets that stand apart becomes these.
+class Step(NamedTuple):
+    """What a rule tells and no slice holds yet belongs to a slice, by its position."""
+
+    rule: Rule
+    slice: int
+
+
+def replayed(steps: Sequence[Step], points: Points) -> NDArray[np.int64]:
+    """The slice of any images of the class, by its position, −1 in none, shape (n,)."""
+    found = np.full(len(points.places), -1, np.int64)
+    for step in steps:
+        found[step.rule(points) & (found < 0)] = step.slice
+    return found
+
+
+def merged(candidates: Iterable[Candidate], view: ClassView) -> tuple[list[Merged], list[Step]]:
+    """Slices of one class, disjoint, and how they were made; a candidate that falls into sets that stand apart becomes
+    these.
 
     Args:
         candidates: Of the class.
@@ -59,12 +76,14 @@ def merged(candidates: Iterable[Candidate], view: ClassView) -> list[Merged]:
     low = lower_limits(hits, sizes, errors, total)
     ranks = np.array([one.rank for one in able], np.int64)
     found: list[Merged] = []
+    steps: list[Step] = []
     for i in np.lexsort((-low, ranks)).tolist():
         candidate = able[i]
         other = _overlapped(candidate.rows, found, judged)
         if other is not None:
             added = _free(candidate.rows, found)
             if _as_bad(added, other.rows, wrong, judged):
+                steps.append(Step(candidate.rule, found.index(other)))
                 other.rows = other.rows | added
                 other.sources = list(dict.fromkeys([*other.sources, candidate.source]))
                 other.told = None
@@ -73,8 +92,9 @@ def merged(candidates: Iterable[Candidate], view: ClassView) -> list[Merged]:
         left = np.array([(rows & judged).sum()]), np.array([(rows & judged & wrong).sum()])
         if len(found) < MOST and failing(left[1], left[0], errors, total)[0]:
             told = candidate.told if (rows == candidate.rows).all() else None
+            steps.append(Step(candidate.rule, len(found)))
             found.append(Merged(rows, [candidate.source], told))
-    return found
+    return found, steps
 
 
 def _worth(candidates: Iterable[Candidate], view: ClassView) -> list[Candidate]:
@@ -106,9 +126,18 @@ def _apart(one: Candidate, others: Sequence[Candidate], view: ClassView) -> bool
 def _parts(candidates: Iterable[Candidate], view: ClassView) -> Iterator[Candidate]:
     for one in candidates:
         found = parts(view.whitened, one.rows, view.finding, view.generator)
+        if len(found) == 1:
+            yield one
+            continue
         yield from (
-            Candidate(rows, one.source, one.rank, one.told if len(found) == 1 else None) for rows in found
+            Candidate(rows, one.source, one.rank, _within(one.rule, view.spread, side))
+            for rows, side in found
         )
+
+
+def _within(rule: Rule, spread: Floats, side: Side) -> Rule:
+    """What a rule tells, on one side."""
+    return lambda points: rule(points) & side(np.asarray(points.places / spread, np.float32))
 
 
 def _overlapped(rows: Mask, found: Sequence[Merged], judged: Mask) -> Merged | None:

@@ -6,12 +6,12 @@ all classes tell which axes matter; where the clusters lie along these axes, fea
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.slices.candidates import Candidate, ClassView, clusters_of
+from equipoise.slices.candidates import Candidate, ClassView, Floats, Points, clusters_of
 from equipoise.slices.k_means import k_means, nearest
 
 __all__ = ["pulled"]
@@ -27,7 +27,11 @@ def pulled(view: ClassView) -> Iterator[Candidate]:
             continue
         for number in view.sizes(NUMBERS):
             centres = k_means(points[view.finding], number, view.generator)
-            yield from clusters_of(nearest(points, centres), source, rank)
+            yield from clusters_of(view, _nearest_of(weights, centres), source, rank)
+
+
+def _nearest_of(weights: NDArray[np.float64], centres: Floats) -> Callable[[Points], NDArray[np.int64]]:
+    return lambda points: nearest(np.asarray(points.shared * np.abs(weights), np.float32), centres)
 
 
 def _own(view: ClassView) -> NDArray[np.float64]:

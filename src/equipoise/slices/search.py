@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from equipoise.probabilities import sigmoid
 from equipoise.seeds import child_seed
-from equipoise.slices.axes import on_axes, rotated
+from equipoise.slices.axes import Axes, Rotation, axes_of, rotation_of
 from equipoise.slices.candidates import ClassView
 from equipoise.slices.generators import GENERATORS
 from equipoise.slices.halves import Halves
 from equipoise.slices.inputs import Given
-from equipoise.slices.merging import Merged, merged
+from equipoise.slices.merging import Merged, Step, merged
 
 __all__ = ["Searched", "searched"]
 
@@ -31,6 +31,8 @@ class Searched:
         rows: Its images, in the table.
         places: On principal axes of the class, shape (n, m).
         slices: Merged candidates.
+        steps: How they were made.
+        rotation: The axes of the class.
         tried: Candidates that they were made of.
     """
 
@@ -38,25 +40,29 @@ class Searched:
     rows: NDArray[np.int64]
     places: NDArray[np.float32]
     slices: list[Merged]
+    steps: list[Step]
+    rotation: Rotation
     tried: int
 
 
-def searched(given: Given, halves: Halves, classes: list[int], seed: int) -> list[Searched]:
-    """Slices of some classes, from the half that finds.
+def searched(given: Given, halves: Halves, classes: list[int], seed: int) -> tuple[Axes, list[Searched]]:
+    """Slices of some classes, from the half that finds, and the axes that all classes share.
 
     Raises:
         InputError: if a feature is not finite, or all are the same.
     """
     finding = ~halves.testing & halves.counted
-    shared = on_axes(given.features, given.labels, finding, AXES)
+    axes = axes_of(given.features, given.labels, finding, AXES)
+    shared = axes(given.features, given.labels)
     whitened = shared[finding] / np.maximum(shared[finding].std(axis=0), 1e-12)
     found = []
     for class_id in classes:
         rows = halves.order[given.labels[halves.order] == class_id]
         odds = given.outputs.log_odds(class_id)
         chosen, mine = finding[rows], shared[rows]
+        rotation = rotation_of(mine, chosen, OWN)
         view = ClassView(
-            places=rotated(mine, chosen, OWN),
+            places=rotation(mine),
             shared=mine,
             pull=_pull(whitened, odds[finding], given.labels[finding]),
             finding=chosen,
@@ -70,9 +76,9 @@ def searched(given: Given, halves: Halves, classes: list[int], seed: int) -> lis
             for generator in GENERATORS  # each with its own chance: another one moves no candidate of theirs
             for candidate in generator(replace(view, generator=_chance(seed, class_id, generator.__name__)))
         ]
-        slices = merged(candidates, view)
-        found.append(Searched(class_id, rows, view.places, slices, len(candidates)))
-    return found
+        slices, steps = merged(candidates, view)
+        found.append(Searched(class_id, rows, view.places, slices, steps, rotation, len(candidates)))
+    return axes, found
 
 
 def _chance(seed: int, class_id: int, what: str) -> np.random.Generator:

@@ -26,7 +26,7 @@ def test_what_was_written_is_read(make_audit, tmp_path):
     ("change", "words"),
     [
         (lambda c: c.pop("risks"), "no risks"),
-        (lambda c: c.update(schema_version=2), "schema version 3; got version 2"),
+        (lambda c: c.update(schema_version=3), "schema version 4; got version 3"),
         (lambda c: c.update(more=1), "unknown key 'more'"),
         (lambda c: c["kinds"]["rare"].update(examples=["x"]), "whole number"),
     ],

@@ -36,7 +36,7 @@ def drawn(folder, table):
     }
     kinds = {kind: KindRecord(None, None, rows()) for kind in IMAGE_KINDS}
     means = mean_pictures(table, {name: chance.random(len(table)) for name in found})
-    return found, write_audit_pictures(folder, table, found, kinds, means)
+    return found, write_audit_pictures(folder, table, found, kinds, (), means)
 
 
 @pytest.mark.parametrize("size", [16, 64, 320])

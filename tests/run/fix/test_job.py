@@ -1,6 +1,7 @@
 """The job that gives a network another last layer, on a planted shortcut."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -14,7 +15,9 @@ from equipoise.data import ImageTable
 from equipoise.errors import InputError
 from equipoise.explore import opened
 from equipoise.nn import Backbone, features
-from equipoise.report import fix_text, read_fix
+from equipoise.rate import Rate
+from equipoise.report import fix_html, fix_text, read_fix
+from equipoise.run.fix.failing import failing
 from equipoise.run.fix.layers import group_ids, own_logits
 from equipoise.run.saved import load
 from equipoise.train import predict
@@ -82,6 +85,26 @@ def test_the_worst_cell_is_better_and_nobody_told_it_the_groups(fixed):
     assert not next(one for one in record.choice.tried if one.method == "groups equal").may_win
     assert record.network["last_layer"] == "of other classes"
     assert read_fix(out).choice == record.choice
+
+
+def test_slices_of_the_data_are_counted_on_test_images_before_and_after(fixed):
+    """The picture of class 1 without light fails: the slice found in the data holds such pictures of the test."""
+    out, record = fixed
+    assert record.slices
+    assert record.slices_note == ""
+    worst = max(record.slices, key=lambda one: one.before.value)
+    numbers = record.models["before"].numbers
+    assert worst.before.value > 2 * numbers.accuracy.complement.value
+    assert worst.before.n == worst.after.n == worst.images < 200
+    assert worst.change.value == pytest.approx(worst.after.value - worst.before.value)
+    assert worst.change.high < 0
+    assert "slices as groups" in {one.method for one in record.choice.tried}
+    said = " ".join(fix_text(record).split())
+    assert f"Of {len(record.slices)} hidden groups that the network failed on" in said
+    assert worst.name in (out / "report.html").read_text()
+    harmed = replace(worst, name="positive #9", change=Rate(0.2, 0.1, 0.3, worst.images))
+    said = " ".join(fix_text(replace(record, slices=[worst, harmed])).split())
+    assert "1 measurably improved, and 1 became measurably worse (positive #9)." in said
 
 
 def test_the_network_that_is_saved_is_the_one_that_was_measured(fixed, backbone):
@@ -157,6 +180,7 @@ def test_without_a_shortcut_it_stays_as_it_is_and_no_network_is_written(tmp_path
     assert record.choice.method == "leave it"
     assert record.models["before"].title == "the network as it is"
     assert record.comparisons.differences["after"].accuracy.value == 0
+    assert all(one.change.value == 0 and one.before == one.after for one in record.slices)
     assert not (tmp_path / "out" / "model.safetensors").exists()
     assert "Nothing was changed" in fix_text(record)
 
@@ -167,8 +191,6 @@ def test_own_logits_come_in_the_order_of_the_table():
     backbone = Backbone.of(network, size=8)
     store = features(backbone, table)
     assert np.array_equal(own_logits(backbone, table, store), store.logits)
-    from dataclasses import replace
-
     named = replace(table, classes={"a": 0, "b": 1, "c": 2})
     turned = replace(backbone, class_names=("c", "a", "b"))
     assert np.array_equal(own_logits(turned, named, store), store.logits[:, [1, 2, 0]])
@@ -254,3 +276,44 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     assert main(["fix", "nowhere:net", *given[:-1], "--out=o2"]) == 2
     assert main(["fix", "colours_here:net", "--quiet"]) == 2
     assert "Expected images to fix" in capsys.readouterr().err
+
+
+def test_errors_by_chance_are_no_slice_and_that_is_said(backbone, fixed):
+    data = pictures(600, 0, 0.5)
+    store = features(backbone, data)
+    chance = np.random.default_rng(1).random(600) < 0.1
+    found = failing(store, data, np.where((data.labels == 1) ^ chance, 2.0, -2.0), [data.digests], 0)
+    assert found.known == {}
+    assert found.mended(store, data, data.labels, data.labels) == []
+    assert found.note.startswith("No hidden group was found")
+    quiet = replace(fixed[1], slices=[], slices_note=found.note)
+    assert found.note in fix_text(quiet)
+    assert found.note in fix_html(quiet)
+
+
+def test_of_few_images_slices_are_not_sought_and_the_fix_goes_on(backbone, tmp_path):
+    record = run.fix(
+        backbone,
+        run.Sources(data=pictures(44, 0, 0.8), test_data=pictures(40, 1, 0.5)),
+        reading=run.Reading(image_size=8, cache=tmp_path / "cache"),
+        output=run.Output(tmp_path / "out"),
+    )
+    assert record.slices == []
+    assert "could not be sought. Expected at least 50 images" in record.slices_note
+    assert "could not be sought" in fix_text(record)
+
+
+@pytest.mark.parametrize("rows", [[], [1, 3, 5]])
+def test_groups_that_are_known_of_the_test_alone_or_of_one_class_are_no_oracle(backbone, tmp_path, rows):
+    data = pictures(120, 0, 0.9)
+    names = [name if i in rows else None for i, name in enumerate(data.column("light"))]
+    data = replace(data, attributes=data.attributes.set_column(0, "light", [names]))
+    record = run.fix(
+        backbone,
+        run.Sources(data=data, test_data=pictures(80, 1, 0.5)),
+        reading=run.Reading(image_size=8, cache=tmp_path / "cache"),
+        choosing=run.Choosing(groups=("light",)),
+        output=run.Output(tmp_path / "out"),
+    )
+    assert "groups equal" not in record.models
+    assert "light" in record.models["before"].numbers.groups

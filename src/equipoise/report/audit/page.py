@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from equipoise.report.audit.record import AUDIT, AuditRecord, RiskRecord
+from equipoise.report.audit.slices import slices_page
 from equipoise.report.audit.words import AUDIT_LIMITS, ENRICHMENT, KIND_WORDS, audit_headline
 from equipoise.report.parts import figures, tables, words
 from equipoise.report.parts.figures import Curve, Series
@@ -36,6 +37,7 @@ def audit_html(record: AuditRecord, folder: str | os.PathLike[str] | None = None
         title=title,
         sentences=sentences,
         overview=page.overview(),
+        slices=slices_page(record, folder),
         groups=page.groups(),
         group_kinds=page.group_kinds(),
         risks=page.risks(),

@@ -15,15 +15,19 @@ __all__ = [
     "AuditData",
     "AuditGroup",
     "AuditRecord",
+    "AuditSlice",
+    "AuditSlices",
     "AuditTiming",
     "AuditedModel",
     "KindRecord",
+    "MoreOften",
     "RiskRecord",
+    "SearchedClass",
     "read_audit",
     "write_audit",
 ]
 
-AUDIT_SCHEMA_VERSION = 3
+AUDIT_SCHEMA_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,66 @@ class KindRecord:
 
 
 @dataclass(frozen=True)
+class MoreOften:
+    """A value of a column that images of a slice have more often than the rest of their class."""
+
+    column: str  # "flag" of a kind of image that the audit names itself
+    value: str
+    share: Rate  # of the slice
+    rest: Rate  # of the rest of the class
+    p: float  # one-sided, exact, adjusted
+
+
+@dataclass(frozen=True)
+class AuditSlice:
+    """A hidden group that fails; but for `size` all numbers are of images that it was not found on."""
+
+    name: str  # its class and a number: nobody named it
+    class_name: str
+    size: int  # images
+    share: Rate  # of its class
+    errors: Rate
+    rest: Rate  # errors in the rest of the class
+    excess: Rate  # errors − rest, with an interval that allows for the choice
+    p: float  # one-sided, exact, adjusted over slices
+    confused_with: dict[str, int]  # class → wrong images taken for it
+    typical: list[int]  # rows of scores.parquet, the nearest to its centre first
+    more_often: list[MoreOften]
+    density: Rate  # mean rank within its class; 0.5 = as common as others
+    kind: str  # "rare" | "hard" | "mislabelled" | "bad picture"
+    told: str | None  # columns and values that define it; None: features do
+    sources: list[str]  # generators of its candidates
+
+
+@dataclass(frozen=True)
+class SearchedClass:
+    """What there was to find in one class."""
+
+    name: str
+    size: int
+    errors: Rate  # in the half that tests
+    tried: int  # candidates
+    tested: int  # slices
+    smallest: dict[
+        str, float | None
+    ]  # share of the class → share wrong from which it is seen four times of five
+    reason: str | None  # why it was not searched
+
+
+@dataclass(frozen=True)
+class AuditSlices:
+    """The hidden groups that the model fails on, worst first, or why none could be sought."""
+
+    found: list[AuditSlice]
+    classes: list[SearchedClass]
+    fdr: float  # share of false ones among them, at most, on the mean
+    columns: list[str]  # that slices were sought in and are explained by
+    notes: list[str]
+    reason: str | None  # why none could be sought; None if they were
+    seconds: float  # of the processor
+
+
+@dataclass(frozen=True)
 class AuditTiming:
     """Cost of the audit."""
 
@@ -125,6 +189,7 @@ class AuditRecord:
     kinds: dict[str, KindRecord]
     thresholds: dict[str, float]  # kind → percentile from which on
     suspected: Rate  # share of labels that confident learning takes for wrong
+    slices: AuditSlices
     timing: AuditTiming
     pictures: dict[str, str] = field(default_factory=dict)  # name → PNG or JPEG file in the folder
     verdicts: dict[str, dict[str, str]] = field(

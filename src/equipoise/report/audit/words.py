@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from equipoise.report.audit.record import AuditedModel, AuditRecord, RiskRecord
+from equipoise.report.audit.slices import slices_text
 from equipoise.report.parts import words
 from equipoise.report.parts.terminal import aligned, blocks, number, short, wrapped
 
@@ -33,6 +34,8 @@ AUDIT_LIMITS = (
     "That a label is wrong or a picture useless. Percentile thresholds name the most suspicious images, of a clean "
     "set too. Somebody has to look before anything is changed or dropped.",
     "That a group without a mark is as well represented as others. Small groups show only large differences.",
+    "Why a hidden group fails, or that none is left where none was found. Half of the images found it and half tested "
+    "it; a kind of image that the features do not tell from others is not found at any size.",
     "That each marked difference is an effect. The intervals are not corrected for how many there are: of forty "
     "differences without any effect, about two look like one.",
 )
@@ -129,7 +132,9 @@ def audit_text(record: AuditRecord) -> str:
         for name, verdict in verdicts.items()
     ]
     said = "\n".join(map(wrapped, lines))
-    return blocks([said, *(_enrichment(record, attribute) for attribute in record.verdicts)])
+    return blocks(
+        [said, slices_text(record.slices), *(_enrichment(record, attribute) for attribute in record.verdicts)]
+    )
 
 
 def _enrichment(record: AuditRecord, attribute: str) -> str:

@@ -24,7 +24,7 @@ __all__ = [
     "write_fix",
 ]
 
-FIX_SCHEMA_VERSION = 1
+FIX_SCHEMA_VERSION = 2
 BEFORE, AFTER = "before", "after"
 
 
@@ -70,7 +70,10 @@ class FixedModel:
 
 @dataclass(frozen=True)
 class MendedSlice:
-    """A hidden group that the network failed on, before and after; shares of wrong test images."""
+    """A hidden group that the network failed on, before and after; shares of wrong test images.
+
+    It was found in the data; test images are in it by its rule, whatever a model says of them.
+    """
 
     name: str
     label: str  # class of its images
@@ -107,6 +110,7 @@ class FixRecord:
     comparisons: ClassComparison  # against "before"
     timing: FixTiming
     slices: list[MendedSlice] = field(default_factory=list)
+    slices_note: str = ""  # why there are none
     schema_version: int = FIX_SCHEMA_VERSION
 
     def __repr__(self) -> str:

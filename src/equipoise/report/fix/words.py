@@ -75,8 +75,10 @@ def fix_headline(record: FixRecord) -> Headline:
     ]
     if record.slices:
         mended = sum(one.change.defined and one.change.high < 0 for one in record.slices)
+        worse = [one.name for one in record.slices if one.change.defined and one.change.low > 0]
         sentences.append(
-            f"Of {len(record.slices)} hidden groups that the network failed on, {mended} measurably improved."
+            f"Of {len(record.slices)} hidden groups that the network failed on, {mended} measurably improved"
+            + (f", and {len(worse)} became measurably worse ({words.listed(worse)})." if worse else ".")
         )
     return Headline(title, tone, sentences, ())
 
@@ -144,10 +146,16 @@ def fix_text(record: FixRecord) -> str:
 
 def _slices(record: FixRecord) -> str:
     if not record.slices:
-        return ""
+        return wrapped(record.slices_note)
     rows = [
-        [short(one.name, 30), f"{one.images:,}", number(one.before, 100, 1), number(one.after, 100, 1)]
+        [
+            short(one.name, 30),
+            f"{one.images:,}",
+            number(one.before, 100, 1),
+            number(one.after, 100, 1),
+            number(one.change, 100, 1),
+        ]
         for one in record.slices
     ]
     title = "Hidden groups that the network failed on: wrong, percent [95 % interval]"
-    return "\n".join([title, *aligned(["slice", "images", "before", "after"], rows, [])])
+    return "\n".join([title, *aligned(["slice", "images", "before", "after", "change"], rows, [])])

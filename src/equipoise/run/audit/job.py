@@ -1,6 +1,6 @@
 """`audit`: every image scored by several risks, and a report of who is badly represented, uncertain, noisy.
 
-It reads from top to bottom: settings → images → scores of every method → ranks and kinds → numbers → record.
+It reads from top to bottom: settings → images → scores of every method → ranks and kinds → slices → numbers → record.
 """
 
 # ruff: noqa: B008  (the settings' defaults are frozen)
@@ -17,7 +17,7 @@ from torch import nn
 from equipoise.data import ImageTable, write_rejected
 from equipoise.data.cache import cache_folder
 from equipoise.errors import InputError
-from equipoise.nn import Backbone, digest_of, placed
+from equipoise.nn import Backbone, FeatureStore, digest_of, placed
 from equipoise.report.audit.page import write_audit_report
 from equipoise.report.audit.record import AuditedModel, AuditRecord, AuditTiming, write_audit
 from equipoise.report.audit.words import accuracy_line
@@ -26,6 +26,7 @@ from equipoise.run.account import peak_rss_bytes, versions
 from equipoise.run.audit.account import audit_data, by_group, by_kind, by_risk
 from equipoise.run.audit.accuracy import audited_model, check_accuracy
 from equipoise.run.audit.cross_fitting import Learning, check_methods, cross_fitted_scores
+from equipoise.run.audit.failing import slices_of
 from equipoise.run.audit.images import audited_table, check_folds
 from equipoise.run.audit.numbers import rarity_verdicts, share_of
 from equipoise.run.audit.pictures import mean_pictures, write_audit_pictures
@@ -92,7 +93,8 @@ def audit(
     engine: Engine = Engine(),
     output: Output = Output("runs/audit"),
 ) -> AuditRecord:
-    """Score every image of a data set by several risks, and write audit.json, scores.parquet and report.html.
+    """Score every image of a data set by several risks, seek hidden groups that the model fails on; write audit.json,
+    scores.parquet, slices.parquet and report.html.
 
     Without reference data each half of the images is scored by methods that learned from the other half; equal
     pictures are never on both sides. The model itself is left as it is.
@@ -140,14 +142,8 @@ def audit(
         found = ranked(table, seen, scored, scoring.thresholds, seed)
         say(f"{len(table):,} images, {len(found.ranks)} scores; drawing the report")
         write_rejected(table, folder.path / "rejected.csv")
-        kept = views["audited"].store.folder  # its name tells the content, and no place of this machine
-        write_scores(
-            folder.path / "scores.parquet",
-            table,
-            found.columns(seen, table.class_names),
-            None,
-            made=None if kept is None else {"features": kept.name},
-        )
+        write_kept_scores(folder, table, found, seen, views["audited"].store)
+        slices = slices_of(table, seen, found.kinds.tolist(), groups, seed=seed, folder=folder.path)
         risks, kinds, compared = by_risk(table, found, seed), by_kind(found), by_group(table, found, groups)
         lines = {kind.replace("_", " "): value for kind, value in asdict(scoring.thresholds).items()}
         record = AuditRecord(
@@ -166,15 +162,25 @@ def audit(
             kinds=kinds,
             thresholds=lines,
             suspected=share_of(found.suspected),
+            slices=slices,
             timing=AuditTiming(scored.seconds, time.perf_counter() - began, peak_rss_bytes()),
             pictures=write_audit_pictures(
-                folder.path, table, risks, kinds, mean_pictures(table, found.ranks)
+                folder.path, table, risks, kinds, slices.found, mean_pictures(table, found.ranks)
             ),
             verdicts={attribute: rarity_verdicts(one, attribute) for attribute, one in compared.items()},
         )
         write_audit(record, folder.path)
         write_audit_report(folder.path)
     return record
+
+
+def write_kept_scores(
+    folder: RunFolder, table: ImageTable, found: Ranked, seen: Looked, store: FeatureStore
+) -> None:
+    """A row an image; the file says which features were kept, by a name that tells their content and no place."""
+    made = None if store.folder is None else {"features": store.folder.name}
+    columns = found.columns(seen, table.class_names)
+    write_scores(folder.path / "scores.parquet", table, columns, None, made=made)
 
 
 def read_images(asked: Asked, engine: Engine) -> dict[str, ImageTable]:

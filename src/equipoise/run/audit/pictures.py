@@ -14,7 +14,8 @@ from numpy import ndarray
 
 from equipoise.data import ImageTable, contact_sheet, thumbnails
 from equipoise.files import write_bytes
-from equipoise.report.audit.record import KindRecord, RiskRecord
+from equipoise.report.audit.record import AuditSlice, KindRecord, RiskRecord
+from equipoise.report.audit.slices import picture_name
 from equipoise.risk import deciles
 from equipoise.risk.analysis import MeanImages
 from equipoise.run.audit.ranking import blocks
@@ -49,6 +50,7 @@ def write_audit_pictures(
     table: ImageTable,
     risks: Mapping[str, RiskRecord],
     kinds: Mapping[str, KindRecord],
+    slices: Sequence[AuditSlice],
     means: Mapping[str, Float[ndarray, "parts height width channels"]],
 ) -> dict[str, str]:
     """Write contact sheets into folder/pictures, as PNG where that is small enough, else as JPEG.
@@ -58,6 +60,7 @@ def write_audit_pictures(
         table: All images.
         risks: Their rows at both ends are drawn.
         kinds: Their examples are drawn.
+        slices: Their most typical images are drawn.
         means: Risk → mean image of each decile; one that is NaN stays white.
 
     Returns:
@@ -68,6 +71,7 @@ def write_audit_pictures(
         rows |= {f"{name}_highest": one.highest, f"{name}_lowest": one.lowest}
         rows |= {f"{name}_highest_{label}": found for label, found in one.highest_of_label.items()}
     rows |= {f"kind_{kind.replace(' ', '_')}": one.examples for kind, one in kinds.items()}
+    rows |= {picture_name(number): one.typical for number, one in enumerate(slices, 1)}
     shown = _thumbnails(table, sorted({row for chosen in rows.values() for row in chosen}))
     drawn = {name: np.stack([shown[row] for row in chosen]) for name, chosen in rows.items() if chosen}
     for name, images in means.items():

@@ -1,6 +1,7 @@
 """`fix`: another last layer for those whom a network fails, chosen without group labels and without test data.
 
-It reads from top to bottom: settings → data → features, once → choice → numbers on test images → network → record.
+It reads from top to bottom: settings → data → features, once → slices and choice → numbers on test images → network →
+record.
 """
 
 # ruff: noqa: B008  (the settings' defaults are frozen)
@@ -27,6 +28,7 @@ from equipoise.report.fix.record import (
     FixedModel,
     FixRecord,
     FixTiming,
+    MendedSlice,
     TriedFix,
     read_fix,
     write_fix,
@@ -34,6 +36,7 @@ from equipoise.report.fix.record import (
 from equipoise.run.account import data_record, peak_rss_bytes, versions
 from equipoise.run.backbone_source import BackboneSource, backbone_source
 from equipoise.run.checks import check_groups, scoring_engine
+from equipoise.run.fix.failing import Failing, failing
 from equipoise.run.fix.layers import Layers, called, group_ids, layers_of, own_logits
 from equipoise.run.fix.said import write_said
 from equipoise.run.folder import RunFolder
@@ -119,10 +122,13 @@ def fix(
         backbone = _featured(source)
         current = own_logits(backbone, tables.train, stores["train"])
         say(_start(backbone, tables.train, current is not None))
-        choice, choosing_s = _choice(stores["train"], tables.train, current, choosing, reading, seed)
+        fair = None if choosing.seen else current
+        choice, found, choosing_s = _choice(stores["train"], tables.train, fair, choosing, reading, seed)
         say(f"Chosen: {choice.chosen.name}. Measuring on test images.")
         layers = layers_of(choice, stores["train"], tables.train, choosing.groups, seed)
-        models, compared = _measured(backbone, layers, stores["test"], tables.test, choosing.groups)
+        models, compared, slices = _measured(
+            backbone, layers, stores["test"], tables.test, choosing.groups, found
+        )
         write_rejected(ImageTable.concat([tables.train, tables.test]), folder.path / "rejected.csv")
         if choice.layer is not None:
             _save(folder, backbone, choice.layer, tables.train, seed, choosing_s)
@@ -138,6 +144,8 @@ def fix(
             models=models,
             comparisons=compared,
             timing=FixTiming(features_s, choosing_s, time.perf_counter() - began, peak_rss_bytes()),
+            slices=slices,
+            slices_note=found.note,
         )
         write_fix(record, folder.path)
         write_fix_report(folder.path)
@@ -230,26 +238,32 @@ def _choice(
     choosing: Choosing,
     reading: Reading,
     seed: int,
-) -> tuple[fixes.Choice, float]:
-    """What was chosen on the training images, and the seconds that it took."""
+) -> tuple[fixes.Choice, Failing, float]:
+    """What was chosen on the training images, the slices found in them, and the seconds that both took."""
     began = time.perf_counter()
     by, only = choosing.validation_groups, [name for name in choosing.groups if name in table.columns]
     groups = group_ids(table, by or only)
-    together: list[Any] = [table.digests]
-    if reading.together is not None:
-        together.append(table.column(reading.together))
+    together = _together(table, reading)
+    slices = failing(store, table, current, together, seed)
     known: dict[str, Any] = {"validation_groups" if by else "groups": groups}
     found = fixes.choose(
         store.features,
         table.labels,
-        current=None if choosing.seen else current,
+        current=current,
         **known,
+        known=dict(slices.known),
         together=together,
         methods=choosing.methods or None,
         classes=len(table.class_names),
         seed=seed,
     )
-    return found, time.perf_counter() - began
+    return found, slices, time.perf_counter() - began
+
+
+def _together(table: ImageTable, reading: Reading) -> list[Any]:
+    """Columns whose equal values are on one side: contents, and subjects if these are known."""
+    found: list[Any] = [table.digests]
+    return found if reading.together is None else [*found, table.column(reading.together)]
 
 
 def _measured(
@@ -258,8 +272,9 @@ def _measured(
     store: FeatureStore,
     table: ImageTable,
     attributes: Sequence[str],
-) -> tuple[dict[str, FixedModel], fairness.ClassComparison]:
-    """Every last layer on the test images, and what differs from the one before."""
+    failing: Failing,
+) -> tuple[dict[str, FixedModel], fairness.ClassComparison, list[MendedSlice]]:
+    """Every last layer on the test images, what differs from the one before, and which slices were mended."""
     own = own_logits(backbone, table, store)
     predicted = {name: called(own, one, store) for name, one in layers.every.items()}
     every: dict[str, Any] = {
@@ -268,7 +283,8 @@ def _measured(
     }
     numbers = {name: fairness.evaluate_classes(ids, table.labels, **every) for name, ids in predicted.items()}
     models = {name: FixedModel(one.title, one.role, numbers[name]) for name, one in layers.every.items()}
-    return models, fairness.compare_classes(predicted, table.labels, baseline="before", **every)
+    compared = fairness.compare_classes(predicted, table.labels, baseline="before", **every)
+    return models, compared, failing.mended(store, table, predicted["before"], predicted["after"])
 
 
 def _save(

@@ -56,7 +56,8 @@ def own_logits(backbone: Backbone, table: ImageTable, store: FeatureStore) -> ND
 
 
 def group_ids(table: ImageTable, attributes: Sequence[str]) -> Ids | None:
-    """Ids of the values that images have of these columns together, −1 where one is unknown; None without columns."""
+    """Ids of the values that images have of these columns together, −1 where one is unknown; None without columns,
+    or where nothing is known."""
     if not attributes:
         return None
     found, known = np.zeros(len(table), np.int64), np.ones(len(table), bool)
@@ -64,6 +65,8 @@ def group_ids(table: ImageTable, attributes: Sequence[str]) -> Ids | None:
         groups = table.groups(name)
         found = found * len(groups.names) + groups.ids
         known &= np.asarray(groups.known)
+    if not known.any():
+        return None
     found[known] = np.unique(found[known], return_inverse=True)[1].reshape(-1)
     found[~known] = -1
     return found
@@ -100,10 +103,9 @@ def layers_of(
         ("thresholds a class", "only thresholds moved"),
     ):
         every[name] = Layer(title, "control", _best(choice, name, store, table, options))
-    known = [name for name in attributes if name in table.columns]
-    if known:
-        groups = {"groups": group_ids(table, known)}
-        layer = _best(choice, "groups equal", store, table, {**options, "known": groups})
+    ids = group_ids(table, [name for name in attributes if name in table.columns])
+    if ids is not None and len(np.unique(table.labels[ids >= 0])) == len(np.unique(table.labels)):
+        layer = _best(choice, "groups equal", store, table, {**options, "known": {"groups": ids}})
         every["groups equal"] = Layer("training groups equal (oracle)", "oracle", layer)
     return Layers(every)
 

@@ -1,0 +1,184 @@
+"""The hidden groups of an audit in words, for its page and for the terminal."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from equipoise.report.audit.record import AuditRecord, AuditSlice, AuditSlices, SearchedClass
+from equipoise.report.parts import tables, words
+from equipoise.report.parts.page import Picture, picture
+from equipoise.report.parts.tables import Column, Table
+from equipoise.report.parts.terminal import wrapped
+
+__all__ = ["ShownSlice", "SlicesPage", "picture_name", "slices_page", "slices_text"]
+
+FIRST = 5  # told on the terminal
+TOLD = 3  # values of columns, and classes that images are taken for, in a sentence
+KINDS = {
+    "rare": "rare: such images are few, or lie where images of their class are few",
+    "hard": "hard: such images are not rare",
+    "mislabelled": "mislabelled: the given labels of most of its errors are contradicted by images that look alike",
+    "bad picture": "bad picture: most of its errors are bad as pictures",
+}
+
+
+@dataclass(frozen=True)
+class ShownSlice:
+    """A slice as the page shows it."""
+
+    title: str
+    sentences: Sequence[str]
+    typical: Picture
+
+
+@dataclass(frozen=True)
+class SlicesPage:
+    """The section of the page: what was found in words, as a table, one by one; and what could have been seen."""
+
+    sentences: Sequence[str]
+    table: Table | None
+    slices: Sequence[ShownSlice]
+    power: Sequence[str]
+    notes: Sequence[str]
+
+
+def picture_name(number: int) -> str:
+    """Of the contact sheet of a slice, counted from 1."""
+    return f"slice_{number}"
+
+
+def slices_page(record: AuditRecord, folder: str | os.PathLike[str] | None) -> SlicesPage:
+    """The section about hidden groups.
+
+    Args:
+        record: Of the audit.
+        folder: Where its pictures are; None if the page is rendered without them.
+    """
+    sought = record.slices
+    shown = [
+        ShownSlice(
+            f"{one.name} ({one.kind})",
+            _sentences(one),
+            picture(
+                "Most typical",
+                f"Nearest to its centre, of the half that tests. Rows of scores.parquet: "
+                f"{', '.join(map(str, one.typical))}.",
+                record.pictures.get(picture_name(number)),
+                folder,
+            ),
+        )
+        for number, one in enumerate(sought.found, 1)
+    ]
+    power = [_power(one) for one in sought.classes]
+    return SlicesPage(_lead(sought), _table(sought), shown, power, sought.notes)
+
+
+def slices_text(sought: AuditSlices) -> str:
+    """The same for the terminal: five lines, and how many more there are."""
+    lines = _lead(sought)
+    lines += [f"  {_line(one)}" for one in sought.found[:FIRST]]
+    more = len(sought.found) - FIRST
+    lines += [f"  {more} more on the page."] if more > 0 else []
+    if not sought.found and sought.reason is None:
+        powers = [f"  {_power(one)}" for one in sought.classes]
+        rest = len(powers) - FIRST
+        lines += [*powers[:FIRST], *([f"  {rest} more classes on the page."] if rest > 0 else [])]
+    return "\n".join(map(wrapped, lines))
+
+
+def _lead(sought: AuditSlices) -> list[str]:
+    if sought.reason is not None:
+        return [f"Hidden groups that the model fails on could not be sought. {sought.reason}"]
+    if not sought.found:
+        return [
+            "No hidden group was found that the model fails more than the rest of its class. That says little of small "
+            "groups, and nothing of those that the features do not tell from others."
+        ]
+    many = len(sought.found)
+    few = f"{many} hidden groups (slices) were" if many > 1 else "One hidden group (slice) was"
+    return [
+        f"{few} found that the model fails more than the rest of their class, worst first: found on half of the images "
+        f"and tested on the other. At most {words.percent(sought.fdr, 0)} of such findings are false, on the mean. "
+        "They have numbers, not names: what their images have in common, people must see."
+    ]
+
+
+def _line(one: AuditSlice) -> str:
+    return (
+        f"{one.name}: {one.size:,} images, wrong {words.percent(one.errors.value, 0)} against "
+        f"{words.percent(one.rest.value, 0)} ({_points(one)}, p {_p(one.p)}); {_taken(one)}; {one.kind}"
+        + (f"; {_value(one, 0)}" if one.more_often else "")
+    )
+
+
+def _sentences(one: AuditSlice) -> list[str]:
+    found = [
+        f"{one.size:,} images, {words.percent(one.share.value)} of class {one.class_name}. Of {one.errors.n:,} that it "
+        f"was not found on, {words.percent(one.errors.value)} ({words.interval(one.errors)}) are wrong, against "
+        f"{words.percent(one.rest.value)} ({words.interval(one.rest)}) of the rest of the class: {_points(one)}, "
+        f"adjusted p {_p(one.p)}.",
+        f"{_taken(one)[0].upper()}{_taken(one)[1:]}. {KINDS.get(one.kind, one.kind).capitalize()}.",
+    ]
+    if one.told:
+        found.append(f"It is told by columns: {one.told}.")
+    if one.more_often:
+        values = [_value(one, i) for i in range(min(TOLD, len(one.more_often)))]
+        found.append(f"More often than in the rest of the class: {'; '.join(values)}.")
+    return found
+
+
+def _points(one: AuditSlice) -> str:
+    ends = words.interval(one.excess, digits=0, with_sign=True)
+    return f"{words.signed(100 * one.excess.value, 0)} points, {ends}"
+
+
+def _p(value: float) -> str:
+    return "below 0.0001" if value < 1e-4 else f"{value:.2g}"
+
+
+def _taken(one: AuditSlice) -> str:
+    taken = list(one.confused_with.items())
+    named = words.listed([f"{name} ({count:,})" for name, count in taken[:TOLD]])
+    return f"taken for {named}" if taken else "taken for no other class in the half that tests"
+
+
+def _value(one: AuditSlice, number: int) -> str:
+    value = one.more_often[number]
+    what = value.value if value.column == "flag" else f"{value.column} = {value.value}"
+    return f"{what} in {words.percent(value.share.value, 0)} against {words.percent(value.rest.value, 0)}"
+
+
+def _power(one: SearchedClass) -> str:
+    if one.reason is not None:
+        return f"{one.name}: not searched; {one.reason}."
+    start = f"{one.name}: {words.percent(one.errors.value)} wrong of {one.errors.n:,} test images"
+    seen = [
+        f"{words.percent(float(share), 0)} of it if {words.percent(rate, 0)} were wrong"
+        for share, rate in one.smallest.items()
+        if rate is not None
+    ]
+    if not seen:
+        most = words.percent(max(map(float, one.smallest), default=0.0), 0)
+        return f"{start}; too few images or errors to see a group of up to {most} of it."
+    return f"{start}; four times of five a group would be seen that holds {', or '.join(seen)}."
+
+
+def _table(sought: AuditSlices) -> Table | None:
+    if not sought.found:
+        return None
+    rows = [
+        [
+            tables.name(one.name, tag=one.kind),
+            tables.count(one.size),
+            tables.share(one.errors),
+            tables.share(one.rest),
+            tables.change(one.excess),
+            tables.name(_p(one.p)),
+        ]
+        for one in sought.found
+    ]
+    heads = [Column("Slice", numeric=False), Column("Images"), Column("Wrong"), Column("Rest of its class")]
+    heads += [Column("Difference, points"), Column("Adjusted p", numeric=False)]
+    return Table("Hidden groups that the model fails on, worst first", heads, rows)
