@@ -184,7 +184,9 @@ def fit(
     weighing = _weighing(table, chosen, method, featured, embedding, seed, engine)
     vectors = weighing.vectors
     options: Any = {"seed": seed, "device": engine.device}
-    probe = featured and fitted_probe(table, chosen, method, featured, vectors, **options)
+    probe = None
+    if featured is not None:
+        probe = fitted_probe(table, chosen, method, featured, vectors, **options)
     if probe is not None and chosen.backbone == "frozen":
         return _of_probe(probe, chosen, method, seed, weighing.seconds)
     network = _network(table, chosen, method, encoder=encoder, model=model, seed=seed, probe=probe)

@@ -30,10 +30,11 @@ from equipoise.run.audit.failing import slices_of
 from equipoise.run.audit.images import audited_table, check_folds
 from equipoise.run.audit.numbers import rarity_verdicts, share_of
 from equipoise.run.audit.pictures import mean_pictures, write_audit_pictures
-from equipoise.run.audit.ranking import FOLDS, ranked
+from equipoise.run.audit.ranking import FOLDS, Ranked, ranked
 from equipoise.run.audit.scoring import AUDIT_METHODS, Scoring
 from equipoise.run.audit.view import Looked, View, kept_features, looked
 from equipoise.run.checks import check_groups, scoring_engine
+from equipoise.run.folder import RunFolder
 from equipoise.run.identity import Identity, Setting, fingerprints
 from equipoise.run.model_source import ModelSource, Network
 from equipoise.run.output import Output
