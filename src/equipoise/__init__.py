@@ -24,6 +24,7 @@ _SUBMODULES = (
     "resample",
     "risk",
     "run",
+    "slices",
     "train",
 )
 _LATE = {

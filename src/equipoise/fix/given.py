@@ -21,9 +21,7 @@ def labelled(rows: Rows) -> tuple[Rows, Ids]:
     if groups is None:
         raise InputError("Expected groups; got none. Give `groups`, an id a row, −1 where it is unknown.")
     if (groups < 0).any():
-        rows = rows.take(groups >= 0)
-        groups = rows.known.groups
-        assert groups is not None
+        rows, groups = rows.take(groups >= 0), groups[groups >= 0]
     lacking = np.flatnonzero(np.bincount(rows.labels, minlength=rows.classes) == 0)
     if len(lacking):
         raise InputError(

@@ -78,7 +78,12 @@ class Candidate:
     @property
     def name(self) -> str:
         """Method and settings in one line."""
-        said = ", ".join(f"{name} {value:g}" for name, value in self.settings.items())
+        words = {True: "equal classes first", False: "plain first stage"}
+        parts = [
+            words[value] if isinstance(value, bool) else f"{name} {value:g}"
+            for name, value in self.settings.items()
+        ]
+        said = ", ".join(parts)
         return f"{self.method} ({said})" if said else self.method
 
 
@@ -115,8 +120,7 @@ class Trial:
                 wrong[index, seen] = predicted(logits_of(some, layer)) != rows.labels[seen]
         for index, one in enumerate(said):
             self.right[index].append(one == rows.labels)
-        if self.by_groups:
-            assert self.groups is not None
+        if self.by_groups and self.groups is not None:
             self.cells.append([self.groups])
         else:
             self.errors = min(self.errors, int(wrong.sum(1).max()))
