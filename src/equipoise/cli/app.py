@@ -9,6 +9,7 @@ from equipoise.cli.audit import audit
 from equipoise.cli.augment import augment
 from equipoise.cli.data import data
 from equipoise.cli.debias import debias
+from equipoise.cli.demo import demo
 from equipoise.cli.evaluate import evaluate
 from equipoise.cli.export import export
 from equipoise.cli.fix import fix
@@ -46,6 +47,7 @@ app = App(
     result_action="return_value",
 )
 for command in (
+    demo,
     debias,
     sweep,
     train,

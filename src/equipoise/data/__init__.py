@@ -1,9 +1,9 @@
 """Data: every source of pictures becomes one `ImageTable`.
 
-`read` opens whatever lies at a path or in memory, `planted` and `shortcut` draw the embedded sets, `split` shares a table out
-without leaks, `aligned` numbers the classes of one table as in another. Each layout has a file of its own here, which
-turns it into a `Source`; what is common to all of them (decoding, the cache, unreadable pictures) is in `decode`,
-`pixels` and `read`.
+`read` opens whatever lies at a path or in memory, `planted` and `shortcut` draw the embedded sets, `split` shares a
+table out without leaks, `aligned` numbers the classes of one table as in another. Each layout has a file of its own
+here, which turns it into a `Source`; what is common to all of them (decoding, the cache, unreadable pictures) is in
+`decode`, `pixels` and `read`.
 """
 
 from __future__ import annotations

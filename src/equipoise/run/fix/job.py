@@ -34,7 +34,8 @@ from equipoise.report.fix.record import (
 from equipoise.run.account import data_record, peak_rss_bytes, versions
 from equipoise.run.backbone_source import BackboneSource, backbone_source
 from equipoise.run.checks import check_groups, scoring_engine
-from equipoise.run.fix.layers import Layers, called, group_ids, layers_of, own_logits
+from equipoise.run.fix.layers import Layers, called, group_ids, layers_of, logits_by, own_logits
+from equipoise.run.fix.mended import Mended, mended_slices
 from equipoise.run.folder import RunFolder
 from equipoise.run.identity import Identity, Setting, fingerprints
 from equipoise.run.model_source import Network
@@ -120,7 +121,9 @@ def fix(
         choice, choosing_s = _choice(stores["train"], tables.train, current, choosing, reading, seed)
         say(f"Chosen: {choice.chosen.name}. Measuring on test images.")
         layers = layers_of(choice, stores["train"], tables.train, choosing.groups, seed)
-        models, compared = _measured(backbone, layers, stores["test"], tables.test, choosing.groups)
+        models, compared, mended = _measured(
+            backbone, layers, stores["test"], tables.test, choosing.groups, seed
+        )
         write_rejected(ImageTable.concat([tables.train, tables.test]), folder.path / "rejected.csv")
         if choice.layer is not None:
             _save(folder, backbone, choice.layer, tables.train, seed, choosing_s)
@@ -131,9 +134,10 @@ def fix(
             versions=versions(),
             network=_network(backbone, current is not None),
             data=data_record(tables._asdict(), sources.given, choosing.groups),
-            choice=_chosen(choice, choosing),
+            choice=_chosen(choice, choosing, mended.notes),
             models=models,
             comparisons=compared,
+            slices=mended.slices,
             timing=FixTiming(features_s, choosing_s, time.perf_counter() - began, peak_rss_bytes()),
         )
         write_fix(record, folder.path)
@@ -255,17 +259,21 @@ def _measured(
     store: FeatureStore,
     table: ImageTable,
     attributes: Sequence[str],
-) -> tuple[dict[str, FixedModel], fairness.ClassComparison]:
-    """Every last layer on the test images, and what differs from the one before."""
+    seed: int,
+) -> tuple[dict[str, FixedModel], fairness.ClassComparison, Mended]:
+    """Every last layer on the test images, what differs from the one before, and hidden groups before and after."""
     own = own_logits(backbone, table, store)
-    predicted = {name: called(own, one, store) for name, one in layers.every.items()}
+    logits = {name: logits_by(own, one, store) for name, one in layers.every.items()}
+    predicted = {name: called(of) for name, of in logits.items()}
     every: dict[str, Any] = {
         "groups": [table.groups(name) for name in attributes],
         "classes": table.class_names,
     }
     numbers = {name: fairness.evaluate_classes(ids, table.labels, **every) for name, ids in predicted.items()}
     models = {name: FixedModel(one.title, one.role, numbers[name]) for name, one in layers.every.items()}
-    return models, fairness.compare_classes(predicted, table.labels, baseline="before", **every)
+    compared = fairness.compare_classes(predicted, table.labels, baseline="before", **every)
+    both = logits["before"], logits["after"]
+    return models, compared, mended_slices(store.features, table, *both, attributes=attributes, seed=seed)
 
 
 def _save(
@@ -299,7 +307,7 @@ def _network(backbone: Backbone, own: bool) -> dict[str, Any]:
     }
 
 
-def _chosen(choice: fixes.Choice, choosing: Choosing) -> ChoiceRecord:
+def _chosen(choice: fixes.Choice, choosing: Choosing, notes: Sequence[str]) -> ChoiceRecord:
     tried = [
         TriedFix(
             title=one.name,
@@ -320,7 +328,7 @@ def _chosen(choice: fixes.Choice, choosing: Choosing) -> ChoiceRecord:
         gain=choice.chosen.merit - choice.left.merit,
         doubt=choice.doubt,
         stability=choice.stability,
-        notes=list(choice.notes),
+        notes=[*choice.notes, *notes],
         tried=tried,
         groups=list(choosing.validation_groups),
     )
