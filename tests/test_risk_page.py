@@ -5,7 +5,7 @@ from pathlib import Path
 def test_the_examples_run_in_order(tmp_path, monkeypatch):
     text = (Path(__file__).parents[1] / "docs" / "risk.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     monkeypatch.chdir(tmp_path)
     names = {}
     exec(compile("\n".join(blocks), "risk.md", "exec"), names)

@@ -121,21 +121,28 @@ def _name(model: ModelSource) -> str:
 def networks(
     names: Sequence[str], *, weights: Sequence[str | os.PathLike[str]] = (), **options: Any
 ) -> list[Network]:
-    """Several models; options are for those that are no run's folder, and so are weights, a file for each in order.
+    """Several models; options are for those that are no run's folder, and so are weights, a file in order for each of
+    those that do not hold their own, as an ONNX file does.
 
     Raises:
         InputError: if there are more or fewer files of weights than networks.
     """
     foreign = [name for name in names if not is_run(name)]
-    if weights and len(weights) != len(foreign):
+    filled = [name for name in foreign if library_of(name) != "onnx"]
+    if weights and len(weights) != len(filled):
         raise InputError(
-            f"Expected `weights` for each of {len(foreign)} networks that are no run's folder; got {len(weights)}. "
-            "Give one for each, in their order."
+            f"Expected `weights` for each of {len(filled)} networks that are no run's folder and no ONNX file; got "
+            f"{len(weights)}. Give one for each, in their order."
         )
     if not foreign:
         return [Network(name, **options) for name in names]
-    own = iter(weights or (None,) * len(foreign))
-    return [Network(name) if is_run(name) else Network(name, weights=next(own), **options) for name in names]
+    own = iter(weights or (None,) * len(filled))
+    return [
+        Network(name)
+        if is_run(name)
+        else Network(name, weights=None if library_of(name) == "onnx" else next(own), **options)
+        for name in names
+    ]
 
 
 def say_numbered(model: ModelSource, class_names: Sequence[str], say: Callable[[str], None]) -> None:

@@ -53,7 +53,10 @@ def accuracy_line(model: AuditedModel) -> str:
         line += f", {words.percent(balanced.value)} with classes weighted equally"
     if model.expected_accuracy is None:
         return f"{line}: is that what you know of this model?"
-    return f"{line}: as expected, {words.percent(model.expected_accuracy)}"
+    agrees = found.low <= model.expected_accuracy <= found.high
+    return (
+        f"{line}: {'as expected' if agrees else 'not as expected'}, {words.percent(model.expected_accuracy)}"
+    )
 
 
 def best_risk(record: AuditRecord) -> RiskRecord | None:

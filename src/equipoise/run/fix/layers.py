@@ -84,18 +84,17 @@ def layers_of(
         "seed": seed,
     }
     left = choice.left
-    plain = fixes.refit(store.features, table.labels, "plain", **{**options, **left.settings})
     own = choice.layer is None or "C" not in left.settings
     every = {
         "before": Layer("the network as it is", "before", None)
         if own
-        else Layer("plain last layer", "before", plain),
+        else Layer("plain last layer", "before", _fitted("plain", left.settings, store, table, options)),
         "after": Layer(
             "left as it is" if choice.layer is None else choice.chosen.name, "after", choice.layer
         ),
     }
     if own:
-        every["plain"] = Layer("plain last layer", "control", plain)
+        every["plain"] = Layer("plain last layer", "control", _best(choice, "plain", store, table, options))
     for name, title in (
         ("classes equal", "classes equal"),
         ("thresholds a class", "only thresholds moved"),
@@ -119,6 +118,12 @@ def _best(
     """A control at the strength that the choice found best for it."""
     tried = [one for one in choice.candidates if one.method == method]
     settings = max(tried, key=lambda one: one.merit).settings if tried else {}
+    return _fitted(method, settings, store, table, options)
+
+
+def _fitted(
+    method: str, settings: dict[str, Any], store: FeatureStore, table: ImageTable, options: dict[str, Any]
+) -> nn.Linear:
     return fixes.refit(store.features, table.labels, method, **{**options, **settings})
 
 
