@@ -17,7 +17,7 @@ __all__ = ["demo"]
 
 def demo(
     *,
-    images: Annotated[int, Parameter(group=EVALUATION)] = 12000,
+    images: Annotated[int, Parameter(group=EVALUATION)] = 15000,
     seed: Annotated[int, Parameter(group=EVALUATION)] = 0,
     device: Annotated[str, Parameter(group=ENGINE)] = "auto",
     out: Annotated[Path, Parameter(group=FOLDER)] = Path("runs/demo"),
@@ -43,6 +43,6 @@ def demo(
         engine=engine_of(device, general),
         output=output_of(out, general, continuing),
     )
-    say(*report.fix_text(record).split("\n"))
+    say(*report.demo_text(record).split("\n"))
     say("", f"Report: {out / 'fix' / 'report.html'}")
     return 0

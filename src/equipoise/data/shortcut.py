@@ -27,9 +27,9 @@ LIGHT = "even", "backlit"  # what goes with it in most pictures
 
 
 def shortcut(
-    images: int = 12000,
+    images: int = 15000,
     *,
-    size: int = 32,
+    size: int = 48,
     seed: int = 0,
     share: float = 0.04,
     cache: str | os.PathLike[str] | None = None,

@@ -19,12 +19,12 @@ from equipoise.train import Engine
 
 __all__ = ["demo"]
 
-SIZE = 32
+SIZE = 48
 SIDES = 0.4, 0.3, 0.3  # to train the network, to fix it, to test
 
 
 def demo(
-    images: int = 12000,
+    images: int = 15000,
     *,
     training: Training = Training(),
     engine: Engine = Engine(),

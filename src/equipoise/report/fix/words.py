@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from equipoise.fairness import ClassDifference, ClassEvaluation
 from equipoise.rate import Rate
-from equipoise.report.fix.record import AFTER, BEFORE, FixRecord
+from equipoise.report.fix.record import AFTER, BEFORE, FixRecord, SliceTrait
 from equipoise.report.parts import words
 from equipoise.report.parts.classes import is_the_class
 from equipoise.report.parts.terminal import aligned, blocks, number, short, wrapped
 from equipoise.report.parts.words import ABSENT, Headline
 
-__all__ = ["FIX_LIMITS", "LEFT", "fix_headline", "fix_text", "subject", "worst"]
+__all__ = ["FIX_LIMITS", "LEFT", "fix_headline", "fix_text", "subject", "trait", "worst"]
 
 LEFT = "leave it"
 FIX_LIMITS = (
@@ -37,6 +37,11 @@ def worst(numbers: ClassEvaluation, attribute: str | None) -> tuple[str, Rate]:
     if found is None or found["class"] is None:
         return "–", ABSENT if found is None else found["recall"]
     return f"{found['class']} × {found['group']}", found["recall"]
+
+
+def trait(one: SliceTrait) -> str:
+    """What most images of a slice are, beside the rest of their class."""
+    return f"{one.value} {words.percent(one.share.value, 0)}, rest {words.percent(one.rest.value, 0)}"
 
 
 def fix_headline(record: FixRecord) -> Headline:
