@@ -1,9 +1,10 @@
-"""Does the demo hold? `equipoise demo` with several seeds of everything that is left to chance: pictures, split, network.
+"""Does the demo hold? `equipoise demo` with several seeds of all that is left to chance: pictures, split, network.
 
     python benchmarks/demo.py --seeds 5
 
-A line a seed in results/demo.jsonl: how often the network is right, in all and in the worst hidden cell, before and after
-the fix, with paired intervals; the same for the controls; what was chosen; the slices that were found. Prints the table.
+A line a seed in results/demo.jsonl: how often the network is right, in all and in the worst hidden cell, before and
+after the fix, with paired intervals; the same for the controls; what was chosen; the slices that were found. Prints the
+table.
 """
 
 from __future__ import annotations
@@ -48,7 +49,15 @@ def numbers(record: FixRecord) -> dict[str, Any]:
 
 def table(lines: list[dict[str, Any]]) -> str:
     """Seeds as rows, in Markdown: percent right, changes in points."""
-    heads = ["seed", "all before", "worst hidden cell", "its size", "fixed: change there", "change in all", "chosen"]
+    heads = [
+        "seed",
+        "all before",
+        "worst hidden cell",
+        "its size",
+        "fixed: change there",
+        "change in all",
+        "chosen",
+    ]
     rows = [heads, ["---"] * len(heads)]
     for line in sorted(lines, key=lambda one: one["seed"]):
         before, after = (line["numbers"]["models"][name] for name in ("before", "after"))

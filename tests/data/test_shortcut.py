@@ -49,7 +49,10 @@ def test_nothing_else_goes_with_the_class(table):
 def test_same_arguments_same_pictures_other_seed_or_share_other(table, tmp_path):
     again = shortcut(600, share=0.1, cache=tmp_path, workers=2)
     assert again.fingerprint == table.fingerprint
-    few = [shortcut(40, cache=tmp_path, workers=1, **given).fingerprint for given in ({}, {"seed": 1}, {"share": 0.5})]
+    few = [
+        shortcut(40, cache=tmp_path, workers=1, **given).fingerprint
+        for given in ({}, {"seed": 1}, {"share": 0.5})
+    ]
     assert len(set(few)) == 3
 
 

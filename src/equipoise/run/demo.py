@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from equipoise.data import shortcut, split
+from equipoise.errors import InputError
 from equipoise.report.fix.record import FixRecord
 from equipoise.run.fix.job import Choosing, fix
 from equipoise.run.output import Output
@@ -19,6 +20,7 @@ from equipoise.train import Engine
 
 __all__ = ["demo"]
 
+LEAST = 400
 SIZE = 48
 SIDES = 0.4, 0.3, 0.3  # to train the network, to fix it, to test
 
@@ -45,6 +47,11 @@ def demo(
         InputError: if there are too few images, or other runs lie in the folder.
         DataError: if the folder or the cache cannot be written.
     """
+    if images < LEAST:
+        raise InputError(
+            f"`images` must be at least {LEAST}, or nothing can be told; got {images}. 15000 are usual."
+        )
+    engine.resolved(training.chosen)  # what the machine lacks is told before anything is drawn
     output.say(f"Drawing {images:,} faces with and without glasses.")
     seed = training.seed
     table = shortcut(images, size=SIZE, seed=seed)

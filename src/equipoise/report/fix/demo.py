@@ -19,7 +19,9 @@ def demo_text(record: FixRecord) -> str:
 
 def _found(record: FixRecord) -> str:
     before = record.models[BEFORE].numbers
-    right = f"Find: the network is right on {words.percent(before.accuracy.value)} of {before.n:,} test pictures."
+    right = (
+        f"Find: the network is right on {words.percent(before.accuracy.value)} of {before.n:,} test pictures."
+    )
     if not record.slices:
         return wrapped(f"{right} {' '.join(record.choice.notes)}")
     rows = [
@@ -34,7 +36,9 @@ def _found(record: FixRecord) -> str:
         for one in record.slices[:SHOWN]
     ]
     said = wrapped(f"{right} These hidden groups, which nobody told it about, it gets wrong in (percent):")
-    return "\n".join([said, *aligned(["slice", "pictures", "before", "fixed", "change", "looked at last"], rows, [])])
+    return "\n".join(
+        [said, *aligned(["slice", "pictures", "before", "fixed", "change", "looked at last"], rows, [])]
+    )
 
 
 def _proven(record: FixRecord) -> str:

@@ -37,8 +37,8 @@ __all__ = ["debias"]
 
 Tell = Callable[[str], None]
 TEACHES = (
-    "The embedded set, in which two groups of faces are rare, teaches how far rarity finds groups that nobody named: how "
-    "much more often they are drawn (enrichment), at what effective sample size (ESS), and what that does to errors."
+    "The embedded set, in which two groups of faces are rare, teaches how far rarity finds groups that nobody named: "
+    "how much more often they are drawn (enrichment), at what effective sample size (ESS), and what errors that mends."
 )
 
 
