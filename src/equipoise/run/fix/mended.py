@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 from equipoise import slices
 from equipoise.data import ImageTable
 from equipoise.errors import InputError
+from equipoise.fix import Axes
 from equipoise.intervals import Pairs, proportion
 from equipoise.report.fix.record import MendedSlice, SliceTrait
 from equipoise.run.fix.layers import called
 
 __all__ = ["Mended", "mended_slices"]
+
+AXES = 16
 
 
 class Mended(NamedTuple):
@@ -37,6 +40,9 @@ def mended_slices(
 ) -> Mended:
     """Slices of the network as it was, each with its errors before and after; and why there are none.
 
+    They are sought on leading axes of the features, all of equal variance: in the features as they are, what a network
+    goes by drowns what else it sees.
+
     Args:
         features: Of the test images, shape (n, d).
         table: The test images.
@@ -46,8 +52,9 @@ def mended_slices(
         seed: Of the halves.
     """
     try:
+        axes = Axes.of(features, most=AXES)(features)
         found = slices.find(
-            features,
+            axes / np.maximum(axes.std(0), 1e-6),
             table.labels,
             before,
             class_names=table.class_names,
