@@ -100,6 +100,11 @@ def test_words_and_page_say_what_changed(fixed):
     assert "training groups equal (oracle)" in said
     page = (out / "report.html").read_text()
     assert record.choice.chosen in page
+    assert "Which hidden groups were mended" in page
+    worst = record.slices[0]
+    assert worst.name in page
+    assert f"{worst.traits[0].value} {100 * worst.traits[0].share.value:.0f}" in page
+    assert worst.traits[0].share.value > worst.traits[0].rest.value
     assert "light" in page
     settings = (out / "settings.toml").read_text()
     assert 'groups = ["light"]' in settings
