@@ -61,7 +61,7 @@ def fix_headline(record: FixRecord) -> Headline:
     change = record.comparisons.differences[AFTER]
     gain = change.worst_class if attribute is None else change.worst_cell.get(attribute, ABSENT)
     title, tone = _title(gain, whom)
-    harm = _harm(change)
+    harm = _harm(record, change)
     if harm and tone != "more":
         title = f"{title}, at a price" if tone == "fewer" else harm[0].upper() + harm[1:]
         tone = tone if tone == "fewer" else "more"
@@ -96,13 +96,18 @@ def _title(gain: Rate, whom: str) -> tuple[str, str]:
     return f"No measurable difference in the {whom}", "none"
 
 
-def _harm(change: ClassDifference) -> str:
-    """What became measurably worse over all images or in a class, in words; "" if nothing did."""
+def _harm(record: FixRecord, change: ClassDifference) -> str:
+    """What became measurably worse over all images, in a class or in a hidden group, in words; "" if nothing did."""
     parts = []
     if change.accuracy.defined and change.accuracy.high < 0:
         parts.append(f"accuracy over all images fell by {words.decimal(-100 * change.accuracy.value)} points")
     if change.worst_class.defined and change.worst_class.high < 0:
         parts.append(f"the worst class fell by {words.decimal(-100 * change.worst_class.value)} points")
+    for one in record.slices:
+        if one.change.defined and one.change.low > 0:
+            parts.append(
+                f"{one.name}, a hidden group, fell by {words.decimal(100 * one.change.value)} points"
+            )
     return words.listed(parts) if parts else ""
 
 
