@@ -116,6 +116,29 @@ def test_an_audit_leaves_its_files(audited):
     json.loads((out / "audit.json").read_text(), parse_constant=lambda name: pytest.fail(name))
 
 
+def test_an_audit_is_explored_with_the_features_that_it_kept(audited, monkeypatch):
+    from equipoise.explore import Exploration, opened
+
+    monkeypatch.chdir(audited)
+    found = opened("out")
+    assert found.features is not None
+    one = Exploration(found)
+    try:
+        about, record = one.about(), read_audit("out")
+        assert about["maps"][0]["name"] == "features"
+        right = one.column(f"right:{record.model.title}").values
+        assert (right == 1).mean() == pytest.approx(record.model.accuracy.value)
+        assert {f"{name}_percentile" for name in record.risks} <= {
+            column["name"] for column in about["columns"] if column["role"] == "percentile"
+        }
+        assert one.near(0)["by"].startswith("features")
+        assert one.pictures.ready.wait(30)
+        assert one.pictures.notes == []
+        assert one.pictures.small(5, 96)[:2] == b"\xff\xd8"
+    finally:
+        one.close()
+
+
 def test_scores_have_a_row_an_image(audited):
     table = pq.read_table(audited / "out" / "scores.parquet")
     assert table.num_rows == 240

@@ -15,7 +15,7 @@ def test_the_worst_cell_and_their_mean():
     assert worst_cell(right, first) == pytest.approx(1 / 3)
     assert merit(right, [first, second]) == pytest.approx((1 / 3 + 0) / 2)
     labels = np.array([0, 0, 0, 0, 1, 1])
-    assert merit(right, [first, second], labels) == pytest.approx((1 / 6 + 2 * (0.75 + 0) / 2) / 3)
+    assert merit(right, [first, second], labels) == pytest.approx((1 / 6 + 2.5 * (0.75 + 0) / 2) / 3.5)
     assert worst_cell(right, first, np.array([1, 1, 0, 2, 0, 5])) == 1
     assert np.isnan(worst_cell(right, np.full(6, -1)))
 

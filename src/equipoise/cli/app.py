@@ -11,6 +11,7 @@ from equipoise.cli.data import data
 from equipoise.cli.debias import debias
 from equipoise.cli.demo import demo
 from equipoise.cli.evaluate import evaluate
+from equipoise.cli.explore import explore
 from equipoise.cli.export import export
 from equipoise.cli.fix import fix
 from equipoise.cli.recipes import recipes
@@ -56,6 +57,7 @@ for command in (
     score,
     audit,
     fix,
+    explore,
     export,
     augment,
     train_generator,

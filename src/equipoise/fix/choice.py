@@ -174,8 +174,8 @@ def _rule(by_groups: bool) -> str:
     by = (
         "the worst cell of class × group, of the rows whose groups were given to choose by"
         if by_groups
-        else "the mean of the worst cell of class × what class-balanced references get wrong and, twice, of the mean "
-        "recall of classes"
+        else "the mean of the worst cell of class × what class-balanced references get wrong and, two and a half "
+        "times, of the mean recall of classes"
     )
     return (
         f"The best by {by}, on rows that neither was fitted on; it stays as it is unless that is better by more than "

@@ -3,9 +3,9 @@
 Some class-balanced classifiers of different strengths are fitted beside the candidates; none has seen the rows that it
 is asked about. What one of them gets wrong is where a shortcut does not hold, or what is hard. A candidate's merit is
 the mean of its accuracy on the worst cell of class × "the reference gets this wrong", averaged over references, and,
-counted twice, of the mean recall of classes. By the first alone what turns everything round would win, by the second
-what mends nothing. Measured against real groups, this ranks candidates where the worst class, balanced accuracy or
-clusters do not (docs/fix.md).
+counted two and a half times, of the mean recall of classes. By the first alone what turns everything round would win,
+by the second what mends nothing. Measured against real groups, this ranks candidates where the worst class, balanced
+accuracy or clusters do not (docs/fix.md).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = [
 
 REFERENCES = (1e-4, 1e-3, 1e-2)
 SMALLEST = 10
-RECALL = 2.0  # how much the mean recall counts beside the worst found cell
+RECALL = 2.5  # how much the mean recall counts beside the worst found cell
 REPLICATES = 200
 Bools = NDArray[np.bool_]
 Ids = NDArray[np.int64]
@@ -82,7 +82,7 @@ def cell_accuracies(right: Bools, cells: Ids, counts: NDArray[np.int64] | None =
 def merit(
     right: Bools, cells: list[Ids], labels: Ids | None = None, counts: NDArray[np.int64] | None = None
 ) -> float:
-    """Mean over references of the worst cell; with labels, of that and, twice, of the mean recall of classes."""
+    """Mean over references of the worst cell; with labels, of that and, 2.5 times, of the mean recall of classes."""
     found = float(np.mean([worst_cell(right, some, counts) for some in cells]))
     if labels is None:
         return found

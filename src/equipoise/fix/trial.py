@@ -55,7 +55,7 @@ class Candidate:
     Args:
         method: A name in `FIXES`, or "leave it".
         settings: Of the method.
-        merit: What the choice goes by, in [0, 1], larger is better: the mean of the worst found cell and, twice, of
+        merit: What the choice goes by, in [0, 1], larger is better: the mean of the worst found cell and, 2.5 times, of
             the mean recall of classes (`merit`), or the worst given cell.
         merits: Of each seed.
         accuracy: Share of all rows that is right.

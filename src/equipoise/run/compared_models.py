@@ -131,8 +131,8 @@ def networks(
     filled = [name for name in foreign if library_of(name) != "onnx"]
     if weights and len(weights) != len(filled):
         raise InputError(
-            f"Expected `weights` for each of {len(filled)} networks that are no run's folder and no ONNX file; got "
-            f"{len(weights)}. Give one for each, in their order."
+            f"Expected `weights` for each of {len(filled)} networks that are no run's folder and no ONNX file, "
+            f"which holds its weights; got {len(weights)}. Give one for each, in their order."
         )
     if not foreign:
         return [Network(name, **options) for name in names]

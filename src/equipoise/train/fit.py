@@ -43,7 +43,7 @@ from equipoise.train.loop import Job, Outcome, train
 from equipoise.train.probe import Fitted, check_backbone, featured_vectors, fitted_probe, trainable
 from equipoise.train.processes import train_in_processes
 from equipoise.train.rarity import check_resampling
-from equipoise.train.recipe import Optimisation, Recipe
+from equipoise.train.recipe import Optimisation, Recipe, Resampling
 from equipoise.train.recipes import recipe as find_recipe
 
 __all__ = ["METHODS", "EncoderNote", "Fit", "TrainingMethod", "fit"]
@@ -181,27 +181,16 @@ def fit(
         check_trainable(table, how.batch_size, engine.processes)
     names = table.class_names
     _check_validation(validation, names)
-    resampling = chosen.resampling if method == "debiased" else None
-    if resampling and resampling.rule == "errors":
-        _check_no_embedding(embedding)
-        embedding = found_errors(table, chosen, featured, seed, engine, fit)
-    elif resampling and embedding is None and featured is not None:
-        embedding = featured_vectors(table, chosen, featured, engine.device)
-    weighted = weighted_classes(chosen, names, embedded=embedding is not None) if resampling else ()
-    vectors, seconds = _timed_vectors(chosen, weighted, embedding, table, engine.device)
-    probe = None
-    if featured is not None:
-        probe = fitted_probe(table, chosen, method, featured, vectors, seed=seed, device=engine.device)
-        if chosen.backbone == "frozen":
-            return _of_probe(probe, chosen, method, seed, seconds)
+    weighing = _weighing(table, chosen, method, featured, embedding, seed, engine)
+    vectors = weighing.vectors
+    options: Any = {"seed": seed, "device": engine.device}
+    probe = featured and fitted_probe(table, chosen, method, featured, vectors, **options)
+    if probe is not None and chosen.backbone == "frozen":
+        return _of_probe(probe, chosen, method, seed, weighing.seconds)
     network = _network(table, chosen, method, encoder=encoder, model=model, seed=seed, probe=probe)
-    if resampling is not None and resampling.warmup and not resume:
-        check_first_weights(chosen, table, network, vectors=vectors, seed=seed, device=engine.device)
-    brought = _brought(network, model=model, encoder=encoder, validation=validation)
-    if featured is not None:
-        brought["backbone"] = f"{featured.backbone.name} {featured.backbone.digest}"
-    if embedding is not None and vectors is not None:
-        brought["embedding"] = embedding_identity(embedding)
+    if weighing.resampling is not None and weighing.resampling.warmup and not resume:
+        check_first_weights(chosen, table, network, vectors=vectors, **options)
+    brought = _brought(network, model, encoder, validation, featured, weighing)
     own = {"recipe": chosen.to_dict(), "method": method, "seed": seed, "data": table.fingerprint}
     job = Job(
         title=method,
@@ -209,9 +198,9 @@ def fit(
         table=table,
         validation=validation,
         optimisation=how,
-        resampling=resampling,
+        resampling=weighing.resampling,
         seed=seed,
-        weighted=weighted,
+        weighted=weighing.weighted,
         folder=Path(folder) if folder is not None else None,
         resume=resume,
         settings=own | {"processes": engine.processes, "precision": engine.precision} | brought,
@@ -220,19 +209,53 @@ def fit(
         tensorboard=engine.tensorboard,
         progress=engine.progress,
         vectors=vectors,
-        seconds=seconds,
+        seconds=weighing.seconds,
     )
     outcome = (train if engine.processes == 1 else train_in_processes)(engine.fabric(), job)
     job.model.to("cpu").eval()
-    notes = notes_of_shares(table, how.batch_size) + _notes_of_weights(outcome, names, weighted, chosen)
-    return Fit(
-        *(job.model, chosen, method, seed),
-        **vars(outcome),
-        given=model is not None,
-        encoder=_noted(encoder),
-        class_names=names,
-        notes=tuple(notes),
-    )
+    given = {"given": model is not None, "encoder": _noted(encoder)}
+    return _of_job(job, outcome, chosen, method, weighing.weighted, **given)
+
+
+def _of_job(
+    job: Job, outcome: Outcome, chosen: Recipe, method: str, weighted: tuple[int, ...], **given: Any
+) -> Fit:
+    names = job.table.class_names
+    notes = notes_of_shares(job.table, job.optimisation.batch_size)
+    notes = notes + _notes_of_weights(outcome, names, weighted, chosen)
+    told: Any = {**vars(outcome), **given, "class_names": names, "notes": tuple(notes)}
+    return Fit(job.model, chosen, method, job.seed, **told)
+
+
+class _Weighing(NamedTuple):
+    """How images are drawn: by what, of which classes, and the seconds that it took to know it."""
+
+    resampling: Resampling | None
+    embedding: Embedding | None
+    weighted: tuple[int, ...]
+    vectors: Any
+    seconds: float
+
+
+def _weighing(
+    table: ImageTable,
+    chosen: Recipe,
+    method: str,
+    featured: Featured | None,
+    embedding: Embedding | None,
+    seed: int,
+    engine: Engine,
+) -> _Weighing:
+    if method != "debiased":
+        return _Weighing(None, embedding, (), None, 0.0)
+    if chosen.resampling.rule == "errors":
+        _check_no_embedding(embedding)
+        embedding = found_errors(table, chosen, featured, seed, engine, fit)
+    elif embedding is None and featured is not None:
+        embedding = featured_vectors(table, chosen, featured, engine.device)
+    weighted = weighted_classes(chosen, table.class_names, embedded=embedding is not None)
+    vectors, seconds = _timed_vectors(chosen, weighted, embedding, table, engine.device)
+    return _Weighing(chosen.resampling, embedding, weighted, vectors, seconds)
 
 
 def _network(
@@ -284,7 +307,12 @@ def _notes_of_weights(
 
 
 def _brought(
-    network: Any, *, model: Objective | None, encoder: nn.Module | None, validation: ImageTable | None
+    network: Any,
+    model: Objective | None,
+    encoder: nn.Module | None,
+    validation: ImageTable | None,
+    featured: Featured | None,
+    weighing: _Weighing,
 ) -> dict[str, str]:
     """What of the user's own a checkpoint must agree with."""
     found = {} if model is None else {"model": _named(model, network)}
@@ -292,6 +320,10 @@ def _brought(
         found["encoder"] = _named(encoder, encoder)
     if validation is not None and len(validation):
         found["validation"] = validation.fingerprint
+    if featured is not None:
+        found["backbone"] = f"{featured.backbone.name} {featured.backbone.digest}"
+    if weighing.embedding is not None and weighing.vectors is not None:
+        found["embedding"] = embedding_identity(weighing.embedding)
     return found
 
 

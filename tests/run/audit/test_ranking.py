@@ -74,7 +74,7 @@ def test_columns_say_what_was_ranked():
     table, seen = scene()
     doubt = np.linspace(1, 0, N)
     found = ranked(table, seen, scores(np.linspace(0, 1, N), doubt), Thresholds(), 0)
-    columns = found.columns(seen)
+    columns = found.columns(seen, ("no", "yes"))
     assert np.array_equal(columns["epistemic_b"], doubt)
     assert np.array_equal(columns["predicted"], seen.logits.argmax(1))
     assert np.array_equal(columns["logit"], seen.logits[:, 1])

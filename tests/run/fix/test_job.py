@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from torch import nn
@@ -12,6 +13,7 @@ from equipoise import run
 from equipoise.cli import main
 from equipoise.data import ImageTable
 from equipoise.errors import InputError
+from equipoise.explore import opened
 from equipoise.nn import Backbone, features
 from equipoise.report import fix_text, read_fix
 from equipoise.run.fix.layers import group_ids, own_logits
@@ -91,6 +93,19 @@ def test_the_network_that_is_saved_is_the_one_that_was_measured(fixed, backbone)
     assert right.mean() == pytest.approx(record.models["after"].numbers.accuracy.value, abs=0.01)
     assert saved.method == "fixed"
     Colours(1).load_state_dict(saved.model.backbone.network.state_dict())  # its own names
+
+
+def test_scores_say_what_each_last_layer_says_of_each_test_image(fixed):
+    out, record = fixed
+    table = pq.read_table(out / "scores.parquet")
+    labels = table.column("label").to_numpy()
+    for name, model in record.models.items():
+        called = table.column(f"probability_{name}").to_numpy() >= 0.5
+        assert (called == labels).mean() == pytest.approx(model.numbers.accuracy.value)
+    explored = opened(out)
+    assert (explored.kind, [call.name for call in explored.calls.models]) == ("fix", list(record.models))
+    kept = explored.features
+    assert np.load(out.parent / "cache" / "features" / kept / "features.npy").shape[0] == len(table) == 400
 
 
 def test_words_and_page_say_what_changed(fixed):

@@ -6,8 +6,8 @@ from equipoise.fairness import ClassEvaluation
 from equipoise.rate import Rate
 from equipoise.report.debias.models import called, main_models, ordered_models
 from equipoise.report.debias.record import RunRecord
-from equipoise.report.parts.classes import is_the_class
-from equipoise.report.parts.words import SPACE, Headline, interval, percent, signed, verdict
+from equipoise.report.parts.classes import class_harms, is_the_class
+from equipoise.report.parts.words import SPACE, Headline, harm_first, interval, percent, signed, verdict
 
 __all__ = ["class_headline", "is_of_classes"]
 
@@ -37,6 +37,10 @@ def class_headline(record: RunRecord) -> Headline:
     subjects: list[str | None] = [a for a in numbers.worst_cell if not is_the_class(numbers, a)] or [None]
     told = [_told(record, plain, first, attribute) for attribute in subjects]
     title, tone, sentences = told[0]
+    if plain is not None and plain != first:
+        title, tone, sentences = harm_first(
+            title, tone, sentences, class_harms(record.class_comparisons, first)
+        )
     others = [(lead, " ".join(rest)) for lead, _, rest in told[1:]]
     return Headline(title, tone, [*sentences, *_overall(record, plain, first)], others)
 

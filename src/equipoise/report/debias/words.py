@@ -20,7 +20,18 @@ from equipoise.report.debias.models import (
     worst_of,
 )
 from equipoise.report.debias.record import ModelRecord, RunRecord
-from equipoise.report.parts.words import SPACE, Headline, asked, flipped, interval, percent, signed, verdict
+from equipoise.report.parts.words import (
+    SPACE,
+    Headline,
+    asked,
+    decimal,
+    flipped,
+    harm_first,
+    interval,
+    percent,
+    signed,
+    verdict,
+)
 
 __all__ = ["DOES_NOT_PROVE", "explain", "few_negatives", "headline", "no_negatives", "saturated", "windows"]
 
@@ -131,6 +142,10 @@ def headline(record: RunRecord) -> Headline:
     subjects: list[str | None] = list(attributes) or [None]
     told = [_told(record, plain, debiased or first, attribute) for attribute in subjects]
     title, tone, sentences = told[0]
+    if plain and debiased:
+        title, tone, sentences = harm_first(
+            title, tone, sentences, _harms(record, debiased, whole=bool(attributes))
+        )
     if debiased and record.models[debiased].role == "debiased" and tone == "fewer":
         sentences += _controls(record, debiased, subjects[0])
     sentences += filter(None, [few_negatives(record), no_negatives(record), windows(record)])
@@ -226,6 +241,24 @@ def _difference(record: RunRecord, name: str, attribute: str | None) -> Rate | N
         return None
     point = main_point(record)
     return flipped(found.tpr[point] if attribute is None else at(found.worst_group, attribute, point))
+
+
+def _harms(record: RunRecord, name: str, *, whole: bool) -> list[str]:
+    """What a model is measurably worse in over all images, in words; misses of all positives if `whole`."""
+    found = record.comparisons.differences.get(name) if record.comparisons else None
+    if found is None:
+        return []
+    point, harms = main_point(record), []
+    tpr, area = found.tpr[point], found.auroc
+    if whole and tpr.defined and tpr.high < 0:
+        harms.append(
+            f"of all positives {decimal(-100 * tpr.value)} percentage points more are missed ({interval(flipped(tpr))})"
+        )
+    for what, change, digits in (("AUROC", area, 2), ("accuracy at the threshold", found.accuracy, 1)):
+        if change.defined and change.high < 0:
+            lost = interval(flipped(change), 100.0, digits)
+            harms.append(f"{what} fell by {decimal(-100 * change.value, digits)} points ({lost})")
+    return harms
 
 
 def _controls(record: RunRecord, debiased: str, attribute: str | None) -> list[str]:

@@ -12,12 +12,13 @@ from equipoise.rate import Rate
 from equipoise.report.parts import figures, tables
 from equipoise.report.parts.figures import Series
 from equipoise.report.parts.tables import Cell, Column, Panel, Table, Tabs
-from equipoise.report.parts.words import ABSENT
+from equipoise.report.parts.words import ABSENT, decimal, flipped, interval
 
 __all__ = [
     "Classes",
     "by_class",
     "class_groups",
+    "class_harms",
     "class_summary",
     "confusions",
     "is_the_class",
@@ -98,6 +99,19 @@ class Classes:
 def is_the_class(numbers: ClassEvaluation, attribute: str) -> bool:
     """Whether the groups of an attribute are the classes, of which cells say no more."""
     return all(set(group.cells) <= {name} for name, group in numbers.groups[attribute].items())
+
+
+def class_harms(compared: ClassComparison | None, name: str) -> list[str]:
+    """What a model is measurably worse in over all images, or in the worst class, in words."""
+    change = None if compared is None else compared.differences.get(name)
+    if change is None:
+        return []
+    every = [("accuracy", change.accuracy), ("balanced accuracy", change.balanced_accuracy)]
+    return [
+        f"{what} fell by {decimal(-100 * one.value)} points ({interval(flipped(one))})"
+        for what, one in [*every, ("recall of the worst class", change.worst_class)]
+        if one.defined and one.high < 0
+    ]
 
 
 def worst_first(keys: Sequence[Key], rate: Callable[[Key], Rate]) -> list[Key]:

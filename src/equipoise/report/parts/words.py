@@ -16,6 +16,7 @@ __all__ = [
     "decimal",
     "duration",
     "flipped",
+    "harm_first",
     "interval",
     "listed",
     "percent",
@@ -98,6 +99,27 @@ def verdict(difference: Rate) -> str:
     if difference.low > 0:
         return "more misses"
     return "no measurable difference"
+
+
+def harm_first(
+    title: str, tone: str, sentences: Sequence[str], harms: Sequence[str]
+) -> tuple[str, str, list[str]]:
+    """A headline in which what became measurably worse comes first.
+
+    Args:
+        title: Without it.
+        tone: "fewer" (better), "more" (worse), "none" or "unknown".
+        sentences: Without it.
+        harms: What became worse, in words; none changes nothing.
+    """
+    if not harms:
+        return title, tone, list(sentences)
+    said = [f"Measurably worse: {listed(harms)}.", *sentences]
+    if tone == "fewer":
+        return f"{title}, at a price", tone, said
+    if tone == "more":
+        return title, tone, said
+    return f"Measurably worse, and {title[0].lower()}{title[1:]}", "more", said
 
 
 def duration(seconds: float) -> str:

@@ -140,7 +140,14 @@ def audit(
         found = ranked(table, seen, scored, scoring.thresholds, seed)
         say(f"{len(table):,} images, {len(found.ranks)} scores; drawing the report")
         write_rejected(table, folder.path / "rejected.csv")
-        write_scores(folder.path / "scores.parquet", table, found.columns(seen), None)
+        kept = views["audited"].store.folder  # its name tells the content, and no place of this machine
+        write_scores(
+            folder.path / "scores.parquet",
+            table,
+            found.columns(seen, table.class_names),
+            None,
+            made=None if kept is None else {"features": kept.name},
+        )
         risks, kinds, compared = by_risk(table, found, seed), by_kind(found), by_group(table, found, groups)
         lines = {kind.replace("_", " "): value for kind, value in asdict(scoring.thresholds).items()}
         record = AuditRecord(

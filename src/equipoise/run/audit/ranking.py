@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,10 +59,10 @@ class Ranked:
     kinds: NDArray[np.str_]
     wrong: Bool[ndarray, " n"]
 
-    def columns(self, seen: Looked) -> dict[str, NDArray[Any]]:
-        """What scores.parquet says of each image."""
+    def columns(self, seen: Looked, class_names: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """What scores.parquet says of each image; of more than two classes by their names, as labels are."""
         return {
-            **_said(seen),
+            **_said(seen, class_names),
             "half": self.scored.half,
             **self.scored.raw,
             **self.scored.risks,
@@ -133,10 +133,11 @@ def blocks(table: ImageTable) -> Iterator[UInt8[ndarray, "batch height width cha
     yield from table.batches(np.arange(place.start, place.stop) for place in slices(len(table), size))
 
 
-def _said(seen: Looked) -> dict[str, NDArray[Any]]:
+def _said(seen: Looked, class_names: Sequence[str]) -> dict[str, NDArray[Any]]:
     """Columns of what the model says: of the positive class, or of the class it says."""
     predicted = seen.logits.argmax(axis=1)
     if seen.logits.shape[1] == 2:
         logits = seen.logits[:, 1] - seen.logits[:, 0]
         return {"probability": seen.probabilities[:, 1], "logit": logits, "predicted": predicted}
-    return {"probability": seen.probabilities.max(axis=1), "predicted": predicted}
+    names = np.array(class_names, dtype=object)
+    return {"probability": seen.probabilities.max(axis=1), "predicted": names[predicted]}

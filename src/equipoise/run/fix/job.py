@@ -36,6 +36,7 @@ from equipoise.run.backbone_source import BackboneSource, backbone_source
 from equipoise.run.checks import check_groups, scoring_engine
 from equipoise.run.fix.layers import Layers, called, group_ids, layers_of, logits_by, own_logits
 from equipoise.run.fix.mended import Mended, mended_slices
+from equipoise.run.fix.said import write_said
 from equipoise.run.folder import RunFolder
 from equipoise.run.identity import Identity, Setting, fingerprints
 from equipoise.run.model_source import Network
@@ -84,7 +85,8 @@ def fix(
     """Give a network another last layer, and show by class and group what that changed on test images.
 
     Everything lands in `output.out`: the network with its new layer (none where it is left as it is), fix.json,
-    report.html. The network runs once over the images, as it is; all else costs seconds.
+    report.html, scores.parquet (each test image by each last layer). The network runs once over the images, as it is;
+    all else costs seconds.
 
     Args:
         model: A name as `nn.named_backbone` takes it, a run's folder, a network or an `nn.Backbone`; or one of these
@@ -127,6 +129,7 @@ def fix(
         write_rejected(ImageTable.concat([tables.train, tables.test]), folder.path / "rejected.csv")
         if choice.layer is not None:
             _save(folder, backbone, choice.layer, tables.train, seed, choosing_s)
+        write_said(folder.path / "scores.parquet", backbone, layers, stores["test"], tables.test)
         record = FixRecord(
             command=output.command or "equipoise.run.fix(...)",
             settings=dict(settings),
