@@ -10,7 +10,7 @@ LABS := .venv-labs/bin/python
 .PHONY: demo test test-slow format bench bench-quick clean
 
 demo: .venv/installed
-	$(BIN)/equipoise debias --out runs/demo --images 12000 --overwrite
+	$(BIN)/equipoise demo --overwrite
 
 test: .venv/installed-all
 	$(BIN)/ruff format --check .

@@ -11,6 +11,7 @@ from equipoise.resample import temper
 from equipoise.train.appearance import appearance_rarity
 
 module = importlib.import_module("equipoise.data.planted")
+drawn = importlib.import_module("equipoise.data.drawn")
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,7 @@ def test_same_arguments_same_pictures_other_seed_other(table, tmp_path):
 
 def test_the_second_call_draws_nothing(cache, monkeypatch):
     first = planted(60, cache=cache)
-    monkeypatch.setattr(module, "_draw_all", None)
+    monkeypatch.setattr(drawn, "_draw_all", None)
     second = planted(60, cache=cache)
     np.testing.assert_array_equal(first.batch(np.arange(60)), second.batch(np.arange(60)))
     assert isinstance(second.parts[0], np.memmap)
@@ -74,7 +75,7 @@ def test_an_interrupted_drawing_leaves_nothing(tmp_path, monkeypatch):
     def stopped(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "digest_images", stopped)
+    monkeypatch.setattr(drawn, "digest_images", stopped)
     with pytest.raises(KeyboardInterrupt):
         planted(40, cache=tmp_path)
     assert list((tmp_path / "planted").iterdir()) == []

@@ -9,6 +9,7 @@ from equipoise.cli.audit import audit
 from equipoise.cli.augment import augment
 from equipoise.cli.data import data
 from equipoise.cli.debias import debias
+from equipoise.cli.demo import demo
 from equipoise.cli.evaluate import evaluate
 from equipoise.cli.explore import explore
 from equipoise.cli.export import export
@@ -26,6 +27,7 @@ __all__ = ["app"]
 HELP = "\n\n".join(
     (
         "Find, measure and fix what an image classifier has not seen enough of, without demographic labels.",
+        "`equipoise demo` shows in minutes, without data, how those whom a network fails are found and helped. "
         "`equipoise debias` trains a plain and a debiased classifier and shows what changed, by group; without data "
         "it works on an embedded set. Every command takes its settings from flags or from one TOML file (--config).",
         "Exit codes: 0 done; 1 the work failed (training, a full disk, a defect); 2 flags, settings or data are not "
@@ -47,6 +49,7 @@ app = App(
     result_action="return_value",
 )
 for command in (
+    demo,
     debias,
     sweep,
     train,

@@ -1,9 +1,9 @@
 """Data: every source of pictures becomes one `ImageTable`.
 
-`read` opens whatever lies at a path or in memory, `planted` draws the embedded set, `split` shares a table out
-without leaks, `aligned` numbers the classes of one table as in another. Each layout has a file of its own here, which
-turns it into a `Source`; what is common to all of them (decoding, the cache, unreadable pictures) is in `decode`,
-`pixels` and `read`.
+`read` opens whatever lies at a path or in memory, `planted` and `shortcut` draw the embedded sets, `split` shares a
+table out without leaks, `aligned` numbers the classes of one table as in another. Each layout has a file of its own
+here, which turns it into a `Source`; what is common to all of them (decoding, the cache, unreadable pictures) is in
+`decode`, `pixels` and `read`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from equipoise.data.contact_sheet import contact_sheet, thumbnails
 from equipoise.data.planted import planted
 from equipoise.data.read import FORMATS, read
 from equipoise.data.rejected import write_rejected
+from equipoise.data.shortcut import shortcut
 from equipoise.data.split import Split, split
 from equipoise.data.table import ImageTable
 
@@ -25,6 +26,7 @@ __all__ = [
     "contact_sheet",
     "planted",
     "read",
+    "shortcut",
     "split",
     "thumbnails",
     "write_rejected",

@@ -37,13 +37,15 @@ PART = ".part"
 SEAL = "seal.json"
 PIECE = 1 << 20  # bytes read at a time
 ABANDONED_S = 24 * 3600
+DRAWN = re.compile(r"[0-9a-f]{20}/(images\.npy|digests\.npy|table\.parquet|seal\.json)")
 FLOORS = {
     "index": re.compile(r"[0-9a-f]{32}\.json"),
     "pixels": re.compile(
         r"[0-9a-f]{32}/(images\.u8|files\.bin|ends\.npy|digests\.npy|kept\.npy|rejected\.json|remarks\.json|seal\.json)"
     ),
     "features": re.compile(r"[0-9a-f]{32}(\.part)?/(features\.npy|logits\.npy|progress\.json|store\.json)"),
-    "planted": re.compile(r"[0-9a-f]{20}/(images\.npy|digests\.npy|table\.parquet|seal\.json)"),
+    "planted": DRAWN,
+    "shortcut": DRAWN,
 }
 """Folder in the cache → what its files are called."""
 

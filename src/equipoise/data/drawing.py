@@ -139,7 +139,7 @@ def draw(
     parameters: Mapping[str, Any], heads: Sequence[Image.Image], size: int, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
     """One RGB picture, shape (size, size, 3); non-faces made of a face are made of one of `heads`."""
-    if parameters["bad_picture"]:
+    if parameters.get("bad_picture"):
         return _spoiled(size, rng)
     kind = parameters["kind"]
     light = parameters["light"] or _pick(LIGHTS, rng)

@@ -13,38 +13,20 @@ group's look are not faces: a plain classifier learns to doubt that look.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
 import os
-import signal
-import sys
-import warnings
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Mapping
 from functools import partial
-from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from equipoise.data.blocks import digest_images
-from equipoise.data.cache import appearing, cache_folder, place, remove, seal, sound
-from equipoise.data.drawing import any_heads, draw, load_styles
+from equipoise.data.drawn import check_drawn, choices, drawn
 from equipoise.data.table import ImageTable
 from equipoise.errors import InputError
-from equipoise.files import reserve
-from equipoise.processors import available
 from equipoise.seeds import child_seed
 
 __all__ = ["HIDDEN", "planted"]
-
-DRAWING = 4  # goes up when the same arguments give other pictures
-CHUNK = 250  # images a process draws at a time
 
 HIDDEN: dict[str, dict[str, tuple[str, ...]]] = {
     "darker skin": {"skin": ("darker",)},
@@ -113,12 +95,10 @@ def planted(
         InputError: if a number is out of range or a hidden group is not known.
         DataError: if the cache cannot be written.
     """
-    if workers is not None and workers < 1:
-        raise InputError(f"workers must be at least 1; got {workers}. None takes one a core.")
+    check_drawn(images, size, workers)
     groups = dict(sorted((DEFAULT_HIDDEN if hidden is None else hidden).items()))
-    _check(images, size, groups, label_noise, bad)
+    _check(groups, label_noise, bad)
     key = {
-        "drawing": DRAWING,
         "images": images,
         "size": size,
         "seed": seed,
@@ -126,25 +106,11 @@ def planted(
         "label_noise": label_noise,
         "bad": bad,
     }
-    name = hashlib.blake2b(json.dumps(key).encode(), digest_size=10).hexdigest()
-    folder = cache_folder(cache) / "planted" / name
-    if folder.is_dir():
-        if sound(folder):
-            return _read(folder)
-        remove(folder)  # damaged: draw it again
-    plan = _plan(images, groups, label_noise, bad, seed)
-    with appearing(folder.parent) as building:
-        _draw_all(plan, size, seed, building, workers or available())
-        seal(building)
-        place(building, folder)
-    return _read(folder)
+    plan = partial(_plan, images, groups, label_noise, bad, seed)
+    return drawn(key, plan, name="planted", cache=cache, workers=workers)
 
 
-def _check(images: int, size: int, groups: dict[str, float], label_noise: float, bad: float) -> None:
-    if images < 20:
-        raise InputError(f"The embedded set needs at least 20 images; got {images}. Ask for more.")
-    if not 16 <= size <= 512:
-        raise InputError(f"size must be 16…512 pixels a side; got {size}. 64 is usual.")
+def _check(groups: dict[str, float], label_noise: float, bad: float) -> None:
     for name, share in groups.items():
         if name not in HIDDEN:
             raise InputError(
@@ -163,7 +129,7 @@ def _plan(images: int, groups: dict[str, float], label_noise: float, bad: float,
     """Every drawing parameter of every image, shape (images,); whatever is drawn follows from it."""
     rng = np.random.default_rng(child_seed(seed, "planted", "plan"))
     faces = images // 2
-    columns = {name: _choices(rng, shares, faces) for name, shares in FACE.items()}
+    columns = {name: choices(rng, shares, faces) for name, shares in FACE.items()}
     belongs = np.full(faces, "common", dtype=object)
     order = rng.permutation(faces)
     start = 0
@@ -184,7 +150,7 @@ def _plan(images: int, groups: dict[str, float], label_noise: float, bad: float,
     plan: dict[str, Any] = {name: _spread(values, position, images) for name, values in columns.items()}
     plan["hidden"] = _spread(belongs, position, images)
     negatives = np.flatnonzero(truth == 0)
-    plan["kind"][negatives] = _choices(rng, NEGATIVE, len(negatives))
+    plan["kind"][negatives] = choices(rng, NEGATIVE, len(negatives))
     plan["truth"] = truth
     noisy = np.zeros(images, bool)
     noisy[rng.permutation(images)[: round(label_noise * images)]] = True
@@ -193,12 +159,6 @@ def _plan(images: int, groups: dict[str, float], label_noise: float, bad: float,
     spoiled[rng.permutation(images)[: round(bad * images)]] = True
     plan["bad_picture"] = spoiled
     return plan
-
-
-def _choices(rng: np.random.Generator, shares: Mapping[str, float], count: int) -> NDArray[Any]:
-    return rng.choice(list(shares), count, p=np.array(list(shares.values())) / sum(shares.values())).astype(
-        object
-    )
 
 
 def _avoid(
@@ -213,7 +173,7 @@ def _avoid(
         looks &= np.isin(columns[attribute].astype(str), values)
     attribute, values = next(iter(combination.items()))
     others = {name: share for name, share in FACE[attribute].items() if name not in values}
-    columns[attribute][looks] = _choices(rng, others, int(looks.sum()))
+    columns[attribute][looks] = choices(rng, others, int(looks.sum()))
     return bool(looks.any())
 
 
@@ -221,62 +181,3 @@ def _spread(values: NDArray[Any], position: NDArray[np.int64], images: int) -> N
     out = np.full(images, None, dtype=object)
     out[position] = values
     return out
-
-
-def _draw_all(plan: dict[str, Any], size: int, seed: int, building: Path, workers: int) -> None:
-    images = len(plan["truth"])
-    pixels = np.lib.format.open_memmap(building / "images.npy", "w+", np.uint8, (images, size, size, 3))
-    reserve(building / "images.npy")
-    starts = range(0, images, CHUNK)
-    parts = [{name: values[start : start + CHUNK] for name, values in plan.items()} for start in starts]
-    seeds = [child_seed(seed, "planted", "chunk", start) for start in starts]
-    chunk = partial(_draw_chunk, size=size)
-    digests = []
-    with contextlib.ExitStack() as stack:
-        blocks: Iterable[NDArray[np.uint8]]
-        if workers == 1 or len(parts) == 1:
-            blocks = map(chunk, parts, seeds)
-        else:
-            # Forked where that is safe: a script needs no `if __name__ == "__main__"`, and styles are read once.
-            context = get_context("fork" if sys.platform == "linux" else None)
-            load_styles()
-            pool = ProcessPoolExecutor(min(workers, len(parts)), context, initializer=_leave_interrupts)
-            stack.callback(pool.shutdown, cancel_futures=True)
-            stack.enter_context(warnings.catch_warnings())
-            warnings.filterwarnings("ignore", ".*fork.*", DeprecationWarning)
-            blocks = pool.map(chunk, parts, seeds)
-        for start, block in zip(starts, blocks, strict=True):
-            pixels[start : start + len(block)] = block
-            digests.append(digest_images(block))
-    pixels.flush()
-    np.save(building / "digests.npy", np.concatenate(digests))
-    columns = {name: pa.array(values.tolist()) for name, values in plan.items() if name != "truth"}
-    columns["path"] = pa.array([f"planted/{row:06d}" for row in range(images)])
-    columns["label"] = pa.array(np.where(plan["noisy_label"], 1 - plan["truth"], plan["truth"]))
-    pq.write_table(pa.table(columns), building / "table.parquet")
-
-
-def _draw_chunk(plan: dict[str, Any], seed: int, *, size: int) -> NDArray[np.uint8]:
-    rng = np.random.default_rng(seed)
-    rows = range(len(plan["truth"]))
-    heads = any_heads(max(4, len(rows) // 12), size, rng)
-    return np.stack(
-        [draw({name: values[row] for name, values in plan.items()}, heads, size, rng) for row in rows]
-    )
-
-
-def _leave_interrupts() -> None:
-    """Ctrl-C is for the process that asked for pictures; it ends the others."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _read(folder: Path) -> ImageTable:
-    pixels = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
-    table = pq.read_table(folder / "table.parquet")
-    return ImageTable(
-        (pixels,),
-        np.arange(len(pixels), dtype=np.int64),
-        table.column("label").to_numpy().astype(np.int64),
-        table.drop_columns(["label"]),
-        np.load(folder / "digests.npy", allow_pickle=False),
-    )

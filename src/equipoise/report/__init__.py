@@ -9,6 +9,7 @@ from equipoise.report.augment.terminal import augment_text
 from equipoise.report.debias.page import html, write_report
 from equipoise.report.debias.record import RunRecord, from_json, read, to_json, write
 from equipoise.report.debias.terminal import resampling_text, text
+from equipoise.report.fix.demo import demo_text
 from equipoise.report.fix.page import fix_html, write_fix_report
 from equipoise.report.fix.record import FixRecord, read_fix, write_fix
 from equipoise.report.fix.words import fix_text
@@ -26,6 +27,7 @@ __all__ = [
     "audit_text",
     "augment_html",
     "augment_text",
+    "demo_text",
     "fix_html",
     "fix_text",
     "from_json",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from equipoise.run.augment.job import augment
     from equipoise.run.compared_models import networks
     from equipoise.run.debias.job import debias
+    from equipoise.run.demo import demo
     from equipoise.run.evaluate import evaluate
     from equipoise.run.export import export
     from equipoise.run.fix.job import Choosing, fix
@@ -56,6 +57,7 @@ _HOMES = {
     "audit": "equipoise.run.audit.job",
     "augment": "equipoise.run.augment.job",
     "debias": "equipoise.run.debias.job",
+    "demo": "equipoise.run.demo",
     "described": "equipoise.run.look",
     "evaluate": "equipoise.run.evaluate",
     "evaluate_predictions": "equipoise.run.predictions",
@@ -92,6 +94,7 @@ __all__ = [
     "audit",
     "augment",
     "debias",
+    "demo",
     "described",
     "evaluate",
     "evaluate_predictions",

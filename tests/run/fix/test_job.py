@@ -138,9 +138,23 @@ def test_words_and_page_say_what_changed(fixed):
     assert "training groups equal (oracle)" in said
     page = (out / "report.html").read_text()
     assert record.choice.chosen in page
+    assert "Which hidden groups were mended" in page
+    worst = record.slices[0]
+    assert worst.name in page
+    assert f"{worst.traits[0].value} {100 * worst.traits[0].share.value:.0f}" in page
+    assert worst.traits[0].share.value > worst.traits[0].rest.value
     assert "light" in page
     settings = (out / "settings.toml").read_text()
     assert 'groups = ["light"]' in settings
+
+
+def test_a_hidden_group_that_became_worse_is_a_measured_harm(fixed):
+    _, record = fixed
+    worse = replace(record.slices[0], change=replace(record.slices[0].change, value=0.3, low=0.2, high=0.4))
+    said = " ".join(fix_text(replace(record, slices=[worse])).split())
+    assert f"{worse.name}, a hidden group, fell by 30.0 points" in said
+    assert "at a price" in said.split(".")[0] + said.split(".")[1]
+    assert "Of 1 hidden groups that the network failed on, 0 measurably improved" in said
 
 
 def test_a_second_start_shows_the_run_and_other_settings_are_refused(fixed, backbone):

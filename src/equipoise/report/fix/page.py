@@ -7,7 +7,7 @@ from pathlib import Path
 
 from equipoise.report.debias.training import trained
 from equipoise.report.fix.record import AFTER, BEFORE, FIX, FixRecord
-from equipoise.report.fix.words import FIX_LIMITS, fix_headline, subject, worst
+from equipoise.report.fix.words import FIX_LIMITS, fix_headline, subject, trait, worst
 from equipoise.report.parts import figures, tables, words
 from equipoise.report.parts.class_differences import class_differences
 from equipoise.report.parts.classes import (
@@ -122,11 +122,13 @@ def _slices(record: FixRecord) -> Table | None:
             tables.share(one.before),
             tables.share(one.after),
             tables.change(one.change),
+            tables.name("; ".join(map(trait, one.traits))),
         ]
         for one in record.slices
     ]
     heads = [Column("Slice", numeric=False), Column("Class", numeric=False), Column("Test images")]
     heads += [Column("Wrong before"), Column("Wrong after"), Column("Change, points")]
+    heads += [Column("Mostly, looked at last", numeric=False)]
     return tables.long_table("Hidden groups that the network failed on", heads, rows, file="fix.json")
 
 

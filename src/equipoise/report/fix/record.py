@@ -19,6 +19,7 @@ __all__ = [
     "FixTiming",
     "FixedModel",
     "MendedSlice",
+    "SliceTrait",
     "TriedFix",
     "read_fix",
     "write_fix",
@@ -69,6 +70,16 @@ class FixedModel:
 
 
 @dataclass(frozen=True)
+class SliceTrait:
+    """What images of a slice are more often than the rest of their class, by a column that finding did not see."""
+
+    column: str
+    value: str
+    share: Rate  # of the slice's images
+    rest: Rate  # of the other images of its class
+
+
+@dataclass(frozen=True)
 class MendedSlice:
     """A hidden group that the network failed on, before and after; shares of wrong test images.
 
@@ -81,6 +92,7 @@ class MendedSlice:
     before: Rate
     after: Rate
     change: Rate  # after − before, paired; below 0 is better
+    traits: list[SliceTrait]  # one a column of groups
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from equipoise.fairness import ClassDifference, ClassEvaluation
 from equipoise.rate import Rate
-from equipoise.report.fix.record import AFTER, BEFORE, FixRecord
+from equipoise.report.fix.record import AFTER, BEFORE, FixRecord, SliceTrait
 from equipoise.report.parts import words
 from equipoise.report.parts.classes import is_the_class
 from equipoise.report.parts.terminal import aligned, blocks, number, short, wrapped
 from equipoise.report.parts.words import ABSENT, Headline
 
-__all__ = ["FIX_LIMITS", "LEFT", "fix_headline", "fix_text", "subject", "worst"]
+__all__ = ["FIX_LIMITS", "LEFT", "fix_headline", "fix_text", "subject", "trait", "worst"]
 
 LEFT = "leave it"
 FIX_LIMITS = (
@@ -39,6 +39,11 @@ def worst(numbers: ClassEvaluation, attribute: str | None) -> tuple[str, Rate]:
     return f"{found['class']} × {found['group']}", found["recall"]
 
 
+def trait(one: SliceTrait) -> str:
+    """What most images of a slice are, beside the rest of their class."""
+    return f"{one.value} {words.percent(one.share.value, 0)}, rest {words.percent(one.rest.value, 0)}"
+
+
 def fix_headline(record: FixRecord) -> Headline:
     """What the fix did to the worst cell, what it cost, and what was chosen."""
     attribute, choice = subject(record), record.choice
@@ -56,7 +61,7 @@ def fix_headline(record: FixRecord) -> Headline:
     change = record.comparisons.differences[AFTER]
     gain = change.worst_class if attribute is None else change.worst_cell.get(attribute, ABSENT)
     title, tone = _title(gain, whom)
-    harm = _harm(change)
+    harm = _harm(record, change)
     if harm and tone != "more":
         title = f"{title}, at a price" if tone == "fewer" else harm[0].upper() + harm[1:]
         tone = tone if tone == "fewer" else "more"
@@ -93,13 +98,18 @@ def _title(gain: Rate, whom: str) -> tuple[str, str]:
     return f"No measurable difference in the {whom}", "none"
 
 
-def _harm(change: ClassDifference) -> str:
-    """What became measurably worse over all images or in a class, in words; "" if nothing did."""
+def _harm(record: FixRecord, change: ClassDifference) -> str:
+    """What became measurably worse over all images, in a class or in a hidden group, in words; "" if nothing did."""
     parts = []
     if change.accuracy.defined and change.accuracy.high < 0:
         parts.append(f"accuracy over all images fell by {words.decimal(-100 * change.accuracy.value)} points")
     if change.worst_class.defined and change.worst_class.high < 0:
         parts.append(f"the worst class fell by {words.decimal(-100 * change.worst_class.value)} points")
+    for one in record.slices:
+        if one.change.defined and one.change.low > 0:
+            parts.append(
+                f"{one.name}, a hidden group, fell by {words.decimal(100 * one.change.value)} points"
+            )
     return words.listed(parts) if parts else ""
 
 

@@ -36,6 +36,10 @@ from equipoise.train.classes import weighted_rows
 __all__ = ["debias"]
 
 Tell = Callable[[str], None]
+TEACHES = (
+    "The embedded set, in which two groups of faces are rare, teaches how far rarity finds groups that nobody named: "
+    "how much more often they are drawn (enrichment), at what effective sample size (ESS), and what errors that mends."
+)
 
 
 def debias(
@@ -117,7 +121,7 @@ def debias(
 
 def read_sides(sources: Sources, reading: Reading, measuring: Measuring, start: Start, say: Tell) -> Split:
     """The three sides, told, with the columns that are to be compared."""
-    say("Reading the data.")
+    say("Reading the data." if sources.given else TEACHES)
     first, groups = start.recipe.split == "first-80", measuring.groups
     tables = sources.split(
         reading, seed=start.seed, first=first, stratify=groups, many=True, progress=start.engine.progress

@@ -16,7 +16,7 @@ from equipoise.intervals import proportion
 from equipoise.intervals.pairs import Pairs
 from equipoise.nn import FeatureStore
 from equipoise.probabilities import from_logits
-from equipoise.report.fix.record import MendedSlice
+from equipoise.report.fix.record import MendedSlice, SliceTrait
 from equipoise.seeds import child_seed
 from equipoise.slices import Found, Options, find
 
@@ -43,7 +43,9 @@ class Failing:
         """For `fix.choose`: the slice of each image of the data, if there are any."""
         return {} if self.found is None or not self.found.slices else {"slices": self.found.ids}
 
-    def mended(self, store: FeatureStore, table: ImageTable, before: Ids, after: Ids) -> list[MendedSlice]:
+    def mended(
+        self, store: FeatureStore, table: ImageTable, before: Ids, after: Ids, attributes: Sequence[str] = ()
+    ) -> list[MendedSlice]:
         """Errors in each slice on test images, by two last layers.
 
         Args:
@@ -51,6 +53,7 @@ class Failing:
             table: The test images.
             before: What the one calls them, shape (n,).
             after: What the other does.
+            attributes: Columns that slices are described by; finding them never saw them.
         """
         if self.found is None or not self.found.slices:
             return []
@@ -60,6 +63,8 @@ class Failing:
         for number, one in enumerate(self.found.slices):
             was, now = (of[ids == number] for of in wrong)
             n = len(was)
+            rest = (ids != number) & np.isin(table.labels, table.labels[ids == number])
+            traits = [_trait(table, name, ids == number, rest) for name in attributes]
             counts = (np.array([count]) for count in ((now & ~was).sum(), (was & ~now).sum(), n))
             found.append(
                 MendedSlice(
@@ -69,6 +74,7 @@ class Failing:
                     proportion(int(was.sum()), n, ABSENT),
                     proportion(int(now.sum()), n, ABSENT),
                     Pairs.of(*counts).rates(ABSENT)[0],
+                    [trait for trait in traits if trait is not None],
                 )
             )
         return found
@@ -110,3 +116,17 @@ def failing(
         return Failing(None, f"Hidden groups could not be sought. {error}")
     note = "" if found.slices else "No hidden group was found that fails more than the rest of its class."
     return Failing(found, note)
+
+
+def _trait(
+    table: ImageTable, attribute: str, rows: NDArray[np.bool_], rest: NDArray[np.bool_]
+) -> SliceTrait | None:
+    """The value that a slice has most above the rest of its class."""
+    groups = table.groups(attribute)
+    counts = [np.bincount(groups.ids[mine], minlength=len(groups.names)) for mine in (rows, rest)]
+    if not all(count.sum() for count in counts):
+        return None
+    shares = [count / count.sum() for count in counts]
+    value = int(np.argmax(shares[0] - shares[1]))
+    inside, others = (proportion(int(count[value]), int(count.sum())) for count in counts)
+    return SliceTrait(attribute, groups.names[value], inside, others)

@@ -37,7 +37,7 @@ from equipoise.run.account import data_record, peak_rss_bytes, versions
 from equipoise.run.backbone_source import BackboneSource, backbone_source
 from equipoise.run.checks import check_groups, scoring_engine
 from equipoise.run.fix.failing import Failing, failing
-from equipoise.run.fix.layers import Layers, called, group_ids, layers_of, own_logits
+from equipoise.run.fix.layers import Layers, called, group_ids, layers_of, logits_by, own_logits
 from equipoise.run.fix.said import write_said
 from equipoise.run.folder import RunFolder
 from equipoise.run.identity import Identity, Setting, fingerprints
@@ -276,7 +276,8 @@ def _measured(
 ) -> tuple[dict[str, FixedModel], fairness.ClassComparison, list[MendedSlice]]:
     """Every last layer on the test images, what differs from the one before, and which slices were mended."""
     own = own_logits(backbone, table, store)
-    predicted = {name: called(own, one, store) for name, one in layers.every.items()}
+    logits = {name: logits_by(own, one, store) for name, one in layers.every.items()}
+    predicted = {name: called(of) for name, of in logits.items()}
     every: dict[str, Any] = {
         "groups": [table.groups(name) for name in attributes],
         "classes": table.class_names,
@@ -284,7 +285,7 @@ def _measured(
     numbers = {name: fairness.evaluate_classes(ids, table.labels, **every) for name, ids in predicted.items()}
     models = {name: FixedModel(one.title, one.role, numbers[name]) for name, one in layers.every.items()}
     compared = fairness.compare_classes(predicted, table.labels, baseline="before", **every)
-    return models, compared, failing.mended(store, table, predicted["before"], predicted["after"])
+    return models, compared, failing.mended(store, table, predicted["before"], predicted["after"], attributes)
 
 
 def _save(

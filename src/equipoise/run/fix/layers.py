@@ -15,7 +15,7 @@ from equipoise.data import ImageTable
 from equipoise.nn import Backbone, FeatureStore
 from equipoise.train.featured import logits_of
 
-__all__ = ["Layer", "Layers", "called", "group_ids", "layers_of", "own_logits"]
+__all__ = ["Layer", "Layers", "called", "group_ids", "layers_of", "logits_by", "own_logits"]
 
 Ids = NDArray[np.int64]
 
@@ -129,10 +129,14 @@ def _fitted(
     return fixes.refit(store.features, table.labels, method, **{**options, **settings})
 
 
-def called(own: NDArray[np.float32] | None, layer: Layer, store: FeatureStore) -> Ids:
-    """Class ids that a last layer calls images."""
+def logits_by(own: NDArray[np.float32] | None, layer: Layer, store: FeatureStore) -> NDArray[np.float32]:
+    """Logits that a last layer gives images, shape (n,) of two classes, (n, K) of more."""
     logits = logits_of(layer.layer, store) if layer.layer is not None else own
     if logits is None:
         raise ValueError(f"{layer.title} has no logits of these classes")
-    found = (logits > 0) if logits.ndim == 1 else logits.argmax(1)
-    return np.asarray(found, np.int64)
+    return logits
+
+
+def called(logits: NDArray[np.float32]) -> Ids:
+    """Class ids that logits call images."""
+    return np.asarray((logits > 0) if logits.ndim == 1 else logits.argmax(1), np.int64)
