@@ -6,7 +6,7 @@ import pytest
 
 @pytest.mark.parametrize(
     ("page", "blocks", "printed"),
-    [("README.md", 2, 2), ("docs/python.md", 4, 3), ("docs/evaluate-classes.md", 2, 3)],
+    [("README.md", 1, 1), ("docs/python.md", 4, 3), ("docs/evaluate-classes.md", 2, 3)],
 )
 def test_the_examples_run_in_order(page, blocks, printed, capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("EQUIPOISE_CACHE", str(tmp_path))

@@ -20,6 +20,7 @@ from equipoise.fix.regression import predicted
 from equipoise.fix.rows import Rows
 from equipoise.fix.trial import LEAVE, Candidate, Plan, Trial, Tried, settings_to_try
 from equipoise.seeds import child_seed
+from equipoise.threads import one_thread
 
 __all__ = ["Choice", "choose"]
 
@@ -105,7 +106,8 @@ def choose(
     )
     said = None if current is None else predicted(checked_logits(current, len(rows), rows.classes))
     tried = _possible(rows, settings_to_try(rows.known, methods), plan.parts, by_groups)
-    trial = Trial(rows, tried, said, by_groups, plan)
+    with one_thread():
+        trial = Trial(rows, tried, said, by_groups, plan)
     candidates = trial.candidates()
     chosen, doubt, notes = _winner(trial, candidates, plan.seed)
     layer = None

@@ -15,6 +15,7 @@ from equipoise.fix.checks import checked_classes, checked_ids, checked_labels, c
 from equipoise.fix.registry import Fix, fix_named
 from equipoise.fix.rows import FINDING, Known, Rows
 from equipoise.seeds import checked_seed, child_seed
+from equipoise.threads import one_thread
 
 __all__ = ["cross_fitted", "mean_of_seeds", "refit", "rows_of"]
 
@@ -94,13 +95,17 @@ def cross_fitted(
         InputError: if something does not fit, or a class has fewer different rows than folds.
     """
     _, rows = rows_of(features, labels, known={}, together=together, classes=classes, seed=seed)
-    logits = rows.first_stage(C, False)
+    with one_thread():
+        logits = rows.first_stage(C, False)
     return logits[:, 0] if logits.shape[1] == 1 else logits
 
 
 def mean_of_seeds(fix: Fix, rows: Rows, settings: Any, seeds: int) -> Coefficients:
     """The mean layer of a fix over folds of several seeds."""
-    many = [fix(rows.seeded(child_seed(rows.seed, "refit", number)), **settings) for number in range(seeds)]
+    with one_thread():
+        many = [
+            fix(rows.seeded(child_seed(rows.seed, "refit", number)), **settings) for number in range(seeds)
+        ]
     total: Coefficients = sum(many[1:], many[0]) / seeds
     return total
 
