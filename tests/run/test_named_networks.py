@@ -304,7 +304,7 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("command", ["score", "evaluate"])
+@pytest.mark.parametrize("command", ["score", "evaluate", "audit"])
 @pytest.mark.parametrize("names", [("two", "--image-size=8"), ("turned",)])
 def test_other_classes_are_told_before_a_picture_is_decoded(names, command, tmp_path, monkeypatch, capsys):
     network, *flags = names

@@ -39,7 +39,7 @@ from equipoise.run.identity import Identity, Setting, fingerprints
 from equipoise.run.model_source import ModelSource, Network
 from equipoise.run.output import Output
 from equipoise.run.scores import write_scores
-from equipoise.run.sources import Reading, Sources, check_attributes, describe, told
+from equipoise.run.sources import Reading, Sources, check_attributes, describe, first_look, told
 from equipoise.seeds import checked_seed
 from equipoise.train import Engine
 from equipoise.train.device import device_of
@@ -190,6 +190,9 @@ def read_images(asked: Asked, engine: Engine) -> dict[str, ImageTable]:
     Raises:
         InputError: if they are not enough, or a column is missing.
     """
+    look = first_look(asked.sources.data, asked.reading)
+    if look is not None:
+        asked.source.checked(look)  # classes of another model are told before a picture is decoded
     table = audited_table(asked.sources, asked.reading, engine.progress)
     check_attributes(table, asked.groups)
     check_groups(table, asked.groups)
