@@ -331,3 +331,21 @@ def test_groups_that_are_known_of_the_test_alone_or_of_one_class_are_no_oracle(b
     )
     assert "groups equal" not in record.models
     assert "light" in record.models["before"].numbers.groups
+
+
+def test_a_class_of_too_few_images_is_refused_before_the_network_runs_over_them(tmp_path):
+    network, seen = Colours(), []
+    network.register_forward_hook(lambda module, given, output: seen.append(len(output)))
+    backbone = Backbone.of(network, size=8)
+    seen.clear()
+    data = pictures(60, 0, 0.9)
+    few = data.take(np.r_[np.flatnonzero(data.labels == 0), np.flatnonzero(data.labels == 1)[:3]])
+    with pytest.raises(InputError, match="at least 4 different images"):
+        run.fix(
+            backbone,
+            run.Sources(data=few, test_data=pictures(40, 1, 0.5)),
+            reading=run.Reading(image_size=8, cache=tmp_path / "cache"),
+            output=run.Output(tmp_path / "out"),
+        )
+    assert not seen
+    assert not (tmp_path / "out" / "settings.toml").exists()

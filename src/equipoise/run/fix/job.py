@@ -20,6 +20,8 @@ from equipoise import fairness
 from equipoise import fix as fixes
 from equipoise.data import ImageTable, Split, write_rejected
 from equipoise.errors import InputError
+from equipoise.fix.checks import checked_classes, units_of
+from equipoise.fix.rows import FINDING
 from equipoise.nn import Backbone, BackboneClassifier, FeatureStore, with_last_layer
 from equipoise.nn.last_layer import replaceable
 from equipoise.report.fix.page import write_fix_report
@@ -199,6 +201,8 @@ def _read(
     check_attributes(found.train, choosing.validation_groups, what="data", setting="validation_groups")
     check_groups(found.test, choosing.groups)
     check_groups(found.train, choosing.validation_groups)
+    units = units_of(len(found.train), [found.train.digests])  # before the network runs over them
+    checked_classes(found.train.labels, len(found.train.class_names), units, FINDING)
     return found
 
 
