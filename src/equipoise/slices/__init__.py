@@ -6,5 +6,6 @@ Needs features and what a model said, not the model: `find`. Candidates come fro
 from equipoise.slices.find import Options, find
 from equipoise.slices.found import Found
 from equipoise.slices.slice import ClassSummary, ColumnValue, Slice
+from equipoise.slices.words import Word, words
 
-__all__ = ["ClassSummary", "ColumnValue", "Found", "Options", "Slice", "find"]
+__all__ = ["ClassSummary", "ColumnValue", "Found", "Options", "Slice", "Word", "find", "words"]
