@@ -39,6 +39,23 @@ def test_a_mending_is_chosen_and_said(scene, worst_group):
     assert not choice.notes
 
 
+def test_what_costs_more_than_is_allowed_does_not_win(scene):
+    features, labels, _ = scene(1000, shares=(0.7, 0.3))
+    free = choose(features, labels, seeds=1)
+    cost = free.left.accuracy - free.chosen.accuracy
+    assert cost > 0  # where the shortcut holds for most rows, giving it up costs
+    dearest = choose(features, labels, seeds=1, price=cost)
+    assert dearest.chosen == free.chosen  # the limit itself is allowed
+    limited = choose(features, labels, seeds=1, price=0.9 * cost)
+    assert limited.chosen.name != free.chosen.name
+    assert limited.left.accuracy - limited.chosen.accuracy <= 0.9 * cost
+    for one in limited.candidates:
+        assert one.may_win == (limited.left.accuracy - one.accuracy <= 0.9 * cost), one.name
+    assert next(one for one in limited.candidates if one.method == LEAVE).may_win
+    assert f"{90 * cost:g} %" in limited.rule
+    assert "%" not in free.rule
+
+
 def test_groups_that_only_measure_change_nothing(scene):
     features, labels, groups = scene(500)
     seen = choose(features, labels, groups=groups, seeds=1, methods=["errors as groups", "groups equal"])
@@ -141,6 +158,8 @@ def test_rows_of_one_content_do_not_vouch_for_one_another():
         ({"current": np.full(80, np.inf)}, "must be finite"),
         ({"seeds": 0}, "seeds must be at least 1"),
         ({"parts": 1}, "parts must be at least 2"),
+        ({"price": 1.5}, "price must be a share"),
+        ({"price": float("nan")}, "price must be a share"),
         ({"seed": -1}, "A seed must be 0 or larger"),
         ({"features": np.full((80, 3), np.nan)}, "finite.*row 0"),
     ],

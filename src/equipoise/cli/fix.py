@@ -42,6 +42,9 @@ class Choosing:
     seen: Annotated[bool, Parameter(negative=(), show_default=False)] = False
     """The network was trained on these images, so that its predictions on them say nothing: in the choice a plain last
     layer stands for it."""
+    price: float | None = None
+    """Most that accuracy over all images of the data may fall, a share such as 0.01: safer, and mends less; no limit if
+    not given."""
 
 
 # As many parameters as there are groups of flags.

@@ -3,18 +3,68 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from equipoise.errors import InputError
 from equipoise.fix.folds import linked
+from equipoise.nn.feature_store import FeatureStore, pictures_digest
 
-__all__ = ["checked_classes", "checked_ids", "checked_labels", "checked_logits", "checked_vector", "units_of"]
+__all__ = [
+    "Features",
+    "Labelled",
+    "Labels",
+    "checked_classes",
+    "checked_ids",
+    "checked_labels",
+    "checked_logits",
+    "checked_vector",
+    "paired",
+    "units_of",
+]
 
 Ids = NDArray[np.int64]
 SHOWN = 5
+
+
+class Labelled(Protocol):
+    """Pictures with labels, such as `data.ImageTable`."""
+
+    @property
+    def labels(self) -> Ids:
+        """Class ids."""
+
+    @property
+    def digests(self) -> NDArray[np.uint64]:
+        """Content of each picture."""
+
+
+Features: TypeAlias = FeatureStore | NDArray[Any]
+"""As `nn.features` gives them, or rows alone, shape (n, d)."""
+Labels: TypeAlias = Labelled | ArrayLike
+"""A table, or class ids alone, shape (n,)."""
+
+
+def paired(features: Features, labels: Labels) -> tuple[NDArray[Any], ArrayLike]:
+    """Rows and class ids; of a store and a table it is known whether one is of the other's pictures.
+
+    Raises:
+        InputError: if it is not; names both sides.
+    """
+    pictures = getattr(labels, "digests", None)
+    ids = labels if pictures is None else labels.labels  # type: ignore[union-attr]
+    if not isinstance(features, FeatureStore):
+        return features, ids  # type: ignore[return-value]
+    layout = features.layout
+    if pictures is not None and pictures_digest(pictures) != layout.pictures:
+        raise InputError(
+            f"Expected features of the pictures whose labels are given, {len(pictures):,} of digest "
+            f"{pictures_digest(pictures)[:8]}; got features of {layout.rows:,} pictures of digest "
+            f"{layout.pictures[:8]}, made by backbone {layout.backbone[:8]}. Take both from one table, in one order."
+        )
+    return features.features, ids  # type: ignore[return-value]
 
 
 def checked_ids(values: ArrayLike, rows: int, what: str, *, lowest: int) -> Ids:

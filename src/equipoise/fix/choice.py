@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import nn
 
 from equipoise.errors import InputError
 from equipoise.fix.axes import Coefficients
-from equipoise.fix.checks import checked_logits
+from equipoise.fix.checks import Features, Labels, checked_logits
 from equipoise.fix.merit import doubt_of_difference
 from equipoise.fix.refit import mean_of_seeds, rows_of
 from equipoise.fix.registry import FIXES
@@ -56,8 +56,8 @@ class Choice:
 
 
 def choose(
-    features: NDArray[Any],
-    labels: ArrayLike,
+    features: Features,
+    labels: Labels,
     *,
     current: ArrayLike | None = None,
     groups: ArrayLike | None = None,
@@ -73,8 +73,8 @@ def choose(
     every row is looked at, by several seeds; the mean over seeds decides. The best is fitted again on all rows.
 
     Args:
-        features: Shape (n, d), of any float type; they may be memory-mapped.
-        labels: Class ids 0…K−1, shape (n,).
+        features: Shape (n, d), of any float type; they may be memory-mapped. Or what `nn.features` gives.
+        labels: Class ids 0…K−1, shape (n,). Or the table itself: then features of other pictures are refused.
         current: Logits of the network as it is, shape (n, K), or (n,) of two classes; it must not have been trained on
             these rows, else it looks better than it is. None: a plain last layer takes its place.
         groups: Ids that only measure, shape (n,), −1 where unknown: what candidates give in the worst group, and what
@@ -84,7 +84,9 @@ def choose(
         known: Besides, `slices` (ids, −1 for none) and `log_density` (nats), for methods that need them.
         together: Columns, such as contents and subjects: rows with an equal value are on one fold. None is no value.
         methods: Names in `FIXES` to try; None tries those that are possible and helped where they were measured.
-        how: `classes` (K; None takes the largest label), `parts` (folds, 4), `seeds` (3), `seed` (0).
+        how: `classes` (K; None takes the largest label), `parts` (folds, 4), `seeds` (3), `seed` (0), and `price`: the
+            most that accuracy over all these rows may fall, as a share in [0, 1]; None is no limit. Where a shortcut
+            holds for most rows, it is what makes them right: a limit also stops what would mend the failing.
 
     Raises:
         InputError: if something does not fit, there is one class, or a class has fewer different rows than folds.
@@ -115,7 +117,7 @@ def choose(
         layer = axes.layer(_fitted(rows, chosen, plan.seeds))
     order = sorted(candidates, key=lambda one: -one.merit)
     agreed = _stability(candidates, chosen)
-    return Choice(layer, chosen, tuple(order), _rule(by_groups), agreed, doubt, notes)
+    return Choice(layer, chosen, tuple(order), _rule(by_groups, plan.price), agreed, doubt, notes)
 
 
 def _possible(rows: Rows, tried: list[Tried], parts: int, by_groups: bool) -> list[Tried]:
@@ -172,7 +174,7 @@ def _stability(candidates: list[Candidate], chosen: Candidate) -> float:
     return float(np.mean([method in same for method in best]))
 
 
-def _rule(by_groups: bool) -> str:
+def _rule(by_groups: bool, price: float | None) -> str:
     by = (
         "the worst cell of class × group, of the rows whose groups were given to choose by"
         if by_groups
@@ -181,5 +183,6 @@ def _rule(by_groups: bool) -> str:
     )
     return (
         f"The best by {by}, on rows that neither was fitted on; it stays as it is unless that is better by more than "
-        "one standard error."
+        "one standard error"
+        + ("." if price is None else f", and of what costs at most {100 * price:g} % of these images.")
     )

@@ -11,7 +11,16 @@ from torch import nn
 
 from equipoise.errors import InputError
 from equipoise.fix.axes import AXES, Axes, Coefficients
-from equipoise.fix.checks import checked_classes, checked_ids, checked_labels, checked_vector, units_of
+from equipoise.fix.checks import (
+    Features,
+    Labels,
+    checked_classes,
+    checked_ids,
+    checked_labels,
+    checked_vector,
+    paired,
+    units_of,
+)
 from equipoise.fix.registry import Fix, fix_named
 from equipoise.fix.rows import FINDING, Known, Rows
 from equipoise.seeds import checked_seed, child_seed
@@ -21,8 +30,8 @@ __all__ = ["cross_fitted", "mean_of_seeds", "refit", "rows_of"]
 
 
 def refit(
-    features: NDArray[Any],
-    labels: ArrayLike,
+    features: Features,
+    labels: Labels,
     method: str = "errors as groups",
     *,
     known: dict[str, ArrayLike] | None = None,
@@ -35,8 +44,8 @@ def refit(
     """A new last layer, by one method.
 
     Args:
-        features: Shape (n, d), of any float type; they may be memory-mapped.
-        labels: Class ids 0…K−1, shape (n,).
+        features: Shape (n, d), of any float type; they may be memory-mapped. Or what `nn.features` gives.
+        labels: Class ids 0…K−1, shape (n,). Or the table itself: then features of other pictures are refused.
         method: A name in `FIXES`.
         known: What the method needs besides: `groups` or `slices` (ids, −1 for none) or `log_density` (nats).
         together: Columns, such as contents and subjects, shape (n,) each: rows with an equal value are never in what
@@ -73,8 +82,8 @@ def refit(
 
 
 def cross_fitted(
-    features: NDArray[Any],
-    labels: ArrayLike,
+    features: Features,
+    labels: Labels,
     *,
     C: float = 1e-3,
     together: Sequence[Any] = (),
@@ -111,8 +120,8 @@ def mean_of_seeds(fix: Fix, rows: Rows, settings: Any, seeds: int) -> Coefficien
 
 
 def rows_of(
-    features: NDArray[Any],
-    labels: ArrayLike,
+    features: Features,
+    labels: Labels,
     *,
     known: dict[str, Any],
     together: Sequence[Any],
@@ -121,9 +130,9 @@ def rows_of(
     fewest: int = FINDING,
 ) -> tuple[Axes, Rows]:
     """Features and labels, checked, on their axes."""
-    axes = Axes.of(features, most=AXES)
-    many = len(features)
-    ids = checked_labels(labels, many)
+    values, given_ids = paired(features, labels)
+    axes, many = Axes.of(values, most=AXES), len(values)
+    ids = checked_labels(given_ids, many)
     units = units_of(many, together)
     found = checked_classes(ids, classes, units, max(fewest, FINDING))
     unknown = sorted(set(known) - {"groups", "slices", "log_density"})
@@ -138,7 +147,7 @@ def rows_of(
         if known.get("log_density") is None
         else checked_vector(known["log_density"], many, "log_density"),
     )
-    return axes, Rows(axes(features), ids, found, units, given, checked_seed(seed))
+    return axes, Rows(axes(values), ids, found, units, given, checked_seed(seed))
 
 
 def _ids(values: Any, rows: int, what: str) -> Any:

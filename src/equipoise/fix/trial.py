@@ -34,18 +34,25 @@ class Plan:
         parts: Folds.
         seeds: How often rows are shared out anew.
         seed: Decides all of it.
+        price: Share of all rows, in [0, 1], that a candidate may be right on less often than "leave it"; None lets any
+            be lost.
     """
 
     classes: int | None = None
     parts: int = FINDING
     seeds: int = 3
     seed: int = 0
+    price: float | None = None
 
     def __post_init__(self) -> None:
         for name, least in (("parts", 2), ("seeds", 1)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} must be at least {least}; got {getattr(self, name)}. Leave it out.")
         checked_seed(self.seed)
+        if self.price is not None and not 0 <= self.price <= 1:  # NaN is refused too
+            raise InputError(
+                f"price must be a share of images in [0, 1]; got {self.price}. 0.01 lets one in a hundred be lost."
+            )
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,7 @@ class Candidate:
         balanced: Mean over classes of their recall.
         worst_class: Recall of the worst class.
         worst_group: Accuracy of the worst cell of class × group, if groups are known; None if not.
-        may_win: False of methods that need groups where these only measure.
+        may_win: False of methods that need groups where these only measure, and of what is beyond the price.
     """
 
     method: str
@@ -95,6 +102,7 @@ class Trial:
     ) -> None:
         self.rows, self.tried, self.by_groups = rows, tried, by_groups
         self.groups = _cells_of_groups(rows)
+        self.price = plan.price
         self.cells: list[list[Ids]] = []
         self.right: list[list[Bools]] = [[] for _ in tried]
         self.errors = len(rows)
@@ -135,7 +143,11 @@ class Trial:
             self.tried.append((LEAVE, best.settings))
             self.right.append(self.right[index])
             found.append(replace(best, method=LEAVE))
-        return found
+        left = next(one for one in found if one.method == LEAVE)
+        return [replace(one, may_win=one.may_win and self._affordable(one, left)) for one in found]
+
+    def _affordable(self, one: Candidate, left: Candidate) -> bool:
+        return self.price is None or left.accuracy - one.accuracy <= self.price
 
     def _candidate(self, index: int) -> Candidate:
         method, settings = self.tried[index]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -19,10 +20,19 @@ from equipoise.errors import DataError
 from equipoise.failures import ADVICE, refused
 from equipoise.files import alone, read_bytes, reserve, write_json
 
-__all__ = ["FeatureStore", "Layout", "Part", "building", "stored"]
+__all__ = ["FeatureStore", "Layout", "Part", "building", "pictures_digest", "stored"]
 
 FORMAT = "equipoise-features-1"
 FEATURES, LOGITS, PROGRESS, STORE = "features.npy", "logits.npy", "progress.json", "store.json"
+
+
+def pictures_digest(digests: NDArray[np.uint64]) -> str:
+    """What tells pictures in an order from others.
+
+    Args:
+        digests: Content of each.
+    """
+    return hashlib.blake2b(np.ascontiguousarray(digests, "<u8").tobytes(), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True)

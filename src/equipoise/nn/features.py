@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections import deque
@@ -20,7 +19,7 @@ from equipoise.errors import InputError
 from equipoise.nn.backbone import Backbone, Pass
 from equipoise.nn.digest import digest_of
 from equipoise.nn.embedding import vector_store
-from equipoise.nn.feature_store import FeatureStore, Layout, Part, building, stored
+from equipoise.nn.feature_store import FeatureStore, Layout, Part, building, pictures_digest, stored
 from equipoise.nn.folded import folded, near
 from equipoise.nn.passes import HELD, affordable, home, placed, slices
 from equipoise.nn.pixels import pixels
@@ -123,7 +122,12 @@ def features(
         )
     backbone.check_pictures(table)
     layout = Layout(
-        len(table), backbone.dimensions, backbone.outputs, dtype, backbone.digest, _content(table)
+        len(table),
+        backbone.dimensions,
+        backbone.outputs,
+        dtype,
+        backbone.digest,
+        pictures_digest(table.digests),
     )
     if cache is None:
         logits = None if layout.outputs is None else vector_store(layout.rows, layout.outputs)
@@ -225,11 +229,6 @@ def _batch_size(backbone: Backbone, table: Pictures, device: torch.device | None
     where = device or home(backbone.network)[0]
     options = {"memory": HELD * LARGEST} if where.type == "cpu" else {}
     return affordable(backbone.network, table, device=device, **options)
-
-
-def _content(table: Pictures) -> str:
-    digests = np.ascontiguousarray(table.digests, "<u8")
-    return hashlib.blake2b(digests.tobytes(), digest_size=16).hexdigest()
 
 
 def _key(layout: Layout, backbone: Backbone, device: torch.device | None) -> str:

@@ -349,3 +349,30 @@ def test_a_class_of_too_few_images_is_refused_before_the_network_runs_over_them(
         )
     assert not seen
     assert not (tmp_path / "out" / "settings.toml").exists()
+
+
+def test_a_price_is_a_limit_of_the_run_and_is_checked_before_anything_is_read(backbone, fixed, tmp_path):
+    free = fixed[1].choice
+    cost = next(t.accuracy for t in free.tried if t.method == "leave it") - next(
+        t.accuracy for t in free.tried if t.title == free.chosen
+    )
+    assert cost > 0.01
+    record = run.fix(
+        backbone,
+        run.Sources(data=pictures(600, 0, 0.93), test_data=pictures(400, 1, 0.5)),
+        reading=run.Reading(image_size=8),
+        choosing=run.Choosing(groups=("light",), price=0.01),
+        output=run.Output(tmp_path / "out"),
+    )
+    assert record.choice.chosen != free.chosen
+    assert record.settings["price"] == 0.01
+    assert "at most 1 %" in record.choice.rule
+    assert "price" not in fixed[1].settings or fixed[1].settings["price"] is None
+    assert "may not win" in fix_html(record)
+    with pytest.raises(InputError, match="price must be a share"):
+        run.Choosing(price=-0.1)
+
+
+def test_the_command_knows_a_price(capsys):
+    assert main(["fix", "timm:nothing", "--data", "nowhere.csv", "--price", "2"]) == 2
+    assert "price must be a share" in " ".join(capsys.readouterr().err.split())

@@ -42,7 +42,7 @@ class TriedFix:
     worst_group: (
         float | None
     )  # worst cell of class × group, where groups of these images are known: it only measures
-    may_win: bool  # False: it needs groups, or fails too many others
+    may_win: bool  # False: it needs groups that only measure, or costs more than was allowed
 
 
 @dataclass(frozen=True)

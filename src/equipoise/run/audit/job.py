@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from torch import nn
 
@@ -19,7 +20,7 @@ from equipoise.data.cache import cache_folder
 from equipoise.errors import InputError
 from equipoise.nn import Backbone, FeatureStore, digest_of, placed
 from equipoise.report.audit.page import write_audit_report
-from equipoise.report.audit.record import AuditedModel, AuditRecord, AuditTiming, write_audit
+from equipoise.report.audit.record import AuditedModel, AuditRecord, AuditSlices, AuditTiming, write_audit
 from equipoise.report.audit.words import accuracy_line
 from equipoise.risk import Method, correlations
 from equipoise.run.account import peak_rss_bytes, versions
@@ -145,8 +146,6 @@ def audit(
         write_rejected(table, folder.path / "rejected.csv")
         write_kept_scores(folder, table, found, seen, views["audited"].store)
         slices = slices_of(table, seen, found.kinds.tolist(), groups, seed=seed, folder=folder.path)
-        risks, kinds, compared = by_risk(table, found, seed), by_kind(found), by_group(table, found, groups)
-        lines = {kind.replace("_", " "): value for kind, value in asdict(scoring.thresholds).items()}
         record = AuditRecord(
             command=output.command or "equipoise.run.audit(...)",
             settings=dict(settings),
@@ -154,25 +153,34 @@ def audit(
             versions=versions(),
             model=known,
             data=audit_data(tables, asked.given),
-            risks=risks,
-            correlations=correlations(found.ranks),
-            groups=compared,
-            unannotated={
-                a: sum(value is None or value != value for value in table.column(a)) for a in groups
-            },
-            kinds=kinds,
-            thresholds=lines,
-            suspected=share_of(found.suspected),
+            **shown(asked, table, found, slices, folder),
             slices=slices,
             timing=AuditTiming(scored.seconds, time.perf_counter() - began, peak_rss_bytes()),
-            pictures=write_audit_pictures(
-                folder.path, table, risks, kinds, slices.found, mean_pictures(table, found.ranks)
-            ),
-            verdicts={attribute: rarity_verdicts(one, attribute) for attribute, one in compared.items()},
         )
         write_audit(record, folder.path)
         write_audit_report(folder.path)
     return record
+
+
+def shown(
+    asked: Asked, table: ImageTable, found: Ranked, slices: AuditSlices, folder: RunFolder
+) -> dict[str, Any]:
+    """What a record says of scores and kinds, by its fields; their pictures are written."""
+    risks, kinds, groups = by_risk(table, found, asked.seed), by_kind(found), asked.groups
+    compared, means = by_group(table, found, groups), mean_pictures(table, found.ranks)
+    lines = {kind.replace("_", " "): value for kind, value in asdict(asked.scoring.thresholds).items()}
+    unknown = {a: sum(value is None or value != value for value in table.column(a)) for a in groups}
+    return {
+        "risks": risks,
+        "correlations": correlations(found.ranks),
+        "groups": compared,
+        "unannotated": unknown,
+        "kinds": kinds,
+        "thresholds": lines,
+        "suspected": share_of(found.suspected),
+        "pictures": write_audit_pictures(folder.path, table, risks, kinds, slices.found, means),
+        "verdicts": {attribute: rarity_verdicts(one, attribute) for attribute, one in compared.items()},
+    }
 
 
 def write_kept_scores(

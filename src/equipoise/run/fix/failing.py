@@ -100,7 +100,7 @@ def failing(
     logits = current
     if logits is None:
         logits = fixes.cross_fitted(
-            store.features, table.labels, together=together, classes=len(table.class_names), seed=seed
+            store, table, together=together, classes=len(table.class_names), seed=seed
         )
     probabilities = np.asarray(from_logits(logits))
     try:

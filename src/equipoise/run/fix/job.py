@@ -22,6 +22,7 @@ from equipoise.data import ImageTable, Split, write_rejected
 from equipoise.errors import InputError
 from equipoise.fix.checks import checked_classes, units_of
 from equipoise.fix.rows import FINDING
+from equipoise.fix.trial import Plan
 from equipoise.nn import Backbone, BackboneClassifier, FeatureStore, with_last_layer
 from equipoise.nn.last_layer import replaceable
 from equipoise.report.fix.page import write_fix_report
@@ -63,17 +64,22 @@ class Choosing:
         methods: Names in `fix.FIXES`; none tries all that are possible.
         seen: The network was trained on these images, so that its own predictions on them say nothing: in the choice a
             plain last layer stands for it.
+        price: Most that accuracy over the images of the data, cross-fitted, may fall, a share; None is no limit.
     """
 
     groups: Sequence[str] = ()
     validation_groups: Sequence[str] = ()
     methods: Sequence[str] = ()
     seen: bool = False
+    price: float | None = None
+
+    def __post_init__(self) -> None:
+        Plan(price=self.price)
 
     def settings(self) -> dict[str, Setting]:
         """What a run's settings say about it."""
         given = {"groups": tuple(self.groups), "validation_groups": tuple(self.validation_groups)}
-        return {**given, "methods": tuple(self.methods), "seen": self.seen or None}
+        return {**given, "methods": tuple(self.methods), "seen": self.seen or None, "price": self.price}
 
 
 def fix(
@@ -251,13 +257,14 @@ def _choice(
     slices = failing(store, table, current, together, seed)
     known: dict[str, Any] = {"validation_groups" if by else "groups": groups}
     found = fixes.choose(
-        store.features,
-        table.labels,
+        store,
+        table,
         current=current,
         **known,
         known=dict(slices.known),
         together=together,
         methods=choosing.methods or None,
+        price=choosing.price,
         classes=len(table.class_names),
         seed=seed,
     )

@@ -126,7 +126,7 @@ def _best(
 def _fitted(
     method: str, settings: dict[str, Any], store: FeatureStore, table: ImageTable, options: dict[str, Any]
 ) -> nn.Linear:
-    return fixes.refit(store.features, table.labels, method, **{**options, **settings})
+    return fixes.refit(store, table, method, **{**options, **settings})
 
 
 def logits_by(own: NDArray[np.float32] | None, layer: Layer, store: FeatureStore) -> NDArray[np.float32]:
