@@ -69,9 +69,16 @@ def test_confusion_is_that_of_scikit_learn():
 def test_confusion_names_the_five_most_frequent_and_counts_the_rest():
     calls = np.repeat(np.arange(9), [10, 1, 7, 2, 3, 3, 9, 5, 1])
     with pytest.warns(UndefinedRateWarning):
-        found = evaluate_classes(calls, np.zeros(41, int), classes=[*"abcdefgh", "other"]).confusion
+        found = evaluate_classes(calls, np.zeros(41, int), classes=[*"abcdefgh", "other", *"jklm"]).confusion
     assert found == {"a": {"taken_for": {"g": 9, "c": 7, "h": 5, "e": 3, "f": 3}, "other": 4}}
     assert list(found["a"]["taken_for"]) == ["g", "c", "h", "e", "f"]
+
+
+def test_confusion_of_up_to_twelve_classes_names_all():
+    calls = np.repeat(np.arange(12), np.arange(1, 13))
+    with pytest.warns(UndefinedRateWarning):
+        found = evaluate_classes(calls, np.zeros(78, int), classes=[*"abcdefghijkl"]).confusion
+    assert found == {"a": {"taken_for": {x: i for i, x in enumerate("abcdefghijkl", 1) if i > 1}, "other": 0}}
 
 
 def test_groups_are_those_of_fairlearn():

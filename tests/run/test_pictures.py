@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from equipoise.data import ImageTable
-from equipoise.run.pictures import write_pictures
+from equipoise.run.pictures import ROOM, write_pictures
 
 
 class Inverting:
@@ -56,3 +56,13 @@ def test_reconstructions_stand_below_their_pictures(table, tmp_path):
 def test_nothing_told_and_nothing_remembered_makes_no_sheet(table, tmp_path):
     assert write_pictures(tmp_path, torch.nn.Identity(), table, table, None, seed=0) == {}
     assert not (tmp_path / "pictures").exists()
+
+
+@pytest.mark.parametrize("classes", [2, 9])
+def test_sheets_of_large_noise_leave_room_in_a_page_of_two_megabytes(tmp_path, classes):
+    images = np.random.default_rng(0).integers(0, 256, (72, 224, 224, 3), dtype=np.uint8)
+    noise = ImageTable.from_arrays(images, np.arange(72) % classes)
+    rows = noise.positives if classes == 2 else np.arange(72)
+    found = write_pictures(tmp_path, Inverting(), noise, noise, (rows, rows.astype(float)), seed=0)
+    assert set(found) >= {"least_represented", "most_represented"}
+    assert sum((tmp_path / file).stat().st_size for file in found.values()) <= ROOM

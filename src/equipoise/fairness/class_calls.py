@@ -22,12 +22,15 @@ Ints = NDArray[np.int64]
 
 FREQUENT = 5
 """Classes that wrong images are taken for, which are told by name."""
+ALL_TOLD = 12
+"""Up to so many classes all are told: then what is taken for what is a whole matrix."""
 MOST_GROUPS = 20_000
 BLOCK = 4_000_000  # scores that are looked at at once
 
 
 class Mistakes(TypedDict):
-    """What wrong images are taken for: class → how many, the 5 most frequent; and how many for all `other` classes."""
+    """What wrong images are taken for: class → how many, the 5 most frequent (of up to 12 classes all); and how many
+    for all `other` classes."""
 
     taken_for: dict[str, int]
     other: int
@@ -153,8 +156,9 @@ def mistakes(keys: Ints, called: Ints, classes: Sequence[str]) -> dict[int, Mist
     totals = np.add.reduceat(counts, starts)
     ends = np.append(starts[1:], len(owners))
     found: dict[int, Mistakes] = {}
+    most = k if k <= ALL_TOLD else FREQUENT
     for start, end, total in zip(starts, ends, totals, strict=True):
-        told = range(start, min(end, start + FREQUENT))
+        told = range(start, min(end, start + most))
         taken = {classes[takers[i]]: int(counts[i]) for i in told}
         found[int(owners[start])] = {"taken_for": taken, "other": int(total) - sum(taken.values())}
     return found

@@ -9,16 +9,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from equipoise.data import ImageTable, contact_sheet
-from equipoise.files import write_bytes
+from equipoise.data import ImageTable, thumbnails
 from equipoise.nn import pixels
 from equipoise.run.representation import represented_rows
+from equipoise.run.sheets import SIDE, sheets_within, write_sheets
 from equipoise.seeds import child_seed
 
 __all__ = ["write_pictures"]
 
 SHOWN = 32
 COLUMNS = 8
+ROOM = 700_000  # bytes of all sheets together
 
 
 def write_pictures(
@@ -30,7 +31,7 @@ def write_pictures(
     *,
     seed: int,
 ) -> dict[str, str]:
-    """Write contact sheets into folder/pictures.
+    """Write contact sheets into folder/pictures, as PNG where that is small enough, else as JPEG.
 
     Args:
         folder: The run's folder.
@@ -44,23 +45,22 @@ def write_pictures(
     Returns:
         name → file, relative to `folder`.
     """
-    sheets: dict[str, bytes] = {}
+    drawn: dict[str, NDArray[np.uint8]] = {}
     if seen is not None:
         order = seen[0][np.argsort(seen[1], kind="stable")]
         shown = min(SHOWN, len(order) // 2)
         if shown:
-            sheets["least_represented"] = contact_sheet(train.batch(order[:shown]), columns=COLUMNS)
-            sheets["most_represented"] = contact_sheet(train.batch(order[::-1][:shown]), columns=COLUMNS)
+            drawn["least_represented"] = thumbnails(train.batch(order[:shown]), SIDE)
+            drawn["most_represented"] = thumbnails(train.batch(order[::-1][:shown]), SIDE)
     rebuilt = represented_rows(model, test)
     if hasattr(model, "reconstruct") and len(rebuilt):
         chance = np.random.default_rng(child_seed(seed, "pictures"))
         columns = min(COLUMNS, len(rebuilt))
         whole = min(SHOWN // 2, len(rebuilt)) // columns * columns  # no row is left half empty
         some = test.batch(chance.permutation(rebuilt)[:whole])
-        sheets["reconstructions"] = contact_sheet(_pairs(model, some, columns), columns=columns)
-    for name, png in sheets.items():
-        write_bytes(folder / "pictures" / f"{name}.png", png)
-    return {name: f"pictures/{name}.png" for name in sheets}
+        drawn["reconstructions"] = thumbnails(_pairs(model, some, columns), SIDE)
+    in_a_row = {name: min(COLUMNS, len(rebuilt)) if name == "reconstructions" else COLUMNS for name in drawn}
+    return write_sheets(folder, *sheets_within(ROOM, drawn, in_a_row))
 
 
 def _pairs(model: Any, images: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:

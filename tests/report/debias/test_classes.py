@@ -153,14 +153,26 @@ def test_classes_stand_in_the_order_of_what_is_bad_beyond_doubt():
 
 
 def test_mistakes_are_those_of_the_model_that_the_page_is_about():
-    record = made(4, 2000, better=0.5)
+    record = made(14, 4000, better=0.5)
     taken = record.models["debiased"].classes.confusion["kind 1"]["taken_for"]
     _, *shown = rows(html(record), "What images are taken for by “debiased”")
     row = next(row for row in shown if row[0][:2] == ["kind", "1"])
-    assert " ".join(row[2]).startswith(f"kind 0 {taken['kind 0']}")
+    first, count = next(iter(taken.items()))
+    assert " ".join(row[2]).startswith(f"{first} {count}")
     assert (
         int(row[1][0]) == sum(taken.values()) + record.models["debiased"].classes.confusion["kind 1"]["other"]
     )
+
+
+def test_classes_of_equally_many_images_have_one_accuracy():
+    labels, names, _, logits = scene(3, 600)
+    heads = rows(html(record_of(labels, names, [], logits)), "Accuracy over all test images")[0]
+    assert ["Balanced", "accuracy"] in heads
+    some = np.concatenate([np.flatnonzero(labels == k)[:100] for k in range(3)])
+    equal = record_of(labels[some], names, [], {name: values[some] for name, values in logits.items()})
+    heads = rows(html(equal), "Accuracy over all test images")[0]
+    assert ["Accuracy"] in heads
+    assert ["Balanced", "accuracy"] not in heads
 
 
 def test_the_terminal_shows_ten_rows_and_how_many_there_are():

@@ -19,7 +19,8 @@ TOLD = 3  # values of columns, and classes that images are taken for, in a sente
 KINDS = {
     "rare": "rare: such images are few, or lie where images of their class are few",
     "hard": "hard: such images are not rare",
-    "mislabelled": "mislabelled: the given labels of most of its errors are contradicted by images that look alike",
+    "mislabelled": "label and model disagree: most of its errors look like another class; wrong labels and a model "
+    "that takes the two for one another look the same here, so look at them",
     "bad picture": "bad picture: most of its errors are bad as pictures",
 }
 

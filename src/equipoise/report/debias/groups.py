@@ -11,6 +11,7 @@ from equipoise.rate import Rate
 from equipoise.report.debias.models import POINTS, Shown, at, ordered_groups, rate_of, where, worst_of
 from equipoise.report.debias.record import ModelRecord
 from equipoise.report.parts import figures, tables, words
+from equipoise.report.parts.classes import LEAST
 from equipoise.report.parts.figures import Series
 from equipoise.report.parts.tables import Cell, Column, Panel, Table, Tabs
 from equipoise.report.parts.words import ABSENT
@@ -41,7 +42,8 @@ def summary(shown: Shown) -> Panel | None:
         label=f"missed at {shown.judged} (%)",
         title=f"Misses of the {whom}, model by model",
     )
-    return Panel(f"Misses of the {whom} at {shown.judged}", Table(f"Summary: {whom}", heads, rows), chart)
+    title = f"Misses of the {whom} at {shown.judged}"
+    return Panel(title, Table(f"Summary: {whom}", heads, rows), chart, LEAST if attribute else "")
 
 
 def _worst(shown: Shown, model: ModelRecord, attribute: str | None) -> tuple[str, Rate]:

@@ -24,6 +24,7 @@ from equipoise.report.parts.classes import (
     confusions,
     overall_classes,
 )
+from equipoise.report.parts.confusion import Matrix, evaluated_matrix
 from equipoise.report.parts.page import Picture, picture, rendered, write_page
 
 __all__ = ["html", "write_report"]
@@ -47,6 +48,7 @@ def html(record: RunRecord, folder: str | os.PathLike[str] | None = None) -> str
         headline=headline(record),
         summary=summary(shown) if classes is None or not many else class_summary(classes),
         classes=None if classes is None else class_sections(classes),
+        confusion=confusion_matrices(shown),
         many=many,
         detected=detected,
         legend=shown.legend(),
@@ -97,6 +99,16 @@ def classes_of(shown: Shown, *, many: bool) -> Classes | None:
     if many or any(map(found.both_grouped, found.attributes)):
         return found
     return None
+
+
+def confusion_matrices(shown: Shown) -> list[Matrix]:
+    """Of the baseline and the model that the page is about; of the first one where nothing was compared."""
+    chosen = [name for name in (shown.baseline, shown.debiased) if name is not None] or shown.names[:1]
+    found = [
+        evaluated_matrix(shown.title(name), shown.record.models[name].classes)
+        for name in dict.fromkeys(chosen)
+    ]
+    return [one for one in found if one is not None]
 
 
 def class_sections(classes: Classes) -> dict[str, Any]:

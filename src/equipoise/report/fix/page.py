@@ -18,6 +18,7 @@ from equipoise.report.parts.classes import (
     confusions,
     overall_classes,
 )
+from equipoise.report.parts.confusion import evaluated_matrix
 from equipoise.report.parts.figures import Series
 from equipoise.report.parts.page import rendered, write_page
 from equipoise.report.parts.tables import Cell, Column, Panel, Table
@@ -39,6 +40,7 @@ def fix_html(record: FixRecord, folder: str | os.PathLike[str] | None = None) ->
         overall=overall_classes(every),
         cells=class_groups(two),
         classes=by_class(two),
+        confusion=[one for one in map(evaluated_matrix, two.titles, two.numbers) if one is not None],
         confusions=confusions(two),
         differences=class_differences(every),
         legend=list(zip(two.titles, two.colours, strict=True)),

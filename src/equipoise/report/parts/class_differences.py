@@ -40,7 +40,7 @@ def _overall(classes: Classes, every: Sequence[ClassDifference], heads: Sequence
 
     rows = [
         row("Accuracy", lambda one: one.accuracy),
-        row("Balanced accuracy", lambda one: one.balanced_accuracy),
+        *([] if classes.equally_many else [row("Balanced accuracy", lambda one: one.balanced_accuracy)]),
         row("Worst class", lambda one: one.worst_class),
     ]
     for attribute in classes.attributes:

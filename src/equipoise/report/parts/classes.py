@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from equipoise.fairness import ClassComparison, ClassEvaluation
-from equipoise.fairness.class_calls import Mistakes
+from equipoise.fairness.class_calls import FREQUENT, Mistakes
 from equipoise.rate import Rate
 from equipoise.report.parts import figures, tables
+from equipoise.report.parts.confusion import MATRIX_CLASSES
 from equipoise.report.parts.figures import Series
 from equipoise.report.parts.tables import Cell, Column, Panel, Table, Tabs
 from equipoise.report.parts.words import ABSENT, decimal, flipped, interval
 
 __all__ = [
+    "LEAST",
     "Classes",
     "by_class",
     "class_groups",
@@ -29,6 +31,7 @@ __all__ = [
 Key = TypeVar("Key")
 
 CHARTED = 12  # rows of a chart, those that are seen at once
+LEAST = "The interval of the worst allows for which one is the worst, so it is wider than that of one of them alone."
 RECALL = (
     "Share of a class's images that are called so (recall); higher is better. First those that are bad beyond doubt: "
     "by the upper end of the first model's interval."
@@ -69,6 +72,11 @@ class Classes:
             name for group, of in first.groups[attribute].items() if group not in unknown for name in of.cells
         }
         return len(found) > 1
+
+    @property
+    def equally_many(self) -> bool:
+        """Whether every class has as many images, so that balanced accuracy is accuracy."""
+        return len({rate.n for one in self.numbers for rate in one.recall.values()}) == 1
 
     def title(self, name: str) -> str:
         """What people read for a model, which may be none of these."""
@@ -145,16 +153,18 @@ def class_summary(classes: Classes) -> Panel:
         title=f"Accuracy in the {whom}, model by model",
         limit=1.0,
     )
-    return Panel(f"Accuracy in the {whom}", Table(f"Summary: {whom}", heads, rows), chart)
+    return Panel(f"Accuracy in the {whom}", Table(f"Summary: {whom}", heads, rows), chart, LEAST)
 
 
 def overall_classes(classes: Classes) -> Table:
     """Numbers over all test images."""
-    heads = ["Accuracy", "Balanced accuracy", "Worst class"]
+    balanced = not classes.equally_many  # else it is the accuracy, whose interval is the better one
+    heads = ["Accuracy", *(["Balanced accuracy"] if balanced else []), "Worst class"]
     heads += [f"Worst cell, class × {attribute}" for attribute in classes.attributes]
     rows = []
     for place, (named, one) in enumerate(zip(classes.model_cells(), classes.numbers, strict=True)):
-        row = [named, tables.share(one.accuracy), tables.share(one.balanced_accuracy)]
+        row = [named, tables.share(one.accuracy)]
+        row += [tables.share(one.balanced_accuracy)] if balanced else []
         row.append(_where(one.worst_class["class"], one.worst_class["recall"]))
         row += [_where(*classes.worst_cell(place, attribute)) for attribute in classes.attributes]
         rows.append(row)
@@ -203,9 +213,12 @@ def _class_cell(name: str, images: int) -> Cell:
 
 
 def confusions(classes: Classes) -> Table | None:
-    """What the images of the worst classes are taken for, by the model that the page is about; None if for nothing."""
+    """What the images of the worst classes are taken for, by the model that the page is about; None if for nothing, and
+    of so few classes that a matrix says it."""
     place = classes.main
     one = classes.numbers[place]
+    if len(one.classes) <= MATRIX_CLASSES:
+        return None
     rows = [
         [
             tables.name(name),
@@ -224,8 +237,10 @@ def _wrong(mistakes: Mistakes, images: int) -> Cell:
 
 
 def _listed(mistakes: Mistakes) -> str:
-    told = [f"{name} {count:,}" for name, count in mistakes["taken_for"].items()]
-    return ", ".join([*told, *([f"others {mistakes['other']:,}"] if mistakes["other"] else [])])
+    taken = list(mistakes["taken_for"].items())
+    told = [f"{name} {count:,}" for name, count in taken[:FREQUENT]]
+    other = mistakes["other"] + sum(count for _, count in taken[FREQUENT:])
+    return ", ".join([*told, *([f"others {other:,}"] if other else [])])
 
 
 def _mistakes(classes: Classes, attribute: str) -> Panel:

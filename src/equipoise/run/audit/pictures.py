@@ -12,22 +12,19 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from numpy import ndarray
 
-from equipoise.data import ImageTable, contact_sheet, thumbnails
-from equipoise.files import write_bytes
+from equipoise.data import ImageTable, thumbnails
 from equipoise.report.audit.record import AuditSlice, KindRecord, RiskRecord
 from equipoise.report.audit.slices import picture_name
 from equipoise.risk import deciles
 from equipoise.risk.analysis import MeanImages
 from equipoise.run.audit.ranking import blocks
+from equipoise.run.sheets import SIDE, sheets_within, write_sheets
 
 __all__ = ["mean_pictures", "write_audit_pictures"]
 
 COLUMNS = 5  # as wide as a telephone
 MEANT = 2000  # images that mean images are of, at most: a tenth of them looks as all would
-SIDE = 96  # pixels of a thumbnail, at most
-ROOM = 1_100_000  # bytes of all sheets together; the page holds them in a third more
-STEPS: tuple[tuple[int, int | None], ...] = ((SIDE, None), (SIDE, 80), (80, 75), (64, 75), (48, 70), (32, 60))
-"""Pixels a side and quality of a JPEG (None: PNG) to be tried in turn until there is room; the last is taken anyway."""
+ROOM = 1_000_000  # bytes of all sheets together; the page holds them in a third more
 
 
 def mean_pictures(
@@ -76,12 +73,8 @@ def write_audit_pictures(
     drawn = {name: np.stack([shown[row] for row in chosen]) for name, chosen in rows.items() if chosen}
     for name, images in means.items():
         drawn[f"{name}_deciles"] = np.nan_to_num(images, nan=255.0).round().astype(np.uint8)
-    sheets, ending = _sheets(drawn)
-    for name, sheet in sheets.items():
-        for other in {"png", "jpg"} - {ending}:  # of an audit that is written again
-            (folder / "pictures" / f"{name}.{other}").unlink(missing_ok=True)
-        write_bytes(folder / "pictures" / f"{name}.{ending}", sheet)
-    return {name: f"pictures/{name}.{ending}" for name in sheets}
+    columns = {name: 10 if name.endswith("_deciles") else COLUMNS for name in drawn}
+    return write_sheets(folder, *sheets_within(ROOM, drawn, columns))
 
 
 def _thumbnails(table: ImageTable, rows: Sequence[int]) -> dict[int, UInt8[ndarray, "height width channels"]]:
@@ -89,19 +82,3 @@ def _thumbnails(table: ImageTable, rows: Sequence[int]) -> dict[int, UInt8[ndarr
     places = [np.asarray(rows[start : start + COLUMNS]) for start in range(0, len(rows), COLUMNS)]
     small = [one for some in table.batches(places) for one in thumbnails(some, SIDE)]
     return dict(zip(rows, small, strict=True))
-
-
-def _sheets(drawn: Mapping[str, UInt8[ndarray, "n height width channels"]]) -> tuple[dict[str, bytes], str]:
-    """The sheets and how their files end, as good as there is room for."""
-    sheets: dict[str, bytes] = {}
-    for side, quality in STEPS:
-        small = {name: thumbnails(images, side) for name, images in drawn.items()}
-        if quality is None and sum(images.size for images in small.values()) > ROOM:
-            continue  # a photograph as PNG is about as large as its pixels
-        sheets = {
-            name: contact_sheet(images, columns=10 if name.endswith("_deciles") else COLUMNS, quality=quality)
-            for name, images in small.items()
-        }
-        if sum(map(len, sheets.values())) <= ROOM:
-            break
-    return sheets, "png" if quality is None else "jpg"
