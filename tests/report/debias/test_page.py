@@ -329,3 +329,20 @@ def test_what_counts_positives_is_called_so(record, read_page):
     assert "race" in said
     assert ">n</th>" not in page
     assert ">positives</th>" in page
+
+
+@pytest.mark.parametrize(("width", "least"), [(1200, 900), (800, 700), (390, 440)])
+def test_in_a_browser_charts_are_as_wide_as_the_text_and_the_page_does_not_overflow(opened, width, least):
+    page, _ = opened
+    page.set_viewport_size({"width": width, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator("#result .drawing svg").first.bounding_box()["width"] >= least
+
+
+def test_in_a_browser_the_first_key_leads_past_the_contents(opened):
+    page, _ = opened
+    page.keyboard.press("Tab")
+    link = page.locator(".skip")
+    assert link.bounding_box()["x"] >= 0
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"

@@ -178,7 +178,7 @@ class _AuditPage:
         return tables.name(group, tag="under 30 images" if small else "")
 
     def risks(self) -> list[dict[str, Any]]:
-        """Score by score: both ends, accuracy and mean image by decile, and what rejection gains."""
+        """Score by score: both ends, accuracy by decile, and what rejection gains."""
         return [self._risk(name, one) for name, one in self.record.risks.items()]
 
     def _risk(self, name: str, one: RiskRecord) -> dict[str, Any]:
@@ -222,12 +222,6 @@ class _AuditPage:
             ],
             "deciles": Panel(
                 "Accuracy by decile", Table(f"Accuracy by decile of: {one.title}", heads, rows), chart
-            ),
-            "means": picture(
-                "Mean images",
-                "The mean image of each decile, lowest risk at the left.",
-                self.record.pictures.get(f"{name}_deciles"),
-                self.folder,
             ),
             "rejection": Table(f"Rejection by: {one.title}", aside, kept),
         }

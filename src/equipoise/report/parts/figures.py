@@ -338,7 +338,7 @@ def _rows(rows: Sequence[str], series: int, label: str) -> tuple[Figure, Axes, l
     pitch = series * height + 0.13
     left = 0.25 + 0.072 * max((len(name) for name in labels), default=4)
     tall, below, above = max(len(rows), 1) * pitch, 0.46, 0.06
-    width = 5.0
+    width = 7.2
     figure = matplotlib.figure.Figure(figsize=(width, tall + below + above))
     whole = tall + below + above
     axes = figure.add_axes((left / width, below / whole, (width - left - 0.16) / width, tall / whole))
@@ -384,5 +384,5 @@ def _svg(figure: Figure, title: str) -> str:
     body = body.replace("xlink:href", "href").replace(INK, "currentColor").replace(RULE, "var(--rule)")
     return (
         f'<svg role="img" aria-label="{name}" viewBox="0 0 {size[0]:g} {size[1]:g}" '
-        f'style="max-width:{size[0] * 4 / 3:.0f}px"><title>{escape(title)}</title>{body.strip()}'
+        f'style="max-width:{size[0] * 1.85:.0f}px"><title>{escape(title)}</title>{body.strip()}'
     )
