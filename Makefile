@@ -7,10 +7,15 @@ export MPLBACKEND := Agg
 DATA ?= $(firstword $(EQUIPOISE_DATA) $(if $(EQUIPOISE_SHARED),$(EQUIPOISE_SHARED)/data) $(wildcard ../shared/data))
 LABS := .venv-labs/bin/python
 
-.PHONY: demo test test-slow format bench bench-quick clean
+.PHONY: demo labs test test-slow format bench bench-quick clean
 
 demo: .venv/installed
 	$(BIN)/equipoise demo --overwrite
+
+# The labs as notebooks, in JupyterLab. Figures go into the notebook, so no backend is forced.
+labs: .venv/installed-labs
+	$(BIN)/jupytext --to notebook examples/labs/*.py
+	env -u MPLBACKEND $(BIN)/jupyter lab examples/labs
 
 test: .venv/installed-all
 	$(BIN)/ruff format --check .
@@ -51,6 +56,10 @@ clean:
 	$(PIP) --editable '.[all,test]'
 	$(PIP) --no-deps timm  # without the torchvision that it asks for, which may be built for another torch
 	touch $@ .venv/installed
+
+.venv/installed-labs: .venv/torch pyproject.toml
+	$(PIP) --editable '.[labs]'
+	touch $@
 
 # The labs' programs have an environment of their own: TensorFlow wants other versions.
 .venv-labs/installed: benchmarks/labs/requirements.txt
