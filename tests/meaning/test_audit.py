@@ -187,13 +187,6 @@ def test_accuracy_falls_with_the_score_that_knows_the_wrong_labels(found):
     assert risk["errors_in_top"]["value"] > 0.9
 
 
-def test_mean_images_go_from_the_lowest_risk_to_the_highest(audited, found, images, tiles):
-    deciles = tiles((audited / found["pictures"]["representation_neighbours_deciles"]).read_bytes())
-    assert len(deciles) == 10
-    assert deciles[0][..., 1].mean() == 0
-    assert deciles[-1][..., 1].mean() > 20  # the green of the picture unlike all others
-
-
 def test_kinds_are_counted_and_their_clearest_example_comes_first(audited, found, scores):
     columns = scores(audited)
     for kind, one in found["kinds"].items():

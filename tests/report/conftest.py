@@ -475,7 +475,7 @@ def audit(*, risks=5, attributes=None, errors=True, auroc=0.8, title="debiased (
         pictures={
             f"{name}_{what}": f"pictures/{name}_{what}.png"
             for name in made
-            for what in ("highest", "lowest", "highest_0", "highest_1", "deciles")
+            for what in ("highest", "lowest", "highest_0", "highest_1")
         }
         | {"slice_1": "pictures/slice_1.png"},
         verdicts={

@@ -68,3 +68,10 @@ def test_without_paths_the_row_is_enough():
     images = np.zeros((3, 8, 8, 3), np.uint8)
     with pytest.raises(InputError, match=r"for row 0 \(3 of 3 images\)"):
         predict(Root(1, 0), ImageTable.from_arrays(images, [0, 1, 0]), device="cpu")
+
+
+def test_pictures_without_labels_get_what_a_table_of_them_gets(table):
+    images = table.batch(np.arange(len(table)))
+    assert np.array_equal(predict(Slope(3, -1), images).logits, predict(Slope(3, -1), table).logits)
+    with pytest.raises(InputError):
+        predict(Slope(3, -1), images.astype(float))

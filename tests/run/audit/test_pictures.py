@@ -10,8 +10,7 @@ from PIL import Image
 from equipoise.data import ImageTable, contact_sheet, thumbnails
 from equipoise.report.audit.record import KindRecord, RiskRecord
 from equipoise.risk import IMAGE_KINDS
-from equipoise.run.audit import pictures
-from equipoise.run.audit.pictures import COLUMNS, ROOM, SIDE, mean_pictures, write_audit_pictures
+from equipoise.run.audit.pictures import COLUMNS, ROOM, SIDE, write_audit_pictures
 
 
 def table_of(size, count=60):
@@ -35,14 +34,13 @@ def drawn(folder, table):
         for number in range(5)
     }
     kinds = {kind: KindRecord(None, None, rows()) for kind in IMAGE_KINDS}
-    means = mean_pictures(table, {name: chance.random(len(table)) for name in found})
-    return found, write_audit_pictures(folder, table, found, kinds, (), means)
+    return found, write_audit_pictures(folder, table, found, kinds, ())
 
 
 @pytest.mark.parametrize("size", [16, 64, 320])
 def test_all_sheets_have_room_in_a_page(tmp_path, size):
     risks, files = drawn(tmp_path, table_of(size))
-    assert len(files) == 5 * 5 + 5
+    assert len(files) == 5 * 4 + 5
     assert sum((tmp_path / file).stat().st_size for file in files.values()) <= ROOM
     name, one = next(iter(risks.items()))
     with Image.open(tmp_path / files[f"{name}_highest"]) as sheet:
@@ -67,18 +65,6 @@ def test_a_sheet_of_an_earlier_audit_does_not_stay(tmp_path):
     assert {file.name for file in (tmp_path / "pictures").iterdir()} == {
         file.rpartition("/")[2] for file in second.values()
     }
-
-
-def test_mean_images_are_those_of_the_tenths(monkeypatch):
-    values = np.random.default_rng(2).permutation(500)
-    shades = (values // 2).astype(np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 3), np.uint8)
-    table = ImageTable.from_arrays(shades, np.arange(500) % 2)
-    whole = mean_pictures(table, {"risk": values.astype(float)})["risk"].mean((1, 2, 3))
-    assert np.allclose(whole, np.arange(10) * 25 + 12, atol=0.5)
-    monkeypatch.setattr(pictures, "MEANT", 200)
-    some = mean_pictures(table, {"risk": values.astype(float)})["risk"].mean((1, 2, 3))
-    assert np.allclose(some, whole, atol=6)
-    assert not np.allclose(some, whole, atol=1e-6)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -30,7 +30,7 @@ from equipoise.run.audit.cross_fitting import Learning, check_methods, cross_fit
 from equipoise.run.audit.failing import slices_of
 from equipoise.run.audit.images import audited_table, check_folds
 from equipoise.run.audit.numbers import rarity_verdicts, share_of
-from equipoise.run.audit.pictures import mean_pictures, write_audit_pictures
+from equipoise.run.audit.pictures import write_audit_pictures
 from equipoise.run.audit.ranking import FOLDS, Ranked, ranked
 from equipoise.run.audit.scoring import AUDIT_METHODS, Scoring
 from equipoise.run.audit.view import Looked, View, kept_features, looked
@@ -167,7 +167,7 @@ def shown(
 ) -> dict[str, Any]:
     """What a record says of scores and kinds, by its fields; their pictures are written."""
     risks, kinds, groups = by_risk(table, found, asked.seed), by_kind(found), asked.groups
-    compared, means = by_group(table, found, groups), mean_pictures(table, found.ranks)
+    compared = by_group(table, found, groups)
     lines = {kind.replace("_", " "): value for kind, value in asdict(asked.scoring.thresholds).items()}
     unknown = {a: sum(value is None or value != value for value in table.column(a)) for a in groups}
     return {
@@ -178,7 +178,7 @@ def shown(
         "kinds": kinds,
         "thresholds": lines,
         "suspected": share_of(found.suspected),
-        "pictures": write_audit_pictures(folder.path, table, risks, kinds, slices.found, means),
+        "pictures": write_audit_pictures(folder.path, table, risks, kinds, slices.found),
         "verdicts": {attribute: rarity_verdicts(one, attribute) for attribute, one in compared.items()},
     }
 

@@ -1,4 +1,4 @@
-"""The pictures of an audit: both ends of each risk, its mean images, and examples of each kind.
+"""The pictures of an audit: both ends of each risk, and examples of each kind.
 
 They are small, however large the images are: all of them stand in one page.
 """
@@ -9,37 +9,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from numpy import ndarray
 
 from equipoise.data import ImageTable, thumbnails
 from equipoise.report.audit.record import AuditSlice, KindRecord, RiskRecord
 from equipoise.report.audit.slices import picture_name
-from equipoise.risk import deciles
-from equipoise.risk.analysis import MeanImages
-from equipoise.run.audit.ranking import blocks
 from equipoise.run.sheets import SIDE, sheets_within, write_sheets
 
-__all__ = ["mean_pictures", "write_audit_pictures"]
+__all__ = ["write_audit_pictures"]
 
 COLUMNS = 5  # as wide as a telephone
-MEANT = 2000  # images that mean images are of, at most: a tenth of them looks as all would
 ROOM = 1_000_000  # bytes of all sheets together; the page holds them in a third more
-
-
-def mean_pictures(
-    table: ImageTable, ranks: Mapping[str, Float[ndarray, " n"]]
-) -> dict[str, Float[ndarray, "parts height width channels"]]:
-    """Score → mean image of each tenth by percentile, as thumbnails; of 2,000 images at random, if there are more."""
-    chosen = np.arange(len(table))
-    if len(table) > MEANT:
-        chosen = np.sort(np.random.default_rng(0).choice(len(table), MEANT, replace=False))
-    found = {name: MeanImages(deciles(values)[chosen]) for name, values in ranks.items()}
-    for block in blocks(table.take(chosen)):
-        small = thumbnails(block, SIDE)
-        for one in found.values():
-            one.add(small)
-    return {name: one.means() for name, one in found.items()}
 
 
 def write_audit_pictures(
@@ -48,7 +29,6 @@ def write_audit_pictures(
     risks: Mapping[str, RiskRecord],
     kinds: Mapping[str, KindRecord],
     slices: Sequence[AuditSlice],
-    means: Mapping[str, Float[ndarray, "parts height width channels"]],
 ) -> dict[str, str]:
     """Write contact sheets into folder/pictures, as PNG where that is small enough, else as JPEG.
 
@@ -58,7 +38,6 @@ def write_audit_pictures(
         risks: Their rows at both ends are drawn.
         kinds: Their examples are drawn.
         slices: Their most typical images are drawn.
-        means: Risk → mean image of each decile; one that is NaN stays white.
 
     Returns:
         name → file, relative to `folder`.
@@ -71,10 +50,7 @@ def write_audit_pictures(
     rows |= {picture_name(number): one.typical for number, one in enumerate(slices, 1)}
     shown = _thumbnails(table, sorted({row for chosen in rows.values() for row in chosen}))
     drawn = {name: np.stack([shown[row] for row in chosen]) for name, chosen in rows.items() if chosen}
-    for name, images in means.items():
-        drawn[f"{name}_deciles"] = np.nan_to_num(images, nan=255.0).round().astype(np.uint8)
-    columns = {name: 10 if name.endswith("_deciles") else COLUMNS for name in drawn}
-    return write_sheets(folder, *sheets_within(ROOM, drawn, columns))
+    return write_sheets(folder, *sheets_within(ROOM, drawn, dict.fromkeys(drawn, COLUMNS)))
 
 
 def _thumbnails(table: ImageTable, rows: Sequence[int]) -> dict[int, UInt8[ndarray, "height width channels"]]:
