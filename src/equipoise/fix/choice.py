@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from equipoise.errors import InputError
 from equipoise.fix.axes import Coefficients
 from equipoise.fix.checks import Features, Labels, checked_logits
+from equipoise.fix.folds import folds
 from equipoise.fix.merit import doubt_of_difference
 from equipoise.fix.refit import mean_of_seeds, rows_of
 from equipoise.fix.registry import FIXES
@@ -25,6 +26,7 @@ from equipoise.threads import one_thread
 __all__ = ["Choice", "choose"]
 
 FEWEST = 10  # errors below which there is nothing to mend
+FEWEST_OF_CLASS = 200  # rows that a draw keeps
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,11 @@ def choose(
         known: Besides, `slices` (ids, −1 for none) and `log_density` (nats), for methods that need them.
         together: Columns, such as contents and subjects: rows with an equal value are on one fold. None is no value.
         methods: Names in `FIXES` to try; None tries those that are possible and helped where they were measured.
-        how: `classes` (K; None takes the largest label), `parts` (folds, 4), `seeds` (3), `seed` (0), and `price`: the
-            most that accuracy over all these rows may fall, as a share in [0, 1]; None is no limit. Where a shortcut
-            holds for most rows, it is what makes them right: a limit also stops what would mend the failing.
+        how: `classes` (K; None takes the largest label), `parts` (folds, 4), `seeds` (3), `seed` (0), `most` (50,000:
+            of more rows a draw of about as many, `FEWEST_OF_CLASS` of each class or more, is what the choice is made
+            on; the layer is fitted on all, each counting for less, so that the penalty stays what was chosen), and
+            `price`: the most that accuracy over all these rows may fall, as a share in [0, 1]; None is no limit. Where
+            a shortcut holds for most rows, it is what makes them right: a limit also stops what would mend the failing.
 
     Raises:
         InputError: if something does not fit, there is one class, or a class has fewer different rows than folds.
@@ -108,16 +112,31 @@ def choose(
     )
     said = None if current is None else predicted(checked_logits(current, len(rows), rows.classes))
     tried = _possible(rows, settings_to_try(rows.known, methods), plan.parts, by_groups)
+    drawn = _drawn(rows, plan, by_groups)
     with one_thread():
-        trial = Trial(rows, tried, said, by_groups, plan)
+        some = rows if drawn.all() else rows.take(drawn)
+        trial = Trial(some, tried, None if said is None else said[drawn], by_groups, plan)
     candidates = trial.candidates()
     chosen, doubt, notes = _winner(trial, candidates, plan.seed)
     layer = None
     if chosen.method != LEAVE or current is None:
-        layer = axes.layer(_fitted(rows, chosen, plan.seeds))
+        layer = axes.layer(_fitted(replace(rows, counts=drawn.mean()), chosen, plan.seeds))
+    if not drawn.all():
+        notes = (*notes, f"Chosen on {drawn.sum():,} of {len(rows):,} images, drawn by class; fitted on all.")
     order = sorted(candidates, key=lambda one: -one.merit)
     agreed = _stability(candidates, chosen)
     return Choice(layer, chosen, tuple(order), _rule(by_groups, plan.price), agreed, doubt, notes)
+
+
+def _drawn(rows: Rows, plan: Plan, by_groups: bool) -> NDArray[np.bool_]:
+    """Which rows the choice is made on: all, or a draw that has the classes' shares and tears no unit apart."""
+    number = min(-(-len(rows) // plan.most), int(np.bincount(rows.labels).min()) // FEWEST_OF_CLASS)
+    if number < 2:
+        return np.ones(len(rows), bool)
+    drawn = folds(rows.labels, rows.units, number, child_seed(plan.seed, "drawn")) == 0
+    if by_groups and rows.known.groups is not None:
+        drawn |= rows.known.groups >= 0  # people's work is not left out
+    return drawn
 
 
 def _possible(rows: Rows, tried: list[Tried], parts: int, by_groups: bool) -> list[Tried]:

@@ -54,6 +54,7 @@ class Rows:
         units: Ids of what must not be torn apart by folds.
         known: What else.
         seed: Drives every chance.
+        counts: How much each row counts against a penalty: 1 / k where there are k times the rows that C is meant for.
     """
 
     coordinates: Coordinates
@@ -62,6 +63,7 @@ class Rows:
     units: Ids
     known: Known = field(default_factory=Known)
     seed: int = 0
+    counts: float = 1.0
     _found: dict[tuple[float, bool], Floats] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -96,7 +98,7 @@ class Rows:
             self.coordinates,
             self.labels,
             classes=self.classes,
-            C=C,
+            C=self.counts * C,
             weights=weights,
             start=start,
             pull=pull,

@@ -36,6 +36,7 @@ class Plan:
         seed: Decides all of it.
         price: Share of all rows, in [0, 1], that a candidate may be right on less often than "leave it"; None lets any
             be lost.
+        most: Rows that the choice is made on.
     """
 
     classes: int | None = None
@@ -43,9 +44,10 @@ class Plan:
     seeds: int = 3
     seed: int = 0
     price: float | None = None
+    most: int = 50_000
 
     def __post_init__(self) -> None:
-        for name, least in (("parts", 2), ("seeds", 1)):
+        for name, least in (("parts", 2), ("seeds", 1), ("most", 1)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} must be at least {least}; got {getattr(self, name)}. Leave it out.")
         checked_seed(self.seed)
