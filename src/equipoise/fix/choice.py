@@ -133,7 +133,7 @@ def _drawn(rows: Rows, plan: Plan, by_groups: bool) -> NDArray[np.bool_]:
     number = min(-(-len(rows) // plan.most), int(np.bincount(rows.labels).min()) // FEWEST_OF_CLASS)
     if number < 2:
         return np.ones(len(rows), bool)
-    drawn = folds(rows.labels, rows.units, number, child_seed(plan.seed, "drawn")) == 0
+    drawn: NDArray[np.bool_] = folds(rows.labels, rows.units, number, child_seed(plan.seed, "drawn")) == 0
     if by_groups and rows.known.groups is not None:
         drawn |= rows.known.groups >= 0  # people's work is not left out
     return drawn
