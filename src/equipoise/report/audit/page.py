@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 from pathlib import Path
 from typing import Any
 
 from equipoise.report.audit.record import AUDIT, AuditRecord, RiskRecord
-from equipoise.report.audit.slices import slices_page
+from equipoise.report.audit.slices import LEGEND, slices_page
 from equipoise.report.audit.words import AUDIT_LIMITS, ENRICHMENT, KIND_WORDS, audit_headline
 from equipoise.report.parts import figures, tables, words
 from equipoise.report.parts.figures import Curve, Series
 from equipoise.report.parts.page import Picture, picture, rendered, write_page
 from equipoise.report.parts.tables import Cell, Column, Panel, Table, Tabs
-from equipoise.report.parts.words import ABSENT
+from equipoise.report.parts.words import ABSENT, Headline
 
 __all__ = ["audit_html", "write_audit_report"]
 
@@ -34,10 +35,10 @@ def audit_html(record: AuditRecord, folder: str | os.PathLike[str] | None = None
     return rendered(
         "audit.html.j2",
         record,
-        title=title,
-        sentences=sentences,
+        headline=Headline(title, "unknown", sentences, ()),
         overview=page.overview(),
         slices=slices_page(record, folder),
+        slices_legend=LEGEND,
         groups=page.groups(),
         group_kinds=page.group_kinds(),
         risks=page.risks(),
@@ -74,8 +75,8 @@ class _AuditPage:
         self.colours = dict(zip(record.risks, wheel, strict=False))
         self.dashes = dict(zip(record.risks, dashes, strict=False))
 
-    def overview(self) -> Table:
-        """Score by score: what it is, and how well it finds errors."""
+    def overview(self) -> Panel:
+        """Score by score: the errors among the images that it ranks highest, what it is, and how well it finds them."""
         rows = [
             [
                 tables.name(
@@ -97,7 +98,20 @@ class _AuditPage:
             Column("Accuracy, lowest tenth"),
             Column("Accuracy, highest tenth"),
         ]
-        return Table("How well each score finds errors", heads, rows)
+        every = self.record.risks
+        drawn = functools.partial(
+            figures.bars,
+            [one.title for one in every.values()],
+            [Series("found", [self.colours[name] for name in every], [one.errors_in_top for one in every.values()])],
+            label="share of all errors (%); dashed: like chance",
+            title="Errors in the tenth that each score ranks highest",
+            limit=1.0,
+            chance=0.1,
+            lead=True,
+        )
+        table = Table("How well each score finds errors", heads, rows)
+        label = "Errors in the tenth of the images that each score ranks highest"
+        return Panel(label, table, drawn(), narrow=drawn(narrow=True))
 
     def groups(self) -> Tabs | None:
         """Attribute by attribute, score by score: mean percentile of each group, and its difference to the others."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 
@@ -26,6 +27,10 @@ from equipoise.report.parts.tables import Cell, Column, Panel, Table
 __all__ = ["fix_html", "write_fix_report"]
 
 MAIN = BEFORE, AFTER
+EACH = (
+    "The intervals in this chart are of each cell alone. In the words, that of the worst cell allows for which one is the "
+    "worst, so it is wider."
+)
 
 
 def fix_html(record: FixRecord, folder: str | os.PathLike[str] | None = None) -> str:
@@ -102,15 +107,17 @@ def _summary(record: FixRecord, two: Classes) -> Panel:
         for place, named in enumerate(names)
     ]
     title = f"Right by class and {attribute}, before and after"
-    chart = figures.bars(
+    drawn = functools.partial(
+        figures.bars,
         names,
         [Series(*one) for one in zip(two.titles, two.colours, rates, strict=True)],
         label="called right (%)",
         title=title,
         limit=1.0,
+        lead=True,
     )
     heads = [Column(f"Class × {attribute}", numeric=False), Column("Images"), *two.heads()]
-    return Panel(title, Table(title, heads, rows), chart)
+    return Panel(title, Table(title, heads, rows), drawn(), EACH, drawn(narrow=True))
 
 
 def _slices(record: FixRecord) -> Table | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -146,14 +147,17 @@ def class_summary(classes: Classes) -> Panel:
     ]
     heads = [Column("Model", numeric=False), Column("Where", numeric=False), Column("Called right")]
     heads.append(Column("Accuracy"))
-    chart = figures.bars(
+    drawn = functools.partial(
+        figures.bars,
         classes.titles,
         [Series("called right", classes.colours, [rate for _, rate in worst])],
         label="called right (%)",
         title=f"Accuracy in the {whom}, model by model",
         limit=1.0,
+        lead=True,
     )
-    return Panel(f"Accuracy in the {whom}", Table(f"Summary: {whom}", heads, rows), chart, LEAST)
+    table = Table(f"Summary: {whom}", heads, rows)
+    return Panel(f"Accuracy in the {whom}", table, drawn(), LEAST, drawn(narrow=True))
 
 
 def overall_classes(classes: Classes) -> Table:

@@ -99,7 +99,8 @@ def _styled(draw: Callable[P, str]) -> Callable[P, str]:
         settings: dict[Any, Any] = {
             "font.family": "sans-serif",
             "svg.fonttype": "none",
-            "svg.hashsalt": harmless(str(kwargs.get("title"))),  # ids that no other figure of the page has
+            # ids that no other figure of the page has
+            "svg.hashsalt": harmless(f"{kwargs.get('title')}{' (narrow)' if kwargs.get('narrow') else ''}"),
             "text.parse_math": False,
             "text.usetex": False,
             "axes.formatter.use_mathtext": False,
@@ -120,6 +121,9 @@ def bars(
     title: str,
     percent: bool = True,
     limit: float | None = None,
+    chance: float = math.nan,
+    lead: bool = False,
+    narrow: bool = False,
 ) -> str:
     """Horizontal bars with their intervals: a row a group, a bar a series.
 
@@ -130,8 +134,11 @@ def bars(
         title: What the picture shows, for readers who cannot see it.
         percent: Whether rates are shares, shown in percent.
         limit: Upper end of the axis; by default what the intervals need.
+        chance: Where a dashed line is drawn, in the unit of the rates.
+        lead: Whether values are written beside the bars, as of a chart that a page begins with.
+        narrow: As wide as a telephone: names stand above their bars.
     """
-    figure, axes, positions, height = _rows(rows, len(series), label)
+    figure, axes, positions, height = _rows(rows, len(series), label, room=0.5 * lead, narrow=narrow)
     scale = 100.0 if percent else 1.0
     for k, one in enumerate(series):
         colours = [one.colour] * len(rows) if isinstance(one.colour, str) else one.colour
@@ -146,6 +153,10 @@ def bars(
         ends = [(y, rate) for y, rate in known.values() if not math.isnan(rate.low + rate.high)]
         low, high = ([scale * getattr(rate, end) for _, rate in ends] for end in ("low", "high"))
         axes.hlines([y for y, _ in ends], low, high, color=INK, linewidth=1, alpha=0.85)
+        for y, rate in known.values() if lead else ():
+            _value(axes, y, scale * rate.value, percent=percent)
+    if not math.isnan(chance):
+        axes.axvline(scale * chance, color=INK, linewidth=0.9, linestyle="dashed")
     axes.set_xlim(0, max(scale * 1.04 * (highest(series) if limit is None else limit), 1e-3))
     return _svg(figure, title)
 
@@ -249,6 +260,7 @@ def trends(
     title: str,
     log: bool = False,
     linked: bool = True,
+    narrow: bool = False,
 ) -> str:
     """Shares against a setting, panels side by side, each with an axis of its own from 0 on.
 
@@ -259,16 +271,19 @@ def trends(
         title: What the picture shows, for readers who cannot see it.
         log: Whether the horizontal axis is logarithmic.
         linked: Whether dots are joined; words have no order.
+        narrow: As wide as a telephone: panels below one another.
     """
     import matplotlib.figure
     from matplotlib.ticker import NullLocator
     from matplotlib.transforms import ScaledTranslation
 
     each, tall = 4.1, 2.9
-    figure = matplotlib.figure.Figure(figsize=(each * len(panels), tall))
+    across, down = (1, len(panels)) if narrow else (len(panels), 1)
+    figure = matplotlib.figure.Figure(figsize=(each * across, tall * down))
     for i, (name, lines) in enumerate(panels.items()):
-        left = (i + 0.13) / len(panels)
-        axes = figure.add_axes((left, 0.17, 0.83 / len(panels), 0.72))
+        column, row = divmod(i, down)
+        left, bottom = (column + 0.13) / across, (down - 1 - row + 0.17) / down
+        axes = figure.add_axes((left, bottom, 0.83 / across, 0.72 / down))
         axes.set_xscale("log" if log else "linear")
         axes.plot(list(places), [0.0] * len(places), linewidth=0)  # room for those without a number too
         moving = [line for line in lines if not line.reference]
@@ -329,22 +344,36 @@ def _placed(axes: Axes, heights: Sequence[float], rates: Sequence[Rate]) -> dict
     return {i: (y, rate) for i, (y, rate) in enumerate(zip(heights, rates, strict=True)) if rate.defined}
 
 
-def _rows(rows: Sequence[str], series: int, label: str) -> tuple[Figure, Axes, list[float], float]:
-    """A figure as tall as its rows need; the tops of the rows, and the height of a bar, in inches."""
+def _value(axes: Axes, y: float, value: float, *, percent: bool) -> None:
+    """A number at the right side, in line with its bar."""
+    text = f"{value:.1f} %" if percent else f"{value:.3f}"
+    axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), va="center", ha="left", fontsize=8, color=INK)
+
+
+def _rows(
+    rows: Sequence[str], series: int, label: str, *, room: float = 0.0, narrow: bool = False
+) -> tuple[Figure, Axes, list[float], float]:
+    """A figure as tall as its rows need; the tops of the rows, and the height of a bar, in inches.
+
+    `room` is left at the right for what is written there, in inches.
+    """
     import matplotlib.figure
 
-    labels = [name if len(name) <= 26 else f"{name[:25]}…" for name in map(harmless, rows)]
+    width, most = (3.9, 44) if narrow else (7.2, 26)
+    labels = [name if len(name) <= most else f"{name[: most - 1]}…" for name in map(harmless, rows)]
     height = {1: 0.17, 2: 0.15, 3: 0.12}.get(series, 0.105)
-    pitch = series * height + 0.13
-    left = 0.25 + 0.072 * max((len(name) for name in labels), default=4)
+    head = 0.2 if narrow else 0.0
+    pitch = head + series * height + 0.13
+    left = 0.08 if narrow else 0.25 + 0.072 * max((len(name) for name in labels), default=4)
     tall, below, above = max(len(rows), 1) * pitch, 0.46, 0.06
-    width = 7.2
     figure = matplotlib.figure.Figure(figsize=(width, tall + below + above))
     whole = tall + below + above
-    axes = figure.add_axes((left / width, below / whole, (width - left - 0.16) / width, tall / whole))
-    positions = [pitch * i + 0.065 for i in range(len(rows))]
+    axes = figure.add_axes((left / width, below / whole, (width - left - 0.16 - room) / width, tall / whole))
+    positions = [pitch * i + 0.065 + head for i in range(len(rows))]
     axes.set_ylim(tall, 0)
-    axes.set_yticks([top + series * height / 2 for top in positions], labels)
+    axes.set_yticks([] if narrow else [top + series * height / 2 for top in positions], [] if narrow else labels)
+    for top, name in zip(positions, labels, strict=True) if narrow else ():
+        axes.text(0, top - 0.03, name, transform=axes.get_yaxis_transform(), va="bottom", fontsize=8, color=INK)
     axes.set_xlabel(harmless(label))
     _plain(axes)
     axes.grid(axis="x", color=RULE, linewidth=0.6)
