@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from equipoise.report.audit.record import AuditRecord, AuditSlice, AuditSlices, SearchedClass
 from equipoise.report.parts import figures, tables, words
-from equipoise.report.parts.page import Picture, picture
 from equipoise.report.parts.figures import Series
+from equipoise.report.parts.page import Picture, picture
 from equipoise.report.parts.tables import Column, Panel, Table
 from equipoise.report.parts.terminal import wrapped
 
@@ -185,7 +185,9 @@ def _panel(sought: AuditSlices) -> Panel | None:
         limit=1.0,
         lead=True,
     )
-    more = f"The chart shows the {CHARTED} worst of {len(sought.found)}." if len(sought.found) > CHARTED else ""
+    more = (
+        f"The chart shows the {CHARTED} worst of {len(sought.found)}." if len(sought.found) > CHARTED else ""
+    )
     return Panel(title, _table(sought, title), drawn(), more, drawn(narrow=True))
 
 

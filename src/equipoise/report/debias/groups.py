@@ -149,7 +149,11 @@ def _measures(shown: Shown, attribute: str) -> list[tuple[str, Panel | Tabs]]:
     groups = ordered_groups(shown.record, attribute)
     missed = {
         point: [
-            Series(title, colour, [rate_of(model, attribute, group, POINTS[point]).complement for group in groups])
+            Series(
+                title,
+                colour,
+                [rate_of(model, attribute, group, POINTS[point]).complement for group in groups],
+            )
             for model, title, colour in zip(shown.models, shown.titles, shown.colours, strict=True)
         ]
         for point in shown.points
@@ -208,9 +212,9 @@ def _missed(shown: Shown, attribute: str, point: str, series: list[Series], limi
         "false positives."
     )
     title, label = f"Miss rate by {attribute} at {place}", f"missed at {place} (%)"
-    chart = figures.bars(groups, series, label=label, title=title, limit=limit)
+    drawn = functools.partial(figures.bars, groups, series, label=label, title=title, limit=limit)
     table = Table(title, shown.heads(attribute), rows, _foot(shown, attribute, point))
-    return Panel(f"Missed at {place}", table, chart, note)
+    return Panel(f"Missed at {place}", table, drawn(), note, drawn(narrow=True))
 
 
 def _spread(shown: Shown, attribute: str, measure: _Measure, chart: str = "") -> Panel:

@@ -73,7 +73,9 @@ def points_of(record: RunRecord) -> tuple[str, ...]:
     found = [model.numbers for model in record.models.values() if model.numbers is not None]
     if found and not any(numbers.negatives for numbers in found):
         return (AT_THRESHOLD,)
-    missed = {point: all(_least_missed(one, key) > NEARLY_ALL for one in found) for point, key in POINTS.items()}
+    missed = {
+        point: all(_least_missed(one, key) > NEARLY_ALL for one in found) for point, key in POINTS.items()
+    }
     blind = bool(found) and missed[AT_FPR] and not missed[AT_THRESHOLD]
     return (AT_THRESHOLD, AT_FPR) if blind else (AT_FPR, AT_THRESHOLD)
 

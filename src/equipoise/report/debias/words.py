@@ -35,7 +35,16 @@ from equipoise.report.parts.words import (
     verdict,
 )
 
-__all__ = ["DOES_NOT_PROVE", "explain", "few_negatives", "headline", "no_negatives", "saturated", "too_strict", "windows"]
+__all__ = [
+    "DOES_NOT_PROVE",
+    "explain",
+    "few_negatives",
+    "headline",
+    "no_negatives",
+    "saturated",
+    "too_strict",
+    "windows",
+]
 
 EXPLAINED = {
     "plain": "Ordinary training: every image is drawn equally often, only the classification loss is used.",

@@ -201,7 +201,8 @@ def by_class(classes: Classes) -> Panel:
     heads.append(Column(f"Precision, {classes.titles[0]}", classes.colours[0]))
     charted = [rates[:CHARTED] for rates in recalls]
     more = f" The chart shows the {CHARTED} worst of {len(order)}." if len(order) > CHARTED else ""
-    chart = figures.bars(
+    drawn = functools.partial(
+        figures.bars,
         order[:CHARTED],
         classes.series(charted),
         label="called right (%)",
@@ -209,7 +210,8 @@ def by_class(classes: Classes) -> Panel:
         limit=1.0,
     )
     note = f"{RECALL} Precision: share of what is called so that is so.{more}"
-    return Panel("Recall by class", tables.long_table("Recall by class", heads, rows), chart, note)
+    table = tables.long_table("Recall by class", heads, rows)
+    return Panel("Recall by class", table, drawn(), note, drawn(narrow=True))
 
 
 def _class_cell(name: str, images: int) -> Cell:
