@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
-from equipoise.data import contact_sheet, thumbnails
+from equipoise.data import ImageTable, contact_sheet, thumbnails
 from equipoise.files import write_bytes
 
-__all__ = ["SIDE", "sheets_within", "write_sheets"]
+__all__ = ["SIDE", "sheets_within", "small_pictures", "write_sheets"]
 
 SIDE = 96  # pixels of a thumbnail, at most
+AT_ONCE = 5  # pictures read together: the largest of a source may take much memory
 STEPS: tuple[tuple[int, int | None], ...] = ((SIDE, None), (SIDE, 80), (80, 75), (64, 75), (48, 70), (32, 60))
 """Pixels a side and quality of a JPEG (None: PNG) to be tried in turn until there is room; the last is taken anyway."""
+
+
+def small_pictures(
+    table: ImageTable, rows: Mapping[str, Sequence[int]]
+) -> dict[str, UInt8[ndarray, "n height width channels"]]:
+    """Thumbnails of some rows under each name, each read once, a few at a time; a name without rows is left out."""
+    every = sorted({row for chosen in rows.values() for row in chosen})
+    places = [np.asarray(every[start : start + AT_ONCE]) for start in range(0, len(every), AT_ONCE)]
+    small = [one for some in table.batches(places) for one in thumbnails(some, SIDE)]
+    shown = dict(zip(every, small, strict=True))
+    return {name: np.stack([shown[row] for row in chosen]) for name, chosen in rows.items() if chosen}
 
 
 def sheets_within(

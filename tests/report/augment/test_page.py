@@ -243,6 +243,7 @@ def test_in_a_browser_it_is_quiet_and_fits_a_phone(browser, make_augment, tmp_pa
     assert [one for one in heard if not one.startswith(("file:", "data:"))] == []
     assert page.evaluate("window.hacked") is None
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.evaluate("document.querySelectorAll('.fold > details').forEach(box => { box.open = true })")
     page.locator("#scores [role=tab]", has_text="plain").first.click()
     page.locator("#metrics [role=tab]", has_text="DEO").first.click()
     assert page.locator("#metrics .panel table:visible caption").nth(1).inner_text().startswith("DEO by")

@@ -50,20 +50,20 @@ def test_the_page_is_whole_for_every_size(make_record, size, read_page):
 def test_every_chart_has_its_numbers_in_a_table(make_record, size, read_page):
     page = read_page(html(make_record(**SIZES[size])))
     assert page.charts
-    assert all(svgs == 1 and tables == 1 for svgs, tables in page.charts)
+    assert all(svgs in (1, 2) and tables == 1 for svgs, tables in page.charts)  # 2: one for a telephone
 
 
 def test_sections_stand_in_the_order_of_the_questions(record, read_page):
     page = read_page(html(record))
     asked = [
         "result",
-        "data",
         "groups",
+        "overall",
         "comparisons",
         "controls",
         "losses",
-        "pictures",
         "sampling",
+        "data",
         "settings",
     ]
     places = [page.ids.index(name) for name in [*asked, "limits"]]
@@ -177,6 +177,7 @@ def test_in_a_browser_it_is_quiet_and_fits_a_phone(opened):
 def test_in_a_browser_tabs_turn_together(opened):
     page, _ = opened
     assert page.locator("#groups .panel table:visible").count() == 1
+    page.evaluate("document.querySelectorAll('.fold > details').forEach(box => { box.open = true })")
     page.locator("#groups [role=tab]", has_text="gender").click()
     assert page.locator("#groups .panel table:visible caption").inner_text().startswith("Miss rate by gender")
     chosen = page.locator("#sampling [role=tab][aria-selected=true]")
@@ -293,7 +294,7 @@ def test_without_resampling_no_picture_was_drawn_more_often(make_record, read_pa
 
 
 def test_the_legend_of_curves_names_those_that_have_one(record):
-    part = html(record).split('<section id="losses">')[1].split('<section id="pictures">')[0]
+    part = html(record).split('id="losses">')[1].split("</section>")[0]
     legend = part[: part.index("</ul>")]
     assert record.models["plain"].title in legend
     assert record.models["threshold-only"].title not in legend
@@ -331,12 +332,12 @@ def test_what_counts_positives_is_called_so(record, read_page):
     assert ">positives</th>" in page
 
 
-@pytest.mark.parametrize(("width", "least"), [(1200, 900), (800, 700), (390, 440)])
+@pytest.mark.parametrize(("width", "least"), [(1200, 900), (800, 700), (390, 340)])
 def test_in_a_browser_charts_are_as_wide_as_the_text_and_the_page_does_not_overflow(opened, width, least):
     page, _ = opened
     page.set_viewport_size({"width": width, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.locator("#result .drawing svg").first.bounding_box()["width"] >= least
+    assert page.locator("#result .drawing svg:visible").first.bounding_box()["width"] >= least
 
 
 def test_in_a_browser_the_first_key_leads_past_the_contents(opened):

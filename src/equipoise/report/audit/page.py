@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 from pathlib import Path
 from typing import Any
 
+from equipoise.report.audit.groups import group_kinds, group_risks
 from equipoise.report.audit.record import AUDIT, AuditRecord, RiskRecord
-from equipoise.report.audit.slices import slices_page
-from equipoise.report.audit.words import AUDIT_LIMITS, ENRICHMENT, KIND_WORDS, audit_headline
+from equipoise.report.audit.slices import LEGEND, slices_page
+from equipoise.report.audit.words import AUDIT_LIMITS, KIND_WORDS, audit_headline
 from equipoise.report.parts import figures, tables, words
 from equipoise.report.parts.figures import Curve, Series
 from equipoise.report.parts.page import Picture, picture, rendered, write_page
-from equipoise.report.parts.tables import Cell, Column, Panel, Table, Tabs
-from equipoise.report.parts.words import ABSENT
+from equipoise.report.parts.tables import Cell, Column, Panel, Table
+from equipoise.report.parts.words import Headline
 
 __all__ = ["audit_html", "write_audit_report"]
 
@@ -34,12 +36,12 @@ def audit_html(record: AuditRecord, folder: str | os.PathLike[str] | None = None
     return rendered(
         "audit.html.j2",
         record,
-        title=title,
-        sentences=sentences,
+        headline=Headline(title, "unknown", sentences, ()),
         overview=page.overview(),
         slices=slices_page(record, folder),
-        groups=page.groups(),
-        group_kinds=page.group_kinds(),
+        slices_legend=LEGEND,
+        groups=group_risks(record, page.colours),
+        group_kinds=group_kinds(record),
         risks=page.risks(),
         coverage=page.coverage(),
         coverage_legend=page.coverage_legend(),
@@ -74,8 +76,8 @@ class _AuditPage:
         self.colours = dict(zip(record.risks, wheel, strict=False))
         self.dashes = dict(zip(record.risks, dashes, strict=False))
 
-    def overview(self) -> Table:
-        """Score by score: what it is, and how well it finds errors."""
+    def overview(self) -> Panel:
+        """Score by score: the errors among the images that it ranks highest, what it is, and how well it finds them."""
         rows = [
             [
                 tables.name(
@@ -97,85 +99,26 @@ class _AuditPage:
             Column("Accuracy, lowest tenth"),
             Column("Accuracy, highest tenth"),
         ]
-        return Table("How well each score finds errors", heads, rows)
-
-    def groups(self) -> Tabs | None:
-        """Attribute by attribute, score by score: mean percentile of each group, and its difference to the others."""
-        if not self.record.groups:
-            return None
-        return Tabs(
-            "attribute",
+        every = self.record.risks
+        drawn = functools.partial(
+            figures.bars,
+            [one.title for one in every.values()],
             [
-                (
-                    attribute,
-                    Tabs(
-                        "risk",
-                        [
-                            (one.title, self._groups(attribute, name))
-                            for name, one in self.record.risks.items()
-                        ],
-                    ),
+                Series(
+                    "found",
+                    [self.colours[name] for name in every],
+                    [one.errors_in_top for one in every.values()],
                 )
-                for attribute in self.record.groups
             ],
+            label="share of all errors (%); dashed: like chance",
+            title="Errors in the tenth that each score ranks highest",
+            limit=1.0,
+            chance=0.1,
+            lead=True,
         )
-
-    def _groups(self, attribute: str, name: str) -> Panel:
-        found, risk = self.record.groups[attribute], self.record.risks[name]
-        verdict = self.record.verdicts.get(attribute, {}).get(name)
-        rows = [
-            [
-                self._group(attribute, group),
-                tables.count(one.n),
-                tables.spread(one.percentile[name], 1, scale=100),
-                tables.change(one.difference[name]),
-                *([tables.enrichment(one.enrichment.get(name, ABSENT))] if verdict else []),
-            ]
-            for group, one in found.items()
-        ]
-        heads = [
-            Column(attribute, numeric=False),
-            Column("Images"),
-            Column("Mean percentile"),
-            Column("Against the others, points"),
-            *([Column("Enrichment at ESS 0.5")] if verdict else []),
-        ]
-        label = f"{risk.title}, by {attribute}"
-        chart = figures.differences(
-            list(found),
-            [Series(risk.title, self.colours[name], [one.difference[name] for one in found.values()])],
-            label="mean percentile against the others, points (right = more at risk)",
-            title=label,
-        )
-        note = f"{risk.kind}: {KIND_WORDS.get(risk.kind, '')}."
-        return Panel(
-            label, Table(label, heads, rows), chart, f"{note} {ENRICHMENT} {verdict}" if verdict else note
-        )
-
-    def group_kinds(self) -> Tabs | None:
-        """Attribute by attribute: accuracy, and the share of each kind."""
-        if not self.record.groups:
-            return None
-        kinds = list(self.record.kinds)
-        panels = []
-        for attribute, found in self.record.groups.items():
-            rows = [
-                [
-                    self._group(attribute, group),
-                    tables.count(one.n),
-                    tables.share(one.accuracy),
-                    *(tables.share(one.kinds[kind]) for kind in kinds),
-                ]
-                for group, one in found.items()
-            ]
-            heads = [Column(attribute, numeric=False), *map(Column, ("Images", "Accuracy", *kinds))]
-            label = f"Accuracy and kinds by {attribute}"
-            panels.append((attribute, Panel(label, Table(label, heads, rows))))
-        return Tabs("attribute", panels)
-
-    def _group(self, attribute: str, group: str) -> Cell:
-        small = self.record.groups[attribute][group].small
-        return tables.name(group, tag="under 30 images" if small else "")
+        table = Table("How well each score finds errors", heads, rows)
+        label = "Errors in the tenth of the images that each score ranks highest"
+        return Panel(label, table, drawn(), narrow=drawn(narrow=True))
 
     def risks(self) -> list[dict[str, Any]]:
         """Score by score: both ends, accuracy by decile, and what rejection gains."""

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from equipoise.report.audit.record import AuditRecord, AuditSlice, AuditSlices, SearchedClass
-from equipoise.report.parts import tables, words
+from equipoise.report.parts import figures, tables, words
+from equipoise.report.parts.figures import Series
 from equipoise.report.parts.page import Picture, picture
-from equipoise.report.parts.tables import Column, Table
+from equipoise.report.parts.tables import Column, Panel, Table
 from equipoise.report.parts.terminal import wrapped
 
-__all__ = ["ShownSlice", "SlicesPage", "picture_name", "slices_page", "slices_text"]
+__all__ = ["LEGEND", "ShownSlice", "SlicesPage", "picture_name", "slices_page", "slices_text"]
 
 FIRST = 5  # told on the terminal
+CHARTED = 12
+LEGEND = (("images of the slice", figures.COLOURS[5]), ("the rest of its class", figures.COLOURS[0]))
 TOLD = 3  # values of columns, and classes that images are taken for, in a sentence
 KINDS = {
     "rare": "rare: such images are few, or lie where images of their class are few",
@@ -39,7 +43,7 @@ class SlicesPage:
     """The section of the page: what was found in words, as a table, one by one; and what could have been seen."""
 
     sentences: Sequence[str]
-    table: Table | None
+    panel: Panel | None
     slices: Sequence[ShownSlice]
     power: Sequence[str]
     notes: Sequence[str]
@@ -73,7 +77,7 @@ def slices_page(record: AuditRecord, folder: str | os.PathLike[str] | None) -> S
         for number, one in enumerate(sought.found, 1)
     ]
     power = [_power(one) for one in sought.classes]
-    return SlicesPage(_lead(sought), _table(sought), shown, power, sought.notes)
+    return SlicesPage(_lead(sought), _panel(sought), shown, power, sought.notes)
 
 
 def slices_text(sought: AuditSlices) -> str:
@@ -166,9 +170,28 @@ def _power(one: SearchedClass) -> str:
     return f"{start}; four times of five a group would be seen that holds {', or '.join(seen)}."
 
 
-def _table(sought: AuditSlices) -> Table | None:
+def _panel(sought: AuditSlices) -> Panel | None:
     if not sought.found:
         return None
+    shown = sought.found[:CHARTED]
+    title = "Hidden groups that the model fails on, worst first"
+    rates = [one.errors for one in shown], [one.rest for one in shown]
+    drawn = functools.partial(
+        figures.bars,
+        [one.name for one in shown],
+        [Series(*one) for one in zip(*zip(*LEGEND, strict=True), rates, strict=True)],
+        label="wrong (%)",
+        title=title,
+        limit=1.0,
+        lead=True,
+    )
+    more = (
+        f"The chart shows the {CHARTED} worst of {len(sought.found)}." if len(sought.found) > CHARTED else ""
+    )
+    return Panel(title, _table(sought, title), drawn(), more, drawn(narrow=True))
+
+
+def _table(sought: AuditSlices, title: str) -> Table:
     rows = [
         [
             tables.name(one.name, tag=one.kind),
@@ -182,4 +205,4 @@ def _table(sought: AuditSlices) -> Table | None:
     ]
     heads = [Column("Slice", numeric=False), Column("Images"), Column("Wrong"), Column("Rest of its class")]
     heads += [Column("Difference, points"), Column("Adjusted p", numeric=False)]
-    return Table("Hidden groups that the model fails on, worst first", heads, rows)
+    return Table(title, heads, rows)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from equipoise.fairness import AttributeMetrics
 from equipoise.report.augment.measures import (
     AP,
@@ -35,14 +37,16 @@ def summary(shown: Shown) -> Panel | None:
         for i, model in enumerate(shown.models)
     ]
     label = f"Worst cell by {attribute}, model by model"
-    chart = figures.bars(
+    drawn = functools.partial(
+        figures.bars,
         shown.titles,
         [Series("accuracy", shown.colours, rates)],
         label=f"accuracy in the worst cell by {attribute} (%)",
         title=label,
+        lead=True,
     )
     heads = [Column("Model", numeric=False), *map(_head, SUMMARY)]
-    return Panel(label, Table(label, heads, rows), chart)
+    return Panel(label, Table(label, heads, rows), drawn(), narrow=drawn(narrow=True))
 
 
 def metrics(shown: Shown) -> Tabs | None:

@@ -81,13 +81,14 @@ def augment_headline(record: AugmentRecord) -> Headline:
         sentences = [f"Worst cell, DEO and AP by {first}, and their changes, are undefined: {reasons.pop()}."]
     else:
         sentences = [_compared(base, new, first, measure) for measure in (WORST, DEO, AP)]
-    if lost := _lost(new, first):
+    lost = _lost(new, first)
+    if lost:
         named = [
             f"{cell_name(record.target, cell)} ({words.signed(100 * cell.accuracy.value)} points)"
             for cell in lost[:NAMED]
         ]
         named += [f"{len(lost) - NAMED} more"] if len(lost) > NAMED else []
-        sentences.append(f"Less accurate beyond chance: {'; '.join(named)}.")
+        sentences.insert(0, f"Less accurate beyond chance: {'; '.join(named)}.")
     sentences += [_steps(base, new), *rivals_told(record, lead, first)]
     if tone == "fewer" and (better(record, lead, first) or controls(record, lead, first)):
         tone = "none"
@@ -98,7 +99,7 @@ def augment_headline(record: AugmentRecord) -> Headline:
         )
         for attribute in rest
     ]
-    return Headline(title, tone, sentences, others)
+    return Headline(title, tone, sentences, others, harmed=bool(lost))
 
 
 def _title(model: AugmentedModel, attribute: str) -> tuple[str, str]:

@@ -37,12 +37,11 @@ def class_headline(record: RunRecord) -> Headline:
     subjects: list[str | None] = [a for a in numbers.worst_cell if not is_the_class(numbers, a)] or [None]
     told = [_told(record, plain, first, attribute) for attribute in subjects]
     title, tone, sentences = told[0]
-    if plain is not None and plain != first:
-        title, tone, sentences = harm_first(
-            title, tone, sentences, class_harms(record.class_comparisons, first)
-        )
+    harms = class_harms(record.class_comparisons, first) if plain is not None and plain != first else []
+    title, tone, sentences = harm_first(title, tone, sentences, harms)
     others = [(lead, " ".join(rest)) for lead, _, rest in told[1:]]
-    return Headline(title, tone, [*sentences, *_overall(record, plain, first)], others)
+    sentences += _overall(record, plain, first)
+    return Headline(title, tone, sentences, others, harmed=bool(harms))
 
 
 def _told(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -36,14 +37,17 @@ def summary(shown: Shown) -> Panel | None:
     if shown.record.comparisons is not None:
         heads.append(Column(f"Against {shown.title(shown.baseline)}, points"))
         rows = [[*row, _changed(shown, name, attribute)] for row, name in zip(rows, shown.names, strict=True)]
-    chart = figures.bars(
+    drawn = functools.partial(
+        figures.bars,
         shown.titles,
         [Series("missed", shown.colours, [rate for _, rate in worst])],
         label=f"missed at {shown.judged} (%)",
         title=f"Misses of the {whom}, model by model",
+        lead=True,
     )
     title = f"Misses of the {whom} at {shown.judged}"
-    return Panel(title, Table(f"Summary: {whom}", heads, rows), chart, LEAST if attribute else "")
+    note = LEAST if attribute else ""
+    return Panel(title, Table(f"Summary: {whom}", heads, rows), drawn(), note, drawn(narrow=True))
 
 
 def _worst(shown: Shown, model: ModelRecord, attribute: str | None) -> tuple[str, Rate]:
@@ -145,11 +149,14 @@ def _measures(shown: Shown, attribute: str) -> list[tuple[str, Panel | Tabs]]:
     groups = ordered_groups(shown.record, attribute)
     missed = {
         point: [
-            Series(title, colour, [rate_of(model, attribute, group, key).complement for group in groups])
+            Series(
+                title,
+                colour,
+                [rate_of(model, attribute, group, POINTS[point]).complement for group in groups],
+            )
             for model, title, colour in zip(shown.models, shown.titles, shown.colours, strict=True)
         ]
-        for point, key in POINTS.items()
-        if point in shown.points
+        for point in shown.points
     }
     limit = figures.highest([one for series in missed.values() for one in series])
     panels = [_missed(shown, attribute, point, series, limit) for point, series in missed.items()]
@@ -205,9 +212,9 @@ def _missed(shown: Shown, attribute: str, point: str, series: list[Series], limi
         "false positives."
     )
     title, label = f"Miss rate by {attribute} at {place}", f"missed at {place} (%)"
-    chart = figures.bars(groups, series, label=label, title=title, limit=limit)
+    drawn = functools.partial(figures.bars, groups, series, label=label, title=title, limit=limit)
     table = Table(title, shown.heads(attribute), rows, _foot(shown, attribute, point))
-    return Panel(f"Missed at {place}", table, chart, note)
+    return Panel(f"Missed at {place}", table, drawn(), note, drawn(narrow=True))
 
 
 def _spread(shown: Shown, attribute: str, measure: _Measure, chart: str = "") -> Panel:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from equipoise.fairness import WorstGroup
+from equipoise.fairness import Evaluation, WorstGroup
 from equipoise.fairness.operating import AT_FPR, AT_THRESHOLD
 from equipoise.rate import Rate
 from equipoise.report.debias.record import ModelRecord, RunRecord
@@ -13,6 +13,7 @@ from equipoise.report.parts.tables import Cell, Column
 from equipoise.report.parts.words import ABSENT
 
 __all__ = [
+    "NEARLY_ALL",
     "POINTS",
     "Shown",
     "at",
@@ -31,6 +32,7 @@ __all__ = [
 
 POINTS = {AT_FPR: "tpr_at_fpr", AT_THRESHOLD: "tpr"}
 """Operating point → the share of positives found there, in `Evaluation` and in `GroupNumbers`."""
+NEARLY_ALL = 0.95  # where every group is missed so often, no chart of misses tells groups apart
 
 
 def ordered_models(record: RunRecord) -> list[str]:
@@ -63,10 +65,26 @@ def called(model: ModelRecord, *, start: bool = True) -> str:
 
 
 def points_of(record: RunRecord) -> tuple[str, ...]:
-    """Operating points that there are, the one to be judged at first: without negatives no rate can be matched."""
+    """Operating points that there are, the one to be judged at first.
+
+    Without negatives no rate can be matched. Where every model misses nearly all of every group at the matched rate
+    and not at the threshold, the latter comes first: the former tells no groups apart.
+    """
     found = [model.numbers for model in record.models.values() if model.numbers is not None]
-    known = any(numbers.negatives for numbers in found) or not found
-    return tuple(POINTS) if known else (AT_THRESHOLD,)
+    if found and not any(numbers.negatives for numbers in found):
+        return (AT_THRESHOLD,)
+    missed = {
+        point: all(_least_missed(one, key) > NEARLY_ALL for one in found) for point, key in POINTS.items()
+    }
+    blind = bool(found) and missed[AT_FPR] and not missed[AT_THRESHOLD]
+    return (AT_THRESHOLD, AT_FPR) if blind else (AT_FPR, AT_THRESHOLD)
+
+
+def _least_missed(numbers: Evaluation, key: str) -> float:
+    """The share missed of the group that is missed least, of all positives without groups; 0 where nothing is known."""
+    groups = [getattr(group, key) for of in numbers.groups.values() for group in of.values()]
+    rates: list[Rate] = [rate for rate in [getattr(numbers, key), *groups] if rate.defined]
+    return min((1 - rate.value for rate in rates), default=0.0)
 
 
 def main_point(record: RunRecord) -> str:

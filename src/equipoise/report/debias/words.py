@@ -9,8 +9,10 @@ from equipoise.fairness.operating import AT_FPR
 from equipoise.rate import Rate
 from equipoise.report.debias.class_words import class_headline, is_of_classes
 from equipoise.report.debias.models import (
+    NEARLY_ALL,
     POINTS,
     at,
+    attributes_of,
     called,
     main_models,
     main_point,
@@ -33,7 +35,16 @@ from equipoise.report.parts.words import (
     verdict,
 )
 
-__all__ = ["DOES_NOT_PROVE", "explain", "few_negatives", "headline", "no_negatives", "saturated", "windows"]
+__all__ = [
+    "DOES_NOT_PROVE",
+    "explain",
+    "few_negatives",
+    "headline",
+    "no_negatives",
+    "saturated",
+    "too_strict",
+    "windows",
+]
 
 EXPLAINED = {
     "plain": "Ordinary training: every image is drawn equally often, only the classification loss is used.",
@@ -104,6 +115,24 @@ def no_negatives(record: RunRecord) -> str:
     )
 
 
+def too_strict(record: RunRecord) -> str:
+    """That the matched rate tells no groups apart, and where they are judged instead; empty where it tells."""
+    if main_point(record) == AT_FPR or AT_FPR not in points_of(record):
+        return ""
+    alarms = (
+        f"{called(record.models[name], start=False)} {_share(record.models[name].detection.fpr)}"
+        for name in ordered_models(record)
+        if name != "threshold-only"
+    )
+    whom = "each group, which tells no groups apart" if attributes_of(record) else "all positives"
+    return (
+        f"At a matched false-positive rate of {asked(record.fpr)} every model misses more than "
+        f"{percent(NEARLY_ALL, 0)} of {whom}. So misses are those at threshold {threshold_of(record)}, where models "
+        f"are not matched and fewer misses may be bought with false positives; of the negatives they call positive: "
+        f"{', '.join(alarms)}."
+    )
+
+
 def windows(record: RunRecord) -> str:
     """What the windows protocol counts, and whom it rewards; empty for ordinary scores."""
     if not record.settings.get("windows"):
@@ -142,15 +171,14 @@ def headline(record: RunRecord) -> Headline:
     subjects: list[str | None] = list(attributes) or [None]
     told = [_told(record, plain, debiased or first, attribute) for attribute in subjects]
     title, tone, sentences = told[0]
-    if plain and debiased:
-        title, tone, sentences = harm_first(
-            title, tone, sentences, _harms(record, debiased, whole=bool(attributes))
-        )
+    harms = _harms(record, debiased, whole=bool(attributes)) if plain and debiased else []
+    title, tone, sentences = harm_first(title, tone, sentences, harms)
     if debiased and record.models[debiased].role == "debiased" and tone == "fewer":
         sentences += _controls(record, debiased, subjects[0])
-    sentences += filter(None, [few_negatives(record), no_negatives(record), windows(record)])
+    said = (too_strict(record), few_negatives(record), no_negatives(record), windows(record))
+    sentences += filter(None, said)
     others = [(lead, " ".join(rest)) for lead, _, rest in told[1:]]
-    return Headline(title, tone, sentences, others)
+    return Headline(title, tone, sentences, others, harmed=bool(harms))
 
 
 def _told(
@@ -216,7 +244,10 @@ def _tpr(model: ModelRecord, attribute: str | None, point: str) -> Rate:
 
 
 def _missed(tpr: Rate) -> str:
-    rate = tpr.complement
+    return _share(tpr.complement)
+
+
+def _share(rate: Rate) -> str:
     if not rate.defined:
         return f"undefined ({rate.reason})"
     ends = interval(rate)
@@ -253,6 +284,12 @@ def _harms(record: RunRecord, name: str, *, whole: bool) -> list[str]:
     if whole and tpr.defined and tpr.high < 0:
         harms.append(
             f"of all positives {decimal(-100 * tpr.value)} percentage points more are missed ({interval(flipped(tpr))})"
+        )
+    alarms = found.fpr
+    if point != AT_FPR and alarms.defined and alarms.low > 0:
+        harms.append(
+            f"of the negatives {decimal(100 * alarms.value)} percentage points more are called positive "
+            f"({interval(alarms)})"
         )
     for what, change, digits in (("AUROC", area, 2), ("accuracy at the threshold", found.accuracy, 1)):
         if change.defined and change.high < 0:

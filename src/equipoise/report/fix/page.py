@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 
 from equipoise.report.debias.training import trained
-from equipoise.report.fix.record import AFTER, BEFORE, FIX, FixRecord
+from equipoise.report.fix.record import AFTER, BEFORE, FIX, FixRecord, picture_name
 from equipoise.report.fix.words import FIX_LIMITS, fix_headline, subject, trait, worst
 from equipoise.report.parts import figures, tables, words
 from equipoise.report.parts.class_differences import class_differences
@@ -20,16 +21,25 @@ from equipoise.report.parts.classes import (
 )
 from equipoise.report.parts.confusion import evaluated_matrix
 from equipoise.report.parts.figures import Series
-from equipoise.report.parts.page import rendered, write_page
+from equipoise.report.parts.page import Picture, picture, rendered, write_page
 from equipoise.report.parts.tables import Cell, Column, Panel, Table
 
 __all__ = ["fix_html", "write_fix_report"]
 
 MAIN = BEFORE, AFTER
+EACH = (
+    "The intervals in this chart are of each cell alone. In the words, that of the worst cell allows for which one is "
+    "the worst, so it is wider."
+)
 
 
 def fix_html(record: FixRecord, folder: str | os.PathLike[str] | None = None) -> str:
-    """The report as the text of one HTML file; a fix has no pictures of its own in `folder`."""
+    """The report as the text of one HTML file.
+
+    Args:
+        record: What the fix left behind.
+        folder: Its folder, where the pictures lie. A picture that is not there is said to be missing.
+    """
     every = _classes(record, list(record.models))
     two = _classes(record, [name for name in MAIN if name in record.models])
     return rendered(
@@ -45,6 +55,7 @@ def fix_html(record: FixRecord, folder: str | os.PathLike[str] | None = None) ->
         differences=class_differences(every),
         legend=list(zip(two.titles, two.colours, strict=True)),
         slices=_slices(record),
+        slice_pictures=_slice_pictures(record, folder),
         tried=_tried(record),
         facts=_facts(record),
         trained=trained(record.data),
@@ -58,7 +69,7 @@ def fix_html(record: FixRecord, folder: str | os.PathLike[str] | None = None) ->
 
 
 def write_fix_report(folder: str | os.PathLike[str]) -> Path:
-    """Render folder/fix.json into folder/report.html, atomically.
+    """Render folder/fix.json and the pictures it names into folder/report.html, atomically.
 
     Raises:
         DataError: if there is no record that can be read, or the folder cannot be written.
@@ -102,15 +113,17 @@ def _summary(record: FixRecord, two: Classes) -> Panel:
         for place, named in enumerate(names)
     ]
     title = f"Right by class and {attribute}, before and after"
-    chart = figures.bars(
+    drawn = functools.partial(
+        figures.bars,
         names,
         [Series(*one) for one in zip(two.titles, two.colours, rates, strict=True)],
         label="called right (%)",
         title=title,
         limit=1.0,
+        lead=True,
     )
     heads = [Column(f"Class × {attribute}", numeric=False), Column("Images"), *two.heads()]
-    return Panel(title, Table(title, heads, rows), chart)
+    return Panel(title, Table(title, heads, rows), drawn(), EACH, drawn(narrow=True))
 
 
 def _slices(record: FixRecord) -> Table | None:
@@ -132,6 +145,26 @@ def _slices(record: FixRecord) -> Table | None:
     heads += [Column("Wrong before"), Column("Wrong after"), Column("Change, points")]
     heads += [Column("Mostly, looked at last", numeric=False)]
     return tables.long_table("Hidden groups that the network failed on", heads, rows, file="fix.json")
+
+
+def _slice_pictures(record: FixRecord, folder: str | os.PathLike[str] | None) -> list[Picture]:
+    """Of each slice that has one; an earlier version wrote none."""
+    found = []
+    for number, one in enumerate(record.slices, 1):
+        if (file := record.pictures.get(picture_name(number))) is None:
+            continue
+        still = len(one.shown) - one.right_now
+        caption = (
+            f"Test images of it that were called wrong, drawn by chance: the first {one.right_now} of "
+            f"{len(one.shown)} are called right now."
+        )
+        if not (still and one.right_now):
+            caption = (
+                f"Test images of it that were called wrong, drawn by chance: {'none' if still else 'all'} of these "
+                f"{len(one.shown)} {'is' if still else 'are'} called right now."
+            )
+        found.append(picture(one.name, caption, file, folder))
+    return found
 
 
 def _tried(record: FixRecord) -> Table:

@@ -21,6 +21,7 @@ __all__ = [
     "MendedSlice",
     "SliceTrait",
     "TriedFix",
+    "picture_name",
     "read_fix",
     "write_fix",
 ]
@@ -93,6 +94,10 @@ class MendedSlice:
     after: Rate
     change: Rate  # after − before, paired; below 0 is better
     traits: list[SliceTrait]  # one a column of groups
+    shown: list[int] = field(
+        default_factory=list
+    )  # test rows of its picture: wrong before, those right now first
+    right_now: int = 0  # of these, how many are right now
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,7 @@ class FixRecord:
     timing: FixTiming
     slices: list[MendedSlice] = field(default_factory=list)
     slices_note: str = ""  # why there are none
+    pictures: dict[str, str] = field(default_factory=dict)  # name → file in the folder
     schema_version: int = FIX_SCHEMA_VERSION
 
     def __repr__(self) -> str:
@@ -141,6 +147,11 @@ class FixRecord:
             for one in self.models.values()
         ]
         return table_html(self.command, heads, rows)
+
+
+def picture_name(number: int) -> str:
+    """Of the contact sheet of a slice, counted from 1."""
+    return f"slice_{number}"
 
 
 FIX = Schema(FixRecord, "fix.json", FIX_SCHEMA_VERSION, "a fix")

@@ -65,7 +65,7 @@ def fix_headline(record: FixRecord) -> Headline:
     if harm and tone != "more":
         title = f"{title}, at a price" if tone == "fewer" else harm[0].upper() + harm[1:]
         tone = tone if tone == "fewer" else "more"
-    sentences = [f"A measured harm: {harm}."] if harm else []
+    sentences = [f"Measurably worse: {harm}."] if harm else []
     sentences += [
         f"Before: right on {_right(rate)} of its {whom} ({where}). After: {_right(now)} ({there}). Paired difference "
         f"{_points(gain)}.",
@@ -85,7 +85,7 @@ def fix_headline(record: FixRecord) -> Headline:
             f"Of {len(record.slices)} hidden groups that the network failed on, {mended} measurably improved"
             + (f", and {len(worse)} became measurably worse ({words.listed(worse)})." if worse else ".")
         )
-    return Headline(title, tone, sentences, ())
+    return Headline(title, tone, sentences, (), harmed=bool(harm))
 
 
 def _title(gain: Rate, whom: str) -> tuple[str, str]:

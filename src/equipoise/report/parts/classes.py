@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -146,14 +147,17 @@ def class_summary(classes: Classes) -> Panel:
     ]
     heads = [Column("Model", numeric=False), Column("Where", numeric=False), Column("Called right")]
     heads.append(Column("Accuracy"))
-    chart = figures.bars(
+    drawn = functools.partial(
+        figures.bars,
         classes.titles,
         [Series("called right", classes.colours, [rate for _, rate in worst])],
         label="called right (%)",
         title=f"Accuracy in the {whom}, model by model",
         limit=1.0,
+        lead=True,
     )
-    return Panel(f"Accuracy in the {whom}", Table(f"Summary: {whom}", heads, rows), chart, LEAST)
+    table = Table(f"Summary: {whom}", heads, rows)
+    return Panel(f"Accuracy in the {whom}", table, drawn(), LEAST, drawn(narrow=True))
 
 
 def overall_classes(classes: Classes) -> Table:
@@ -197,7 +201,8 @@ def by_class(classes: Classes) -> Panel:
     heads.append(Column(f"Precision, {classes.titles[0]}", classes.colours[0]))
     charted = [rates[:CHARTED] for rates in recalls]
     more = f" The chart shows the {CHARTED} worst of {len(order)}." if len(order) > CHARTED else ""
-    chart = figures.bars(
+    drawn = functools.partial(
+        figures.bars,
         order[:CHARTED],
         classes.series(charted),
         label="called right (%)",
@@ -205,7 +210,8 @@ def by_class(classes: Classes) -> Panel:
         limit=1.0,
     )
     note = f"{RECALL} Precision: share of what is called so that is so.{more}"
-    return Panel("Recall by class", tables.long_table("Recall by class", heads, rows), chart, note)
+    table = tables.long_table("Recall by class", heads, rows)
+    return Panel("Recall by class", table, drawn(), note, drawn(narrow=True))
 
 
 def _class_cell(name: str, images: int) -> Cell:

@@ -8,17 +8,13 @@ Source: M. Okabe, K. Ito, Color Universal Design, 2008, https://jfly.uni-koeln.d
 
 from __future__ import annotations
 
-import functools
-import io
 import math
-import re
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ParamSpec
-from xml.sax.saxutils import escape
+from typing import TYPE_CHECKING
 
 from equipoise.rate import Rate
+from equipoise.report.parts.drawing import INK, RULE, plain, styled, svg
 from equipoise.shown import harmless
 
 if TYPE_CHECKING:
@@ -43,9 +39,7 @@ __all__ = [
 
 COLOURS = ("#8a8f98", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 DASHES = ("solid", "solid", "dashed", "dashdot", "dotted", "dashed", "dashdot")
-INK, RULE = "#010203", "#040506"  # stand-ins, replaced by colours of the page
 MOST_POINTS = 240
-P = ParamSpec("P")
 
 
 @dataclass(frozen=True)
@@ -89,29 +83,7 @@ class Trend:
     reference: bool = False
 
 
-def _styled(draw: Callable[P, str]) -> Callable[P, str]:
-    """Draw under the settings of this report; those of whoever else uses matplotlib come back after it."""
-
-    @functools.wraps(draw)
-    def styled(*args: P.args, **kwargs: P.kwargs) -> str:
-        import matplotlib
-
-        settings: dict[Any, Any] = {
-            "font.family": "sans-serif",
-            "svg.fonttype": "none",
-            "svg.hashsalt": harmless(str(kwargs.get("title"))),  # ids that no other figure of the page has
-            "text.parse_math": False,
-            "text.usetex": False,
-            "axes.formatter.use_mathtext": False,
-            "axes.unicode_minus": True,
-        }
-        with matplotlib.rc_context(settings):
-            return draw(*args, **kwargs)
-
-    return styled
-
-
-@_styled
+@styled
 def bars(
     rows: Sequence[str],
     series: Sequence[Series],
@@ -120,6 +92,9 @@ def bars(
     title: str,
     percent: bool = True,
     limit: float | None = None,
+    chance: float = math.nan,
+    lead: bool = False,
+    narrow: bool = False,
 ) -> str:
     """Horizontal bars with their intervals: a row a group, a bar a series.
 
@@ -130,8 +105,11 @@ def bars(
         title: What the picture shows, for readers who cannot see it.
         percent: Whether rates are shares, shown in percent.
         limit: Upper end of the axis; by default what the intervals need.
+        chance: Where a dashed line is drawn, in the unit of the rates.
+        lead: Whether values are written beside the bars, as of a chart that a page begins with.
+        narrow: As wide as a telephone: names stand above their bars.
     """
-    figure, axes, positions, height = _rows(rows, len(series), label)
+    figure, axes, positions, height = _rows(rows, len(series), label, room=0.5 * lead, narrow=narrow)
     scale = 100.0 if percent else 1.0
     for k, one in enumerate(series):
         colours = [one.colour] * len(rows) if isinstance(one.colour, str) else one.colour
@@ -146,11 +124,15 @@ def bars(
         ends = [(y, rate) for y, rate in known.values() if not math.isnan(rate.low + rate.high)]
         low, high = ([scale * getattr(rate, end) for _, rate in ends] for end in ("low", "high"))
         axes.hlines([y for y, _ in ends], low, high, color=INK, linewidth=1, alpha=0.85)
+        for y, rate in known.values() if lead else ():
+            _value(axes, y, scale * rate.value, percent=percent)
+    if not math.isnan(chance):
+        axes.axvline(scale * chance, color=INK, linewidth=0.9, linestyle="dashed")
     axes.set_xlim(0, max(scale * 1.04 * (highest(series) if limit is None else limit), 1e-3))
-    return _svg(figure, title)
+    return svg(figure, title)
 
 
-@_styled
+@styled
 def differences(
     rows: Sequence[str], series: Sequence[Series], *, label: str, title: str, scale: float = 100.0
 ) -> str:
@@ -168,10 +150,10 @@ def differences(
             reach = max([reach, abs(value), *map(abs, ends)])
     axes.axvline(0, color=INK, linewidth=0.9)
     axes.set_xlim(-1.08 * reach, 1.08 * reach)
-    return _svg(figure, title)
+    return svg(figure, title)
 
 
-@_styled
+@styled
 def curves(lines: Sequence[Curve], *, label: str, title: str, side: str = "") -> str:
     """Lines over training steps, or over what `label` says; `side` names the vertical axis."""
     import matplotlib.figure
@@ -184,13 +166,13 @@ def curves(lines: Sequence[Curve], *, label: str, title: str, side: str = "") ->
     axes.set_xlabel(harmless(label))
     if side:
         axes.set_ylabel(harmless(side), color=INK, fontsize=8.5)
-    _plain(axes)
+    plain(axes)
     axes.grid(axis="both", color=RULE, linewidth=0.6)
     axes.margins(x=0.02)
-    return _svg(figure, title)
+    return svg(figure, title)
 
 
-@_styled
+@styled
 def histograms(
     edges: Sequence[float],
     panels: Mapping[str, Sequence[Steps]],
@@ -234,13 +216,13 @@ def histograms(
         axes.set_ylim(0, 1.05 * top)
         axes.set_ylabel("%", color=INK, fontsize=8.5)
         axes.set_xlabel(harmless(label) if i == len(panels) - 1 else "")
-        _plain(axes)
+        plain(axes)
         axes.tick_params(axis="x", labelbottom=i == len(panels) - 1)
         axes.grid(axis="y", color=RULE, linewidth=0.6)
-    return _svg(figure, title)
+    return svg(figure, title)
 
 
-@_styled
+@styled
 def trends(
     panels: Mapping[str, Sequence[Trend]],
     *,
@@ -249,6 +231,7 @@ def trends(
     title: str,
     log: bool = False,
     linked: bool = True,
+    narrow: bool = False,
 ) -> str:
     """Shares against a setting, panels side by side, each with an axis of its own from 0 on.
 
@@ -259,16 +242,19 @@ def trends(
         title: What the picture shows, for readers who cannot see it.
         log: Whether the horizontal axis is logarithmic.
         linked: Whether dots are joined; words have no order.
+        narrow: As wide as a telephone: panels below one another.
     """
     import matplotlib.figure
     from matplotlib.ticker import NullLocator
     from matplotlib.transforms import ScaledTranslation
 
     each, tall = 4.1, 2.9
-    figure = matplotlib.figure.Figure(figsize=(each * len(panels), tall))
+    across, down = (1, len(panels)) if narrow else (len(panels), 1)
+    figure = matplotlib.figure.Figure(figsize=(each * across, tall * down))
     for i, (name, lines) in enumerate(panels.items()):
-        left = (i + 0.13) / len(panels)
-        axes = figure.add_axes((left, 0.17, 0.83 / len(panels), 0.72))
+        column, row = divmod(i, down)
+        left, bottom = (column + 0.13) / across, (down - 1 - row + 0.17) / down
+        axes = figure.add_axes((left, bottom, 0.83 / across, 0.72 / down))
         axes.set_xscale("log" if log else "linear")
         axes.plot(list(places), [0.0] * len(places), linewidth=0)  # room for those without a number too
         moving = [line for line in lines if not line.reference]
@@ -298,9 +284,9 @@ def trends(
         axes.margins(x=0.08)
         axes.set_xlabel(harmless(label))
         axes.set_ylabel("%", color=INK, fontsize=8.5)
-        _plain(axes)
+        plain(axes)
         axes.grid(axis="y", color=RULE, linewidth=0.6)
-    return _svg(figure, title)
+    return svg(figure, title)
 
 
 def thinned(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[float]]:
@@ -329,60 +315,44 @@ def _placed(axes: Axes, heights: Sequence[float], rates: Sequence[Rate]) -> dict
     return {i: (y, rate) for i, (y, rate) in enumerate(zip(heights, rates, strict=True)) if rate.defined}
 
 
-def _rows(rows: Sequence[str], series: int, label: str) -> tuple[Figure, Axes, list[float], float]:
-    """A figure as tall as its rows need; the tops of the rows, and the height of a bar, in inches."""
+def _value(axes: Axes, y: float, value: float, *, percent: bool) -> None:
+    """A number at the right side, in line with its bar."""
+    text = f"{value:.1f} %" if percent else f"{value:.3f}"
+    axes.text(
+        1.02, y, text, transform=axes.get_yaxis_transform(), va="center", ha="left", fontsize=8, color=INK
+    )
+
+
+def _rows(
+    rows: Sequence[str], series: int, label: str, *, room: float = 0.0, narrow: bool = False
+) -> tuple[Figure, Axes, list[float], float]:
+    """A figure as tall as its rows need; the tops of the rows, and the height of a bar, in inches.
+
+    `room` is left at the right for what is written there, in inches.
+    """
     import matplotlib.figure
 
-    labels = [name if len(name) <= 26 else f"{name[:25]}…" for name in map(harmless, rows)]
+    width, most = (3.9, 44) if narrow else (7.2, 26)
+    labels = [name if len(name) <= most else f"{name[: most - 1]}…" for name in map(harmless, rows)]
     height = {1: 0.17, 2: 0.15, 3: 0.12}.get(series, 0.105)
-    pitch = series * height + 0.13
-    left = 0.25 + 0.072 * max((len(name) for name in labels), default=4)
+    head = 0.2 if narrow else 0.0
+    pitch = head + series * height + 0.13
+    left = 0.08 if narrow else 0.25 + 0.072 * max((len(name) for name in labels), default=4)
     tall, below, above = max(len(rows), 1) * pitch, 0.46, 0.06
-    width = 7.2
     figure = matplotlib.figure.Figure(figsize=(width, tall + below + above))
     whole = tall + below + above
-    axes = figure.add_axes((left / width, below / whole, (width - left - 0.16) / width, tall / whole))
-    positions = [pitch * i + 0.065 for i in range(len(rows))]
+    axes = figure.add_axes((left / width, below / whole, (width - left - 0.16 - room) / width, tall / whole))
+    positions = [pitch * i + 0.065 + head for i in range(len(rows))]
     axes.set_ylim(tall, 0)
-    axes.set_yticks([top + series * height / 2 for top in positions], labels)
+    axes.set_yticks(
+        [] if narrow else [top + series * height / 2 for top in positions], [] if narrow else labels
+    )
+    for top, name in zip(positions, labels, strict=True) if narrow else ():
+        axes.text(
+            0, top - 0.03, name, transform=axes.get_yaxis_transform(), va="bottom", fontsize=8, color=INK
+        )
     axes.set_xlabel(harmless(label))
-    _plain(axes)
+    plain(axes)
     axes.grid(axis="x", color=RULE, linewidth=0.6)
     axes.tick_params(axis="y", length=0)
     return figure, axes, positions, height
-
-
-def _plain(axes: Axes) -> None:
-    axes.set_axisbelow(True)
-    axes.patch.set_visible(False)
-    axes.figure.patch.set_visible(False)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_edgecolor(RULE)
-        spine.set_linewidth(1)
-    axes.tick_params(colors=RULE, labelcolor=INK, labelsize=8, width=0.8)
-    axes.xaxis.label.set_color(INK)
-    axes.xaxis.label.set_fontsize(8.5)
-
-
-def _svg(figure: Figure, title: str) -> str:
-    """The figure as an <svg> element that can stand in a page beside others."""
-    buffer = io.StringIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*[Gg]lyph.*")  # the reader's own font draws the text
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    svg, title = buffer.getvalue(), harmless(title)
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"<!--.*?-->\s*", "", svg, flags=re.DOTALL)
-    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
-    svg = re.sub(r' id="([^"]+)"', lambda m: m.group(0) if m.group(1) in used else "", svg)
-    head, body = svg.split(">", 1)
-    box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', head)
-    size = (float(box.group(1)), float(box.group(2))) if box else (360.0, 240.0)
-    name = escape(title, {'"': "&quot;"})
-    body = body.replace("xlink:href", "href").replace(INK, "currentColor").replace(RULE, "var(--rule)")
-    return (
-        f'<svg role="img" aria-label="{name}" viewBox="0 0 {size[0]:g} {size[1]:g}" '
-        f'style="max-width:{size[0] * 1.85:.0f}px"><title>{escape(title)}</title>{body.strip()}'
-    )

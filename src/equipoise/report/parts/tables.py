@@ -101,12 +101,16 @@ def long_table(
 
 @dataclass(frozen=True)
 class Panel:
-    """A chart (SVG text; empty = none) beside its numbers, and a sentence about them."""
+    """A chart (SVG text; empty = none) beside its numbers, and a sentence about them.
+
+    `narrow` is the same chart for a telephone, of charts that a page begins with.
+    """
 
     label: str
     table: Table
     chart: str = ""
     note: str = ""
+    narrow: str = ""
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,17 @@ class Headline:
     tone: str  # "fewer" | "more" | "none" | "unknown"
     sentences: Sequence[str]
     others: Sequence[tuple[str, str]]  # for each further attribute, the same: title, sentences
+    harmed: bool = False  # the first sentence says what became measurably worse
+
+    @property
+    def harm(self) -> str:
+        """What became measurably worse, in words; empty if nothing did."""
+        return self.sentences[0] if self.harmed else ""
+
+    @property
+    def rest(self) -> Sequence[str]:
+        """The other sentences."""
+        return self.sentences[int(self.harmed) :]
 
 
 def decimal(value: float, digits: int = 1) -> str:

@@ -12,7 +12,7 @@ from equipoise.report.parts import figures, tables, words
 from equipoise.report.parts.figures import Trend
 from equipoise.report.parts.page import rendered, write_page
 from equipoise.report.parts.tables import Cell, Column, Panel, Table, Tabs
-from equipoise.report.parts.words import ABSENT
+from equipoise.report.parts.words import ABSENT, Headline
 from equipoise.report.sweep.record import SWEEP, SweepRecord, SweptModel, SweptPoint
 from equipoise.report.sweep.words import (
     CHOOSING,
@@ -38,8 +38,7 @@ def sweep_html(record: SweepRecord) -> str:
     return rendered(
         "sweep.html.j2",
         record,
-        title=title,
-        sentences=sentences,
+        headline=Headline(title, "unknown", sentences, ()),
         choosing=CHOOSING,
         legend=page.legend(),
         panels=page.panels(),
@@ -112,9 +111,10 @@ class _SweepPage:
 
     def _panel(self, attribute: str | None) -> Panel:
         label = f"By {attribute}" if attribute else "All positives"
-        return Panel(label, self._table(attribute), self._chart(attribute))
+        wide, narrow = (self._chart(attribute, narrow=narrow) for narrow in (False, True))
+        return Panel(label, self._table(attribute), wide, narrow=narrow)
 
-    def _chart(self, attribute: str | None) -> str:
+    def _chart(self, attribute: str | None, *, narrow: bool) -> str:
         if self.axis is None or not any(point.models for point in self.record.points):
             return ""
         scale, places = axis_of(self.record.vary[self.axis])
@@ -131,6 +131,7 @@ class _SweepPage:
             title=f"Missed at {fpr} FPR against {self.axis}" + (f", by {attribute}" if attribute else ""),
             log=scale == "log",
             linked=scale != "category",
+            narrow=narrow,
         )
 
     def _trends(self, attribute: str | None, places: Mapping[str, float]) -> list[Trend]:

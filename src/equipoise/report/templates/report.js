@@ -67,7 +67,26 @@
     });
   }
 
-  for (const details of document.querySelectorAll("details")) {
-    window.addEventListener("beforeprint", () => { details.open = true; });
-  }
+  // Folds: open for a link into one, and for print; those opened for print close after it.
+  const reveal = (hash) => {
+    const target = hash.length > 1 ? document.getElementById(hash.slice(1)) : null;
+    for (let box = target && target.closest("details"); box; box = box.parentElement.closest("details")) box.open = true;
+    return target;
+  };
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[href^='#']");
+    if (link) reveal(link.hash);
+  });
+  const arrive = () => {
+    const target = reveal(location.hash);
+    if (target) target.scrollIntoView();
+  };
+  window.addEventListener("hashchange", arrive);
+  arrive();
+  let opened = [];
+  window.addEventListener("beforeprint", () => {
+    opened = [...document.querySelectorAll("details:not([open])")];
+    opened.forEach((box) => { box.open = true; });
+  });
+  window.addEventListener("afterprint", () => opened.forEach((box) => { box.open = false; }));
 })();

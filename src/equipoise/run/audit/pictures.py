@@ -8,14 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import UInt8
-from numpy import ndarray
-
-from equipoise.data import ImageTable, thumbnails
+from equipoise.data import ImageTable
 from equipoise.report.audit.record import AuditSlice, KindRecord, RiskRecord
 from equipoise.report.audit.slices import picture_name
-from equipoise.run.sheets import SIDE, sheets_within, write_sheets
+from equipoise.run.sheets import sheets_within, small_pictures, write_sheets
 
 __all__ = ["write_audit_pictures"]
 
@@ -48,13 +44,5 @@ def write_audit_pictures(
         rows |= {f"{name}_highest_{label}": found for label, found in one.highest_of_label.items()}
     rows |= {f"kind_{kind.replace(' ', '_')}": one.examples for kind, one in kinds.items()}
     rows |= {picture_name(number): one.typical for number, one in enumerate(slices, 1)}
-    shown = _thumbnails(table, sorted({row for chosen in rows.values() for row in chosen}))
-    drawn = {name: np.stack([shown[row] for row in chosen]) for name, chosen in rows.items() if chosen}
+    drawn = small_pictures(table, rows)
     return write_sheets(folder, *sheets_within(ROOM, drawn, dict.fromkeys(drawn, COLUMNS)))
-
-
-def _thumbnails(table: ImageTable, rows: Sequence[int]) -> dict[int, UInt8[ndarray, "height width channels"]]:
-    """Of some images, each read once, a few at a time."""
-    places = [np.asarray(rows[start : start + COLUMNS]) for start in range(0, len(rows), COLUMNS)]
-    small = [one for some in table.batches(places) for one in thumbnails(some, SIDE)]
-    return dict(zip(rows, small, strict=True))

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.data import ImageTable, Split, contact_sheet
+from equipoise.data import ImageTable, Split
 from equipoise.fairness import AttributeDifference
-from equipoise.files import write_bytes
 from equipoise.groups import Groups
 from equipoise.latent import Generator
 from equipoise.latent.generator import decoded, sampled
@@ -30,6 +29,7 @@ from equipoise.run.augment.numbers import Measured
 from equipoise.run.augment.protected import Protected
 from equipoise.run.augment.target_models import TargetModel
 from equipoise.run.generator_source import GeneratorSource
+from equipoise.run.sheets import sheets_within, write_sheets
 from equipoise.seeds import child_seed
 
 __all__ = [
@@ -39,11 +39,12 @@ __all__ = [
     "model_record",
     "pairs_record",
     "protected_record",
-    "write_sheets",
+    "write_augment_pictures",
 ]
 
 Ints = NDArray[np.int64]
 SHOWN = 32  # samples on the page, and pairs with show_edits
+ROOM = 1_000_000  # bytes of all sheets together; the page holds them in a third more
 
 
 def measured_by(tables: Split, known: Sequence[Protected], groups: Sequence[str]) -> dict[str, Measured]:
@@ -98,19 +99,18 @@ def augmented_data(
     return AugmentedData(fingerprint, given, cells, len(rejected))
 
 
-def write_sheets(folder: Path, generator: Generator, made: Made, seed: int, *, edits: bool) -> dict[str, str]:
-    """Write samples into folder/pictures; edited images only if they were asked for."""
+def write_augment_pictures(
+    folder: Path, generator: Generator, made: Made, seed: int, *, edits: bool
+) -> dict[str, str]:
+    """Write samples into folder/pictures, as PNG where that is small enough; edited images only if asked for."""
     latents = sampled(generator, SHOWN, seed=child_seed(seed, "samples"))
-    sheets = {"samples": contact_sheet(as_stored(decoded(generator, latents)), columns=8)}
+    drawn, columns = {"samples": as_stored(decoded(generator, latents))}, {"samples": 8}
     if edits:
         pair = np.asarray(made.table.column("pair"))
         rows = np.flatnonzero(np.isin(pair, np.unique(pair)[:SHOWN]))
-        sheets["edits"] = contact_sheet(
-            made.table.batch(rows), columns=4 * len(rows) // len(np.unique(pair[rows]))
-        )
-    for name, png in sheets.items():
-        write_bytes(folder / "pictures" / f"{name}.png", png)
-    return {name: f"pictures/{name}.png" for name in sheets}
+        drawn["edits"] = made.table.batch(rows)
+        columns["edits"] = 4 * len(rows) // len(np.unique(pair[rows]))
+    return write_sheets(folder, *sheets_within(ROOM, drawn, columns))
 
 
 def protected_record(

@@ -34,7 +34,7 @@ from equipoise.run.augment.account import (
     model_record,
     pairs_record,
     protected_record,
-    write_sheets,
+    write_augment_pictures,
 )
 from equipoise.run.augment.attribute_classifiers import AttributeClassifiers, attribute_classifiers
 from equipoise.run.augment.augmentation import Attributes, Augmentation
@@ -302,7 +302,7 @@ def measured_record(
         notes=notes,
         wall_s=time.perf_counter() - began,
         peak_rss_bytes=peak_rss_bytes(),
-        pictures=write_sheets(
+        pictures=write_augment_pictures(
             folder.path, found.maker.generator, made, asked.start.seed, edits=asked.how.show_edits
         ),
     )

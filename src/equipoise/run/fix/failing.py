@@ -23,6 +23,7 @@ from equipoise.slices import Found, Options, find
 __all__ = ["Failing", "failing"]
 
 Ids = NDArray[np.int64]
+SHOWN = 10  # images of each slice
 ABSENT = "no test image is in it"
 
 
@@ -44,7 +45,14 @@ class Failing:
         return {} if self.found is None or not self.found.slices else {"slices": self.found.ids}
 
     def mended(
-        self, store: FeatureStore, table: ImageTable, before: Ids, after: Ids, attributes: Sequence[str] = ()
+        self,
+        store: FeatureStore,
+        table: ImageTable,
+        before: Ids,
+        after: Ids,
+        attributes: Sequence[str] = (),
+        *,
+        seed: int = 0,
     ) -> list[MendedSlice]:
         """Errors in each slice on test images, by two last layers.
 
@@ -54,17 +62,20 @@ class Failing:
             before: What the one calls them, shape (n,).
             after: What the other does.
             attributes: Columns that slices are described by; finding them never saw them.
+            seed: Of which images are shown.
         """
         if self.found is None or not self.found.slices:
             return []
         ids = self.found.assign(store.features, table.labels)
         wrong = [called != table.labels for called in (before, after)]
-        found = []
+        found, chance = [], np.random.default_rng(child_seed(seed, "pictures"))
         for number, one in enumerate(self.found.slices):
             was, now = (of[ids == number] for of in wrong)
             n = len(was)
             rest = (ids != number) & np.isin(table.labels, table.labels[ids == number])
             traits = [_trait(table, name, ids == number, rest) for name in attributes]
+            shown = chance.permutation(np.flatnonzero((ids == number) & wrong[0]))[:SHOWN]
+            shown = shown[np.argsort(wrong[1][shown], kind="stable")]  # those that are right now first
             counts = (np.array([count]) for count in ((now & ~was).sum(), (was & ~now).sum(), n))
             found.append(
                 MendedSlice(
@@ -75,6 +86,8 @@ class Failing:
                     proportion(int(now.sum()), n, ABSENT),
                     Pairs.of(*counts).rates(ABSENT)[0],
                     [trait for trait in traits if trait is not None],
+                    shown.tolist(),
+                    int((~wrong[1][shown]).sum()),
                 )
             )
         return found

@@ -41,6 +41,7 @@ from equipoise.run.backbone_source import BackboneSource, backbone_source
 from equipoise.run.checks import check_groups, scoring_engine
 from equipoise.run.fix.failing import Failing, failing
 from equipoise.run.fix.layers import Layers, called, group_ids, layers_of, logits_by, own_logits
+from equipoise.run.fix.pictures import write_fix_pictures
 from equipoise.run.fix.said import write_said
 from equipoise.run.folder import RunFolder
 from equipoise.run.identity import Identity, Setting, fingerprints
@@ -135,7 +136,7 @@ def fix(
         say(f"Chosen: {choice.chosen.name}. Measuring on test images.")
         layers = layers_of(choice, stores["train"], tables.train, choosing.groups, seed)
         models, compared, slices = _measured(
-            backbone, layers, stores["test"], tables.test, choosing.groups, found
+            backbone, layers, stores["test"], tables.test, choosing.groups, found, seed
         )
         write_rejected(ImageTable.concat([tables.train, tables.test]), folder.path / "rejected.csv")
         if choice.layer is not None:
@@ -154,6 +155,7 @@ def fix(
             timing=FixTiming(features_s, choosing_s, time.perf_counter() - began, peak_rss_bytes()),
             slices=slices,
             slices_note=found.note,
+            pictures=write_fix_pictures(folder.path, tables.test, slices),
         )
         write_fix(record, folder.path)
         write_fix_report(folder.path)
@@ -284,6 +286,7 @@ def _measured(
     table: ImageTable,
     attributes: Sequence[str],
     failing: Failing,
+    seed: int,
 ) -> tuple[dict[str, FixedModel], fairness.ClassComparison, list[MendedSlice]]:
     """Every last layer on the test images, what differs from the one before, and which slices were mended."""
     own = own_logits(backbone, table, store)
@@ -296,7 +299,8 @@ def _measured(
     numbers = {name: fairness.evaluate_classes(ids, table.labels, **every) for name, ids in predicted.items()}
     models = {name: FixedModel(one.title, one.role, numbers[name]) for name, one in layers.every.items()}
     compared = fairness.compare_classes(predicted, table.labels, baseline="before", **every)
-    return models, compared, failing.mended(store, table, predicted["before"], predicted["after"], attributes)
+    slices = failing.mended(store, table, predicted["before"], predicted["after"], attributes, seed=seed)
+    return models, compared, slices
 
 
 def _save(
