@@ -35,7 +35,7 @@ from equipoise.seeds import child_seed
 from lines import Lines
 from peers import Outcome, Part, steps_of
 from peers.harness import mean_of_cells
-from peers.numbers import numbers
+from peers.figures import numbers
 from peers.page import (
     Line,
     Runs,
