@@ -27,7 +27,7 @@ import numpy as np
 from equipoise.groups import Groups
 from lines import Lines
 from peers import METHODS, Part, Task, sources, steps_of
-from peers.numbers import numbers
+from peers.figures import numbers
 from peers.page import Line, cells_of, figure, found, mean_of_cell, over, runs_of, table_of
 from peers.pictures import brought, columns, stored
 

