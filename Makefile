@@ -1,4 +1,4 @@
-# `make demo` shows the main job, `make test` runs all checks, `make bench` measures.
+# `make demo` shows the main job, `make test` runs all checks, `make bench` measures, `make docs` builds the site.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -7,7 +7,7 @@ export MPLBACKEND := Agg
 DATA ?= $(firstword $(EQUIPOISE_DATA) $(if $(EQUIPOISE_SHARED),$(EQUIPOISE_SHARED)/data) $(wildcard ../shared/data))
 LABS := .venv-labs/bin/python
 
-.PHONY: demo labs test test-slow format bench bench-quick clean
+.PHONY: demo labs test test-slow format docs bench bench-quick clean
 
 demo: .venv/installed
 	$(BIN)/equipoise demo --overwrite
@@ -29,6 +29,10 @@ test-slow: .venv/installed-all
 format: .venv/installed-all
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# The documentation as a site that needs no network: build/docs/index.html. A warning is an error.
+docs: .venv/installed-all
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --conf-dir docs . build/docs
 
 # Every case, five seeds: hours. Goes on where it stopped.
 bench: .venv/installed-all .venv-labs/installed
@@ -53,7 +57,7 @@ clean:
 	touch $@
 
 .venv/installed-all: .venv/torch pyproject.toml
-	$(PIP) --editable '.[all,test]'
+	$(PIP) --editable '.[all,test,docs]'
 	$(PIP) --no-deps timm  # without the torchvision that it asks for, which may be built for another torch
 	touch $@ .venv/installed
 

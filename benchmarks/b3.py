@@ -394,7 +394,7 @@ def table(lines: list[Line]) -> str:
         "",
     ]
     for (rest, c), runs in scenes(lines).items():
-        page += [f"#### c = {c:.0%}" + (f", setting {rest}" if rest != DEFAULT else ""), ""]
+        page += [f"### c = {c:.0%}" + (f", setting {rest}" if rest != DEFAULT else ""), ""]
         names = ("worst_cell_accuracy", "average_accuracy", "deo", "ap")
         page += table_of(runs, named, names, cells=cells_of(runs), seconds=False)
         page += ["", *sentences(runs, c), *edits(runs), *discoveries(runs), ""]

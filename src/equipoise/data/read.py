@@ -40,6 +40,7 @@ from equipoise.pictures.own_framing import OwnFraming
 
 __all__ = ["FORMATS", "format_of", "labels_of", "read"]
 
+#: Name of a layout, as `format` takes it → what opens it.
 FORMATS: dict[str, Callable[..., Source]] = {
     "folder": folder.image_folder,
     "manifest": manifest.manifest,

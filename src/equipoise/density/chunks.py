@@ -16,6 +16,7 @@ from equipoise.errors import InputError
 
 __all__ = ["Latents", "chunks", "joined"]
 
+#: Codes, shape (n, d), as a tensor or an array.
 Latents: TypeAlias = (
     Tensor | NDArray[Any] | Sequence[NDArray[Any] | Tensor] | Callable[[], Iterable[NDArray[Any] | Tensor]]
 )

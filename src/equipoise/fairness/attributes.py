@@ -60,7 +60,7 @@ class AttributeMetrics:
         n: Rows.
         threshold: Scores at or above it are called positive.
         ap: Average precision with all cells counting equally; larger is better, 0.5 is about chance.
-        deo: Difference in equal opportunity, the largest |FNR(g) − FNR(h)|; 0 is equal.
+        deo: Difference in equal opportunity, the largest `|FNR(g) − FNR(h)|`; 0 is equal.
         ba: Bias amplification, the mean over groups of ±(P(t̂ = 1|g) − P(t = 1|g)); the sign is + where the group
             went with the positive class in training. Above 0 the model exaggerates what training correlated.
         kl: Divergence of two groups' score histograms, both directions summed, the mean of positives and

@@ -63,6 +63,7 @@ def _grid(**values: tuple[Any, ...]) -> tuple[Settings, ...]:
 
 
 STRENGTHS = (1e-4, 3e-4, 1e-3)
+#: Name of a method for another last layer → the method.
 FIXES: dict[str, Fix] = {
     "plain": Fix(plain, _grid(C=(1e-4, 1e-3, 1e-2))),
     "classes equal": Fix(classes_equal, _grid(C=(1e-4, 1e-3, 1e-2))),

@@ -19,6 +19,7 @@ from equipoise.seeds import checked_seed, child_seed
 
 __all__ = ["LEAVE", "Candidate", "Plan", "Trial", "Tried", "settings_to_try"]
 
+#: Name of the choice to leave the network as it is.
 LEAVE = "leave it"
 Bools = NDArray[np.bool_]
 Ids = NDArray[np.int64]

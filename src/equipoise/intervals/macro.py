@@ -68,8 +68,8 @@ def macro_difference(pairs: Pairs) -> Rate:
 
     As `macro_average`, with differences of the classes in place of their shares: with ψ the share of a class's images
     on which the models disagree and δ = Δ + n/(n + 2)·(δ̂ − Δ̂), the variance of a class is f (ψ − δ²)/n. ψ is pulled
-    towards the mean likewise, with one image more, is at least |δ|, and the continuity correction is that of McNemar's
-    test, 1/(k n) of the smallest class. One class decides as the exact McNemar test.
+    towards the mean likewise, with one image more, is at least `|δ|`, and the continuity correction is that of
+    McNemar's test, 1/(k n) of the smallest class. One class decides as the exact McNemar test.
     """
     if len(pairs.n) == 1:
         return pairs.rates("")[0]

@@ -15,6 +15,7 @@ __all__ = ["TAIL", "Proportions", "proportion"]
 
 Floats = NDArray[np.float64]
 
+#: Probability that lies beyond each end of an interval: all are two-sided with 95 %.
 TAIL = 0.025
 """Chance of a miss on each side of an interval."""
 STEPS = 45  # halvings of [0, 1]

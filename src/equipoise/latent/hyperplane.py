@@ -26,7 +26,7 @@ LOWEST_AUROC = 0.55
 
 @dataclass(frozen=True, eq=False)
 class Hyperplane:
-    """h(z) = wᵀz + b with |w| = 1: the signed distance of a latent, in its own unit; positive has the attribute.
+    """h(z) = wᵀz + b with `|w| = 1`: the signed distance of a latent, in its own unit; positive has the attribute.
 
     Args:
         weight: w; divided by its length if that is not 1, and the bias with it.

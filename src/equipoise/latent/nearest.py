@@ -44,7 +44,7 @@ def nearest(
         targets: c, for all latents alike with shape (m,), or for each latent with shape (n, m).
         names: What the equations are about, for error messages.
         condition: Largest condition number of A with rows of length 1. For two rows with cosine ρ it is
-            √((1 + |ρ|)/(1 − |ρ|)); 100 is an angle of 1.1°. Larger allows edits that move far to gain little.
+            `√((1 + |ρ|)/(1 − |ρ|))`; 100 is an angle of 1.1°. Larger allows edits that move far to gain little.
         rows: Latents a block; None takes blocks of 2 MiB. It does not change the result.
 
     Returns:

@@ -177,7 +177,7 @@ def extremes(risk: Float[ndarray, " n"], count: int = 20) -> Extremes:
 def correlation(first: Float[ndarray, " n"], second: Float[ndarray, " n"]) -> Rate:
     """Spearman's rank correlation, in [−1, 1].
 
-    Interval: on Fisher's scale, with variance (1 + ρ²/2) / (n − 3). None where |ρ| is 1, or under 4 images.
+    Interval: on Fisher's scale, with variance (1 + ρ²/2) / (n − 3). None where `|ρ|` is 1, or under 4 images.
 
     Undefined: if all numbers of one side are equal, or with fewer than two images.
 
@@ -214,7 +214,7 @@ def detection_auroc(risk: Float[ndarray, " n"], sought: Bool[ndarray, " n"]) -> 
 
     .. math:: \mathrm{AUROC} = \frac{\sum_{i \in S} r_i - |S|(|S| + 1)/2}{|S|\,(n - |S|)}
 
-    with mean ranks r, so that ties count half. 0.5 = like chance, 1 = always. n of the result is |S|, the rarer
+    with mean ranks r, so that ties count half. 0.5 = like chance, 1 = always. n of the result is `|S|`, the rarer
     side in most uses.
 
     Undefined: if all or none are sought.

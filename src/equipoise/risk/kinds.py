@@ -19,6 +19,7 @@ from equipoise.risk.analysis import percentile_ranks
 __all__ = ["IMAGE_KINDS", "ImageKind", "Thresholds", "kinds", "quality_score"]
 
 ImageKind = Literal["ordinary", "rare", "hard", "mislabelled", "bad picture"]
+#: Kinds of images that `kinds` tells.
 IMAGE_KINDS: tuple[ImageKind, ...] = get_args(ImageKind)
 
 

@@ -66,7 +66,7 @@ def label_noise(
         labels: Class ids 0…k−1.
         same: Ids; rows with equal ids (copies of a picture) are in one fold. None: each row stands alone.
         folds: Parts; each is predicted from the others.
-        l2: λ of the penalty λ/2·|W|² beside the mean loss, on standardised features; larger trusts them less.
+        l2: λ of the penalty `λ/2·|W|²` beside the mean loss, on standardised features; larger trusts them less.
         seed: Decides the folds.
 
     Raises:

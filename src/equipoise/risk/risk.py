@@ -13,6 +13,7 @@ from equipoise.notebook import table_html
 __all__ = ["KINDS", "Kind", "Risk"]
 
 Kind = Literal["representation", "epistemic", "aleatoric"]
+#: Kinds of risk that a `Risk` holds.
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 

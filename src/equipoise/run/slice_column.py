@@ -19,6 +19,7 @@ from equipoise.errors import DataError, InputError
 
 __all__ = ["NO_SLICE", "SLICE", "check_slices", "slice_column", "with_slices"]
 
+#: Column of the hidden groups that an audit found.
 SLICE = "slice"
 NO_SLICE = "no slice"  # of an image that was looked at and is in none
 

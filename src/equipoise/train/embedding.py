@@ -29,6 +29,7 @@ __all__ = [
     "embedding_vectors",
 ]
 
+#: Where rarity is measured: a network, vectors of the rows, a column's name, or `Embedded`.
 Embedding: TypeAlias = "nn.Module | ArrayLike | Tensor | str | Embedded"
 """A network from images (batch, channels, height, width) in [0, 1] to vectors (batch, d); or vectors, one row an image
 of the table; or the name of a column of the table that holds them."""

@@ -48,7 +48,9 @@ from equipoise.train.recipes import recipe as find_recipe
 
 __all__ = ["METHODS", "EncoderNote", "Fit", "TrainingMethod", "fit"]
 
+#: A name of `METHODS`.
 TrainingMethod = Literal["debiased", "plain", "plain-same-steps", "uniform"]
+#: Name of a training method → what it does.
 METHODS: dict[str, str] = {
     "debiased": "what is rare drawn more often",
     "plain": "plain classifier",

@@ -13,6 +13,7 @@ from equipoise.errors import InputError
 
 __all__ = ["AUGMENTATIONS", "Optimisation", "Recipe", "Resampling", "epochs_of"]
 
+#: What training may do to pictures.
 AUGMENTATIONS = ("flip", "shift", "zoom", "light", "colour", "erase")
 
 

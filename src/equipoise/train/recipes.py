@@ -38,6 +38,7 @@ _TUNED = Optimisation(
 _RARE = Resampling(rule="neighbours", ess=0.85, max_weight=10.0, renew="once")
 _WRONG = Resampling(rule="errors", max_weight=10.0, renew="once")
 
+#: Name → recipe: the labs' settings and ours.
 RECIPES: dict[str, Recipe] = {
     entry.name: entry
     for entry in (

@@ -24,6 +24,7 @@ from equipoise.seeds import child_seed
 
 __all__ = ["AUDIT_METHODS", "TITLES", "Scoring"]
 
+#: Name of a risk that an audit can tell → its method, made with a seed.
 AUDIT_METHODS: dict[str, Callable[[int], Method]] = {
     "neighbours": lambda seed: Neighbours(seed=seed),
     "histogram": lambda seed: Histogram(),
