@@ -28,7 +28,10 @@ from equipoise import fairness, resample
 from equipoise.nn import DBVAE, evaluating, kl_divergence, pixels, reparameterise
 
 SEED, RECIPE = 0, eq.train.recipe("mit-2021")
-PLACES = (Path("train_face.h5"), Path.home() / ".keras/datasets/train_face.h5")  # where the lab keeps its data
+PLACES = (
+    Path("train_face.h5"),
+    Path.home() / ".keras/datasets/train_face.h5",
+)  # where the lab keeps its data
 FACES = Path("data/faces")  # its test faces, in folders LF, LM, DF, DM
 
 # %% [markdown]
@@ -59,7 +62,7 @@ print("to learn from:", train, "\nto test on:", test, "\ngroups:", names, flush=
 # %%
 def sheet(rows, titles):
     """Rows of pictures, one below the other."""
-    figure, axes = plt.subplots(len(rows), 1, figsize=(9, 0.95 * len(rows)), layout="constrained", squeeze=False)
+    _, axes = plt.subplots(len(rows), 1, figsize=(9, 0.95 * len(rows)), layout="constrained", squeeze=False)
     for axis, row, title in zip(axes[:, 0], rows, titles, strict=True):
         axis.imshow(np.hstack(list(row)))
         axis.set_title(title, fontsize=9, loc="left")
@@ -72,7 +75,9 @@ def pictures(rows):
     return pixels(torch.from_numpy(faces.batch(rows)))
 
 
-of_group = [np.flatnonzero((groups.ids == groups.names.index(name)) & (test.labels == 1))[:12] for name in names]
+of_group = [
+    np.flatnonzero((groups.ids == groups.names.index(name)) & (test.labels == 1))[:12] for name in names
+]
 sheet([test.batch(rows) for rows in [*of_group, test.negatives[:12]]], [*names, "no face"])
 
 # %% [markdown]
@@ -97,7 +102,9 @@ for place, (method, found) in enumerate(numbers.items()):
     ends = [[rate.value - rate.low for rate in rates], [rate.high - rate.value for rate in rates]]
     axis.bar(np.arange(len(names)) + 0.4 * place, middle, 0.38, yerr=ends, capsize=3, label=method)
 axis.set_xticks(np.arange(len(names)) + 0.2, names)
-axis.set(ylabel="mean probability of a face", ylim=(0, 1.02), title="The lab's bars, with the intervals it lacks")
+axis.set(
+    ylabel="mean probability of a face", ylim=(0, 1.02), title="The lab's bars, with the intervals it lacks"
+)
 axis.legend(frameon=False, loc="lower right")
 plt.show()
 
@@ -169,12 +176,13 @@ for said, change in (("0 to 255", lambda images: 255 * images), ("BGR", lambda i
 
 # %% [markdown]
 # ## Exercise 3: one letter, and a product
-# (a) Noise of $\exp(\lambda)\,\varepsilon$ where $\exp(\tfrac12\lambda)\,\varepsilon$ is meant: how far off is its spread?
-# (b) The paper multiplies rarity over all 100 units, the lab takes the rarest unit. On how many faces does the weight
-# then lie?
-# <details><summary>Answer</summary>(a) By the factor $\sigma$ itself: too little noise for every unit with $\sigma &lt; 1$.
-# (b) The product lies on very few faces, which would be learned by heart; the maximum is nearly uniform, as among
-# 100 units everybody is rare in one. Neither is a strength that anybody chose: <code>temper</code> sets it.</details>
+# (a) Noise of $\exp(\lambda)\,\varepsilon$ where $\exp(\tfrac12\lambda)\,\varepsilon$ is meant: how far off is its
+# spread? (b) The paper multiplies rarity over all 100 units, the lab takes the rarest unit. On how many faces does
+# the weight then lie?
+# <details><summary>Answer</summary>(a) By the factor $\sigma$ itself: too little noise for every unit with $\sigma
+# &lt; 1$. (b) The product lies on a face or two, which would be learned by heart. The maximum stays spread, and draws
+# looks that are extreme in one unit (light) more than others. Nobody chose either strength: <code>temper</code>
+# does.</details>
 
 # %%
 with torch.no_grad(), evaluating(model):
@@ -182,7 +190,9 @@ with torch.no_grad(), evaluating(model):
 print(f"(a) σ is {sigma.median():.2f} at the median, σ² {sigma.square().median():.2f}")
 for name, logs in (("max", rule), ("product", resample.product_rule(right))):
     left = np.exp(logs - logs.max())
-    print(f"(b) {name}: the weight of {len(left) * resample.effective_sample_size(left):.1f} of {len(left)} faces")
+    print(
+        f"(b) {name}: the weight of {len(left) * resample.effective_sample_size(left):.1f} of {len(left)} faces"
+    )
     print(f"    tempered to 0.5: {resample.effective_sample_size(resample.temper(logs, ess=0.5)):.2f}")
 
 # %% [markdown]

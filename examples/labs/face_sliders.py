@@ -33,7 +33,10 @@ SEED, SHOWN = 0, 6
 RECIPE = eq.train.recipe("inspiredk-2025")
 PASSES = 6  # one pass over the lab's 110,000 pictures has 3,400 steps, over 4,000 it has 125
 RECIPE = dataclasses.replace(RECIPE, debiased=dataclasses.replace(RECIPE.debiased, epochs=PASSES))
-PLACES = (Path("train_face.h5"), Path.home() / ".keras/datasets/train_face.h5")  # where the lab keeps its data
+PLACES = (
+    Path("train_face.h5"),
+    Path.home() / ".keras/datasets/train_face.h5",
+)  # where the lab keeps its data
 FACES = Path("data/faces")  # its test faces, in folders LF, LM, DF, DM
 WIDGETS = "ipykernel" in sys.modules and find_spec("ipywidgets") is not None
 print("Sliders that move." if WIDGETS else "No ipywidgets here, or no notebook: figures in place of sliders.")
@@ -94,7 +97,7 @@ print(f"units that carry something: {int(active.sum())} of {len(active)}; the sl
 # %%
 def sheet(rows, titles):
     """Rows of pictures, one below the other."""
-    figure, axes = plt.subplots(len(rows), 1, figsize=(9, 0.95 * len(rows)), layout="constrained", squeeze=False)
+    _, axes = plt.subplots(len(rows), 1, figsize=(9, 0.95 * len(rows)), layout="constrained", squeeze=False)
     for axis, row, title in zip(axes[:, 0], rows, titles, strict=True):
         axis.imshow(np.hstack(list(row)))
         axis.set_title(title, fontsize=9, loc="left")
@@ -111,7 +114,9 @@ def moved(start, unit, percents):
 
 PERCENTS = (1, 12, 25, 37, 50, 62, 75, 87, 99)
 middle = codes.mean(0)
-sheet([decoded(moved(middle, unit, PERCENTS)) for unit in units], [f"unit {unit}: 1 … 99 %" for unit in units])
+sheet(
+    [decoded(moved(middle, unit, PERCENTS)) for unit in units], [f"unit {unit}: 1 … 99 %" for unit in units]
+)
 
 # %% [markdown]
 # Now by hand: start from a face of the data, and move its units.
@@ -125,13 +130,21 @@ if WIDGETS:
         code = codes[number : number + 1]
         for name, percent in percents.items():
             code = moved(code[0], int(name.removeprefix("unit_")), (percent,)) if percent >= 0 else code
-        sheet([[faces.batch([number])[0], decoded(codes[number : number + 1])[0], decoded(code)[0]]], ["face, model, moved"])
+        sheet(
+            [[faces.batch([number])[0], decoded(codes[number : number + 1])[0], decoded(code)[0]]],
+            ["face, model, moved"],
+        )
 
-    sliders = {f"unit_{unit}": ipywidgets.IntSlider(-1, -1, 100, description=f"unit {unit}") for unit in units}
+    sliders = {
+        f"unit_{unit}": ipywidgets.IntSlider(-1, -1, 100, description=f"unit {unit}") for unit in units
+    }
     sliders["number"] = ipywidgets.IntSlider(0, 0, len(faces) - 1, description="face")
     display(ipywidgets.VBox(list(sliders.values())), ipywidgets.interactive_output(face, sliders))
 else:
-    sheet([[faces.batch([0])[0], *decoded(moved(codes[0], units[0], PERCENTS))]], [f"face 0, its unit {units[0]} moved"])
+    sheet(
+        [[faces.batch([0])[0], *decoded(moved(codes[0], units[0], PERCENTS))]],
+        [f"face 0, its unit {units[0]} moved"],
+    )
 
 # %% [markdown]
 # ## Exercise 1: what does a slider mean?
@@ -143,7 +156,9 @@ else:
 
 # %%
 test_faces = test.take(test.positives)
-light = [np.array([one.mean() for one in table.batch(np.arange(len(table)))]) for table in (faces, test_faces)]
+light = [
+    np.array([one.mean() for one in table.batch(np.arange(len(table)))]) for table in (faces, test_faces)
+]
 links = [eq.risk.correlation(codes[:, unit].numpy(), light[0]).value for unit in range(codes.shape[1])]
 best = int(np.abs(links).argmax())
 print(f"unit {best}, chosen on these faces: {links[best]:+.2f}")
@@ -167,30 +182,36 @@ def around(percent, count=9):
     start = round(percent / 100 * (len(order) - count))
     rows = order[start : start + count]
     times = weights[rows].mean() * len(weights)
-    return faces.batch(rows), f"{percent} %: drawn {times:.2f} times as often, mean score {probability[rows].mean():.3f}"
+    return faces.batch(
+        rows
+    ), f"{percent} %: drawn {times:.2f} times as often, mean score {probability[rows].mean():.3f}"
 
 
 if WIDGETS:
     slider = ipywidgets.IntSlider(50, 0, 100, description="rarity, %")
-    neighbours = ipywidgets.interactive_output(lambda percent: sheet(*[[one] for one in around(percent)]), {"percent": slider})
+    neighbours = ipywidgets.interactive_output(
+        lambda percent: sheet(*[[one] for one in around(percent)]), {"percent": slider}
+    )
     display(ipywidgets.VBox([slider]), neighbours)
 sheet(*zip(*[around(percent) for percent in (0, 25, 50, 75, 100)], strict=True))
 
 # %% [markdown]
 # ## Exercise 2: weights made once, before training
-# This version makes its weights before the first step, and with $\alpha = 0$. What do they follow? Compare with weights of
-# the codes after training.
-# <details><summary>Answer</summary>Before the first step the encoder is random, so the weights follow a random projection
-# of pixels. That is not nothing: strange pixels are often rare looks. But nothing that was learned takes part in it,
-# and the name "learned latent structure" does not fit. With α = 0 a face that is alone in its bin has no upper limit
-# but one over the number of faces.</details>
+# This version makes its weights before the first step, and with $\alpha = 0$. What do they follow? Compare with
+# weights of the codes after training.
+# <details><summary>Answer</summary>Before the first step the encoder is random, so the weights follow a random
+# projection of pixels. That is not nothing: strange pixels are often rare looks. But nothing that was learned takes
+# part in it, and the name "learned latent structure" does not fit. With α = 0 a face that is alone in its bin has no
+# upper limit but one over the number of faces.</details>
 
 # %%
 after = np.exp(resample.max_rule(codes, smoothing=0.0))
 print("rank correlation of the weights before and after training:", eq.risk.correlation(weights, after))
 for said, of in (("before", weights), ("after", after)):
     strength, most = resample.effective_sample_size(of), of.max() / of.mean()
-    print(f"{said}: effective sample size {strength:.2f}, the rarest face {most:.1f} times as often as by chance")
+    print(
+        f"{said}: effective sample size {strength:.2f}, the rarest face {most:.1f} times as often as by chance"
+    )
     if "hidden" in faces.attributes.column_names:
         print("  ", fairness.verdict(fairness.enrichment(of, faces.groups("hidden")), attribute="hidden"))
 
@@ -198,8 +219,8 @@ for said, of in (("before", weights), ("after", after)):
 # ## Exercise 3: two optimizers
 # This version trains its standard CNN by Adagrad for one pass, and the DB-VAE by Adadelta. Which comparison of the two
 # would tell what resampling does?
-# <details><summary>Answer</summary>None: optimizer, steps, losses and sampling all differ. "uniform" changes nothing but
-# sampling, "plain-same-steps" nothing but losses and sampling.</details>
+# <details><summary>Answer</summary>None: optimizer, steps, losses and sampling all differ. "uniform" changes nothing
+# but sampling, "plain-same-steps" nothing but losses and sampling.</details>
 #
 # ## What the controls say
 # The share found in the worst group where every model calls 1 % of the non-faces a face, and paired differences.
