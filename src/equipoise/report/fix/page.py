@@ -22,6 +22,7 @@ from equipoise.report.parts.confusion import evaluated_matrix
 from equipoise.report.parts.figures import Series
 from equipoise.report.parts.page import rendered, write_page
 from equipoise.report.parts.tables import Cell, Column, Panel, Table
+from equipoise.report.parts.wrong import wrong_page
 
 __all__ = ["fix_html", "write_fix_report"]
 
@@ -29,7 +30,12 @@ MAIN = BEFORE, AFTER
 
 
 def fix_html(record: FixRecord, folder: str | os.PathLike[str] | None = None) -> str:
-    """The report as the text of one HTML file; a fix has no pictures of its own in `folder`."""
+    """The report as the text of one HTML file.
+
+    Args:
+        record: What the fix left behind.
+        folder: Its folder, where wrong pictures lie. A picture that is not there is said to be missing.
+    """
     every = _classes(record, list(record.models))
     two = _classes(record, [name for name in MAIN if name in record.models])
     return rendered(
@@ -42,6 +48,7 @@ def fix_html(record: FixRecord, folder: str | os.PathLike[str] | None = None) ->
         classes=by_class(two),
         confusion=[one for one in map(evaluated_matrix, two.titles, two.numbers) if one is not None],
         confusions=confusions(two),
+        wrong=wrong_page(record.wrong, folder),
         differences=class_differences(every),
         legend=list(zip(two.titles, two.colours, strict=True)),
         slices=_slices(record),

@@ -41,7 +41,7 @@ from equipoise.run.backbone_source import BackboneSource, backbone_source
 from equipoise.run.checks import check_groups, scoring_engine
 from equipoise.run.fix.failing import Failing, failing
 from equipoise.run.fix.layers import Layers, called, group_ids, layers_of, logits_by, own_logits
-from equipoise.run.fix.said import write_said
+from equipoise.run.fix.said import write_said, write_wrong_after
 from equipoise.run.folder import RunFolder
 from equipoise.run.identity import Identity, Setting, fingerprints
 from equipoise.run.model_source import Network
@@ -154,6 +154,11 @@ def fix(
             timing=FixTiming(features_s, choosing_s, time.perf_counter() - began, peak_rss_bytes()),
             slices=slices,
             slices_note=found.note,
+            wrong=write_wrong_after(
+                *(folder.path, (backbone, layers), stores["test"], tables.test, found),
+                attributes=choosing.groups,
+                seed=seed,
+            ),
         )
         write_fix(record, folder.path)
         write_fix_report(folder.path)
