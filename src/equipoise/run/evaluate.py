@@ -33,6 +33,7 @@ from equipoise.run.output import Output
 from equipoise.run.scores import write_scores
 from equipoise.run.sources import Reading, Sources, check_attributes, first_look, read_one, told
 from equipoise.run.windows import check_windows, window_probabilities
+from equipoise.run.wrong import with_wrong
 from equipoise.seeds import checked_seed
 from equipoise.train import Engine, predict
 
@@ -114,6 +115,7 @@ def evaluate(
             resampling=None,
             timing=timing_record(began, steps=0, seconds=0.0),
         )
+        record = with_wrong(record, folder.path, table, scores, measuring)
         write(record, folder.path)
         write_report(folder.path)
     return record

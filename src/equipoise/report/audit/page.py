@@ -13,10 +13,12 @@ from equipoise.report.audit.record import AUDIT, AuditRecord, RiskRecord
 from equipoise.report.audit.slices import LEGEND, slices_page
 from equipoise.report.audit.words import AUDIT_LIMITS, KIND_WORDS, audit_headline
 from equipoise.report.parts import figures, tables, words
+from equipoise.report.parts.confusion import called_matrix
 from equipoise.report.parts.figures import Curve, Series
 from equipoise.report.parts.page import Picture, picture, rendered, write_page
 from equipoise.report.parts.tables import Cell, Column, Panel, Table
 from equipoise.report.parts.words import Headline
+from equipoise.report.parts.wrong import wrong_page
 
 __all__ = ["audit_html", "write_audit_report"]
 
@@ -40,6 +42,8 @@ def audit_html(record: AuditRecord, folder: str | os.PathLike[str] | None = None
         overview=page.overview(),
         slices=slices_page(record, folder),
         slices_legend=LEGEND,
+        confusion=called_matrix(record.model.title, record.called),
+        wrong=wrong_page(record.wrong, folder),
         groups=group_risks(record, page.colours),
         group_kinds=group_kinds(record),
         risks=page.risks(),

@@ -7,7 +7,9 @@ from typing import Any
 
 from equipoise.notebook import rate_text, short, table_html
 from equipoise.rate import Rate
+from equipoise.report.parts.typed_json import LATER
 from equipoise.report.parts.versioned import Schema
+from equipoise.report.parts.wrong import WrongPictures
 
 __all__ = [
     "AUDIT",
@@ -195,6 +197,10 @@ class AuditRecord:
     verdicts: dict[str, dict[str, str]] = field(
         default_factory=dict
     )  # attribute → representation risk → words
+    called: dict[str, dict[str, int]] | None = field(
+        default=None, metadata=LATER
+    )  # label → prediction → images, without zeros
+    wrong: WrongPictures | None = field(default=None, metadata=LATER)
     schema_version: int = AUDIT_SCHEMA_VERSION
 
     def __repr__(self) -> str:

@@ -26,6 +26,7 @@ from equipoise.report.parts.classes import (
 )
 from equipoise.report.parts.confusion import Matrix, evaluated_matrix
 from equipoise.report.parts.page import Picture, picture, rendered, write_page
+from equipoise.report.parts.wrong import wrong_page
 
 __all__ = ["html", "write_report"]
 
@@ -49,6 +50,7 @@ def html(record: RunRecord, folder: str | os.PathLike[str] | None = None) -> str
         summary=summary(shown) if classes is None or not many else class_summary(classes),
         classes=None if classes is None else class_sections(classes),
         confusion=confusion_matrices(shown),
+        wrong=wrong_page(record.wrong, folder),
         many=many,
         detected=detected,
         legend=shown.legend(),

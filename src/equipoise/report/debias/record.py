@@ -15,8 +15,9 @@ from equipoise.fairness import ClassComparison, ClassEvaluation, Comparison, Eva
 from equipoise.files import write_json
 from equipoise.notebook import rate_text, short, table_html
 from equipoise.rate import Rate
-from equipoise.report.parts.typed_json import encode
+from equipoise.report.parts.typed_json import LATER, encode
 from equipoise.report.parts.versioned import Schema
+from equipoise.report.parts.wrong import WrongPictures
 
 __all__ = [
     "RUN",
@@ -150,6 +151,9 @@ class RunRecord:
     class_resampling: dict[str, ResamplingRecord] = field(
         default_factory=dict
     )  # of many classes, those with weights
+    wrong: WrongPictures | None = field(
+        default=None, metadata=LATER
+    )  # None of tables of predictions, which have no pictures
     schema_version: int = SCHEMA_VERSION
 
     def __repr__(self) -> str:

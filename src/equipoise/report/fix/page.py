@@ -23,6 +23,7 @@ from equipoise.report.parts.confusion import evaluated_matrix
 from equipoise.report.parts.figures import Series
 from equipoise.report.parts.page import Picture, picture, rendered, write_page
 from equipoise.report.parts.tables import Cell, Column, Panel, Table
+from equipoise.report.parts.wrong import wrong_page
 
 __all__ = ["fix_html", "write_fix_report"]
 
@@ -52,6 +53,7 @@ def fix_html(record: FixRecord, folder: str | os.PathLike[str] | None = None) ->
         classes=by_class(two),
         confusion=[one for one in map(evaluated_matrix, two.titles, two.numbers) if one is not None],
         confusions=confusions(two),
+        wrong=wrong_page(record.wrong, folder),
         differences=class_differences(every),
         legend=list(zip(two.titles, two.colours, strict=True)),
         slices=_slices(record),

@@ -9,7 +9,9 @@ from equipoise.fairness import ClassComparison, ClassEvaluation
 from equipoise.notebook import rate_text, short, table_html
 from equipoise.rate import Rate
 from equipoise.report.debias.record import DataRecord
+from equipoise.report.parts.typed_json import LATER
 from equipoise.report.parts.versioned import Schema
+from equipoise.report.parts.wrong import WrongPictures
 
 __all__ = [
     "FIX",
@@ -129,6 +131,7 @@ class FixRecord:
     slices: list[MendedSlice] = field(default_factory=list)
     slices_note: str = ""  # why there are none
     pictures: dict[str, str] = field(default_factory=dict)  # name → file in the folder
+    wrong: WrongPictures | None = field(default=None, metadata=LATER)  # of the new last layer, on test images
     schema_version: int = FIX_SCHEMA_VERSION
 
     def __repr__(self) -> str:

@@ -9,7 +9,15 @@ from equipoise.fairness import ClassEvaluation
 from equipoise.fairness.class_calls import Mistakes
 from equipoise.report.parts import words
 
-__all__ = ["MATRIX_CLASSES", "Matrix", "MatrixCell", "MatrixRow", "evaluated_matrix", "matrix"]
+__all__ = [
+    "MATRIX_CLASSES",
+    "Matrix",
+    "MatrixCell",
+    "MatrixRow",
+    "called_matrix",
+    "evaluated_matrix",
+    "matrix",
+]
 
 MATRIX_CLASSES = 12
 """Classes that a page has room for; of more, a list says what is taken for what."""
@@ -70,6 +78,19 @@ def evaluated_matrix(title: str, numbers: ClassEvaluation | None) -> Matrix | No
         return None
     images = {name: numbers.recall[name].n for name in numbers.classes}
     return matrix(title, images, numbers.confusion)
+
+
+def called_matrix(title: str, called: Mapping[str, Mapping[str, int]] | None) -> list[Matrix]:
+    """The same of counts, label → prediction → images; empty where there are none."""
+    if called is None:
+        return []
+    images = {label: sum(of.values()) for label, of in called.items()}
+    wrong: dict[str, Mistakes] = {
+        label: {"taken_for": {name: n for name, n in of.items() if name != label}, "other": 0}
+        for label, of in called.items()
+    }
+    found = matrix(title, images, wrong)
+    return [] if found is None else [found]
 
 
 def _cell(count: int, images: int, right: bool) -> MatrixCell:

@@ -1,8 +1,9 @@
 """Dataclasses ⇄ strict JSON, checked against their annotations: no key too many, none too few, no NaN.
 
 A NaN is written as null, an infinity as "Infinity" or "-Infinity"; a `Rate` is {value, low, high, n}, plus
-`reason` when it is undefined. Annotations may be str, bool, int, float, Any, dataclasses, typed dicts, and
-dict, list, tuple of one type and `| None` of those.
+`reason` when it is undefined. A field marked `LATER` may be missing, in what was written before there was such a
+field; it then has its default. Annotations may be str, bool, int, float, Any, dataclasses, typed dicts, and dict, list,
+tuple of one type and `| None` of those.
 """
 
 from __future__ import annotations
@@ -22,7 +23,11 @@ import numpy as np
 from equipoise.errors import InputError
 from equipoise.rate import Rate
 
-__all__ = ["decode", "encode"]
+__all__ = ["LATER", "decode", "encode"]
+
+
+LATER = {"later": True}
+"""Metadata of a field with a default that came into a record without a new schema version."""
 
 
 def encode(value: Any, where: str = "record") -> Any:
@@ -80,8 +85,10 @@ def decode(annotation: Any, value: Any, where: str = "record") -> Any:
         return _rate(value, where)
     if isinstance(annotation, type) and (dataclasses.is_dataclass(annotation) or is_typeddict(annotation)):
         hints = _hints(annotation)
-        keys = _keys(value, hints.keys(), where)
-        return annotation(**{key: decode(hints[key], keys[key], f"{where}.{key}") for key in hints})
+        keys = _keys(value, hints.keys(), where, _later(annotation))
+        return annotation(
+            **{key: decode(hints[key], keys[key], f"{where}.{key}") for key in hints if key in keys}
+        )
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in (Union, types.UnionType):
         if value is None:
@@ -106,6 +113,13 @@ def decode(annotation: Any, value: Any, where: str = "record") -> Any:
     if not isinstance(value, annotation):
         raise _wrong({str: "text", bool: "true or false"}[annotation], value, where)
     return value
+
+
+@functools.cache
+def _later(annotation: type) -> frozenset[str]:
+    if not dataclasses.is_dataclass(annotation):
+        return frozenset()
+    return frozenset(f.name for f in dataclasses.fields(annotation) if f.metadata.get("later"))
 
 
 @functools.cache
@@ -145,11 +159,11 @@ def _number(value: float) -> float | str | None:
     return float(value)
 
 
-def _keys(value: Any, expected: Any, where: str) -> dict[str, Any]:
+def _keys(value: Any, expected: Any, where: str, optional: frozenset[str] = frozenset()) -> dict[str, Any]:
     names = list(expected)
     if not isinstance(value, dict):
         raise _wrong(f"an object with the keys {', '.join(names)}", value, where)
-    missing = [name for name in names if name not in value]
+    missing = [name for name in names if name not in value and name not in optional]
     unknown = [name for name in value if name not in names]
     if not missing and not unknown:
         return value

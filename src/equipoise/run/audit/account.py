@@ -8,11 +8,13 @@ import numpy as np
 
 from equipoise.data import ImageTable
 from equipoise.report.audit.record import AuditData, AuditGroup, KindRecord, RiskRecord
+from equipoise.run.audit.failing import class_names_of
 from equipoise.run.audit.numbers import group_records, kind_records, risk_record
 from equipoise.run.audit.ranking import LABEL, QUALITY, Ranked
 from equipoise.run.audit.scoring import TITLES
+from equipoise.run.audit.view import Looked
 
-__all__ = ["audit_data", "by_group", "by_kind", "by_risk"]
+__all__ = ["audit_data", "by_group", "by_kind", "by_risk", "called_counts"]
 
 
 def by_risk(table: ImageTable, found: Ranked, seed: int) -> dict[str, RiskRecord]:
@@ -68,3 +70,14 @@ def audit_data(given: Mapping[str, ImageTable], sources: dict[str, str]) -> Audi
         sources=sources,
         rejected=len({(item.path, item.reason) for table in given.values() for item in table.rejected}),
     )
+
+
+def called_counts(table: ImageTable, seen: Looked) -> dict[str, dict[str, int]]:
+    """Label → prediction → images, of every class that the model knows, without zeros."""
+    classes = seen.probabilities.shape[1]
+    names = class_names_of(table, classes)
+    pairs, counts = np.unique(table.labels * classes + seen.logits.argmax(axis=1), return_counts=True)
+    found: dict[str, dict[str, int]] = {name: {} for name in names}
+    for pair, n in zip(pairs.tolist(), counts.tolist(), strict=True):
+        found[names[pair // classes]][names[pair % classes]] = n
+    return found

@@ -19,7 +19,7 @@ from equipoise.run.audit.view import Looked
 from equipoise.seeds import child_seed
 from equipoise.slices import ClassSummary, Found, Options, Slice, find
 
-__all__ = ["FILE", "FLAGS", "known_columns", "slices_of"]
+__all__ = ["FILE", "FLAGS", "class_names_of", "known_columns", "slices_of"]
 
 FILE = "slices.parquet"
 FLAGS = "mislabelled", "bad picture"  # kinds of image that may be what is wrong with a slice
@@ -35,7 +35,7 @@ def slices_of(
     *,
     seed: int,
     folder: Path,
-) -> AuditSlices:
+) -> tuple[AuditSlices, Found | None]:
     """Slices of the audited images, also written as slices.parquet; or why none can be sought.
 
     Args:
@@ -56,17 +56,17 @@ def slices_of(
             seen.probabilities,
             columns={name: table.column(name) for name in names},
             together=[table.digests.tolist()],
-            class_names=_class_names(table, seen.probabilities.shape[1]),
+            class_names=class_names_of(table, seen.probabilities.shape[1]),
             flags=flags,
             options=options,
         )
     except (
         InputError
     ) as error:  # too few images, or features that are all the same: the rest of the audit stands
-        return AuditSlices([], [], options.fdr, names, [], str(error), time.process_time() - began)
+        return AuditSlices([], [], options.fdr, names, [], str(error), time.process_time() - began), None
     paths = table.column("path") if "path" in table.attributes.column_names else None
     found.write(folder / FILE, paths)
-    return _record(found, names, time.process_time() - began)
+    return _record(found, names, time.process_time() - began), found
 
 
 def known_columns(table: ImageTable, groups: Sequence[str]) -> list[str]:
@@ -81,7 +81,7 @@ def known_columns(table: ImageTable, groups: Sequence[str]) -> list[str]:
     return found
 
 
-def _class_names(table: ImageTable, classes: int) -> tuple[str, ...]:
+def class_names_of(table: ImageTable, classes: int) -> tuple[str, ...]:
     """Of every class that the model knows; those that the images do not name are told by number."""
     names = table.class_names[:classes]
     return (*names, *(f"class {number}" for number in range(len(names), classes)))

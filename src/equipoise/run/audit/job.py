@@ -24,13 +24,13 @@ from equipoise.report.audit.record import AuditedModel, AuditRecord, AuditSlices
 from equipoise.report.audit.words import accuracy_line
 from equipoise.risk import Method, correlations
 from equipoise.run.account import peak_rss_bytes, versions
-from equipoise.run.audit.account import audit_data, by_group, by_kind, by_risk
+from equipoise.run.audit.account import audit_data, by_group, by_kind, by_risk, called_counts
 from equipoise.run.audit.accuracy import audited_model, check_accuracy
 from equipoise.run.audit.cross_fitting import Learning, check_methods, cross_fitted_scores
 from equipoise.run.audit.failing import slices_of
 from equipoise.run.audit.images import audited_table, check_folds
 from equipoise.run.audit.numbers import rarity_verdicts, share_of
-from equipoise.run.audit.pictures import write_audit_pictures
+from equipoise.run.audit.pictures import write_audit_pictures, write_audit_wrong
 from equipoise.run.audit.ranking import FOLDS, Ranked, ranked
 from equipoise.run.audit.scoring import AUDIT_METHODS, Scoring
 from equipoise.run.audit.view import Looked, View, kept_features, looked
@@ -145,7 +145,7 @@ def audit(
         say(f"{len(table):,} images, {len(found.ranks)} scores; drawing the report")
         write_rejected(table, folder.path / "rejected.csv")
         write_kept_scores(folder, table, found, seen, views["audited"].store)
-        slices = slices_of(table, seen, found.kinds.tolist(), groups, seed=seed, folder=folder.path)
+        slices, sought = slices_of(table, seen, found.kinds.tolist(), groups, seed=seed, folder=folder.path)
         record = AuditRecord(
             command=output.command or "equipoise.run.audit(...)",
             settings=dict(settings),
@@ -155,6 +155,8 @@ def audit(
             data=audit_data(tables, asked.given),
             **shown(asked, table, found, slices, folder),
             slices=slices,
+            called=called_counts(table, seen),
+            wrong=write_audit_wrong(folder.path, table, seen, groups, sought, title=known.title, seed=seed),
             timing=AuditTiming(scored.seconds, time.perf_counter() - began, peak_rss_bytes()),
         )
         write_audit(record, folder.path)

@@ -30,6 +30,7 @@ from equipoise.run.representation import represent, represented_rows, save_repre
 from equipoise.run.scores import write_scores
 from equipoise.run.sources import PLANTED, Reading, Sources, check_attributes, told
 from equipoise.run.training import Start, Trainer, Training
+from equipoise.run.wrong import with_wrong
 from equipoise.train import METHODS, Engine, Fit, Recipe, TrainingMethod, predict
 from equipoise.train.classes import weighted_rows
 
@@ -114,6 +115,7 @@ def debias(
                 timing=timing_record(began, steps=main.steps, seconds=main.seconds),
                 pictures=pictures,
             )
+            record = with_wrong(record, folder.path, tables.test, scores, measuring)
             write(record, folder.path)
             write_report(folder.path)
     return record

@@ -42,7 +42,7 @@ from equipoise.run.checks import check_groups, scoring_engine
 from equipoise.run.fix.failing import Failing, failing
 from equipoise.run.fix.layers import Layers, called, group_ids, layers_of, logits_by, own_logits
 from equipoise.run.fix.pictures import write_fix_pictures
-from equipoise.run.fix.said import write_said
+from equipoise.run.fix.said import write_said, write_wrong_after
 from equipoise.run.folder import RunFolder
 from equipoise.run.identity import Identity, Setting, fingerprints
 from equipoise.run.model_source import Network
@@ -156,6 +156,11 @@ def fix(
             slices=slices,
             slices_note=found.note,
             pictures=write_fix_pictures(folder.path, tables.test, slices),
+            wrong=write_wrong_after(
+                *(folder.path, (backbone, layers), stores["test"], tables.test, found),
+                attributes=choosing.groups,
+                seed=seed,
+            ),
         )
         write_fix(record, folder.path)
         write_fix_report(folder.path)
