@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,11 +31,15 @@ class Word:
     Args:
         word: As it was given.
         nearer: Chance that a test picture of the slice is nearer to it than one of the rest, 0.5…1; without interval.
+        cosine: Mean cosine of the word and test pictures of the slice, −1…1.
+        rest: The same of those of the rest.
         p: One-sided Mann–Whitney p, adjusted over slices × words.
     """
 
     word: str
     nearer: Rate
+    cosine: float
+    rest: float
     p: float
 
 
@@ -44,7 +48,8 @@ def words(
 ) -> tuple[tuple[Word, ...], ...]:
     """Words of each slice, the nearest first; none where none passes the test.
 
-    Only pictures of the half that tests are compared, by cosine. The false discovery rate is that of `found`.
+    Only pictures of the half that tests are compared, by cosine, and of copies and what belongs together one: what the
+    test of slices counts. The false discovery rate is that of `found`.
 
     Args:
         found: The slices.
@@ -70,23 +75,33 @@ def words(
             f"words; got shapes {known.shape}, {seen.shape} and {said.shape}. Take all from the "
             "same images and one model."
         )
-    tests: list[tuple[int, int, float, float, int]] = []
+    tests: list[tuple[int, Word]] = []  # p is not adjusted yet
+    counted = found.testing & found.counted
     for position in range(len(found.slices)):
         inside = found.ids == position
-        rest = found.testing & (known == known[inside][0]) & ~inside
-        own = found.testing & inside
+        rest = counted & (known == known[inside][0]) & ~inside
+        own = counted & inside
         if min(own.sum(), rest.sum()) < FEWEST:
             continue
         near, far = seen[own] @ said.T, seen[rest] @ said.T
         u, p = mannwhitneyu(near, far, alternative="greater", axis=0, method="asymptotic")
         chance = np.asarray(u) / (len(near) * len(far))
-        tests += [(position, w, float(chance[w]), float(p[w]), len(near)) for w in range(len(checked))]
+        effects = (
+            chance.tolist(),
+            near.mean(axis=0).tolist(),
+            far.mean(axis=0).tolist(),
+            np.asarray(p).tolist(),
+        )
+        tests += [
+            (position, Word(word, Rate(share, math.nan, math.nan, len(near)), *means, one))
+            for word, share, *means, one in zip(checked, *effects, strict=True)
+        ]
     told: list[list[Word]] = [[] for _ in found.slices]
     if tests:
-        adjusted = np.atleast_1d(false_discovery_control(np.clip([one[3] for one in tests], 0, 1)))
-        for (position, w, share, _, many), q in zip(tests, adjusted.tolist(), strict=True):
+        adjusted = np.atleast_1d(false_discovery_control(np.clip([word.p for _, word in tests], 0, 1)))
+        for (position, word), q in zip(tests, adjusted.tolist(), strict=True):
             if q <= found.fdr:
-                told[position].append(Word(checked[w], Rate(share, math.nan, math.nan, many), q))
+                told[position].append(replace(word, p=q))
     return tuple(tuple(sorted(own, key=lambda one: -one.nearer.value)) for own in told)
 
 
