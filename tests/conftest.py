@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from equipoise.data import ImageTable
@@ -203,3 +204,59 @@ def told(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
         return code, out + err
 
     return run
+
+
+CLIP_WORDS = ("<pad>", "<end>", "<other>", "red", "blue", "dark", "bright", "a", "room")
+
+
+def _clip_folder(folder: Path, *, size: int = 16, tokens: int = 6, text: bool = True) -> Path:
+    """A CLIP of `size` pixels whose texts have at most `tokens` tokens; without `text` nothing but its picture side."""
+    transformers = pytest.importorskip("transformers")
+    layers: dict[str, Any] = {
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
+    texts = layers | {
+        "vocab_size": len(CLIP_WORDS),
+        "max_position_embeddings": tokens,
+        "eos_token_id": 1,
+        "bos_token_id": 1,
+        "pad_token_id": 0,
+    }
+    pictures = layers | {"image_size": size, "patch_size": 8}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        config = transformers.CLIPConfig(text_config=texts, vision_config=pictures, projection_dim=8)
+        model = transformers.CLIPModel(config) if text else transformers.CLIPVisionModel(config.vision_config)
+    model.save_pretrained(folder)
+    square = {"height": size, "width": size}
+    transformers.CLIPImageProcessorPil(size={"shortest_edge": size}, crop_size=square).save_pretrained(folder)
+    if text:
+        _clip_tokenizer(transformers, tokens).save_pretrained(folder)
+    return folder
+
+
+def _clip_tokenizer(transformers: Any, tokens: int) -> Any:
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Whitespace
+    from tokenizers.processors import TemplateProcessing
+
+    made = Tokenizer(WordLevel({word: number for number, word in enumerate(CLIP_WORDS)}, unk_token="<other>"))
+    made.pre_tokenizer = Whitespace()
+    made.post_processor = TemplateProcessing(single="$A <end>", special_tokens=[("<end>", 1)])
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=made,
+        pad_token="<pad>",
+        eos_token="<end>",
+        unk_token="<other>",
+        model_max_length=tokens,
+    )
+
+
+@pytest.fixture(scope="session")
+def clip_folder() -> Callable[..., Path]:
+    """Saves a tiny CLIP, with a tokenizer of its own, as transformers saves them."""
+    return _clip_folder

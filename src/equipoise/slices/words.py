@@ -93,8 +93,8 @@ def words(
             np.asarray(p).tolist(),
         )
         tests += [
-            (position, Word(word, Rate(share, math.nan, math.nan, len(near)), *means, one))
-            for word, share, *means, one in zip(checked, *effects, strict=True)
+            (position, Word(word, Rate(share, math.nan, math.nan, len(near)), cosine, away, one))
+            for word, share, cosine, away, one in zip(checked, *effects, strict=True)
         ]
     told: list[list[Word]] = [[] for _ in found.slices]
     if tests:
