@@ -21,7 +21,7 @@ from equipoise.slices.arrays import array_of
 from equipoise.slices.candidates import FEWEST
 from equipoise.slices.found import Found
 
-__all__ = ["Word", "words"]
+__all__ = ["Word", "checked_words", "unit_vectors", "words"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def words(
     other; Benjamini, Hochberg 1995, Controlling the false discovery rate.
     """
     checked = checked_words(candidates)
-    seen, said = _unit(pictures, "Vectors of pictures"), _unit(texts, "Vectors of words")
+    seen, said = unit_vectors(pictures, "Vectors of pictures"), unit_vectors(texts, "Vectors of words")
     n, known = len(found.ids), array_of(labels, "Labels")
     if seen.shape[0] != n or known.shape != (n,) or said.shape != (len(checked), seen.shape[1]):
         raise InputError(
@@ -127,7 +127,12 @@ def checked_words(candidates: Sequence[str]) -> list[str]:
     return found
 
 
-def _unit(values: Any, what: str) -> NDArray[np.float32]:
+def unit_vectors(values: Any, what: str) -> NDArray[np.float32]:
+    """Vectors of length 1, shape (rows, dimensions).
+
+    Raises:
+        InputError: if they are no floats, or one is 0 or not finite.
+    """
     found = array_of(values, what)
     if found.ndim != 2 or found.dtype.kind != "f" or not found.shape[1]:
         raise InputError(
