@@ -210,8 +210,11 @@ def told(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
 CLIP_WORDS = ("<pad>", "<end>", "<other>", "red", "blue", "dark", "bright", "a", "room")
 
 
-def _clip_folder(folder: Path, *, size: int = 16, tokens: int = 6, text: bool = True) -> Path:
-    """A CLIP of `size` pixels whose texts have at most `tokens` tokens; without `text` nothing but its picture side."""
+def _clip_folder(
+    folder: Path, *, size: int = 16, tokens: int = 6, text: bool = True, taught: bool = False
+) -> Path:
+    """A CLIP of `size` pixels whose texts have at most `tokens` tokens; without `text` nothing but its picture side;
+    `taught` what red and blue look like."""
     transformers = pytest.importorskip("transformers")
     layers: dict[str, Any] = {
         "hidden_size": 16,
@@ -236,7 +239,26 @@ def _clip_folder(folder: Path, *, size: int = 16, tokens: int = 6, text: bool = 
     transformers.CLIPImageProcessorPil(size={"shortest_edge": size}, crop_size=square).save_pretrained(folder)
     if text:
         _clip_tokenizer(transformers, tokens).save_pretrained(folder)
+    if taught:
+        _teach(folder, size)
     return folder
+
+
+def _teach(folder: Path, size: int) -> None:
+    """Makes "red" and "blue" those texts that red and blue pictures are nearest to; its picture side stays."""
+    from safetensors.torch import load_file, save_file
+
+    from equipoise.nn.picture_text import picture_text
+
+    model = picture_text(f"hf:{folder}")
+    pictures = torch.zeros(2, 3, size, size)
+    pictures[0, 0], pictures[1, 2] = 1, 1
+    seen, said = model.backbone(pictures).features, torch.from_numpy(model.texts(["red", "blue"]))
+    wanted = torch.stack([seen[0] - seen[1], seen[1] - seen[0]])
+    tensors = load_file(folder / "model.safetensors")
+    projection = tensors["text_projection.weight"]
+    tensors["text_projection.weight"] = (wanted.T @ torch.linalg.pinv(said.T) @ projection).contiguous()
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
 
 
 def _clip_tokenizer(transformers: Any, tokens: int) -> Any:
