@@ -19,7 +19,7 @@ FIND_SCHEMA_VERSION = 1
 class FindData:
     """What slices were sought in."""
 
-    fingerprint: dict[str, str]  # "predictions" | "vectors" | "words" → digest of its content
+    fingerprint: dict[str, str]  # "predictions" | "vectors" → digest of its content
     sources: dict[str, str]
     labels: dict[str, int]  # class → images
     dimensions: int  # of a vector
@@ -43,7 +43,8 @@ class FindRecord:
     schema_version: int = FIND_SCHEMA_VERSION
 
     def __repr__(self) -> str:
-        found = f"{len(self.slices.found)} slices of {self.accuracy.n:,} images"
+        many = len(self.slices.found)
+        found = f"{many} slice{'' if many == 1 else 's'} of {self.accuracy.n:,} images"
         return f"FindRecord({found}; seed {self.seed}, equipoise {self.versions.get('equipoise')})"
 
     def _repr_html_(self) -> str:
