@@ -11,10 +11,12 @@ import random
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from equipoise.data import ImageTable
@@ -203,3 +205,124 @@ def told(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
         return code, out + err
 
     return run
+
+
+CLIP_WORDS = ("<pad>", "<end>", "<other>", "red", "blue", "dark", "bright", "a", "room")
+
+
+def _clip_folder(
+    folder: Path, *, size: int = 16, tokens: int = 6, text: bool = True, taught: bool = False
+) -> Path:
+    """A CLIP of `size` pixels whose texts have at most `tokens` tokens; without `text` nothing but its picture side;
+    `taught` what red and blue look like."""
+    transformers = pytest.importorskip("transformers")
+    layers: dict[str, Any] = {
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
+    texts = layers | {
+        "vocab_size": len(CLIP_WORDS),
+        "max_position_embeddings": tokens,
+        "eos_token_id": 1,
+        "bos_token_id": 1,
+        "pad_token_id": 0,
+    }
+    pictures = layers | {"image_size": size, "patch_size": 8}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        config = transformers.CLIPConfig(text_config=texts, vision_config=pictures, projection_dim=8)
+        model = transformers.CLIPModel(config) if text else transformers.CLIPVisionModel(config.vision_config)
+    model.save_pretrained(folder)
+    square = {"height": size, "width": size}
+    transformers.CLIPImageProcessorPil(size={"shortest_edge": size}, crop_size=square).save_pretrained(folder)
+    if text:
+        _clip_tokenizer(transformers, tokens).save_pretrained(folder)
+    if taught:
+        _teach(folder, size)
+    return folder
+
+
+def _teach(folder: Path, size: int) -> None:
+    """Makes "red" and "blue" those texts that red and blue pictures are nearest to; its picture side stays."""
+    from safetensors.torch import load_file, save_file
+
+    from equipoise.nn.picture_text import picture_text
+
+    model = picture_text(f"hf:{folder}")
+    pictures = torch.zeros(2, 3, size, size)
+    pictures[0, 0], pictures[1, 2] = 1, 1
+    seen, said = model.backbone(pictures).features, torch.from_numpy(model.texts(["red", "blue"]))
+    wanted = torch.stack([seen[0] - seen[1], seen[1] - seen[0]])
+    tensors = load_file(folder / "model.safetensors")
+    projection = tensors["text_projection.weight"]
+    tensors["text_projection.weight"] = (wanted.T @ torch.linalg.pinv(said.T) @ projection).contiguous()
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+
+
+def _clip_tokenizer(transformers: Any, tokens: int) -> Any:
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Whitespace
+    from tokenizers.processors import TemplateProcessing
+
+    made = Tokenizer(WordLevel({word: number for number, word in enumerate(CLIP_WORDS)}, unk_token="<other>"))
+    made.pre_tokenizer = Whitespace()
+    made.post_processor = TemplateProcessing(single="$A <end>", special_tokens=[("<end>", 1)])
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=made,
+        pad_token="<pad>",
+        eos_token="<end>",
+        unk_token="<other>",
+        model_max_length=tokens,
+    )
+
+
+@pytest.fixture(scope="session")
+def clip_folder() -> Callable[..., Path]:
+    """Saves a tiny CLIP, with a tokenizer of its own, as transformers saves them."""
+    return _clip_folder
+
+
+class Scene(NamedTuple):
+    """Features, labels, logits of label 1, and the hidden group of each image, −1 in none."""
+
+    features: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    logits: NDArray[np.float64]
+    hidden: NDArray[np.int64]
+
+
+def _planted(
+    n: int = 1600,
+    *,
+    groups: int = 2,
+    seed: int = 0,
+    failing: float = 0.7,
+    wrong: float = 0.05,
+    width: int = 30,
+) -> Scene:
+    """Group g is 7 % of class g % 2, apart from it along a direction of its own, and wrong with chance `failing`."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % 2
+    features = rng.normal(size=(n, width)) * np.concatenate(
+        [np.geomspace(5, 1, 10), np.full(width - 10, 0.5)]
+    )
+    features[:, 12] += 3 * labels
+    hidden = np.full(n, -1)
+    for group in range(groups):
+        free = np.flatnonzero((labels == group % 2) & (hidden < 0))
+        rows = rng.choice(free, round(0.07 * n / 2), replace=False)
+        hidden[rows] = group
+        features[rows, 15 + group] += 8.0
+    fails = rng.random(n) < np.where(hidden >= 0, failing, wrong)
+    logits = np.where((labels == 1) ^ fails, 1, -1) * rng.gamma(2, 1, n)
+    return Scene(features.astype(np.float32), labels, logits, hidden)
+
+
+@pytest.fixture(scope="session")
+def planted_slices() -> Callable[..., Scene]:
+    """Planted features: two classes, a few strong directions of no consequence, and small groups that a model fails
+    on."""
+    return _planted

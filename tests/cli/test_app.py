@@ -17,7 +17,7 @@ COMMANDS = sorted(
 
 
 def test_every_command_is_there_and_no_other():
-    assert len(COMMANDS) == 15
+    assert len(COMMANDS) == 16
     assert sorted(name for name in app if not name.startswith("-")) == COMMANDS
 
 

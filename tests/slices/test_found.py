@@ -30,7 +30,7 @@ def found() -> Found:
         None,
         ("clusters",),
     )
-    return Found((one,), np.array([0, -1, 0]), np.array([True, False, False]), (), 0.1)
+    return Found((one,), np.array([0, -1, 0]), np.array([True, False, False]), np.ones(3, bool), (), 0.1)
 
 
 def test_the_column_has_a_name_or_nothing():

@@ -29,6 +29,21 @@ def test_a_slice_has_the_word_of_what_its_pictures_show_and_no_other(scene):
         assert own[0].nearer.value > 0.9
         assert own[0].p < 1e-4
         assert own[0].nearer.n == one.errors.n
+        assert own[0].cosine > 0.4 > 0.2 > own[0].rest
+
+
+def test_copies_are_counted_once(planted):
+    features, labels, logits, hidden = planted()
+    pictures = np.random.default_rng(1).normal(size=(len(labels), 8))
+    pictures[hidden == 0, 0] += 0.6
+    copies = np.repeat(np.arange(len(labels)), 5)
+    told = []
+    for rows in (np.arange(len(labels)), copies):
+        found = find(features[rows], labels[rows], logits[rows])
+        first = next(i for i, one in enumerate(found.slices) if one.class_name == "class 0")
+        told.append(words(found, labels[rows], pictures[rows], np.eye(8), CANDIDATES)[first][0])
+        assert told[-1].nearer.n == found.slices[first].errors.n
+    assert told[0] == told[1]
 
 
 def test_words_that_nothing_shows_are_not_told_however_many_there_are(scene):

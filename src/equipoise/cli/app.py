@@ -13,6 +13,7 @@ from equipoise.cli.demo import demo
 from equipoise.cli.evaluate import evaluate
 from equipoise.cli.explore import explore
 from equipoise.cli.export import export
+from equipoise.cli.find import find
 from equipoise.cli.fix import fix
 from equipoise.cli.recipes import recipes
 from equipoise.cli.report import report
@@ -56,6 +57,7 @@ for command in (
     evaluate,
     score,
     audit,
+    find,
     fix,
     explore,
     export,

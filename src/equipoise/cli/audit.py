@@ -22,6 +22,7 @@ from equipoise.cli.settings import (
     Network,
     Reading,
     TrainedEncoder,
+    Words,
 )
 
 __all__ = ["audit"]
@@ -72,6 +73,7 @@ def audit(
     lines: Lines = Lines(),
     groups: Annotated[Names, Parameter(group=EVALUATION)] = (),
     seed: Annotated[int, Parameter(group=EVALUATION)] = 0,
+    words: Words = Words(),
     reading: Reading = Reading(),
     device: Annotated[str, Parameter(group=ENGINE)] = "auto",
     out: Annotated[Path, Parameter(group=FOLDER)] = Path("runs/audit"),
@@ -96,7 +98,11 @@ def audit(
     record = run.audit(
         network_of(model, network, encoder),
         sources_of(data, source=source),
-        scoring=run.Scoring(**asdict(scoring), thresholds=risk.Thresholds(**asdict(lines))),
+        scoring=run.Scoring(
+            **asdict(scoring),
+            thresholds=risk.Thresholds(**asdict(lines)),
+            naming=run.Naming(**asdict(words)),
+        ),
         reading=reading_of(reading, groups),
         groups=groups_of(groups),
         seed=seed,

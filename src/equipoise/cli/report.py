@@ -17,21 +17,24 @@ def report(folder: Path, /, *, general: General = General()) -> int:
     """Render report.html again from a folder's record and pictures, and print what it says.
 
     Args:
-        folder: The folder of a finished run, evaluation, audit, fix, augment or sweep.
+        folder: The folder of a finished run, evaluation, audit, find, fix, augment or sweep.
     """
     from equipoise.report import (
         audit_text,
         augment_text,
+        find_text,
         fix_text,
         read,
         read_audit,
         read_augment,
+        read_find,
         read_fix,
         read_sweep,
         sweep_text,
         text,
         write_audit_report,
         write_augment_report,
+        write_find_report,
         write_fix_report,
         write_report,
         write_sweep_report,
@@ -41,6 +44,7 @@ def report(folder: Path, /, *, general: General = General()) -> int:
     kinds: dict[str, Any] = {
         "audit.json": (read_audit, audit_text, write_audit_report),
         "augment.json": (read_augment, augment_text, write_augment_report),
+        "find.json": (read_find, find_text, write_find_report),
         "fix.json": (read_fix, fix_text, write_fix_report),
         "sweep.json": (read_sweep, sweep_text, write_sweep_report),
     }

@@ -33,6 +33,8 @@ __all__ = [
     "Splitting",
     "Test",
     "Training",
+    "WordVectors",
+    "Words",
     "names_given",
 ]
 
@@ -41,6 +43,11 @@ def names_given(_type: Any, tokens: Sequence[Token]) -> tuple[str, ...]:
     """Names given as "race,gender", as "race gender", or one a flag; "" is none at all."""
     parts = (part.strip() for token in tokens for part in token.value.split(","))
     return tuple(dict.fromkeys(part for part in parts if part))
+
+
+def words_given(_type: Any, tokens: Sequence[Token]) -> tuple[str, ...]:
+    """Words as they were given, "red,a dark room" or one a flag: what stands twice, or is empty, is told later."""
+    return tuple(part.strip() for token in tokens for part in token.value.split(","))
 
 
 Names = Annotated[
@@ -55,6 +62,7 @@ PREDICTIONS = Group.create_ordered("Predictions")
 READING = Group.create_ordered("Reading")
 EVALUATION = Group.create_ordered("Evaluation")
 TRAINING = Group.create_ordered("Training")
+WORDS = Group.create_ordered("Words")
 ENGINE = Group.create_ordered("Machine")
 FOLDER = Group.create_ordered("Folder")
 GENERAL = Group.create_ordered("General")
@@ -294,6 +302,33 @@ class Backbone(Network):
     backbone: str | None = None
     """timm:NAME, hf:NAME_OR_FOLDER, onnx:FILE, package.module:callable or a run's folder. It says how its pictures must
     come; of a callable they are read as said under Reading."""
+
+
+@Parameter(name="*", group=WORDS)
+@dataclass(frozen=True)
+class Words:
+    """What hidden groups may be called, by words of yours."""
+
+    words: Annotated[
+        tuple[str, ...],
+        Parameter(
+            converter=words_given, negative=(), consume_multiple=True, metavar="WORDS", show_default=False
+        ),
+    ] = ()
+    """Words that pictures may show, as water,"a dark room"; or a text file ending in .txt, one a line. Those that
+    pictures of a hidden group are nearer to than the rest of their class are told, tested."""
+    text_encoder: str | None = None
+    """hf:NAME_OR_FOLDER of a model that knows pictures and texts (CLIP and its like), by which they are compared."""
+
+
+@Parameter(name="*", group=WORDS)
+@dataclass(frozen=True)
+class WordVectors(Words):
+    """The same where vectors of pictures are given."""
+
+    word_vectors: Path | None = None
+    """Vectors of the words, in their order, by the model that gave --vectors, in place of --text-encoder: .npy, or
+    Parquet with a column of lists."""
 
 
 @Parameter(name="*", group=TRAINING)

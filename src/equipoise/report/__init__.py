@@ -9,6 +9,9 @@ from equipoise.report.augment.terminal import augment_text
 from equipoise.report.debias.page import html, write_report
 from equipoise.report.debias.record import RunRecord, from_json, read, to_json, write
 from equipoise.report.debias.terminal import resampling_text, text
+from equipoise.report.find.page import find_html, write_find_report
+from equipoise.report.find.record import FindRecord, read_find, write_find
+from equipoise.report.find.words import find_text
 from equipoise.report.fix.demo import demo_text
 from equipoise.report.fix.page import fix_html, write_fix_report
 from equipoise.report.fix.record import FixRecord, read_fix, write_fix
@@ -20,6 +23,7 @@ from equipoise.report.sweep.words import sweep_text
 __all__ = [
     "AuditRecord",
     "AugmentRecord",
+    "FindRecord",
     "FixRecord",
     "RunRecord",
     "SweepRecord",
@@ -28,6 +32,8 @@ __all__ = [
     "augment_html",
     "augment_text",
     "demo_text",
+    "find_html",
+    "find_text",
     "fix_html",
     "fix_text",
     "from_json",
@@ -35,6 +41,7 @@ __all__ = [
     "read",
     "read_audit",
     "read_augment",
+    "read_find",
     "read_fix",
     "read_sweep",
     "resampling_text",
@@ -47,6 +54,8 @@ __all__ = [
     "write_audit_report",
     "write_augment",
     "write_augment_report",
+    "write_find",
+    "write_find_report",
     "write_fix",
     "write_fix_report",
     "write_report",

@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from equipoise.run.demo import demo
     from equipoise.run.evaluate import evaluate
     from equipoise.run.export import export
+    from equipoise.run.find import Finding, find
     from equipoise.run.fix.job import Choosing, fix
     from equipoise.run.look import described, look
     from equipoise.run.measuring import Measuring
     from equipoise.run.model_source import Network
+    from equipoise.run.naming import Naming
     from equipoise.run.output import Output
     from equipoise.run.predictions import PredictionTables, evaluate_predictions
     from equipoise.run.score import score
@@ -45,7 +47,9 @@ _HOMES = {
     "Augmentation": "equipoise.run.augment.augmentation",
     "Choosing": "equipoise.run.fix.job",
     "Engine": "equipoise.train",
+    "Finding": "equipoise.run.find",
     "Measuring": "equipoise.run.measuring",
+    "Naming": "equipoise.run.naming",
     "Network": "equipoise.run.model_source",
     "Output": "equipoise.run.output",
     "PredictionTables": "equipoise.run.predictions",
@@ -61,6 +65,7 @@ _HOMES = {
     "described": "equipoise.run.look",
     "evaluate": "equipoise.run.evaluate",
     "evaluate_predictions": "equipoise.run.predictions",
+    "find": "equipoise.run.find",
     "fix": "equipoise.run.fix.job",
     "export": "equipoise.run.export",
     "lines_of": "equipoise.run.tuning",
@@ -82,7 +87,9 @@ __all__ = [
     "Augmentation",
     "Choosing",
     "Engine",
+    "Finding",
     "Measuring",
+    "Naming",
     "Network",
     "Output",
     "PredictionTables",
@@ -99,6 +106,7 @@ __all__ = [
     "evaluate",
     "evaluate_predictions",
     "export",
+    "find",
     "fix",
     "lines_of",
     "look",

@@ -22,7 +22,7 @@ RECORD = "record.json"
 LOCK = ".lock"
 OURS = (
     *(SETTINGS, RECORD, "report.html", "scores.parquet", "rejected.csv", "model.safetensors", "config.json"),
-    *("density.safetensors", "models", "checkpoints", "pictures", "audit.json", "fix.json"),
+    *("density.safetensors", "models", "checkpoints", "pictures", "audit.json", "fix.json", "find.json"),
     *("augment.json", "pairs", "generator", "hyperplanes.safetensors"),
     "resampling.json",
     *("sweep.json", "sweep.csv", "points"),

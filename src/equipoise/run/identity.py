@@ -40,7 +40,7 @@ VERSION = 1
 FREE = ("device", "workers", "cache", "cache_limit", "tensorboard", "expect_accuracy")
 """Settings that may differ between a run and its continuation: they do not change what is computed."""
 MODEL = ("model.safetensors", "config.json", "density.safetensors")
-RECORDS = ("record.json", "audit.json", "fix.json", "augment.json")
+RECORDS = ("record.json", "audit.json", "find.json", "fix.json", "augment.json")
 
 
 def _versions() -> dict[str, str]:

@@ -96,11 +96,11 @@ class PredictionTables:
             )
         names = names_of(self.paths)
         tables = [self._joined(columns_of(Path(path))) for path in self.paths]
-        found = [self._said(*of, groups, threshold) for of in zip(self.paths, tables, strict=True)]
+        found = [self.said(*of, groups, threshold) for of in zip(self.paths, tables, strict=True)]
         classes = tuple(dict.fromkeys(name for one in found for name in one.classes))
         if any(one.classes != classes for one in found):  # one model calls images what the others never do
             found = [
-                self._said(*of, groups, threshold, classes) for of in zip(self.paths, tables, strict=True)
+                self.said(*of, groups, threshold, classes) for of in zip(self.paths, tables, strict=True)
             ]
         for path, one in zip(self.paths[1:], found[1:], strict=True):
             check_same_images(one, found[0], path)
@@ -115,7 +115,7 @@ class PredictionTables:
         check_slices(column.to_pylist())
         return table.append_column(SLICE, column)
 
-    def _said(
+    def said(
         self,
         path: str | os.PathLike[str],
         table: pa.Table,
@@ -123,6 +123,11 @@ class PredictionTables:
         threshold: float,
         classes: Sequence[str] | None = None,
     ) -> Predictions:
+        """What one table says; `classes` may be more than occur in it.
+
+        Raises:
+            InputError: if a column is missing or says what it cannot.
+        """
         which = PredictionColumns(
             self.label_column, tuple(groups), score=self.score_column, prediction=self.predicted_column
         )

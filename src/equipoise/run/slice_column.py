@@ -17,7 +17,7 @@ from equipoise.data.table import PATH
 from equipoise.data.text_file import regular
 from equipoise.errors import DataError, InputError
 
-__all__ = ["NO_SLICE", "SLICE", "check_slices", "slice_column", "with_slices"]
+__all__ = ["NO_SLICE", "SLICE", "check_slices", "place_of", "slice_column", "with_slices"]
 
 #: Column of the hidden groups that an audit found.
 SLICE = "slice"
@@ -65,7 +65,7 @@ def slice_column(
             "rename it."
         )
     known = _known(Path(file))
-    told = [None if path is None else known.get(_place(path)) for path in paths]
+    told = [None if path is None else known.get(place_of(path)) for path in paths]
     there, inside = sum(one is not None for one in told), sum(one not in (None, NO_SLICE) for one in told)
     note = (
         f"Slices of {shown}: {there:,} of {len(told):,} images are in it, {inside:,} of them in a slice"
@@ -106,9 +106,9 @@ def _known(file: Path) -> dict[str, str]:
         if path is None:
             continue
         value = NO_SLICE if value is None else value
-        if found.setdefault(_place(path), value) != value:
+        if found.setdefault(place_of(path), value) != value:
             raise InputError(
-                f"Expected one slice an image in {file}; got {found[_place(path)]!r} and {value!r} of {path}. Paths "
+                f"Expected one slice an image in {file}; got {found[place_of(path)]!r} and {value!r} of {path}. Paths "
                 "must tell images apart."
             )
     if not set(found.values()) - {NO_SLICE}:
@@ -121,7 +121,7 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind))
 
 
-def _place(path: str) -> str:
+def place_of(path: str) -> str:
     """A path without what says where a source lies: "…/", "./" and "../" at its start."""
     parts = PurePosixPath(path).parts
     kept = next((i for i, part in enumerate(parts) if part not in ("/", "…", ".", "..")), len(parts))

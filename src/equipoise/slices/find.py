@@ -130,6 +130,7 @@ def find(
         slices,
         ids,
         sides.testing,
+        sides.counted,
         classes,
         chosen.fdr,
         _notes(known, sides, classes),

@@ -32,6 +32,7 @@ class Found:
         slices: Worst first: by the lower limit of the excess error.
         ids: Position in `slices` of each image, −1 of one in none, shape (n,).
         testing: Whether each image is of the half that tests, shape (n,).
+        counted: Whether tests count it, shape (n,): of copies, and of what belongs together, one image a class is.
         classes: What there was to find, a class each.
         fdr: Share of false ones among the slices, at most, on the mean.
         notes: What else is to be known of these numbers, in sentences.
@@ -41,6 +42,7 @@ class Found:
     slices: tuple[Slice, ...]
     ids: NDArray[np.int64]
     testing: NDArray[np.bool_]
+    counted: NDArray[np.bool_]
     classes: tuple[ClassSummary, ...]
     fdr: float
     notes: tuple[str, ...] = ()

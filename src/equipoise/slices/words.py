@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from equipoise.slices.arrays import array_of
 from equipoise.slices.candidates import FEWEST
 from equipoise.slices.found import Found
 
-__all__ = ["Word", "words"]
+__all__ = ["Word", "checked_words", "unit_vectors", "words"]
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,15 @@ class Word:
     Args:
         word: As it was given.
         nearer: Chance that a test picture of the slice is nearer to it than one of the rest, 0.5…1; without interval.
+        cosine: Mean cosine of the word and test pictures of the slice, −1…1.
+        rest: The same of those of the rest.
         p: One-sided Mann–Whitney p, adjusted over slices × words.
     """
 
     word: str
     nearer: Rate
+    cosine: float
+    rest: float
     p: float
 
 
@@ -44,7 +48,8 @@ def words(
 ) -> tuple[tuple[Word, ...], ...]:
     """Words of each slice, the nearest first; none where none passes the test.
 
-    Only pictures of the half that tests are compared, by cosine. The false discovery rate is that of `found`.
+    Only pictures of the half that tests are compared, by cosine, and of copies and what belongs together one: what the
+    test of slices counts. The false discovery rate is that of `found`.
 
     Args:
         found: The slices.
@@ -62,7 +67,7 @@ def words(
     other; Benjamini, Hochberg 1995, Controlling the false discovery rate.
     """
     checked = checked_words(candidates)
-    seen, said = _unit(pictures, "Vectors of pictures"), _unit(texts, "Vectors of words")
+    seen, said = unit_vectors(pictures, "Vectors of pictures"), unit_vectors(texts, "Vectors of words")
     n, known = len(found.ids), array_of(labels, "Labels")
     if seen.shape[0] != n or known.shape != (n,) or said.shape != (len(checked), seen.shape[1]):
         raise InputError(
@@ -70,23 +75,33 @@ def words(
             f"words; got shapes {known.shape}, {seen.shape} and {said.shape}. Take all from the "
             "same images and one model."
         )
-    tests: list[tuple[int, int, float, float, int]] = []
+    tests: list[tuple[int, Word]] = []  # p is not adjusted yet
+    counted = found.testing & found.counted
     for position in range(len(found.slices)):
         inside = found.ids == position
-        rest = found.testing & (known == known[inside][0]) & ~inside
-        own = found.testing & inside
+        rest = counted & (known == known[inside][0]) & ~inside
+        own = counted & inside
         if min(own.sum(), rest.sum()) < FEWEST:
             continue
         near, far = seen[own] @ said.T, seen[rest] @ said.T
         u, p = mannwhitneyu(near, far, alternative="greater", axis=0, method="asymptotic")
         chance = np.asarray(u) / (len(near) * len(far))
-        tests += [(position, w, float(chance[w]), float(p[w]), len(near)) for w in range(len(checked))]
+        effects = (
+            chance.tolist(),
+            near.mean(axis=0).tolist(),
+            far.mean(axis=0).tolist(),
+            np.asarray(p).tolist(),
+        )
+        tests += [
+            (position, Word(word, Rate(share, math.nan, math.nan, len(near)), cosine, away, one))
+            for word, share, cosine, away, one in zip(checked, *effects, strict=True)
+        ]
     told: list[list[Word]] = [[] for _ in found.slices]
     if tests:
-        adjusted = np.atleast_1d(false_discovery_control(np.clip([one[3] for one in tests], 0, 1)))
-        for (position, w, share, _, many), q in zip(tests, adjusted.tolist(), strict=True):
+        adjusted = np.atleast_1d(false_discovery_control(np.clip([word.p for _, word in tests], 0, 1)))
+        for (position, word), q in zip(tests, adjusted.tolist(), strict=True):
             if q <= found.fdr:
-                told[position].append(Word(checked[w], Rate(share, math.nan, math.nan, many), q))
+                told[position].append(replace(word, p=q))
     return tuple(tuple(sorted(own, key=lambda one: -one.nearer.value)) for own in told)
 
 
@@ -112,7 +127,12 @@ def checked_words(candidates: Sequence[str]) -> list[str]:
     return found
 
 
-def _unit(values: Any, what: str) -> NDArray[np.float32]:
+def unit_vectors(values: Any, what: str) -> NDArray[np.float32]:
+    """Vectors of length 1, shape (rows, dimensions).
+
+    Raises:
+        InputError: if they are no floats, or one is 0 or not finite.
+    """
     found = array_of(values, what)
     if found.ndim != 2 or found.dtype.kind != "f" or not found.shape[1]:
         raise InputError(

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from equipoise.data import ImageTable
+from equipoise.data.vector_file import list_vectors
 from equipoise.errors import InputError
 from equipoise.nn import digest_of, embed
 from equipoise.train.device import device_of
@@ -104,36 +103,7 @@ def column_vectors(table: ImageTable, name: str, rows: NDArray[np.int64]) -> NDA
     Raises:
         InputError: if there is no such column, it holds something else, a row has none, or lengths differ.
     """
-    known = table.attributes.column_names
-    if name not in known:
-        raise InputError(
-            f"Expected a column {name!r} of vectors; the table has {', '.join(known) or 'none'}. "
-            "Choose one of these, or give a network."
-        )
-    column = table.attributes.column(name).take(pa.array(rows))
-    kind = column.type
-    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    if not is_list or not (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)):
-        raise InputError(
-            f"Expected lists of numbers in column {name!r}, one vector an image; got {kind}. "
-            "Write them to Parquet as a column of lists of floats."
-        )
-    lengths = np.asarray(pc.fill_null(pc.list_value_length(column), -1))
-    wrong = np.flatnonzero(lengths != lengths[0]) if len(lengths) else np.zeros(0, np.int64)
-    if not len(lengths) or lengths[0] <= 0 or wrong.size:
-        row = int(wrong[0]) if wrong.size else 0
-        got = "no rows" if not len(lengths) else f"{_length(int(lengths[row]))} in row {rows[row]}"
-        other = f" and {_length(int(lengths[0]))} in row {rows[0]}" if wrong.size else ""
-        raise InputError(
-            f"Expected vectors of one length in column {name!r}, one for every image that is weighted; got "
-            f"{got}{other}. Embed all of these images with one network."
-        )
-    flat = pa.chunked_array([chunk.flatten() for chunk in column.chunks], kind.value_type)
-    with np.errstate(
-        over="ignore"
-    ):  # what single precision cannot hold becomes infinity, which is refused too
-        values = np.asarray(flat.to_numpy(), np.float32)  # a null in a vector becomes NaN, which is refused
-    return values.reshape(len(lengths), int(lengths[0]))
+    return list_vectors(table.attributes, name, rows, of="every image that is weighted")
 
 
 def _vectors(embedding: Any, table: ImageTable, rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -165,7 +135,3 @@ def _array(embedding: Any) -> NDArray[Any]:
             f"{type(embedding).__name__}. Put a function into a module's forward."
         )
     return found
-
-
-def _length(length: int) -> str:
-    return "none" if length < 0 else f"one of length {length}"

@@ -10,7 +10,7 @@ from typing import Any
 
 from equipoise.report.audit.groups import group_kinds, group_risks
 from equipoise.report.audit.record import AUDIT, AuditRecord, RiskRecord
-from equipoise.report.audit.slices import LEGEND, slices_page
+from equipoise.report.audit.slices import slices_page
 from equipoise.report.audit.words import AUDIT_LIMITS, KIND_WORDS, audit_headline
 from equipoise.report.parts import figures, tables, words
 from equipoise.report.parts.confusion import called_matrix
@@ -40,8 +40,7 @@ def audit_html(record: AuditRecord, folder: str | os.PathLike[str] | None = None
         record,
         headline=Headline(title, "unknown", sentences, ()),
         overview=page.overview(),
-        slices=slices_page(record, folder),
-        slices_legend=LEGEND,
+        slices=slices_page(record.slices, record.pictures, folder),
         confusion=called_matrix(record.model.title, record.called),
         wrong=wrong_page(record.wrong, folder),
         groups=group_risks(record, page.colours),

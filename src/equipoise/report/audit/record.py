@@ -14,6 +14,7 @@ from equipoise.report.parts.wrong import WrongPictures
 __all__ = [
     "AUDIT",
     "AUDIT_SCHEMA_VERSION",
+    "AskedWords",
     "AuditData",
     "AuditGroup",
     "AuditRecord",
@@ -23,6 +24,7 @@ __all__ = [
     "AuditedModel",
     "KindRecord",
     "MoreOften",
+    "NearWord",
     "RiskRecord",
     "SearchedClass",
     "read_audit",
@@ -117,6 +119,25 @@ class MoreOften:
 
 
 @dataclass(frozen=True)
+class NearWord:
+    """A word of the user's that pictures of a slice are nearer to than those of the rest of its class."""
+
+    word: str
+    nearer: Rate  # chance that a picture of the slice is nearer to it than one of the rest; without interval
+    cosine: float  # mean, of the word and pictures of the slice
+    rest: float  # the same of the rest
+    p: float  # one-sided Mann–Whitney, adjusted over slices × words
+
+
+@dataclass(frozen=True)
+class AskedWords:
+    """The words that were tested."""
+
+    words: list[str]
+    by: str  # the model, or the files of vectors, by which pictures and words were compared
+
+
+@dataclass(frozen=True)
 class AuditSlice:
     """A hidden group that fails; but for `size` all numbers are of images that it was not found on."""
 
@@ -135,6 +156,7 @@ class AuditSlice:
     kind: str  # "rare" | "hard" | "mislabelled" | "bad picture"
     told: str | None  # columns and values that define it; None: features do
     sources: list[str]  # generators of its candidates
+    words: list[NearWord] = field(default_factory=list)  # nearest first
 
 
 @dataclass(frozen=True)
@@ -163,6 +185,7 @@ class AuditSlices:
     notes: list[str]
     reason: str | None  # why none could be sought; None if they were
     seconds: float  # of the processor
+    words: AskedWords | None = None  # None if none were given
 
 
 @dataclass(frozen=True)

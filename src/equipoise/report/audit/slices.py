@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from equipoise.report.audit.record import AuditRecord, AuditSlice, AuditSlices, SearchedClass
+from equipoise.report.audit.record import AuditSlice, AuditSlices, NearWord, SearchedClass
 from equipoise.report.parts import figures, tables, words
 from equipoise.report.parts.figures import Series
 from equipoise.report.parts.page import Picture, picture
 from equipoise.report.parts.tables import Column, Panel, Table
 from equipoise.report.parts.terminal import wrapped
 
-__all__ = ["LEGEND", "ShownSlice", "SlicesPage", "picture_name", "slices_page", "slices_text"]
+__all__ = ["ShownSlice", "SlicesPage", "picture_name", "slices_page", "slices_text"]
 
 FIRST = 5  # told on the terminal
 CHARTED = 12
 LEGEND = (("images of the slice", figures.COLOURS[5]), ("the rest of its class", figures.COLOURS[0]))
-TOLD = 3  # values of columns, and classes that images are taken for, in a sentence
+TOLD = 3  # values of columns, classes that images are taken for, and words, in a sentence
 KINDS = {
     "rare": "rare: such images are few, or lie where images of their class are few",
     "hard": "hard: such images are not rare",
@@ -47,6 +47,7 @@ class SlicesPage:
     slices: Sequence[ShownSlice]
     power: Sequence[str]
     notes: Sequence[str]
+    legend: Sequence[tuple[str, str]] = LEGEND
 
 
 def picture_name(number: int) -> str:
@@ -54,23 +55,29 @@ def picture_name(number: int) -> str:
     return f"slice_{number}"
 
 
-def slices_page(record: AuditRecord, folder: str | os.PathLike[str] | None) -> SlicesPage:
+def slices_page(
+    sought: AuditSlices,
+    pictures: Mapping[str, str],
+    folder: str | os.PathLike[str] | None,
+    rows_of: str = "scores.parquet",
+) -> SlicesPage:
     """The section about hidden groups.
 
     Args:
-        record: Of the audit.
-        folder: Where its pictures are; None if the page is rendered without them.
+        sought: What was found.
+        pictures: Name → file of a picture, relative to `folder`.
+        folder: Where they are; None if the page is rendered without them.
+        rows_of: The table that rows are told by.
     """
-    sought = record.slices
     shown = [
         ShownSlice(
             f"{one.name} ({one.kind})",
-            _sentences(one),
+            _sentences(one, sought),
             picture(
                 "Most typical",
-                f"Nearest to its centre, of the half that tests. Rows of scores.parquet: "
+                f"Nearest to its centre, of the half that tests. Rows of {rows_of}: "
                 f"{', '.join(map(str, one.typical))}.",
-                record.pictures.get(picture_name(number)),
+                pictures.get(picture_name(number)),
                 folder,
             ),
         )
@@ -84,6 +91,8 @@ def slices_text(sought: AuditSlices) -> str:
     """The same for the terminal: five lines, and how many more there are."""
     lines = _lead(sought)
     lines += [f"  {_line(one)}" for one in sought.found[:FIRST]]
+    if sought.found and sought.words is not None and not any(one.words for one in sought.found):
+        lines.append("  None of your words passes the test for any of them.")
     more = len(sought.found) - FIRST
     lines += [f"  {more} more on the page."] if more > 0 else []
     if not sought.found and sought.reason is None:
@@ -106,8 +115,22 @@ def _lead(sought: AuditSlices) -> list[str]:
     return [
         f"{few} found that the model fails more than the rest of their class, worst first: found on half of the images "
         f"and tested on the other. At most {words.percent(sought.fdr, 0)} of such findings are false, on the mean. "
-        "They have numbers, not names: what their images have in common, people must see."
+        + (
+            "They have numbers, not names: what their images have in common, people must see."
+            if sought.words is None
+            else _asked(sought.words.words, sought.words.by)
+        )
     ]
+
+
+def _asked(words_given: Sequence[str], by: str) -> str:
+    many = len(words_given)
+    few = f"{many:,} words that you gave were" if many > 1 else "The one word that you gave was"
+    return (
+        f"They have numbers, not names. {few} compared with their images by {by}: those that the images of a slice are "
+        "nearer to than the rest of their class stand beside it, tested; no other does. Whether they say what the "
+        "images have in common, people must see."
+    )
 
 
 def _line(one: AuditSlice) -> str:
@@ -115,10 +138,11 @@ def _line(one: AuditSlice) -> str:
         f"{one.name}: {one.size:,} images, wrong {words.percent(one.errors.value, 0)} against "
         f"{words.percent(one.rest.value, 0)} ({_points(one)}, p {_p(one.p)}); {_taken(one)}; {one.kind}"
         + (f"; {_value(one, 0)}" if one.more_often else "")
+        + (f"; near “{one.words[0].word}” (p {_p(one.words[0].p)})" if one.words else "")
     )
 
 
-def _sentences(one: AuditSlice) -> list[str]:
+def _sentences(one: AuditSlice, sought: AuditSlices) -> list[str]:
     found = [
         f"{one.size:,} images, {words.percent(one.share.value)} of class {one.class_name}. Of {one.errors.n:,} that it "
         f"was not found on, {words.percent(one.errors.value)} ({words.interval(one.errors)}) are wrong, against "
@@ -131,7 +155,18 @@ def _sentences(one: AuditSlice) -> list[str]:
     if one.more_often:
         values = [_value(one, i) for i in range(min(TOLD, len(one.more_often)))]
         found.append(f"More often than in the rest of the class: {'; '.join(values)}.")
+    if one.words:
+        found.append(f"Nearer than the rest of the class to {'; '.join(map(_word, one.words[:TOLD]))}.")
+    elif sought.words is not None:
+        found.append("None of your words passes the test for it.")
     return found
+
+
+def _word(one: NearWord) -> str:
+    return (
+        f"“{one.word}” (in {words.percent(one.nearer.value, 0)} of pairs; mean cosine {one.cosine:.3f} against "
+        f"{one.rest:.3f}, adjusted p {_p(one.p)})"
+    )
 
 
 def _points(one: AuditSlice) -> str:

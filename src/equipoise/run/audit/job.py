@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from numpy.typing import NDArray
 from torch import nn
 
 from equipoise.data import ImageTable, write_rejected
@@ -38,6 +39,7 @@ from equipoise.run.checks import check_groups, scoring_engine
 from equipoise.run.folder import RunFolder
 from equipoise.run.identity import Identity, Setting, fingerprints
 from equipoise.run.model_source import ModelSource, Network
+from equipoise.run.naming import Named
 from equipoise.run.output import Output
 from equipoise.run.scores import write_scores
 from equipoise.run.sources import Reading, Sources, check_attributes, describe, first_look, told
@@ -59,6 +61,12 @@ class Asked:
     reading: Reading
     groups: Sequence[str]
     seed: int
+    words: Named | None = None
+
+    @property
+    def brought(self) -> dict[str, str]:
+        """What the run's identity says of what was brought."""
+        return {"model": digest_of(self.source.network), **({} if self.words is None else self.words.brought)}
 
     @property
     def given(self) -> dict[str, str]:
@@ -79,6 +87,7 @@ class Asked:
             **asdict(self.scoring.thresholds),
             "epochs": self.scoring.epochs,
             "expect_accuracy": self.scoring.expect_accuracy,
+            **self.scoring.naming.settings(),
             "seed": self.seed,
             "device": engine.device,
         }
@@ -125,10 +134,10 @@ def audit(
     network = model if isinstance(model, Network) else Network(model)
     source, named = network.loaded(reading)
     reading = source.reading(reading)
-    asked = Asked(source, network.settings(named), sources, scoring, reading, tuple(groups), seed)
+    words = scoring.naming.loaded(sources.data, sources.positives, sources.negatives)
+    asked = Asked(source, network.settings(named), sources, scoring, reading, tuple(groups), seed, words)
     settings = asked.settings(tuple(methods), engine)
-    identity = Identity(settings, {"model": digest_of(source.network)})
-    with output.open(identity, last="audit.json", resume=True) as folder:
+    with output.open(Identity(settings, asked.brought), last="audit.json", resume=True) as folder:
         tables = {name: source.checked(table) for name, table in read_images(asked, engine).items()}
         told(tables, say)
         table = tables["audited"]
@@ -145,7 +154,13 @@ def audit(
         say(f"{len(table):,} images, {len(found.ranks)} scores; drawing the report")
         write_rejected(table, folder.path / "rejected.csv")
         write_kept_scores(folder, table, found, seen, views["audited"].store)
-        slices, sought = slices_of(table, seen, found.kinds.tolist(), groups, seed=seed, folder=folder.path)
+        slices, sought = slices_of(
+            *(table, seen, found.kinds.tolist(), groups),
+            seed=seed,
+            folder=folder.path,
+            words=words,
+            pictures=lambda: word_pictures(asked, table, engine, say),
+        )
         record = AuditRecord(
             command=output.command or "equipoise.run.audit(...)",
             settings=dict(settings),
@@ -192,6 +207,32 @@ def write_kept_scores(
     made = None if store.folder is None else {"features": store.folder.name}
     columns = found.columns(seen, table.class_names)
     write_scores(folder.path / "scores.parquet", table, columns, None, made=made)
+
+
+def word_pictures(
+    asked: Asked, table: ImageTable, engine: Engine, say: Callable[[str], None]
+) -> NDArray[Any]:
+    """Vectors of the images in the space of the words, from a second pass over them, as its model takes them.
+
+    Raises:
+        InputError: if other images are read for it than were audited.
+    """
+    if asked.words is None or asked.words.model is None:
+        raise InputError("Expected `text_encoder` to compare words with images; got none. Name one.")
+    backbone, reading = asked.words.model.backbone, asked.words.reading(asked.reading)
+    own = audited_table(asked.sources, reading, engine.progress)
+    if own.attributes.column_names != table.attributes.column_names or not own.attributes.equals(
+        table.attributes
+    ):
+        raise InputError(
+            f"Expected the {len(table):,} images of the audit for {backbone.name} too; read as it takes them there are "
+            f"{len(own):,}, or others. Leave out pictures that are hardly readable."
+        )
+    device, cache = device_of(engine.device), cache_folder(asked.reading.cache)
+    with placed(backbone.network, device):
+        return kept_features(
+            backbone, own, cache=cache, device=device, say=say, what="images for words"
+        ).features
 
 
 def read_images(asked: Asked, engine: Engine) -> dict[str, ImageTable]:

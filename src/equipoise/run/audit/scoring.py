@@ -19,6 +19,7 @@ from equipoise.risk import (
     Thresholds,
 )
 from equipoise.run.audit.accuracy import check_expected
+from equipoise.run.naming import Naming
 from equipoise.run.sources import Source
 from equipoise.seeds import child_seed
 
@@ -61,6 +62,7 @@ class Scoring:
         expect_accuracy: What is known of the model, in [0, 1]: an audit whose measured accuracy is off by more than
             its interval is refused before methods learn.
         thresholds: From which percentile on an image is rare, hard, mislabelled, a bad picture.
+        naming: Words that hidden groups are compared with, and the model by which they are.
     """
 
     reference: Source = None
@@ -68,6 +70,7 @@ class Scoring:
     epochs: int | None = None
     expect_accuracy: float | None = None
     thresholds: Thresholds = field(default_factory=Thresholds)
+    naming: Naming = field(default_factory=Naming)
 
     def chosen(self, seed: int) -> dict[str, Method]:
         """Methods by name; the split into kinds needs both of the risks that it rests on.

@@ -1,0 +1,1 @@
+"""The report of `find`: its record, its sentences, its page."""
