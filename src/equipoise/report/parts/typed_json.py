@@ -2,7 +2,8 @@
 
 A NaN is written as null, an infinity as "Infinity" or "-Infinity"; a `Rate` is {value, low, high, n}, plus
 `reason` when it is undefined. Annotations may be str, bool, int, float, Any, dataclasses, typed dicts, and
-dict, list, tuple of one type and `| None` of those.
+dict, list, tuple of one type and `| None` of those. A field whose metadata are `LATER` is younger than records that
+must stay readable: it is written where there is something in it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ import numpy as np
 from equipoise.errors import InputError
 from equipoise.rate import Rate
 
-__all__ = ["decode", "encode"]
+__all__ = ["LATER", "decode", "encode"]
+
+LATER = {"later": True}
 
 
 def encode(value: Any, where: str = "record") -> Any:
@@ -41,7 +44,9 @@ def encode(value: Any, where: str = "record") -> Any:
         return numbers if value.defined else {**numbers, "reason": value.reason}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
-            f.name: encode(getattr(value, f.name), f"{where}.{f.name}") for f in dataclasses.fields(value)
+            f.name: encode(getattr(value, f.name), f"{where}.{f.name}")
+            for f in dataclasses.fields(value)
+            if getattr(value, f.name) or "later" not in f.metadata
         }
     if value is None or isinstance(value, str):
         return value
@@ -80,8 +85,14 @@ def decode(annotation: Any, value: Any, where: str = "record") -> Any:
         return _rate(value, where)
     if isinstance(annotation, type) and (dataclasses.is_dataclass(annotation) or is_typeddict(annotation)):
         hints = _hints(annotation)
-        keys = _keys(value, hints.keys(), where)
-        return annotation(**{key: decode(hints[key], keys[key], f"{where}.{key}") for key in hints})
+        later = {
+            one.name
+            for one in getattr(annotation, "__dataclass_fields__", {}).values()
+            if "later" in one.metadata
+        }
+        given = value if isinstance(value, dict) else {}
+        keys = _keys(value, [key for key in hints if key not in later or key in given], where)
+        return annotation(**{key: decode(hints[key], keys[key], f"{where}.{key}") for key in keys})
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in (Union, types.UnionType):
         if value is None:
