@@ -13,6 +13,7 @@ from equipoise.cli.saying import say
 from equipoise.cli.settings import (
     EVALUATION,
     FOLDER,
+    TRAINING,
     Backbone,
     Continuing,
     Data,
@@ -39,6 +40,7 @@ def debias(
     evaluation: Evaluation = Evaluation(),
     controls: Annotated[bool, Parameter(group=EVALUATION)] = True,
     training: Training = Training(),
+    second_stage: Annotated[bool, Parameter(group=TRAINING, negative=(), show_default=False)] = False,
     encoder: Encoder = Encoder(),
     embedding: Embedding = Embedding(),
     backbone: Backbone = Backbone(),
@@ -55,6 +57,9 @@ def debias(
     Args:
         controls: Train what tells the causes of a change apart: the plain network trained as long, and the debiased
             model's losses with uniform sampling.
+        second_stage: After training, choose another last layer as `equipoise fix` does, without group labels, as a
+            further model; of trained networks on the validation side, for which a fifth of the data is held out where
+            --validation-share and --split-column name none.
         out: Folder for everything that the run leaves behind: report.html, record.json, the models, scores.parquet.
     """
     from equipoise import report, run
@@ -72,6 +77,7 @@ def debias(
         reading=reading_of(reading, evaluation.groups),
         training=training_of(training, encoder, embedding, backbone=backbone),
         measuring=measuring_of(evaluation, controls=controls),
+        second_stage=second_stage,
         engine=engine_of(machine, general),
         output=output_of(out, general, continuing),
     )

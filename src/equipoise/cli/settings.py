@@ -104,7 +104,7 @@ class Test:
     test_share: float = 0.2
     """Share held out for testing when no test data are given."""
     validation_share: float = 0.0
-    """Share of the data held out for validation curves; no choice is ever made on it."""
+    """Share of the data held out for validation curves; no choice is made on it, but for a second stage."""
 
 
 @Parameter(name="*", group=READING)

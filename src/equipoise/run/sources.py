@@ -228,7 +228,7 @@ class Sources:
         positives: Images of the class to be found; `negatives` without it; `data` holds both in place of the two.
         test_positives: Test images; `test_negatives` and `test_data` likewise.
         test_share: Share held out when there are no test data.
-        validation_share: Share of all data held out for validation curves.
+        validation_share: Share of all data held out for validation curves, and for a second stage.
         images: Images of the embedded set, which is drawn when no source is given.
     """
 

@@ -61,8 +61,15 @@ class Probe(BackboneClassifier):
 
     def logits_of(self, table: ImageTable, device: torch.device | None = None) -> NDArray[np.float32]:
         """Logits of a table by its features, shape (n,) or (n, K): the network runs once for all such models."""
-        featured, layer = self._fitted
-        return logits_of(layer, featured.of(table, device))
+        return logits_of(self._fitted[1], self.features(table, device))
+
+    def features(self, table: ImageTable, device: torch.device | None = None) -> FeatureStore:
+        """What its last layer takes."""
+        return self._fitted[0].of(table, device)
+
+    def with_layer(self, layer: nn.Linear) -> Probe:
+        """Another last layer on the same features."""
+        return Probe(self._fitted[0], layer, self.backbone.class_names or ())
 
 
 def logits_of(layer: nn.Linear, store: FeatureStore) -> NDArray[np.float32]:

@@ -164,7 +164,7 @@ def fit(
             backbone measure rarity in its features.
         backbone: The pretrained network of recipes "probe" and "fine-tune"; it is copied, not changed. A
             `Featured` one knows features of tables already.
-        validation: Scored after every epoch; never trained on and never used to choose anything.
+        validation: Scored after every epoch; never trained on, and nothing in training is chosen by it.
         seed: The one source of chance; the same seed gives the same model on the same machine and thread count.
         engine: Device, precision, processes; None takes what this machine has.
         folder: Where checkpoints and the history go, one an epoch; None keeps none.

@@ -12,6 +12,7 @@ from equipoise.report.debias.groups import by_group, overall, summary
 from equipoise.report.debias.models import Shown
 from equipoise.report.debias.record import RUN, RunRecord
 from equipoise.report.debias.sampling_page import class_sampling, sampling_facts
+from equipoise.report.debias.stage_words import stage_sentences
 from equipoise.report.debias.training import controls, losses, timing, trained
 from equipoise.report.debias.words import DOES_NOT_PROVE, headline, saturated
 from equipoise.report.parts import tables, words
@@ -61,6 +62,7 @@ def html(record: RunRecord, folder: str | os.PathLike[str] | None = None) -> str
         groups=by_group(shown) if detected else None,
         comparisons=differences(shown),
         controls=controls(shown),
+        second_stage=stage_sentences(record),
         losses=losses(shown),
         reconstructions=[_picture(record, folder, RECONSTRUCTIONS)] if _rebuilds(record) else [],
         extremes=[_picture(record, folder, name) for name in (LEAST, MOST)],

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from equipoise.fairness import ClassComparison, ClassEvaluation, Comparison, Evaluation
+from equipoise.fairness import ClassComparison, ClassDifference, ClassEvaluation, Comparison, Evaluation
 from equipoise.files import write_json
 from equipoise.notebook import rate_text, short, table_html
 from equipoise.rate import Rate
+from equipoise.report.parts.choice import ChoiceRecord
 from equipoise.report.parts.typed_json import LATER, encode
 from equipoise.report.parts.versioned import Schema
 from equipoise.report.parts.wrong import WrongPictures
@@ -28,6 +29,7 @@ __all__ = [
     "ModelRecord",
     "ResamplingRecord",
     "RunRecord",
+    "SecondStageRecord",
     "TimingRecord",
     "from_json",
     "read",
@@ -131,6 +133,21 @@ class TimingRecord:
 
 
 @dataclass(frozen=True)
+class SecondStageRecord:
+    """Another last layer for a trained model, chosen as a fix is, without labels of groups and without test images."""
+
+    model: str  # whose last layer it is
+    images: int  # that it was chosen and fitted on
+    held_out: (
+        bool  # kept from training; else they were trained on, and its features had not seen their labels
+    )
+    left_out: int  # images that were held out but are trained on too, and take no part
+    choice: ChoiceRecord
+    change: ClassDifference | None  # on test images, against `model`; None where it was left as it was
+    seconds: float
+
+
+@dataclass(frozen=True)
 class RunRecord:
     """All numbers of a run, with intervals."""
 
@@ -154,6 +171,9 @@ class RunRecord:
     wrong: WrongPictures | None = field(
         default=None, metadata=LATER
     )  # None of tables of predictions, which have no pictures
+    second_stage: dict[str, SecondStageRecord] = field(
+        default_factory=dict, metadata=LATER
+    )  # name of the refitted model → how it came about; there is none in `models` where it was left as it was
     schema_version: int = SCHEMA_VERSION
 
     def __repr__(self) -> str:

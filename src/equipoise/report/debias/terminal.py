@@ -25,6 +25,7 @@ from equipoise.report.debias.models import (
 )
 from equipoise.report.debias.record import ModelRecord, ResamplingRecord, RunRecord
 from equipoise.report.debias.sampling_words import asked_for, counted_draws, follows, strength
+from equipoise.report.debias.stage_words import stage_sentences
 from equipoise.report.debias.words import headline, saturated
 from equipoise.report.parts import words
 from equipoise.report.parts.terminal import aligned, blocks, number, short, wrapped
@@ -38,7 +39,8 @@ def text(record: RunRecord) -> str:
     Miss rates are in percent, with 95 % intervals in brackets; undefined ones say why.
     """
     if is_of_classes(record) and record.positive is None:
-        return blocks([_headline(record), *class_blocks(record)])
+        stages = map(wrapped, stage_sentences(record))
+        return blocks([_headline(record), *class_blocks(record), *stages])
     shown = [name for name in main_models(record) if name] or ordered_models(record)[:2]
     models = [record.models[name] for name in shown]
     attributes = list(dict.fromkeys(a for model in models for a in model.detection.groups))
@@ -51,7 +53,7 @@ def text(record: RunRecord) -> str:
     parts += [_attribute(record, models, attribute) for attribute in attributes]
     if record.models:
         parts.append(_all(record, attributes[0] if attributes else None))
-    parts.append(wrapped(saturated(record)))
+    parts += map(wrapped, [*stage_sentences(record), saturated(record)])
     if record.resampling:
         parts.append(resampling_text(record.resampling))
     return blocks(parts)

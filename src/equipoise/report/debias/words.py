@@ -50,6 +50,9 @@ EXPLAINED = {
     "plain": "Ordinary training: every image is drawn equally often, only the classification loss is used.",
     "debiased": "The classifier, with a variational autoencoder beside it where the recipe has one; positives that the "
     "resampling rule calls rare are drawn more often.",
+    "debiased-refitted": "The debiased model with another last layer, chosen without labels of groups as a fix is.",
+    "plain-refitted": "The plain model with another last layer, chosen likewise. It shows how much of what a second "
+    "stage gives needs debiased sampling.",
     "plain-same-steps": "Ordinary training, as many steps as the debiased model. It shows how much of a gain "
     "is nothing but longer training.",
     "uniform": "The network and the losses of the debiased model, every image drawn equally often. It shows how "

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from equipoise.report.fix.record import AFTER, BEFORE, FixRecord
-from equipoise.report.fix.words import LEFT, fix_headline, subject, trait, worst
+from equipoise.report.fix.words import fix_headline, subject, trait, worst
 from equipoise.report.parts import words
+from equipoise.report.parts.choice import LEFT
 from equipoise.report.parts.terminal import aligned, blocks, number, short, wrapped
 
 __all__ = ["demo_text"]

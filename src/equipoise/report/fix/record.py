@@ -9,6 +9,7 @@ from equipoise.fairness import ClassComparison, ClassEvaluation
 from equipoise.notebook import rate_text, short, table_html
 from equipoise.rate import Rate
 from equipoise.report.debias.record import DataRecord
+from equipoise.report.parts.choice import ChoiceRecord, TriedFix
 from equipoise.report.parts.typed_json import LATER
 from equipoise.report.parts.versioned import Schema
 from equipoise.report.parts.wrong import WrongPictures
@@ -30,37 +31,6 @@ __all__ = [
 
 FIX_SCHEMA_VERSION = 2
 BEFORE, AFTER = "before", "after"
-
-
-@dataclass(frozen=True)
-class TriedFix:
-    """A candidate, on images that it was not fitted on. Shares in [0, 1]; higher is better."""
-
-    title: str  # method and settings
-    method: str
-    merit: float  # what the choice goes by
-    accuracy: float
-    balanced: float  # mean recall of classes
-    worst_class: float
-    worst_group: (
-        float | None
-    )  # worst cell of class × group, where groups of these images are known: it only measures
-    may_win: bool  # False: it needs groups that only measure, or costs more than was allowed
-
-
-@dataclass(frozen=True)
-class ChoiceRecord:
-    """What was chosen, and by what."""
-
-    chosen: str  # title of the candidate
-    method: str  # "leave it" where nothing is changed
-    rule: str  # in words
-    gain: float  # of merit over leaving it
-    doubt: float  # its standard error
-    stability: float  # share of seeds that choose the same method
-    notes: list[str]
-    tried: list[TriedFix]  # best merit first
-    groups: list[str]  # columns that it was chosen by; none is the usual case
 
 
 @dataclass(frozen=True)

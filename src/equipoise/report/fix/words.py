@@ -6,13 +6,13 @@ from equipoise.fairness import ClassDifference, ClassEvaluation
 from equipoise.rate import Rate
 from equipoise.report.fix.record import AFTER, BEFORE, FixRecord, SliceTrait
 from equipoise.report.parts import words
+from equipoise.report.parts.choice import LEFT
 from equipoise.report.parts.classes import is_the_class
 from equipoise.report.parts.terminal import aligned, blocks, number, short, wrapped
 from equipoise.report.parts.words import ABSENT, Headline
 
-__all__ = ["FIX_LIMITS", "LEFT", "fix_headline", "fix_text", "subject", "trait", "worst"]
+__all__ = ["FIX_LIMITS", "fix_headline", "fix_text", "subject", "trait", "worst"]
 
-LEFT = "leave it"
 FIX_LIMITS = (
     "That a system is fair. Unequal error is one harm that can be counted; a lower number here is no proof.",
     "That the groups that were found are people. They are pictures that a classifier gets wrong alike.",
@@ -68,9 +68,9 @@ def fix_headline(record: FixRecord) -> Headline:
     sentences = [f"Measurably worse: {harm}."] if harm else []
     sentences += [
         f"Before: right on {_right(rate)} of its {whom} ({where}). After: {_right(now)} ({there}). Paired difference "
-        f"{_points(gain)}.",
+        f"{words.points(gain)}.",
         f"Of all {after.n:,} test images {_right(before.accuracy)} were right and {_right(after.accuracy)} are; "
-        f"paired difference {_points(change.accuracy)}.",
+        f"paired difference {words.points(change.accuracy)}.",
         f"Chosen: {choice.chosen}"
         + (
             f", by {words.listed(choice.groups)} of some images."
@@ -118,14 +118,6 @@ def _right(rate: Rate) -> str:
         return f"undefined ({rate.reason})"
     ends = words.interval(rate)
     return words.percent(rate.value) + (f" ({ends})" if ends else "")
-
-
-def _points(difference: Rate) -> str:
-    if not difference.defined:
-        return f"undefined ({difference.reason})"
-    ends = words.interval(difference, with_sign=True)
-    said = f"{words.signed(100 * difference.value)} points"
-    return said + (f", 95{words.SPACE}% interval {ends}" if ends else "")
 
 
 def fix_text(record: FixRecord) -> str:

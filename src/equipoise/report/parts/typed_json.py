@@ -1,9 +1,9 @@
 """Dataclasses ⇄ strict JSON, checked against their annotations: no key too many, none too few, no NaN.
 
 A NaN is written as null, an infinity as "Infinity" or "-Infinity"; a `Rate` is {value, low, high, n}, plus
-`reason` when it is undefined. A field marked `LATER` may be missing, in what was written before there was such a
-field; it then has its default. Annotations may be str, bool, int, float, Any, dataclasses, typed dicts, and dict, list,
-tuple of one type and `| None` of those.
+`reason` when it is undefined. A field marked `LATER` is written where there is something in it, and may be missing, in
+what was written before there was such a field; it then has its default. Annotations may be str, bool, int, float, Any,
+dataclasses, typed dicts, and dict, list, tuple of one type and `| None` of those.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ def encode(value: Any, where: str = "record") -> Any:
         return numbers if value.defined else {**numbers, "reason": value.reason}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
-            f.name: encode(getattr(value, f.name), f"{where}.{f.name}") for f in dataclasses.fields(value)
+            f.name: encode(getattr(value, f.name), f"{where}.{f.name}")
+            for f in dataclasses.fields(value)
+            if getattr(value, f.name) or "later" not in f.metadata
         }
     if value is None or isinstance(value, str):
         return value

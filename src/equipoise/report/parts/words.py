@@ -20,6 +20,7 @@ __all__ = [
     "interval",
     "listed",
     "percent",
+    "points",
     "signed",
     "verdict",
 ]
@@ -85,6 +86,15 @@ def interval(rate: Rate, scale: float = 100.0, digits: int = 1, *, with_sign: bo
         return ""
     show = signed if with_sign else decimal
     return f"{show(rate.low * scale, digits)} to {show(rate.high * scale, digits)}"
+
+
+def points(difference: Rate) -> str:
+    """A difference of shares: "+2.1 points, 95 % interval +0.3 to +4.0"; what is undefined says why."""
+    if not difference.defined:
+        return f"undefined ({difference.reason})"
+    ends = interval(difference, with_sign=True)
+    said = f"{signed(100 * difference.value)} points"
+    return said + (f", 95{SPACE}% interval {ends}" if ends else "")
 
 
 def flipped(difference: Rate) -> Rate:

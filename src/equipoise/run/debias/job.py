@@ -19,6 +19,7 @@ from equipoise.report.debias.record import RunRecord, read, write
 from equipoise.run.account import data_record, timing_record, versions
 from equipoise.run.checks import check_models, check_test
 from equipoise.run.debias.numbers import Truth, measure
+from equipoise.run.debias.second_stage import Refitted, SecondStage, holding_out, stages_of, told_stage
 from equipoise.run.enrichment import sampled, sampled_by_class, told_beforehand
 from equipoise.run.folder import RunFolder
 from equipoise.run.identity import Identity, Setting, fingerprints
@@ -49,6 +50,7 @@ def debias(
     reading: Reading = Reading(),
     training: Training = Training(),
     measuring: Measuring = Measuring(),
+    second_stage: bool = False,
     engine: Engine = Engine(),
     output: Output = Output("runs/debias"),
 ) -> RunRecord:
@@ -63,6 +65,9 @@ def debias(
         training: Recipe, what is brought, seed.
         measuring: Groups, false-positive rate, replicates; its controls are the plain network trained as long, and the
             same losses sampled uniformly.
+        second_stage: Choose another last layer for what was trained, as `fix` does, as a further model. Of trained
+            networks on the validation side, for which a fifth of the data is held out where there is none; on a
+            backbone that stays as it is, on the training images.
         engine: Device, precision, processes.
         output: The run's folder, and who is told.
 
@@ -75,12 +80,15 @@ def debias(
     measuring, say = measuring.of(sources), output.say
     start = training.start(engine, reading, say)
     reading = start.backbone.reading(reading)
+    if second_stage:
+        sources = holding_out(sources, start, say)
     settings: dict[str, Setting] = {
         "command": "debias",
         **sources.settings(),
         **reading.settings(),
         **measuring.settings(),
         **start.settings(),
+        "second_stage": second_stage or None,
     }
     with output.open(Identity(settings, start.brought())) as folder:
         tables = read_sides(sources, reading, measuring, start, say)
@@ -88,10 +96,14 @@ def debias(
         if folder.finished:
             return earlier(folder, say)
         methods = methods_of(start.recipe, controls=measuring.controls)
+        stage = SecondStage.of(tables, start, reading) if second_stage else None
         start = checked(methods, tables, measuring, start, weights=not folder.resumed)
         folder.begin()
         with naming_what_is_kept(folder):
-            fits = train_all(methods, tables, Trainer(start, folder, say))
+            trainer = Trainer(start, folder, say)
+            fits = train_all(methods, tables, trainer)
+            refitted = {} if stage is None else refit_all(stage, fits, tables, trainer)
+            fits |= {name: one.fit for name, one in refitted.items() if one.fit is not None}
             say("Scoring the test images and measuring.")
             scores = {
                 name: predict(one.model, tables.test, device=start.engine.device)
@@ -114,6 +126,7 @@ def debias(
                 class_resampling=sampled_by_class(main, tables.train, measuring.groups, start),
                 timing=timing_record(began, steps=main.steps, seconds=main.seconds),
                 pictures=pictures,
+                second_stage={name: one.measured(scores, name, truth) for name, one in refitted.items()},
             )
             record = with_wrong(record, folder.path, tables.test, scores, measuring)
             write(record, folder.path)
@@ -184,6 +197,21 @@ def train_all(methods: Sequence[TrainingMethod], tables: Split, trainer: Trainer
             trainer.say(note)
         fits[method] = trainer.keep(method, fitted, tables.train)
     return fits
+
+
+def refit_all(
+    stage: SecondStage, fits: Mapping[str, Fit], tables: Split, trainer: Trainer
+) -> dict[str, Refitted]:
+    """The second stage of the models, each saved where it changed something."""
+    start, found = trainer.start, {}
+    for name, method in stages_of(list(fits), start).items():
+        trainer.say(f"Second stage: trying other last layers of {method} on {len(stage.table):,} images.")
+        one = stage.refitted(method, fits[method], seed=start.seed, device=start.engine.device)
+        trainer.say(told_stage(one.record))
+        if one.fit is not None:
+            trainer.keep(name, one.fit, tables.train)
+        found[name] = one
+    return found
 
 
 def write_tables_and_pictures(

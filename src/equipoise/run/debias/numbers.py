@@ -22,17 +22,21 @@ from equipoise.run.sides import check_class
 if TYPE_CHECKING:  # tables of predictions are measured without torch
     from equipoise.train import Fit
 
-__all__ = ["ROLES", "TITLES", "Measured", "Truth", "measure"]
+__all__ = ["REFITTED", "ROLES", "TITLES", "Measured", "Truth", "measure"]
 
+REFITTED = {"debiased": "debiased-refitted", "plain": "plain-refitted"}
+"""What a model is called once it went through the second stage."""
 TITLES = {
     "plain": "plain",
     "debiased": "debiased",
+    "debiased-refitted": "debiased, last layer refitted",
+    "plain-refitted": "plain, last layer refitted",
     "plain-same-steps": "plain, same steps",
     "uniform": "uniform, same losses",
     "threshold-only": "plain, threshold moved",
 }
 """What people read for each model."""
-ROLES = {"plain": "plain", "debiased": "debiased"}
+ROLES = {"plain": "plain", "debiased": "debiased", "debiased-refitted": "debiased"}
 """The place of a model in a record; all others are controls."""
 
 

@@ -27,20 +27,19 @@ from equipoise.nn import Backbone, BackboneClassifier, FeatureStore, with_last_l
 from equipoise.nn.last_layer import replaceable
 from equipoise.report.fix.page import write_fix_report
 from equipoise.report.fix.record import (
-    ChoiceRecord,
     FixedModel,
     FixRecord,
     FixTiming,
     MendedSlice,
-    TriedFix,
     read_fix,
     write_fix,
 )
 from equipoise.run.account import data_record, peak_rss_bytes, versions
 from equipoise.run.backbone_source import BackboneSource, backbone_source
 from equipoise.run.checks import check_groups, scoring_engine
-from equipoise.run.fix.failing import Failing, failing
-from equipoise.run.fix.layers import Layers, called, group_ids, layers_of, logits_by, own_logits
+from equipoise.run.fix.choice import choice_record, chosen_layer, kept_together
+from equipoise.run.fix.failing import Failing
+from equipoise.run.fix.layers import Layers, called, layers_of, logits_by, own_logits
 from equipoise.run.fix.pictures import write_fix_pictures
 from equipoise.run.fix.said import write_said, write_wrong_after
 from equipoise.run.folder import RunFolder
@@ -76,6 +75,11 @@ class Choosing:
 
     def __post_init__(self) -> None:
         Plan(price=self.price)
+
+    def options(self) -> dict[str, Any]:
+        """What `chosen_layer` takes of it."""
+        by = tuple(self.validation_groups)
+        return {"validation_groups": by, "methods": self.methods or None, "price": self.price}
 
     def settings(self) -> dict[str, Setting]:
         """What a run's settings say about it."""
@@ -132,7 +136,15 @@ def fix(
         current = own_logits(backbone, tables.train, stores["train"])
         say(_start(backbone, tables.train, current is not None))
         fair = None if choosing.seen else current
-        choice, found, choosing_s = _choice(stores["train"], tables.train, fair, choosing, reading, seed)
+        choice, found, choosing_s = chosen_layer(
+            stores["train"],
+            tables.train,
+            fair,
+            together=kept_together(tables.train, reading),
+            seed=seed,
+            groups=[name for name in choosing.groups if name in tables.train.columns],
+            **choosing.options(),
+        )
         say(f"Chosen: {choice.chosen.name}. Measuring on test images.")
         layers = layers_of(choice, stores["train"], tables.train, choosing.groups, seed)
         models, compared, slices = _measured(
@@ -149,7 +161,7 @@ def fix(
             versions=versions(),
             network=_network(backbone, current is not None),
             data=data_record(tables._asdict(), sources.given, choosing.groups),
-            choice=_chosen(choice, choosing),
+            choice=choice_record(choice, choosing.validation_groups),
             models=models,
             comparisons=compared,
             timing=FixTiming(features_s, choosing_s, time.perf_counter() - began, peak_rss_bytes()),
@@ -248,42 +260,6 @@ def _start(backbone: Backbone, table: ImageTable, own: bool) -> str:
     )
 
 
-def _choice(
-    store: FeatureStore,
-    table: ImageTable,
-    current: Any,
-    choosing: Choosing,
-    reading: Reading,
-    seed: int,
-) -> tuple[fixes.Choice, Failing, float]:
-    """What was chosen on the training images, the slices found in them, and the seconds that both took."""
-    began = time.perf_counter()
-    by, only = choosing.validation_groups, [name for name in choosing.groups if name in table.columns]
-    groups = group_ids(table, by or only)
-    together = _together(table, reading)
-    slices = failing(store, table, current, together, seed)
-    known: dict[str, Any] = {"validation_groups" if by else "groups": groups}
-    found = fixes.choose(
-        store,
-        table,
-        current=current,
-        **known,
-        known=dict(slices.known),
-        together=together,
-        methods=choosing.methods or None,
-        price=choosing.price,
-        classes=len(table.class_names),
-        seed=seed,
-    )
-    return found, slices, time.perf_counter() - began
-
-
-def _together(table: ImageTable, reading: Reading) -> list[Any]:
-    """Columns whose equal values are on one side: contents, and subjects if these are known."""
-    found: list[Any] = [table.digests]
-    return found if reading.together is None else [*found, table.column(reading.together)]
-
-
 def _measured(
     backbone: Backbone,
     layers: Layers,
@@ -337,30 +313,3 @@ def _network(backbone: Backbone, own: bool) -> dict[str, Any]:
         "new_layer": "in the place of its own" if replaceable(backbone) else "behind its features",
         "preprocessing": backbone.preprocessing.settings(),
     }
-
-
-def _chosen(choice: fixes.Choice, choosing: Choosing) -> ChoiceRecord:
-    tried = [
-        TriedFix(
-            title=one.name,
-            method=one.method,
-            merit=one.merit,
-            accuracy=one.accuracy,
-            balanced=one.balanced,
-            worst_class=one.worst_class,
-            worst_group=one.worst_group,
-            may_win=one.may_win,
-        )
-        for one in choice.candidates
-    ]
-    return ChoiceRecord(
-        chosen=choice.chosen.name,
-        method=choice.chosen.method,
-        rule=choice.rule,
-        gain=choice.chosen.merit - choice.left.merit,
-        doubt=choice.doubt,
-        stability=choice.stability,
-        notes=list(choice.notes),
-        tried=tried,
-        groups=list(choosing.validation_groups),
-    )
