@@ -24,7 +24,7 @@ __all__ = ["Work", "computed"]
 
 FEWEST, MOST = 64, 2048  # rows a shard
 EACH = 4  # shards an actor, so that the last one is not waited for long
-AGAIN = 3  # times that a shard is tried elsewhere when its process or machine is lost
+AGAIN = 2  # times that all is begun anew with what is left of a cluster, and nothing comes
 NAMED = 3  # shards that failed, told one by one
 
 
@@ -72,18 +72,30 @@ def computed(
             return
         failed: dict[Shard, str] = {}
         ray = stack.enter_context(cluster.connected())
-        actors = _actors(ray, device)
-        most = cluster.shard_rows or min(max(rows // (EACH * actors), FEWEST), MOST)
-        missing = cut(rows, most, done, first)
-        for shard, data, why in _through(ray, work, missing, key, device, actors):
-            if why:
-                failed[shard] = why
-                continue
-            columns = unpacked(data, shard.stop - shard.start, key)
-            kept.write(shard, data)
-            yield slice(*shard), columns
+        most = cluster.shard_rows or min(max(rows // (EACH * _actors(ray, device)), FEWEST), MOST)
+        vain = 0  # times that a process or machine was lost and nothing came before
+        while missing := cut(rows, most, (*done, *failed), first):
+            came = 0
+            try:
+                for shard, data, why in _through(ray, work, missing, key, device):
+                    came += 1
+                    if why:
+                        failed[shard] = why
+                        continue
+                    columns = unpacked(data, shard.stop - shard.start, key)
+                    kept.write(shard, data)
+                    done.append(shard)
+                    yield slice(*shard), columns
+            except LostError as lost:
+                vain = 0 if came else vain + 1
+                if vain > AGAIN:
+                    raise _unable(str(lost)) from lost
         if failed:
-            raise _failure(failed, len(missing) + len(done), folder is not None)
+            raise _failure(failed, len(failed) + len(done), folder is not None)
+
+
+class LostError(Exception):
+    """A process or a machine went, and what it had with it."""
 
 
 def _actors(ray: Any, device: str) -> int:
@@ -104,7 +116,7 @@ def _actors(ray: Any, device: str) -> int:
 
 
 def _through(
-    ray: Any, work: Work, shards: Sequence[Shard], key: str, device: str, actors: int
+    ray: Any, work: Work, shards: Sequence[Shard], key: str, device: str
 ) -> Iterator[tuple[Shard, bytes, str]]:
     """Each shard's file or why there is none, as they come; a worker that cannot begin ends all."""
     with warnings.catch_warnings():
@@ -119,11 +131,11 @@ def _through(
             Worker,
             batch_size=1,
             fn_constructor_args=(_pickled(ray, work), key, __version__, os.getcwd()),
-            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=min(actors, len(items))),
+            compute=ray.data.ActorPoolStrategy(size=min(_actors(ray, device), len(items))),
             num_cpus=1,
             num_gpus=1 if device.startswith("cuda") else 0,
-            max_restarts=AGAIN,
-            max_task_retries=AGAIN,
+            max_restarts=0,  # one that restarts waits for room, for ever where a machine went
+            max_task_retries=0,
         )
     try:
         for batch in rows.iter_batches(batch_size=None, prefetch_batches=0):
@@ -137,7 +149,11 @@ def _through(
     except EquipoiseError:
         raise
     except Exception as error:
-        raise _unbegun(error) from error
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        told = next((line for line in reversed(lines) if "Error" in line), lines[-1])
+        if "creation task" in str(error):  # it died before it did anything of ours
+            raise _unable(told) from error
+        raise LostError(told) from error
 
 
 def _pickled(ray: Any, work: Work) -> bytes:
@@ -151,15 +167,10 @@ def _pickled(ray: Any, work: Work) -> bytes:
     return found
 
 
-def _unbegun(error: Exception) -> InputError:
-    """What Ray says of actors that died before they did anything of ours."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = next(
-        (line for line in reversed(lines) if "Error" in line), lines[-1] if lines else type(error).__name__
-    )
+def _unable(told: str) -> InputError:
     return InputError(
         f"Expected workers of the Ray cluster to compute; got: {told:.300}. Every machine needs the same Python, "
-        "Ray, equipoise and modules of yours; finished shards are kept."
+        "Ray, equipoise and modules of yours, and memory for the network; finished shards are kept."
     )
 
 
