@@ -12,7 +12,6 @@ from cyclopts import Group, Parameter
 
 from equipoise.cli.saying import say
 from equipoise.cli.settings import (
-    ENGINE,
     EVALUATION,
     FOLDER,
     Continuing,
@@ -20,6 +19,7 @@ from equipoise.cli.settings import (
     General,
     Names,
     Network,
+    Passing,
     Reading,
     TrainedEncoder,
     Words,
@@ -75,7 +75,7 @@ def audit(
     seed: Annotated[int, Parameter(group=EVALUATION)] = 0,
     words: Words = Words(),
     reading: Reading = Reading(),
-    device: Annotated[str, Parameter(group=ENGINE)] = "auto",
+    machine: Passing = Passing(),
     out: Annotated[Path, Parameter(group=FOLDER)] = Path("runs/audit"),
     overwrite: Annotated[bool, Parameter(group=FOLDER, negative=(), show_default=False)] = False,
     general: General = General(),
@@ -88,7 +88,6 @@ def audit(
         source: One source with labels, as --data.
         groups: Columns whose values are the groups to compare, as in race,gender; or a table of slices.
         seed: Of halves, folds, learning and bootstrap.
-        device: auto, cpu, cuda or mps.
         out: Folder for audit.json, report.html, scores.parquet and rejected.csv.
         overwrite: Replace the audit that lies in the folder.
     """
@@ -106,7 +105,7 @@ def audit(
         reading=reading_of(reading, groups),
         groups=groups_of(groups),
         seed=seed,
-        engine=engine_of(device, general),
+        engine=engine_of(machine, general),
         output=output_of(out, general, Continuing(overwrite=overwrite)),
     )
     say(*report.audit_text(record).split("\n"))

@@ -25,6 +25,7 @@ from equipoise.cli.settings import (
     Machine,
     Network,
     Networks,
+    Passing,
     Planted,
     Test,
     TrainedEncoder,
@@ -117,7 +118,7 @@ def _network(flags: Network) -> dict[str, Any]:
     return asked
 
 
-def engine_of(flags: Machine | str, general: General) -> run.Engine:
+def engine_of(flags: Machine | Passing | str, general: General) -> run.Engine:
     """Where models run: all that is said of the machine, or the device alone; --quiet hides the bars too."""
     asked = {"device": flags} if isinstance(flags, str) else dataclasses.asdict(flags)
     return run.Engine(**asked, progress=not general.quiet)

@@ -12,7 +12,6 @@ from cyclopts import Group, Parameter
 
 from equipoise.cli.saying import say
 from equipoise.cli.settings import (
-    ENGINE,
     EVALUATION,
     FOLDER,
     Continuing,
@@ -20,6 +19,7 @@ from equipoise.cli.settings import (
     General,
     Names,
     Network,
+    Passing,
     Splitting,
     Test,
     TrainedEncoder,
@@ -59,7 +59,7 @@ def fix(
     groups: Annotated[Names, Parameter(group=EVALUATION)] = (),
     seed: Annotated[int, Parameter(group=EVALUATION)] = 0,
     reading: Splitting = Splitting(),
-    device: Annotated[str, Parameter(group=ENGINE)] = "auto",
+    machine: Passing = Passing(),
     out: Annotated[Path, Parameter(group=FOLDER)] = Path("runs/fix"),
     overwrite: Annotated[bool, Parameter(group=FOLDER, negative=(), show_default=False)] = False,
     general: General = General(),
@@ -71,7 +71,6 @@ def fix(
         model: timm:NAME, hf:NAME_OR_FOLDER, onnx:FILE, package.module:callable, a run's folder or RUN/models/NAME.
         groups: Columns whose values are the groups to compare on test images, as in place,gender; they only measure.
         seed: Of the split, the folds and the choice.
-        device: auto, cpu, cuda or mps.
         out: Folder for the network with its new layer, fix.json and report.html.
         overwrite: Replace the run that lies in the folder.
     """
@@ -87,7 +86,7 @@ def fix(
             **asdict(choosing) | {"validation_groups": groups_of(choosing.validation_groups)},
         ),
         seed=seed,
-        engine=engine_of(device, general),
+        engine=engine_of(machine, general),
         output=output_of(out, general, Continuing(overwrite=overwrite)),
     )
     say(*report.fix_text(record).split("\n"))

@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from equipoise.cli.saying import say
-from equipoise.cli.settings import ENGINE, FOLDER, Data, General, Network, Reading, TrainedEncoder
+from equipoise.cli.settings import FOLDER, Data, General, Network, Passing, Reading, TrainedEncoder
 
 __all__ = ["score"]
 
@@ -24,7 +24,7 @@ def score(
     encoder: TrainedEncoder = TrainedEncoder(),
     network: Network = Network(),
     reading: Reading = Reading(),
-    device: Annotated[str, Parameter(group=ENGINE)] = "auto",
+    machine: Passing = Passing(),
     out: Annotated[Path, Parameter(group=FOLDER)] = Path("scores.parquet"),
     general: General = General(),
 ) -> int:
@@ -34,7 +34,6 @@ def score(
         model: A run's folder, RUN/models/NAME, timm:NAME, hf:NAME_OR_FOLDER, onnx:FILE, or package.module:callable that
             gives a torch nn.Module or an nn.Backbone.
         images: Images without labels; those with labels come by --positives, --negatives or --data.
-        device: auto, cpu, cuda or mps.
         out: The Parquet file; pictures that cannot be read are listed in OUT.rejected.csv.
     """
     from equipoise import run
@@ -45,7 +44,7 @@ def score(
         images,
         sources=sources_of(data),
         reading=reading_of(reading),
-        engine=engine_of(device, general),
+        engine=engine_of(machine, general),
         out=out,
         tell=teller(general),
     )

@@ -27,6 +27,7 @@ __all__ = [
     "Names",
     "Network",
     "Networks",
+    "Passing",
     "Planted",
     "Predicted",
     "Reading",
@@ -358,6 +359,18 @@ class Machine:
     """Compile the networks; pays off in long runs. On a CUDA device classifiers are recorded as a graph instead."""
     tensorboard: Annotated[bool, Parameter(negative=(), show_default=False)] = False
     """Write TensorBoard events beside the checkpoints."""
+
+
+@Parameter(name="*", group=ENGINE)
+@dataclass(frozen=True)
+class Passing:
+    """Where one pass of a network over pictures is made."""
+
+    device: str = "auto"
+    """auto, cpu, cuda or mps."""
+    on: str | None = None
+    """Make the pass over the images on a Ray cluster: ray starts one on this machine, ray://auto takes the one that it
+    is part of, ray://HOST:PORT the one with that head. Needs the extra ray; an interrupted pass is gone on with."""
 
 
 @Parameter(name="*", group=FOLDER)

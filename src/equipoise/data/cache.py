@@ -43,7 +43,9 @@ FLOORS = {
     "pixels": re.compile(
         r"[0-9a-f]{32}/(images\.u8|files\.bin|ends\.npy|digests\.npy|kept\.npy|rejected\.json|remarks\.json|seal\.json)"
     ),
-    "features": re.compile(r"[0-9a-f]{32}(\.part)?/(features\.npy|logits\.npy|progress\.json|store\.json)"),
+    "features": re.compile(
+        r"[0-9a-f]{32}(\.part)?/(features\.npy|logits\.npy|progress\.json|store\.json|shard-\d{12}-\d{12}\.parquet)"
+    ),
     "planted": DRAWN,
     "shortcut": DRAWN,
 }

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from equipoise.nn.folded import folded, near
 from equipoise.nn.passes import HELD, affordable, home, placed, slices
 from equipoise.nn.pixels import pixels
 
-__all__ = ["Pace", "Pictures", "TooLargeError", "features"]
+__all__ = ["Elsewhere", "Pace", "Pictures", "TooLargeError", "features"]
 
 AHEAD = 2  # batches that are read while one is computed
 LARGEST = (
@@ -75,6 +75,19 @@ class Pace(NamedTuple):
         return f"{self.done:,} of {self.total:,} pictures, {self.rate:.0f} a second, {left} left"
 
 
+class Elsewhere(Protocol):
+    """Rows that other processes or machines compute."""
+
+    def __call__(
+        self, table: Any, layout: Layout, folder: Path | None, first: int, /
+    ) -> Iterator[tuple[slice, Mapping[str, NDArray[Any]]]]:
+        """Every row from `first` on once, in any order: where, and "features" of the layout's type, with "logits" where
+        it has outputs. The folder is for what is to be gone on with; None keeps nothing."""
+
+    def clear(self, folder: Path | None, /) -> None:
+        """Remove what was kept: it is in the store."""
+
+
 def features(
     backbone: Backbone,
     table: Pictures,
@@ -84,6 +97,7 @@ def features(
     batch_size: int | None = None,
     dtype: Literal["float16", "float32"] = "float16",
     told: Callable[[Pace], None] = lambda pace: None,
+    elsewhere: Elsewhere | None = None,
 ) -> FeatureStore:
     """Features and logits of all pictures of a table, by one pass in evaluation mode; a second start reads them.
 
@@ -100,6 +114,8 @@ def features(
             tensor below 32 MiB.
         dtype: Of features. float16 has three digits and reaches 65,504.
         told: Called after each batch; once before, if another process is computing the same.
+        elsewhere: Where rows are computed in place of this process; they are the same but for rounding, and are found
+            again as if they had been computed here.
 
     Raises:
         InputError: if pictures are not as the backbone takes them, there are none, or features are not finite;
@@ -129,10 +145,17 @@ def features(
         backbone.digest,
         pictures_digest(table.digests),
     )
+
+    def fill(part: Part) -> None:
+        if elsewhere is None:
+            _fill(part, backbone, table, device, batch_size, told)
+        else:
+            _gather(part, elsewhere, table, layout, told)
+
     if cache is None:
         logits = None if layout.outputs is None else vector_store(layout.rows, layout.outputs)
         part = Part(vector_store(layout.rows, layout.dimensions, dtype), logits)
-        _fill(part, backbone, table, device, batch_size, told)
+        fill(part)
         return FeatureStore(part.features, part.logits, layout)
     folder = Path(cache).expanduser() / "features" / _key(layout, backbone, device)
     if (found := stored(folder, layout)) is not None:
@@ -140,7 +163,7 @@ def features(
     with building(folder, layout, lambda: told(Pace(0, len(table), 0.0, 0.0, True))) as begun:
         if isinstance(begun, FeatureStore):
             return begun
-        _fill(begun, backbone, table, device, batch_size, told)
+        fill(begun)
     done = stored(folder, layout)
     if done is None:
         raise InputError(f"Expected features in {folder}; they were taken away. Start again.")
@@ -178,6 +201,28 @@ def _fill(
             if part.done > first:
                 part.keep()
             raise
+
+
+def _gather(
+    part: Part,
+    elsewhere: Elsewhere,
+    table: Pictures,
+    layout: Layout,
+    told: Callable[[Pace], None],
+) -> None:
+    """Take the rows that are missing from elsewhere; what came is kept there until all are here."""
+    first, began = part.done, time.perf_counter()
+    count = first
+    for place, columns in elsewhere(table, layout, part.folder, first):
+        part.features[place] = columns["features"]
+        if part.logits is not None:
+            part.logits[place] = columns["logits"]
+        count += place.stop - place.start
+        rate = (count - first) / max(time.perf_counter() - began, 1e-9)
+        told(Pace(count, layout.rows, rate, (layout.rows - count) / rate))
+    part.batch_size, part.done = part.batch_size or layout.rows, layout.rows
+    part.keep()
+    elsewhere.clear(part.folder)
 
 
 def _quick(backbone: Backbone) -> Backbone:

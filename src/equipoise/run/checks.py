@@ -10,6 +10,7 @@ import pyarrow as pa
 import torch
 from torch import nn
 
+from equipoise.cluster import cluster_of
 from equipoise.data import ImageTable
 from equipoise.errors import EquipoiseError, InputError, MissingExtraError
 from equipoise.failures import refused
@@ -28,13 +29,20 @@ from equipoise.train.rarity import check_resampling
 
 __all__ = ["check_groups", "check_models", "check_test", "need", "scoring_engine"]
 
+ELSEWHERE = ("score", "audit", "fix")  # jobs whose pass may be on a cluster
+
 
 def scoring_engine(engine: Engine, job: str) -> Engine:
-    """The engine of a job that trains nothing: the device is all that counts.
+    """The engine of a job that trains nothing: the device counts, and for a pass over one set where it is made.
 
     Raises:
-        InputError: if this machine does not have it, or more was asked for.
+        InputError: if this machine does not have it, more was asked for, or a cluster does not answer.
+        MissingExtraError: if a cluster needs a package that is not installed.
     """
+    if job not in ELSEWHERE:
+        check_unused(job, engine, "on", why="runs its networks on this machine")
+    if engine.on is not None:
+        cluster_of(engine.on).check()
     check_unused(job, engine, "precision", "processes", "compile", "tensorboard", why="trains no classifier")
     return engine.resolved()
 

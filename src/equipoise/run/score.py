@@ -8,11 +8,17 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.cluster import ShardFolder, cluster_of
 from equipoise.data import ImageTable, write_rejected
 from equipoise.errors import InputError
+from equipoise.probabilities import Probabilities, from_logits
 from equipoise.run.checks import scoring_engine
 from equipoise.run.compared_models import say_numbered
 from equipoise.run.model_source import Model, ModelSource, Network
+from equipoise.run.remote import Loading, remote_scores, shards_of
 from equipoise.run.scores import write_scores
 from equipoise.run.sources import Reading, Source, Sources, first_look, read_one, told
 from equipoise.train import Engine, predict
@@ -44,7 +50,8 @@ def score(
         sources: In place of them, images with labels: positives, negatives or data; one class will do.
         reading: How sources are read; a model that knows how its pictures must come decides size, framing and channels
             itself.
-        engine: The device.
+        engine: The device, and where the model runs: on a cluster, shards of what it finds are kept in `<out>.shards`
+            until all are there, and another start goes on with them.
         out: The Parquet file, replaced atomically.
         tell: Takes a line on every stage; None is silent.
 
@@ -58,7 +65,8 @@ def score(
     engine = scoring_engine(engine, "score")
     device, progress = engine.device, engine.progress
     sources.check_untested("score")
-    source = (model if isinstance(model, Network) else Network(model)).loaded(reading, device=device)[0]
+    loading = Loading(model if isinstance(model, Network) else Network(model), reading)
+    source = loading.source(device)
     reading = source.reading(reading)
     reading.check_unsplit("score")
     labelled = bool(sources.given)
@@ -76,18 +84,33 @@ def score(
     target = Path(out)
     if table.rejected:
         write_rejected(table, target.with_name(f"{target.name}.rejected.csv"))
-    saved = source.saved
+    probabilities, density = _opinion(loading, source, table, engine, target)
     numbers = tuple(map(str, range(max(2, outputs))))
     write_scores(
         target,
         table,
-        {"probability": predict(source.logits(), table, device=device)},
-        saved.seen.log_density(table) if saved and saved.seen else None,
+        {"probability": probabilities},
+        density,
         labelled=labelled,
         class_names=source.class_names or (table.class_names if labelled else numbers),
         made={"probability": source.told(reading)},
     )
+    if engine.on is not None:
+        ShardFolder(shards_of(target), "").clear()
     return table
+
+
+def _opinion(
+    loading: Loading, source: ModelSource, table: ImageTable, engine: Engine, out: Path
+) -> tuple[Probabilities, NDArray[np.float64] | None]:
+    """Probabilities and log-density, by this process or a cluster; what a cluster finds is kept beside `out`."""
+    if engine.on is not None:
+        cluster, folder = cluster_of(engine.on), shards_of(out)
+        found = remote_scores(cluster, loading, source, table, engine.device, folder)
+        return from_logits(found["logits"]), found.get("log_density")
+    seen = source.saved and source.saved.seen
+    probabilities = predict(source.logits(), table, device=engine.device)
+    return probabilities, seen.log_density(table) if seen else None
 
 
 def _scored(

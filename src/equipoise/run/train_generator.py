@@ -64,7 +64,7 @@ def train_generator(
     """
     seed, say = checked_seed(seed), output.say
     check_unused(
-        "train_generator", engine, "processes", "compile", "tensorboard", why="trains in one process"
+        "train_generator", engine, "processes", "compile", "tensorboard", "on", why="trains in one process"
     )
     check_unused("train_generator", reading, "slices", why="compares no groups")
     engine = engine.resolved()

@@ -15,6 +15,7 @@ from equipoise.train.recipe import Recipe
 __all__ = ["Engine", "precision_of"]
 
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed", "64-true")
+NO_SETTING = ("progress", "on")  # numbers do not depend on them
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Engine:
             recorded step, whose learning rates are single precision, gives the weights of such steps to the bit).
         tensorboard: Write TensorBoard events beside the checkpoints.
         progress: Show bars when standard error is a terminal.
+        on: Where a network runs over pictures in place of this process: "ray", "ray://auto" or "ray://HOST:PORT", see
+            `cluster.cluster_of`. Numbers are the same but for rounding, so it is none of a run's settings.
     """
 
     device: str = "auto"
@@ -40,13 +43,19 @@ class Engine:
     compile: bool = False
     tensorboard: bool = False
     progress: bool = True
+    on: str | None = None
 
     def resolved(self, recipe: Recipe | None = None) -> Engine:
         """The same with what "auto" means for this recipe, if there is one, on this machine.
 
         Raises:
-            InputError: if this machine does not have what was asked for.
+            InputError: if this machine does not have what was asked for, or models are to be trained elsewhere.
         """
+        if recipe is not None and self.on is not None:
+            raise InputError(
+                f"Expected no `on` for what trains models, which does so on this machine; got {self.on!r}. "
+                "Leave it out."
+            )
         if self.precision not in PRECISIONS:
             near = difflib.get_close_matches(self.precision, PRECISIONS, n=1, cutoff=0.0)[0]
             raise InputError(
@@ -60,7 +69,7 @@ class Engine:
 
     def settings(self) -> dict[str, str | int | bool]:
         """What a run's settings say about it."""
-        return {name: value for name, value in asdict(self).items() if name != "progress"}
+        return {name: value for name, value in asdict(self).items() if name not in NO_SETTING}
 
     def fabric(self) -> Fabric:
         """What training runs on.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import nn
 
 from equipoise.data import ImageTable
 from equipoise.nn import Backbone, BackboneClassifier, FeatureStore, Pace, features, slices, with_last_layer
+from equipoise.nn.features import Elsewhere
 
 __all__ = ["Featured", "Probe", "logits_of"]
 
@@ -34,14 +36,17 @@ class Featured:
     told: Callable[[Pace], None] = lambda pace: None
     stores: dict[str, FeatureStore] = field(default_factory=dict, repr=False)
 
-    def of(self, table: ImageTable, device: torch.device | None = None) -> FeatureStore:
+    def of(
+        self, table: ImageTable, device: torch.device | None = None, elsewhere: Elsewhere | None = None
+    ) -> FeatureStore:
         """Features of a table.
 
         Raises: what `nn.features` does.
         """
         found = self.stores.get(table.fingerprint)
         if found is None:
-            found = features(self.backbone, table, cache=self.cache, device=device, told=self.told)
+            how: Any = {"cache": self.cache, "device": device, "told": self.told}
+            found = features(self.backbone, table, **how, elsewhere=elsewhere)
             self.stores[table.fingerprint] = found
         return found
 

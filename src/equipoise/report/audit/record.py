@@ -156,7 +156,7 @@ class AuditSlice:
     kind: str  # "rare" | "hard" | "mislabelled" | "bad picture"
     told: str | None  # columns and values that define it; None: features do
     sources: list[str]  # generators of its candidates
-    words: list[NearWord] = field(default_factory=list)  # nearest first
+    words: list[NearWord] = field(default_factory=list, metadata=LATER)  # nearest first
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ class AuditSlices:
     notes: list[str]
     reason: str | None  # why none could be sought; None if they were
     seconds: float  # of the processor
-    words: AskedWords | None = None  # None if none were given
+    words: AskedWords | None = field(default=None, metadata=LATER)  # None if none were given
 
 
 @dataclass(frozen=True)

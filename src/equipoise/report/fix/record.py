@@ -67,9 +67,9 @@ class MendedSlice:
     change: Rate  # after − before, paired; below 0 is better
     traits: list[SliceTrait]  # one a column of groups
     shown: list[int] = field(
-        default_factory=list
+        default_factory=list, metadata=LATER
     )  # test rows of its picture: wrong before, those right now first
-    right_now: int = 0  # of these, how many are right now
+    right_now: int = field(default=0, metadata=LATER)  # of these, how many are right now
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class FixRecord:
     timing: FixTiming
     slices: list[MendedSlice] = field(default_factory=list)
     slices_note: str = ""  # why there are none
-    pictures: dict[str, str] = field(default_factory=dict)  # name → file in the folder
+    pictures: dict[str, str] = field(default_factory=dict, metadata=LATER)  # name → file in the folder
     wrong: WrongPictures | None = field(default=None, metadata=LATER)  # of the new last layer, on test images
     schema_version: int = FIX_SCHEMA_VERSION
 

@@ -20,6 +20,7 @@ from equipoise.data import ImageTable, write_rejected
 from equipoise.data.cache import cache_folder
 from equipoise.errors import InputError
 from equipoise.nn import Backbone, FeatureStore, digest_of, placed
+from equipoise.nn.features import Elsewhere
 from equipoise.report.audit.page import write_audit_report
 from equipoise.report.audit.record import AuditedModel, AuditRecord, AuditSlices, AuditTiming, write_audit
 from equipoise.report.audit.words import accuracy_line
@@ -41,6 +42,7 @@ from equipoise.run.identity import Identity, Setting, fingerprints
 from equipoise.run.model_source import ModelSource, Network
 from equipoise.run.naming import Named
 from equipoise.run.output import Output
+from equipoise.run.remote import Loading, remote_features
 from equipoise.run.scores import write_scores
 from equipoise.run.sources import Reading, Sources, check_attributes, describe, first_look, told
 from equipoise.seeds import checked_seed
@@ -119,7 +121,7 @@ def audit(
             itself.
         groups: Attribute columns to compare.
         seed: Of halves, folds, learning and bootstrap.
-        engine: The device.
+        engine: The device, and where the one pass over the images runs.
         output: The folder, and who is told.
 
     Raises:
@@ -132,7 +134,7 @@ def audit(
     seed = checked_seed(seed)
     methods, engine = scoring.chosen(seed), scoring_engine(engine, "audit")
     network = model if isinstance(model, Network) else Network(model)
-    source, named = network.loaded(reading)
+    source, named = network.loaded(asking := reading)
     reading = source.reading(reading)
     words = scoring.naming.loaded(sources.data, sources.positives, sources.negatives)
     asked = Asked(source, network.settings(named), sources, scoring, reading, tuple(groups), seed, words)
@@ -143,7 +145,8 @@ def audit(
         table = tables["audited"]
         folder = folder.settled(fingerprints(tables))
         learning = Learning(scoring.epochs, seed=seed, device=device_of(engine.device))
-        views = views_of(asked, tables, methods, learning, say)
+        elsewhere = remote_features(engine.on, Loading(network, asking), engine.device)
+        views = views_of(asked, tables, methods, learning, say, elsewhere)
         seen, known = examined(asked, views["audited"], say)
         folder.begin()  # all that can be known to be wrong is known
         with placed(source.network, learning.device):
@@ -260,8 +263,9 @@ def views_of(
     methods: Mapping[str, Method],
     learning: Learning,
     say: Callable[[str], None],
+    elsewhere: Elsewhere | None = None,
 ) -> dict[str, View]:
-    """Each table with what one pass of the model makes of it, once all methods are known to fit."""
+    """Each table with what one pass of the model makes of it, here or elsewhere, once all methods are known to fit."""
     table, source = tables["audited"], asked.source
     backbone = source.on(table)
     classes = max(2, backbone.outputs or 0)
@@ -273,14 +277,9 @@ def views_of(
             )
     with placed(source.network, learning.device):
         check_methods(source, backbone, tables, methods, learning)
-    cache = cache_folder(asked.reading.cache)
+    how: Any = {"cache": cache_folder(asked.reading.cache), "device": learning.device, "elsewhere": elsewhere}
     return {
-        part: View(
-            source,
-            backbone,
-            one,
-            kept_features(backbone, one, cache=cache, device=learning.device, say=say, what=f"{part} images"),
-        )
+        part: View(source, backbone, one, kept_features(backbone, one, **how, say=say, what=f"{part} images"))
         for part, one in tables.items()
     }
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from equipoise.data import ImageTable
 from equipoise.errors import InputError
 from equipoise.nn import Backbone, FeatureStore, affordable, features, pixels, slices
-from equipoise.nn.features import TooLargeError
+from equipoise.nn.features import Elsewhere, TooLargeError
 from equipoise.risk import KeptFeatures, Method
 from equipoise.risk.seen import Output, Task
 from equipoise.run.audit.telling import Telling
@@ -42,6 +42,7 @@ def kept_features(
     device: torch.device,
     say: Callable[[str], None],
     what: str,
+    elsewhere: Elsewhere | None = None,
 ) -> FeatureStore:
     """The one pass over a table, or what is kept of an earlier one; says how long it takes.
 
@@ -49,17 +50,19 @@ def kept_features(
         cache: Folder of what is kept.
         say: Takes a line.
         what: The images, in words.
+        elsewhere: Where the pass is made, if not here.
 
     Raises: as `nn.features` does.
     """
     telling = Telling(say, f"features of {what}")
+    how: Any = {"cache": cache, "device": device, "told": telling, "elsewhere": elsewhere}
     try:
-        return features(backbone, table, cache=cache, device=device, told=telling)
+        return features(backbone, table, **how)
     except TooLargeError:
         say(
             f"features of {what}: some are larger than float16 holds; all are kept as float32, in twice the room"
         )
-        return features(backbone, table, cache=cache, device=device, told=telling, dtype="float32")
+        return features(backbone, table, **how, dtype="float32")
 
 
 @dataclass(frozen=True, eq=False)

@@ -46,6 +46,7 @@ from equipoise.run.folder import RunFolder
 from equipoise.run.identity import Identity, Setting, fingerprints
 from equipoise.run.model_source import Network
 from equipoise.run.output import Output
+from equipoise.run.remote import Loading, remote_features
 from equipoise.run.sources import Reading, Sources, check_attributes, told
 from equipoise.seeds import checked_seed
 from equipoise.train import RECIPES, Engine, Fit, save_model
@@ -110,7 +111,7 @@ def fix(
         reading: How sources are read; the network decides size, framing and channels where it knows.
         choosing: What is measured, and by what is chosen.
         seed: Of the split, the folds and the choice.
-        engine: The device.
+        engine: The device, and where the one pass over the images runs.
         output: The run's folder, and who is told.
 
     Raises:
@@ -121,6 +122,7 @@ def fix(
     _check_asked(sources, choosing)
     engine = scoring_engine(engine, "fix")
     source = backbone_source(model, reading, say)
+    loading = None if source.asked is None else Loading(source.asked, reading, fixed=True)
     reading = source.reading(reading)
     settings = _settings(source, sources, reading, choosing, seed, engine)
     with output.open(Identity(settings, source.brought()), last="fix.json", resume=True) as folder:
@@ -131,7 +133,7 @@ def fix(
             write_fix_report(folder.path)
             return read_fix(folder.path)
         folder.begin()
-        stores, features_s = _features(source, tables, engine)
+        stores, features_s = _features(source, tables, engine, loading)
         backbone = _featured(source)
         current = own_logits(backbone, tables.train, stores["train"])
         say(_start(backbone, tables.train, current is not None))
@@ -237,16 +239,19 @@ def _featured(source: BackboneSource) -> Backbone:
     return source.featured.backbone
 
 
-def _features(source: BackboneSource, tables: Split, engine: Engine) -> tuple[dict[str, FeatureStore], float]:
+def _features(
+    source: BackboneSource, tables: Split, engine: Engine, loading: Loading | None
+) -> tuple[dict[str, FeatureStore], float]:
     """Features of both sides, and the seconds that they took."""
     began, where = time.perf_counter(), device_of(engine.device)
-    if source.featured is None:
+    if source.featured is None or loading is None:
         raise InputError("Expected a network to fix; got none. Name one.")
+    elsewhere = remote_features(engine.on, loading, engine.device)
     for table in (tables.train, tables.test):
         source.featured.backbone.check_pictures(table)
     stores = {
-        "train": source.featured.of(tables.train, where),
-        "test": source.featured.of(tables.test, where),
+        "train": source.featured.of(tables.train, where, elsewhere),
+        "test": source.featured.of(tables.test, where, elsewhere),
     }
     return stores, time.perf_counter() - began
 
