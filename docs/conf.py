@@ -86,6 +86,15 @@ NAV = {
     ],
 }
 
+# Where the page's own heading says too little in a list.
+TITLES = {
+    "docs/record": "The record of a run",
+    "docs/methods": "Methods and their sources",
+    "benchmarks/README": "How it is measured",
+    "benchmarks/results/memory": "Memory of a run",
+    "benchmarks/results/memory-audit": "Memory of an audit",
+}
+
 myst_heading_anchors = 6  # the anchors that a forge makes
 
 default_role = "literal"  # docstrings write `name`
@@ -113,11 +122,8 @@ def contents(nav: dict[str, list[str]]) -> str:
     """Hidden tables of contents: the sidebar. A forge would show them as text, so they are not in the README."""
     parts = []
     for caption, pages in nav.items():
-        parts.append(
-            "\n".join(
-                ["```{toctree}", ":hidden:", f":caption: {caption}", "", *(f"/{one}" for one in pages), "```"]
-            )
-        )
+        lines = [f"{TITLES[one]} </{one}>" if one in TITLES else f"/{one}" for one in pages]
+        parts.append("\n".join(["```{toctree}", ":hidden:", f":caption: {caption}", "", *lines, "```"]))
     return "\n\n".join(parts)
 
 
