@@ -151,8 +151,9 @@ else:
 # Find the unit that goes with brightness. How well does it on faces that it was not chosen on? And a slider on a unit
 # that is not active, what does it change?
 # <details><summary>Answer</summary>The best of 150 units always correlates with something, so it is measured on other
-# faces. Even a unit that holds up is no "brightness": it moves all that goes along with light in these pictures. A dead
-# unit changes nothing to be seen: the decoder has learned not to listen.</details>
+# faces. Even a unit that holds up is no "brightness": it moves all that goes along with light in these pictures. The
+# least active unit moves less than others; the longer a VAE learns, the more units fall silent, since each costs KL.
+# </details>
 
 # %%
 test_faces = test.take(test.positives)
@@ -199,10 +200,10 @@ sheet(*zip(*[around(percent) for percent in (0, 25, 50, 75, 100)], strict=True))
 # ## Exercise 2: weights made once, before training
 # This version makes its weights before the first step, and with $\alpha = 0$. What do they follow? Compare with
 # weights of the codes after training.
-# <details><summary>Answer</summary>Before the first step the encoder is random, so the weights follow a random
-# projection of pixels. That is not nothing: strange pixels are often rare looks. But nothing that was learned takes
-# part in it, and the name "learned latent structure" does not fit. With α = 0 a face that is alone in its bin has no
-# upper limit but one over the number of faces.</details>
+# <details><summary>Answer</summary>Before the first step the encoder is random: the weights follow a random projection
+# of pixels. That is not nothing: light is most of what pixels say, and faces with rare light are drawn often, perhaps
+# more often than by learned codes. But nothing that was learned takes part, and the name "learned latent structure"
+# does not fit. With α = 0 a face alone in its bin has no upper limit but one over the number of faces.</details>
 
 # %%
 after = np.exp(resample.max_rule(codes, smoothing=0.0))
@@ -241,7 +242,7 @@ for baseline in ("plain", "plain-same-steps", "uniform"):
     paired = fairness.compare(scores, test.labels, groups, baseline=baseline, replicates=500)
     rate = paired.differences["debiased"].worst_group[by]["at_fpr"]
     told = "better" if rate.low > 0 else "worse" if rate.high < 0 else "no measurable difference"
-    ends = f"{100 * rate.value:+.1f} points [{100 * rate.low:+.1f}, {100 * rate.high:+.1f}]"
+    ends = f"{100 * rate.value:+.2f} points [{100 * rate.low:+.2f}, {100 * rate.high:+.2f}]"
     print(f"worst group, debiased − {baseline}: {ends}: {told}")
 moved_only = fairness.threshold_only(scores["uniform"], test.labels, groups, like=scores["debiased"])
 own = fairness.evaluate(scores["debiased"], test.labels, groups)

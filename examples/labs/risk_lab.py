@@ -290,6 +290,6 @@ for baseline in ("uniform", "plain-same-steps"):
     paired = fairness.compare(scores, test.labels, groups, baseline=baseline, replicates=500)
     rate = paired.differences["debiased"].worst_group[by]["at_fpr"]
     said = "better" if rate.low > 0 else "worse" if rate.high < 0 else "no measurable difference"
-    ends = f"{100 * rate.value:+.1f} points [{100 * rate.low:+.1f}, {100 * rate.high:+.1f}]"
+    ends = f"{100 * rate.value:+.2f} points [{100 * rate.low:+.2f}, {100 * rate.high:+.2f}]"
     print(f"worst group, debiased − {baseline}: {ends}: {said}")
 print("One seed: another one may say otherwise.")
