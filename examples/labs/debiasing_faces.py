@@ -186,7 +186,7 @@ for said, change in (("0 to 255", lambda images: 255 * images), ("BGR", lambda i
 
 # %%
 with torch.no_grad(), evaluating(model):
-    sigma = torch.exp(0.5 * model.encode(pictures(np.arange(256))).log_variance)
+    sigma = torch.exp(0.5 * model.encode(pictures(np.arange(min(256, len(faces))))).log_variance)
 print(f"(a) σ is {sigma.median():.2f} at the median, σ² {sigma.square().median():.2f}")
 for name, logs in (("max", rule), ("product", resample.product_rule(right))):
     left = np.exp(logs - logs.max())
@@ -224,6 +224,6 @@ for baseline in ("plain", "plain-same-steps", "uniform"):
     paired = fairness.compare(scores, test.labels, groups, baseline=baseline, replicates=500)
     rate = paired.differences["debiased"].worst_group[by]["at_fpr"]
     told = "better" if rate.low > 0 else "worse" if rate.high < 0 else "no measurable difference"
-    ends = f"{100 * rate.value:+.1f} points [{100 * rate.low:+.1f}, {100 * rate.high:+.1f}]"
+    ends = f"{100 * rate.value:+.2f} points [{100 * rate.low:+.2f}, {100 * rate.high:+.2f}]"
     print(f"worst group at 1 % false alarms, debiased − {baseline}: {ends}: {told}")
 print("One seed: another one may say otherwise. What is not better than 'uniform' is not due to resampling.")

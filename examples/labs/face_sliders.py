@@ -29,7 +29,7 @@ from equipoise import fairness, resample
 from equipoise.density import active_units
 from equipoise.nn import evaluating, pixels
 
-SEED, SHOWN = 0, 6
+SEED, SHOWN = 0, 3
 RECIPE = eq.train.recipe("inspiredk-2025")
 PASSES = 6  # one pass over the lab's 110,000 pictures has 3,400 steps, over 4,000 it has 125
 RECIPE = dataclasses.replace(RECIPE, debiased=dataclasses.replace(RECIPE.debiased, epochs=PASSES))
@@ -84,6 +84,7 @@ def encoded(network, table):
 
 
 def decoded(codes):
+    """What the decoder draws, uint8."""
     with torch.no_grad(), evaluating(model):
         return (255 * model.decode(codes).clamp(0, 1)).byte().permute(0, 2, 3, 1).numpy()
 
@@ -91,7 +92,13 @@ def decoded(codes):
 codes, log_variances = encoded(model, faces)
 active = active_units(codes, log_variances)
 units = codes.var(0).argsort(descending=True)[:SHOWN].tolist()
-print(f"units that carry something: {int(active.sum())} of {len(active)}; the sliders move {units}")
+middle = codes.mean(0)
+_, _, axes_of_codes = torch.linalg.svd(codes - middle, full_matrices=False)
+directions = {f"unit {unit}": torch.eye(codes.shape[1])[unit] for unit in units}
+directions |= {f"axis {number + 1}": axes_of_codes[number] for number in range(SHOWN)}
+print(
+    f"units that carry something: {int(active.sum())} of {len(active)}; the sliders move {', '.join(directions)}"
+)
 
 
 # %%
@@ -105,21 +112,27 @@ def sheet(rows, titles):
     plt.show()
 
 
-def moved(start, unit, percents):
-    """Codes like `start` whose unit stands at percentiles of the faces."""
-    line = start.repeat(len(percents), 1)
-    line[:, unit] = torch.quantile(codes[:, unit], torch.tensor(percents, dtype=torch.float32) / 100)
-    return line
+def moved(start, direction, percents):
+    """Codes like `start` that stand at percentiles of the faces along a direction of length 1."""
+    targets = torch.quantile(codes @ direction, torch.tensor(percents, dtype=torch.float32) / 100)
+    return start + (targets - start @ direction)[:, None] * direction
+
+
+def stretched(rows):
+    """Many rows of pictures with one contrast for all of them, so that small changes are seen."""
+    low, high = np.quantile(np.stack(rows), (0.01, 0.99))
+    return [(255 * np.clip((row - low) / max(1.0, high - low), 0, 1)).astype(np.uint8) for row in rows]
 
 
 PERCENTS = (1, 12, 25, 37, 50, 62, 75, 87, 99)
-middle = codes.mean(0)
-sheet(
-    [decoded(moved(middle, unit, PERCENTS)) for unit in units], [f"unit {unit}: 1 … 99 %" for unit in units]
-)
+rows = [decoded(moved(middle, direction, PERCENTS)) for direction in directions.values()]
+sheet([faces.batch(np.arange(9)), decoded(codes[:9])], ["faces", "as the model remembers them"])
+sheet(stretched(rows), [f"{name}: 1 … 99 % (contrast stretched)" for name in directions])
 
 # %% [markdown]
-# Now by hand: start from a face of the data, and move its units.
+# A *unit* is one of the 150 numbers; an *axis* is a direction of all of them in which faces differ most. What a face is
+# lies spread over many units, so one of them moves little. Now by hand: start from a face of the data (−1 leaves a
+# direction as it is).
 
 # %%
 if WIDGETS:
@@ -129,30 +142,29 @@ if WIDGETS:
     def face(number, **percents):
         code = codes[number : number + 1]
         for name, percent in percents.items():
-            code = moved(code[0], int(name.removeprefix("unit_")), (percent,)) if percent >= 0 else code
-        sheet(
-            [[faces.batch([number])[0], decoded(codes[number : number + 1])[0], decoded(code)[0]]],
-            ["face, model, moved"],
-        )
+            if percent >= 0:
+                code = moved(code[0], directions[name.replace("_", " ")], (percent,))
+        images = [faces.batch([number])[0], decoded(codes[number : number + 1])[0], decoded(code)[0]]
+        sheet([images], ["the face, the same as the model remembers it, moved"])
 
     sliders = {
-        f"unit_{unit}": ipywidgets.IntSlider(-1, -1, 100, description=f"unit {unit}") for unit in units
+        name.replace(" ", "_"): ipywidgets.IntSlider(-1, -1, 100, description=name) for name in directions
     }
     sliders["number"] = ipywidgets.IntSlider(0, 0, len(faces) - 1, description="face")
     display(ipywidgets.VBox(list(sliders.values())), ipywidgets.interactive_output(face, sliders))
+    face(0, axis_1=99)  # the first axis at its far end, to begin with
 else:
-    sheet(
-        [[faces.batch([0])[0], *decoded(moved(codes[0], units[0], PERCENTS))]],
-        [f"face 0, its unit {units[0]} moved"],
-    )
+    changed = decoded(moved(codes[0], directions["axis 1"], PERCENTS))
+    sheet([[faces.batch([0])[0], *changed]], ["face 0, its first axis moved"])
 
 # %% [markdown]
 # ## Exercise 1: what does a slider mean?
-# Find the unit that goes with brightness. How well does it on faces that it was not chosen on? And a slider on a unit
-# that is not active, what does it change?
+# Find the unit that goes with brightness. How well does it on faces that it was not chosen on? And what does a
+# slider on the least active unit change?
 # <details><summary>Answer</summary>The best of 150 units always correlates with something, so it is measured on other
-# faces. Even a unit that holds up is no "brightness": it moves all that goes along with light in these pictures. A dead
-# unit changes nothing to be seen: the decoder has learned not to listen.</details>
+# faces. Even a unit that holds up is no "brightness": it moves all that goes along with light in these pictures. The
+# least active unit moves less than others; the longer a VAE learns, the more units fall silent, since each costs KL.
+# </details>
 
 # %%
 test_faces = test.take(test.positives)
@@ -164,9 +176,10 @@ best = int(np.abs(links).argmax())
 print(f"unit {best}, chosen on these faces: {links[best]:+.2f}")
 print("on other faces:", eq.risk.correlation(encoded(model, test_faces)[0][:, best].numpy(), light[1]))
 dead = int(codes.var(0).argmin())
-for said, unit in (("least active", dead), ("most active", units[0])):
-    ends = decoded(moved(middle, unit, (1, 99))).astype(int)
-    print(f"{said} unit {unit}: largest change of a pixel {np.abs(ends[1] - ends[0]).max()} of 255")
+least = torch.eye(codes.shape[1])[dead]
+for said, direction in {f"least active unit {dead}": least, **directions}.items():
+    ends = decoded(moved(middle, direction, (1, 99))).astype(int)
+    print(f"{said}: largest change of a pixel {np.abs(ends[1] - ends[0]).max()} of 255")
 
 # %% [markdown]
 # ## A slider over rarity
@@ -199,10 +212,10 @@ sheet(*zip(*[around(percent) for percent in (0, 25, 50, 75, 100)], strict=True))
 # ## Exercise 2: weights made once, before training
 # This version makes its weights before the first step, and with $\alpha = 0$. What do they follow? Compare with
 # weights of the codes after training.
-# <details><summary>Answer</summary>Before the first step the encoder is random, so the weights follow a random
-# projection of pixels. That is not nothing: strange pixels are often rare looks. But nothing that was learned takes
-# part in it, and the name "learned latent structure" does not fit. With α = 0 a face that is alone in its bin has no
-# upper limit but one over the number of faces.</details>
+# <details><summary>Answer</summary>Before the first step the encoder is random: the weights follow a random projection
+# of pixels. That is not nothing: light is most of what pixels say, and faces with rare light are drawn often, perhaps
+# more often than by learned codes. But nothing that was learned takes part, and the name "learned latent structure"
+# does not fit. With α = 0 a face alone in its bin has no upper limit but one over the number of faces.</details>
 
 # %%
 after = np.exp(resample.max_rule(codes, smoothing=0.0))
@@ -241,7 +254,7 @@ for baseline in ("plain", "plain-same-steps", "uniform"):
     paired = fairness.compare(scores, test.labels, groups, baseline=baseline, replicates=500)
     rate = paired.differences["debiased"].worst_group[by]["at_fpr"]
     told = "better" if rate.low > 0 else "worse" if rate.high < 0 else "no measurable difference"
-    ends = f"{100 * rate.value:+.1f} points [{100 * rate.low:+.1f}, {100 * rate.high:+.1f}]"
+    ends = f"{100 * rate.value:+.2f} points [{100 * rate.low:+.2f}, {100 * rate.high:+.2f}]"
     print(f"worst group, debiased − {baseline}: {ends}: {told}")
 moved_only = fairness.threshold_only(scores["uniform"], test.labels, groups, like=scores["debiased"])
 own = fairness.evaluate(scores["debiased"], test.labels, groups)

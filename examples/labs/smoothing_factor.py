@@ -239,7 +239,7 @@ for baseline in ("uniform", "plain-same-steps"):
     for alpha in ALPHAS:
         rate = paired.differences[f"α {alpha:g}"].worst_group[by]["at_fpr"]
         told = "better" if rate.low > 0 else "worse" if rate.high < 0 else "no measurable difference"
-        ends = f"{100 * rate.value:+.1f} points [{100 * rate.low:+.1f}, {100 * rate.high:+.1f}]"
+        ends = f"{100 * rate.value:+.2f} points [{100 * rate.low:+.2f}, {100 * rate.high:+.2f}]"
         print(f"worst group, α {alpha:g} − {baseline}: {ends}: {told}")
 for alpha in ALPHAS:
     moved = fairness.threshold_only(scores["uniform"], test.labels, groups, like=scores[f"α {alpha:g}"])
