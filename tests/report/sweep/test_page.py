@@ -114,7 +114,9 @@ def test_the_page_is_whole(size, read_page):
     assert "annotations" in words
     assert "optimistic" in words
     assert text.count("<svg") == (
-        0 if size in ("seeds alone", "all failed") else 2 * max(len(record.attributes), 1)  # one for a telephone
+        0
+        if size in ("seeds alone", "all failed")
+        else 2 * max(len(record.attributes), 1)  # one for a telephone
     )
 
 
