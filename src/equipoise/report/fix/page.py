@@ -139,7 +139,7 @@ def _slices(record: FixRecord) -> Table | None:
             tables.share(one.before),
             tables.share(one.after),
             tables.change(one.change),
-            tables.name("; ".join(map(trait, one.traits))),
+            Cell("; ".join(map(trait, one.traits)), mark="prose"),
         ]
         for one in record.slices
     ]
