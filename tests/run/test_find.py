@@ -91,7 +91,7 @@ def test_the_page_and_the_terminal_say_it(found, capsys):
     assert main(["report", str(found / "out")]) == 0
     said = capsys.readouterr().out
     assert "2 hidden groups (slices) were found" in said
-    assert "Sought in vectors of 30 numbers, and in the columns site." in said
+    assert "Sought in vectors of 30 numbers, and in the column site." in said
     assert (found / "out" / "report.html").read_text() == page
 
 

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,16 +128,7 @@ def find(
         raise InputError(
             f"Expected one table of predictions to find slices in; got {len(tables.paths)}. Name one."
         )
-    settings: dict[str, Setting] = {
-        "command": "find",
-        **tables.settings() | {"predictions": os.fspath(tables.paths[0])},
-        **finding.settings(),
-        "path_column": reading.path_column,
-        "allow_outside": reading.allow_outside or None,
-        "cache": None if reading.cache is None else os.fspath(reading.cache),
-        "seed": seed,
-        "device": engine.device,
-    }
+    settings = _settings(tables, finding, reading) | {"seed": seed, "device": engine.device}
     words = finding.naming.loaded()
     brought = {} if words is None else words.brought
     with output.open(Identity(settings, brought), last="find.json", resume=True) as folder:
@@ -148,11 +140,9 @@ def find(
             say(note)
         found, seconds = _searched(known, finding, options, say)
         folder.begin()  # all that can be known to be wrong is known
-        near = words and words.of(
-            found,
-            known.said.labels,
-            lambda: known.vectors if words.model is None else pictures.vectors(words.model, engine, say),
-        )
+        model = None if words is None else words.model
+        seen = partial(pictures.vectors, model, engine, say) if model is not None else lambda: known.vectors
+        near = None if words is None else words.of(found, known.said.labels, seen)
         sought = slices_record(found, known.columns, seconds, near)
         found.write(folder.path / FILE, pictures.paths)
         record = FindRecord(
@@ -170,6 +160,18 @@ def find(
         write_find(record, folder.path)
         write_find_report(folder.path)
     return record
+
+
+def _settings(tables: PredictionTables, finding: Finding, reading: Reading) -> dict[str, Setting]:
+    """What the run's settings say."""
+    return {
+        "command": "find",
+        **tables.settings() | {"predictions": os.fspath(tables.paths[0])},
+        **finding.settings(),
+        "path_column": reading.path_column,
+        "allow_outside": reading.allow_outside or None,
+        "cache": None if reading.cache is None else os.fspath(reading.cache),
+    }
 
 
 def _read(tables: PredictionTables, finding: Finding) -> _Given:

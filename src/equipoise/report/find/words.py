@@ -23,7 +23,7 @@ FIND_LIMITS = (
 
 def find_headline(record: FindRecord) -> tuple[str, list[str]]:
     """The title, and what comes first."""
-    found, accuracy = record.slices.found, record.accuracy
+    found, accuracy, columns = record.slices.found, record.accuracy, record.slices.columns
     title = "No hidden group was found that the model fails more than the rest of its class"
     if found:
         few = f"{len(found)} hidden groups" if len(found) > 1 else "One hidden group"
@@ -32,12 +32,15 @@ def find_headline(record: FindRecord) -> tuple[str, list[str]]:
             f"{few} found; the worst, {worst.name}, is wrong {words.percent(worst.errors.value, 0)} against "
             f"{words.percent(worst.rest.value, 0)} of the rest of its class"
         )
-    columns = words.listed(record.slices.columns)
     return title, [
         f"The model is right on {words.percent(accuracy.value)} ({words.interval(accuracy)}) of {accuracy.n:,} images, "
         "as the table of predictions has it.",
         f"Sought in vectors of {record.data.dimensions:,} numbers"
-        + (f", and in the columns {columns}." if columns else "; no column was sought in."),
+        + (
+            f", and in the column{'s' * (len(columns) > 1)} {words.listed(columns)}."
+            if columns
+            else "; no column was sought in."
+        ),
     ]
 
 
