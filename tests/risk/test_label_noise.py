@@ -8,14 +8,14 @@ from sklearn.linear_model import LogisticRegression
 
 from equipoise.errors import InputError
 from equipoise.risk.analysis import precision_at_recall
-from equipoise.risk.label_noise import cross_fitted, label_noise, suspected
+from equipoise.risk.label_noise import cross_fitted, label_noise, replaced, suspected
 
 
-def clusters(classes=3, n=900, noise=0.1, seed=0):
+def clusters(classes=3, n=900, noise=0.1, seed=0, apart=1.6):
     """Points about a middle for each class; a share of the labels is wrong."""
     rng = np.random.default_rng(seed)
     truth = np.arange(n) % classes
-    points = 1.6 * rng.normal(size=(classes, 8))[truth] + rng.normal(size=(n, 8))
+    points = apart * rng.normal(size=(classes, 8))[truth] + rng.normal(size=(n, 8))
     wrong = np.zeros(n, bool)
     wrong[rng.permutation(n)[: round(noise * n)]] = True
     given = np.where(wrong, (truth + rng.integers(1, classes, n)) % classes, truth)
@@ -133,3 +133,45 @@ def test_a_class_of_copies_of_one_picture():
     found = label_noise(points, given, same=np.concatenate([np.arange(100), np.full(6, 100)]))
     assert (found.self_confidence[100:] == 0).all()
     assert np.isfinite(found.score).all()
+
+
+def sampled(flips, sharpness=2.0, classes=4, n=6000, seed=0):
+    """Probabilities whose labels they are the odds of, a share of them replaced at random; told as less sure."""
+    rng = np.random.default_rng(seed)
+    logits = 2.5 * rng.normal(size=(n, classes))
+    odds = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    labels = (odds.cumsum(1) < rng.random(n)[:, None]).sum(1)
+    random = rng.random(n) < flips
+    labels[random] = rng.integers(0, classes, random.sum())
+    told = np.exp(logits / sharpness)
+    return told / told.sum(1, keepdims=True), labels, random
+
+
+@pytest.mark.parametrize("flips", [0.0, 0.05, 0.2])
+def test_random_labels_are_told_from_confusion_at_any_sureness(flips):
+    p, labels, random = sampled(flips)
+    found = replaced(p, labels)
+    assert ((found >= 0) & (found <= 1)).all()
+    assert abs(found.mean() - random.mean()) < 0.03
+    odd = p.argmax(1) != labels  # an error may be confusion, and mostly is
+    assert abs(found[odd].mean() - random[odd].mean()) < 0.05
+    assert odd.mean() > 0.2
+
+
+def test_errors_that_get_rarer_with_sureness_are_confusion():
+    points, given, wrong = clusters(2, n=2000, noise=0.0, apart=0.4)
+    clean = label_noise(points, given)
+    assert clean.suspected.mean() > 0.05
+    assert clean.replaced[clean.suspected].mean() < 0.1
+    points, given, wrong = clusters(2, n=2000, noise=0.1, apart=1.6)
+    found = label_noise(points, given)
+    assert abs(found.replaced[found.suspected].sum() - wrong[found.suspected].sum()) < 0.15 * wrong.sum()
+
+
+def test_two_numbers_are_fitted_to_some_rows_where_there_are_many(monkeypatch):
+    p, labels, _ = sampled(0.2)
+    whole = replaced(p, labels)
+    monkeypatch.setattr(sys.modules[label_noise.__module__], "FITTED", 8000)
+    some = replaced(p, labels, seed=1)
+    assert np.array_equal(some, replaced(p, labels, seed=1))
+    assert 0 < np.abs(some - whole).max() < 0.25

@@ -3,7 +3,7 @@
 import numpy as np
 
 from equipoise.fairness import evaluate_classes
-from equipoise.report.parts.confusion import MATRIX_CLASSES, evaluated_matrix, matrix
+from equipoise.report.parts.confusion import MATRIX_CLASSES, called_matrix, evaluated_matrix, matrix
 
 
 def test_counts_and_shares_are_those_of_the_images():
@@ -34,3 +34,17 @@ def test_a_class_without_images_has_no_shares():
 
 def test_a_record_that_tells_a_part_of_the_mistakes_says_so():
     assert matrix("plain", {"a": 4, "b": 2}, {"a": {"taken_for": {"b": 1}, "other": 2}}).untold
+
+
+def test_counts_by_label_and_prediction_are_a_matrix():
+    (found,) = called_matrix("m", {"a": {"a": 5, "b": 2}, "b": {}, "c": {"a": 1, "c": 3}})
+    assert found.classes == ["a", "b", "c"]
+    assert [[cell.count for cell in row.cells] for row in found.rows] == [
+        ["5", "2", "0"],
+        ["0"] * 3,
+        ["1", "0", "3"],
+    ]
+    assert [row.images for row in found.rows] == ["7", "0", "4"]
+    assert not found.untold
+    assert called_matrix("m", None) == []
+    assert called_matrix("m", {str(i): {} for i in range(MATRIX_CLASSES + 1)}) == []

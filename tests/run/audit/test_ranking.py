@@ -49,6 +49,8 @@ def test_the_mislabelled_and_the_empty_picture_are_found():
     found = ranked(table, seen, scores(np.linspace(0, 1, N), np.linspace(1, 0, N)), Thresholds(), 0)
     assert found.noise.argmax() == 7
     assert found.suspected[7]
+    assert found.replaced.argmax() == 7
+    assert found.replaced[7] > 0.5
     assert found.kinds[7] == "mislabelled"
     assert found.quality.argmax() == 3
     assert found.kinds[3] == "bad picture"

@@ -220,6 +220,9 @@ class AuditRecord:
     verdicts: dict[str, dict[str, str]] = field(
         default_factory=dict
     )  # attribute → representation risk → words
+    beyond_confusion: float | None = field(
+        default=None, metadata=LATER
+    )  # of the mislabelled, how many are more than confusion of classes explains
     called: dict[str, dict[str, int]] | None = field(
         default=None, metadata=LATER
     )  # label → prediction → images, without zeros

@@ -98,7 +98,22 @@ def audit_headline(record: AuditRecord) -> tuple[str, list[str]]:
     named = {kind: one.share for kind, one in record.kinds.items() if kind != "ordinary"}
     listed = words.listed(f"{words.percent(share.value)} {kind}" for kind, share in named.items())
     sentences.append(f"By the thresholds of this audit the images are {listed}; the rest is ordinary.")
+    sentences += _beyond_confusion(record)
     return title, sentences
+
+
+def _beyond_confusion(record: AuditRecord) -> list[str]:
+    """How many of the mislabelled are more than a model that takes two classes for one another names too."""
+    named, found = record.kinds["mislabelled"].share, record.beyond_confusion
+    if found is None or not named.value > 0:
+        return []
+    count = round(named.value * named.n)
+    about = "none" if found < 0.5 else f"about {round(found):,}"
+    return [
+        f"Of the {count:,} called mislabelled, {about} "
+        f"{'is' if about == 'none' or round(found) == 1 else 'are'} more than the features’ own confusion of like "
+        "classes explains; the others may be right labels of pictures that are hard to tell."
+    ]
 
 
 def _by_group(record: AuditRecord, attribute: str) -> str:

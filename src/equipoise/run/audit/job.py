@@ -198,6 +198,7 @@ def shown(
         "kinds": kinds,
         "thresholds": lines,
         "suspected": share_of(found.suspected),
+        "beyond_confusion": float(found.replaced[found.kinds == "mislabelled"].sum()),
         "pictures": write_audit_pictures(folder.path, table, risks, kinds, slices.found),
         "verdicts": {attribute: rarity_verdicts(one, attribute) for attribute, one in compared.items()},
     }

@@ -41,6 +41,7 @@ class Ranked:
         scored: Scores of the methods.
         noise: How much the given label is contradicted, in nats.
         suspected: Whether another class is confidently predicted.
+        replaced: Chance that the label is one put there at random, and no confusion.
         quality: How bad the image is as a picture.
         ranks: Score → percentiles among all images, by which errors are found.
         among: Score → percentiles among images of the same half and label: who is rare is a question about these.
@@ -52,6 +53,7 @@ class Ranked:
     scored: Scored
     noise: Float[ndarray, " n"]
     suspected: Bool[ndarray, " n"]
+    replaced: Float[ndarray, " n"]
     quality: Float[ndarray, " n"]
     ranks: dict[str, Float[ndarray, " n"]]
     among: dict[str, Float[ndarray, " n"]]
@@ -68,6 +70,7 @@ class Ranked:
             **self.scored.risks,
             LABEL: self.noise,
             "label_suspected": self.suspected,
+            "label_replaced": self.replaced,
             QUALITY: self.quality,
             **{f"{name}_percentile": values for name, values in self.ranks.items()},
             **{f"{name}_percentile_of_label": values for name, values in self.among.items()},
@@ -123,7 +126,8 @@ def ranked(table: ImageTable, seen: Looked, scored: Scored, thresholds: Threshol
     )
     wrong = seen.logits.argmax(axis=1) != table.labels
     return Ranked(
-        scored, noise.score, noise.suspected, quality, ranks, among, of_kind, np.array(sorts), wrong
+        *(scored, noise.score, noise.suspected, noise.replaced, quality),
+        *(ranks, among, of_kind, np.array(sorts), wrong),
     )
 
 
