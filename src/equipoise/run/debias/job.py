@@ -102,7 +102,9 @@ def debias(
         with naming_what_is_kept(folder):
             trainer = Trainer(start, folder, say)
             fits = train_all(methods, tables, trainer)
-            refitted = {} if stage is None else refit_all(stage, fits, tables, trainer)
+            refitted = (
+                {} if stage is None else refit_all(stage, fits, tables, trainer, controls=measuring.controls)
+            )
             fits |= {name: one.fit for name, one in refitted.items() if one.fit is not None}
             say("Scoring the test images and measuring.")
             scores = {
@@ -200,11 +202,11 @@ def train_all(methods: Sequence[TrainingMethod], tables: Split, trainer: Trainer
 
 
 def refit_all(
-    stage: SecondStage, fits: Mapping[str, Fit], tables: Split, trainer: Trainer
+    stage: SecondStage, fits: Mapping[str, Fit], tables: Split, trainer: Trainer, *, controls: bool
 ) -> dict[str, Refitted]:
     """The second stage of the models, each saved where it changed something."""
     start, found = trainer.start, {}
-    for name, method in stages_of(list(fits), start).items():
+    for name, method in stages_of(controls=controls).items():
         trainer.say(f"Second stage: trying other last layers of {method} on {len(stage.table):,} images.")
         one = stage.refitted(method, fits[method], seed=start.seed, device=start.engine.device)
         trainer.say(told_stage(one.record))

@@ -190,15 +190,11 @@ def holding_out(sources: Sources, start: Start, say: Callable[[str], None]) -> S
     return replace(sources, validation_share=HELD_OUT)
 
 
-def stages_of(methods: Sequence[str], start: Start) -> dict[str, TrainingMethod]:
-    """Name of a second stage → whose it is: the debiased model's, and where it is a control, the plain one's.
-
-    On a backbone that stays as it is both would have one layer, so there is none for plain.
-    """
-    both: Sequence[TrainingMethod] = ("debiased", "plain") if len(methods) > 2 else ("debiased",)
-    if start.recipe.backbone == "frozen":
-        both = ("debiased",)
-    return {REFITTED[method]: method for method in both}
+def stages_of(*, controls: bool) -> dict[str, TrainingMethod]:
+    """Name of a second stage → whose it is: the debiased model's, and as a control the plain one's."""
+    if controls:
+        return {REFITTED["debiased"]: "debiased", REFITTED["plain"]: "plain"}
+    return {REFITTED["debiased"]: "debiased"}
 
 
 def told_stage(record: SecondStageRecord) -> str:
