@@ -44,6 +44,7 @@ from lines import Lines, over_seeds, shown
 
 SIDES = ("train", "validation", "test")
 CHOSEN = "chosen"
+SLICED = "chosen, with `slices as groups` among what is tried"
 BY_GROUPS = "chosen by groups of the validation side †, fitted on both sides"
 VALIDATION = "validation side only (place balanced there)"
 THRESHOLDS = "thresholds a group, on plain (the group is asked for in use) †"
@@ -110,6 +111,7 @@ class Runs:
         """Method, setting, and what measures it."""
         found: list[tuple[str, dict[str, Any], Callable[[], dict[str, Any]]]] = [
             (CHOSEN, {}, self.chosen),
+            (SLICED, {}, partial(self.chosen, sliced=True)),
             (BY_GROUPS, {}, self.chosen_by_groups),
             (THRESHOLDS, {"C": 1e-3}, partial(self.thresholds, C=1e-3)),
         ]
@@ -141,13 +143,16 @@ class Runs:
         )
         return measured(logits(layer, self.test), self.test) | {"processor_s": time.process_time() - began}
 
-    def chosen(self) -> dict[str, Any]:
-        train, began = self.train, time.process_time()
+    def chosen(self, sliced: bool = False) -> dict[str, Any]:
+        train, known = self.train, self.known("slices") if sliced else {}
+        methods = [name for name, one in FIXES.items() if one.unasked or (sliced and one.needs == "slices")]
+        began = time.process_time()
         choice = fix.choose(
             train.features,
             train.labels,
             together=(train.digests,),
-            known=self.known("slices"),
+            known=known,
+            methods=[name for name in methods if not FIXES[name].needs_groups],
             seed=self.seed,
         )
         return self._of_choice(choice, began) | {

@@ -138,6 +138,8 @@ def groups_found(scene: Scene, seed: int) -> dict[str, Any]:
                 "size": int(mine.sum()),
                 "errors": float(wrong[mine].mean()),
                 "rest": float(wrong[(labels == labels[mine][0]) & ~mine].mean()),
+                "in_any": float((found.ids[mine] >= 0).mean()),
+                "rest_in_any": float((found.ids[(labels == labels[mine][0]) & ~mine] >= 0).mean()),
                 "purity": 0.0 if best is None else shares[best].get(group, 0.0),
                 "largest_purity": None if largest is None else shares[largest][group],
                 "largest_recall": 0.0 if largest is None else float((found.ids[mine] == largest).mean()),

@@ -55,6 +55,7 @@ class ClassView(Points):
 
     Args:
         pull: How much each shared axis goes with being taken for this class, over images of all classes, −1…1.
+        line: Along which images of all classes fall into two sets, coefficients of the shared axes.
         finding: Whether each image finds, shape (n,).
         wrong: Whether the model is wrong; of images that test, generators are given False.
         surprise: 1 − the probability of the true class; of images that test, 0.
@@ -62,6 +63,7 @@ class ClassView(Points):
     """
 
     pull: NDArray[np.float64]
+    line: NDArray[np.float64]
     finding: Mask
     wrong: Mask
     surprise: NDArray[np.float64]

@@ -2,7 +2,7 @@
 
 First comes what stands apart from its class, then by rank, then by the lower limit of the excess error. What overlaps a
 slice is added to it if its other images fail at least half as often beyond the rest as the slice does, and is dropped
-otherwise. Slices share no image.
+otherwise; to a slice of clusters of a context nothing but such clusters is added. Slices share no image.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from equipoise.slices.apart import Side, gap, parts
 from equipoise.slices.candidates import FEWEST, Candidate, ClassView, Floats, Points, Rule
+from equipoise.slices.context import CONTEXT
 from equipoise.slices.excess import failing, lower_limits
 
 __all__ = ["Merged", "Step", "merged", "replayed"]
@@ -82,7 +83,8 @@ def merged(candidates: Iterable[Candidate], view: ClassView) -> tuple[list[Merge
         other = _overlapped(candidate.rows, found, judged)
         if other is not None:
             added = _free(candidate.rows, found)
-            if _as_bad(added, other.rows, wrong, judged):
+            blurs = CONTEXT in other.sources and candidate.source != CONTEXT
+            if not blurs and _as_bad(added, other.rows, wrong, judged):
                 steps.append(Step(candidate.rule, found.index(other)))
                 other.rows = other.rows | added
                 other.sources = list(dict.fromkeys([*other.sources, candidate.source]))

@@ -11,6 +11,7 @@ from equipoise.probabilities import sigmoid
 from equipoise.seeds import child_seed
 from equipoise.slices.axes import Axes, Rotation, axes_of, rotation_of
 from equipoise.slices.candidates import ClassView
+from equipoise.slices.context import line_of_context
 from equipoise.slices.generators import GENERATORS
 from equipoise.slices.halves import Halves
 from equipoise.slices.inputs import Given
@@ -61,10 +62,12 @@ def searched(given: Given, halves: Halves, classes: list[int], seed: int) -> tup
         odds = given.outputs.log_odds(class_id)
         chosen, mine = finding[rows], shared[rows]
         rotation = rotation_of(mine, chosen, OWN)
+        pull = _pull(whitened, odds[finding], given.labels[finding])
         view = ClassView(
             places=rotation(mine),
             shared=mine,
-            pull=_pull(whitened, odds[finding], given.labels[finding]),
+            pull=pull,
+            line=line_of_context(shared[finding], pull, given.labels[finding]),
             finding=chosen,
             wrong=given.wrong[rows] & chosen,
             surprise=np.where(chosen, 1 - sigmoid(odds[rows]), 0.0),
