@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -94,6 +95,30 @@ def exploring():
     yield begin
     for one in begun:
         one.close()
+
+
+@pytest.fixture
+def umap_stub(tmp_path_factory, monkeypatch):
+    """A module `umap`, here and in other processes, whose `fit_transform(vectors)` does as told; gives its calls."""
+    folder = tmp_path_factory.mktemp("stub")
+    monkeypatch.syspath_prepend(folder)
+    had = os.environ.get("PYTHONPATH")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), *([had] if had else [])]))
+
+    def make(body):
+        lines = [
+            "class UMAP:",
+            "    def __init__(self, **said):",
+            "        self.said = ' '.join(f'{name}={value}' for name, value in said.items())",
+            "    def fit_transform(self, vectors):",
+            f"        with open({str(folder / 'calls')!r}, 'a') as calls:",
+            "            print(self.said, vectors.shape, file=calls)",
+            f"        {body}",
+        ]
+        (folder / "umap.py").write_text("\n".join(lines))
+        return lambda: (folder / "calls").read_text().splitlines() if (folder / "calls").exists() else []
+
+    return make
 
 
 @pytest.fixture

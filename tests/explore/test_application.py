@@ -1,5 +1,7 @@
 """The server: who is answered, with what, and what it never sends."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -74,8 +76,30 @@ def test_columns_come_as_blocks(client):
     assert codes.max() < len(skin["names"])
     assert len(asked(client, "column?name=age&ranked").content) == 48
     assert len(asked(client, "map?name=scores").content) == 96
-    for wrong in ("column?name=nothing", "column", "column?name=skin&ranked", "map?name=nothing"):
+    wrongs = (
+        "column?name=nothing",
+        "column",
+        "column?name=skin&ranked",
+        "map?name=nothing",
+        "umap?name=nothing",
+    )
+    for wrong in (*wrongs, "umap", "map?name=scores&by=tsne"):
         assert asked(client, wrong).status_code == 400
+
+
+def test_umap_is_begun_and_told_of(run_folder, exploring, umap_stub):
+    umap_stub("return vectors[:, :2]")
+    with TestClient(application(exploring(run_folder(30)), TOKEN, PORT), base_url=HERE) as client:
+        while (said := asked(client, "umap?name=scores").json())["state"] == "computing":
+            time.sleep(0.05)
+        assert said["state"] == "ready"
+        assert len(asked(client, "map?name=scores&by=umap").content) == 240
+
+
+def test_a_map_by_umap_that_is_not_there_is_refused(client):
+    refused = asked(client, "map?name=scores&by=umap")  # of twelve rows
+    assert refused.status_code == 400
+    assert "not there" in refused.json()["error"]
 
 
 def test_a_row_says_everything_and_markup_stays_text(client, markup):

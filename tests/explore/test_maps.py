@@ -20,6 +20,16 @@ def test_principal_axes_are_those_of_the_singular_values(rng, shape):
     assert shares[0] == pytest.approx(values[0] ** 2 / total, abs=1e-4)
 
 
+def test_all_principal_axes_keep_distances(rng):
+    vectors = rng.normal(size=(30, 5)).astype(np.float32)
+    found, shares = principal(vectors, axes=5)
+    assert np.linalg.norm(found[3] - found[9]) == pytest.approx(
+        np.linalg.norm(vectors[3] - vectors[9]), rel=1e-4
+    )
+    assert sum(shares) == pytest.approx(1, abs=1e-5)
+    assert list(shares) == sorted(shares, reverse=True)
+
+
 def test_neighbours_are_the_nearest(rng):
     vectors = rng.normal(size=(50, 4)).astype(np.float16)
     rows, far = Space("features", "", vectors).near(7, 5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 import time
 
@@ -133,6 +134,30 @@ def test_a_lasso_selects_what_it_surrounds(run_folder, page_of):
     assert page.inner_text("#chosen") == "40 selected"
     page.click("#drop")
     assert page.inner_text("#chosen") == "nothing selected"
+
+
+def test_umap_is_a_switch_that_says_what_it_means(run_folder, page_of, umap_stub):
+    umap_stub("return vectors[:, :2]")
+    page = page_of(run_folder(60))
+    page.click('[data-way="umap"]')
+    page.wait_for_selector("#meaning >> text=means little", timeout=30_000)
+    time.sleep(0.5)
+    page.reload()
+    page.wait_for_selector("#meaning >> text=means little")
+    assert page.get_attribute('[data-way="umap"]', "aria-pressed") == "true"
+    page.click('[data-way="pca"]')
+    page.wait_for_selector("#meaning", state="hidden")
+    page.select_option("#map", "two columns")
+    page.wait_for_selector("#ways", state="hidden")
+
+
+def test_without_umap_the_switch_says_what_to_install(run_folder, page_of, monkeypatch):
+    monkeypatch.setitem(sys.modules, "umap", None)
+    page = page_of(run_folder(60))
+    page.wait_for_selector(READY)
+    page.click('[data-way="umap"]')
+    page.wait_for_selector("#meaning >> text=equipoise[umap]")
+    assert page.locator("#nothing").is_hidden()  # PCA stays
 
 
 def test_two_models_are_set_against_each_other(run_folder, page_of):

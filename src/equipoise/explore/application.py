@@ -53,6 +53,7 @@ def application(exploration: Exploration, token: str, port: int) -> ASGIApp:
         Route(f"/{token}/status", answers.status),
         Route(f"/{token}/column", answers.column),
         Route(f"/{token}/map", answers.map),
+        Route(f"/{token}/umap", answers.umap),
         Route(f"/{token}/row/{{row:int}}", answers.row),
         Route(f"/{token}/near/{{row:int}}", answers.near),
         Route(f"/{token}/picture/{{row:int}}", answers.picture),
@@ -82,7 +83,11 @@ class _Answers:
         return _block(self.exploration.block(asked.get("name", ""), ranked="ranked" in asked))
 
     def map(self, request: Request) -> Response:
-        return _block(self.exploration.map(request.query_params.get("name", "")))
+        asked = request.query_params
+        return _block(self.exploration.map(asked.get("name", ""), asked.get("by", "pca")))
+
+    def umap(self, request: Request) -> Response:
+        return JSONResponse(self.exploration.umaps.said(request.query_params.get("name", "")))
 
     def row(self, request: Request) -> Response:
         return JSONResponse(self.exploration.row(request.path_params["row"]))

@@ -17,12 +17,14 @@ from equipoise.explore.maps import Space, kept_features, principal, spaces
 from equipoise.explore.opening import Opened
 from equipoise.explore.pictures import Pictures, Wanted
 from equipoise.explore.saved import OTHER, Saved
+from equipoise.explore.umaps import Umaps
 from equipoise.groups import text_of
 from equipoise.sharing import shared_path
 
 __all__ = ["Exploration"]
 
 NEAR = 12
+WAYS = ("pca", "umap")
 
 
 class Exploration:
@@ -43,6 +45,7 @@ class Exploration:
             cache_folder(cache if isinstance(cache, str) else None), opened.features, len(opened)
         )
         self.spaces = {one.name: one for one in spaces(self.fixed, features)}
+        self.umaps = Umaps(self.spaces, opened.home)
         self._lock = threading.Lock()
         self._columns: dict[str, Column] = {}
         self._notes: list[str] = []
@@ -53,7 +56,8 @@ class Exploration:
         self.refresh()
 
     def close(self) -> None:
-        """Let go of threads."""
+        """Let go of threads and of what is being computed."""
+        self.umaps.close()
         self._workers.shutdown(wait=False, cancel_futures=True)
 
     def refresh(self) -> None:
@@ -115,10 +119,17 @@ class Exploration:
             raise InputError(f"Expected one of the maps {', '.join(self.spaces) or '(none)'}; got {name!r}.")
         return self.spaces[name]
 
-    def map(self, name: str) -> bytes:
-        """Positions x, y of all rows, float32, little-endian: all x, then all y."""
+    def map(self, name: str, way: str = "pca") -> bytes:
+        """Positions x, y of all rows, float32, little-endian: all x, then all y.
+
+        Args:
+            name: Of the space.
+            way: "pca" or "umap".
+        """
         self.space(name)
-        found, _ = self._maps[name].result()
+        if way not in WAYS:
+            raise InputError(f"Expected a map by {' or '.join(WAYS)}; got {way!r}.")
+        found = self._maps[name].result()[0] if way == "pca" else self.umaps.positions(name)
         return np.ascontiguousarray(found.T).astype("<f4").tobytes()
 
     def row(self, row: int) -> dict[str, Any]:

@@ -92,8 +92,10 @@ def _standardised(columns: Sequence[Column]) -> NDArray[np.float32]:
     return np.asarray(centred / np.where(spread > 0, spread, 1), np.float32)
 
 
-def principal(vectors: NDArray[Any], *, seed: int = 0) -> tuple[NDArray[np.float32], tuple[float, float]]:
-    """Positions on the two axes of largest variance, shape (n, 2), and the share of the variance of each.
+def principal(
+    vectors: NDArray[Any], *, axes: int = 2, seed: int = 0
+) -> tuple[NDArray[np.float32], tuple[float, ...]]:
+    """Positions on the axes of largest variance, shape (n, axes), and the share of the variance of each.
 
     Axes are found on at most 4,000 rows, drawn by `seed`: of more the map looks the same.
     """
@@ -106,20 +108,21 @@ def principal(vectors: NDArray[Any], *, seed: int = 0) -> tuple[NDArray[np.float
     some -= mean
     if len(some) < d:  # of the few rows' products: the same axes
         values, left = np.linalg.eigh(some @ some.T)
-        axes = some.T @ left
+        found = some.T @ left
     else:
-        values, axes = np.linalg.eigh(some.T @ some)
-    axes = axes[:, ::-1][:, :2]
-    axes = axes / np.maximum(np.linalg.norm(axes, axis=0), 1e-30)
-    if axes.shape[1] < 2:
-        axes = np.pad(axes, ((0, 0), (0, 2 - axes.shape[1])))
-    axes *= np.where(
-        axes[np.abs(axes).argmax(0), [0, 1]] < 0, -1, 1
-    )  # a sign that does not hang on the machine
+        values, found = np.linalg.eigh(some.T @ some)
+    found = found[:, ::-1][:, :axes]
+    found = found / np.maximum(np.linalg.norm(found, axis=0), 1e-30)
+    if found.shape[1] < axes:
+        found = np.pad(found, ((0, 0), (0, axes - found.shape[1])))
+    largest = found[np.abs(found).argmax(0), np.arange(axes)]
+    found *= np.where(largest < 0, -1, 1)  # a sign that does not hang on the machine
     total = max(float(values.sum()), 1e-30)
-    shares = [max(0.0, float(v)) / total for v in values[::-1][:2]] + [0.0, 0.0]
-    found = np.empty((n, 2), np.float32)
+    shares = [max(0.0, float(v)) / total for v in values[::-1][:axes]] + [0.0] * axes
+    positions = np.empty((n, axes), np.float32)
     step = max(1, BLOCK // max(1, d))
     for start in range(0, n, step):
-        found[start : start + step] = (np.asarray(vectors[start : start + step], np.float32) - mean) @ axes
-    return found, (shares[0], shares[1])
+        positions[start : start + step] = (
+            np.asarray(vectors[start : start + step], np.float32) - mean
+        ) @ found
+    return positions, tuple(shares[:axes])

@@ -9,11 +9,12 @@ import { asked, Rows } from "./rows.js";
 import { Scatter } from "./scatter.js";
 import { Selection } from "./selection.js";
 import { View } from "./view.js";
+import { Ways } from "./ways.js";
 
 const AXES = "two columns";
 const OPEN = ["label", "predicted", "right", "kind", "group", "saved"]; // filters that are open at first
 const filters = new Map();
-let rows, view, scatter, grid, models, tileSays = () => ["", false];
+let rows, view, scatter, grid, models, ways, tileSays = () => ["", false];
 
 function notes(lines) {
   by("notes").append(...lines.map((line) => part("p", { textContent: line })));
@@ -64,13 +65,15 @@ function rampLegend(column) {
 }
 
 async function map() {
-  const name = by("map").value, axes = name === AXES;
+  const name = by("map").value, axes = name === AXES, way = ways.state;
   for (const one of document.querySelectorAll(".axes")) one.hidden = !axes;
+  by("ways").hidden = axes || !name;
+  if (axes || !name) ways.tell("");
   if (!name) return scatter.place(null, null);
   const found = axes
     ? await Promise.all([by("across"), by("up")].map((one) => rows.column(one.value)))
-    : await rows.map(name).then((both) => [both.subarray(0, view.count), both.subarray(view.count)]);
-  if (by("map").value === name) scatter.place(...found);
+    : await ways.positions(name).then((both) => [both.subarray(0, view.count), both.subarray(view.count)]);
+  if (by("map").value === name && ways.state === way) scatter.place(...found);
 }
 
 async function sort() {
@@ -116,7 +119,7 @@ function choices() {
   const right = rows.withRole("right")[0], label = rows.withRole("label")[0];
   fill(by("colour"), all, by("colour").value || (right || label || rows.about.columns[0])?.name);
   fill(by("sort"), [["", "as the run has them"], ...numbers], by("sort").value);
-  const maps = rows.about.maps.map((one) => [one.name, `PCA of ${one.title}`]);
+  const maps = rows.about.maps.map((one) => [one.name, one.title]);
   fill(by("map"), numbers.length ? [...maps, [AXES, AXES]] : maps, by("map").value);
   fill(by("across"), numbers, by("across").value || numbers[0]?.[0]);
   fill(by("up"), numbers, by("up").value || (numbers[1] || numbers[0])?.[0]);
@@ -127,7 +130,7 @@ const kept = ["map", "across", "up", "colour", "sort"];
 
 function keep() {
   const chosen = Object.fromEntries([...filters].filter(([key]) => view.conditions.has(key)).map(([key, one]) => [key, one.state]));
-  const state = { chosen, controls: kept.map((id) => by(id).value), descending: by("descending").checked, models: models.state };
+  const state = { chosen, controls: kept.map((id) => by(id).value), descending: by("descending").checked, models: models.state, way: ways.state };
   history.replaceState(null, "", `#${encodeURIComponent(JSON.stringify(state))}`);
 }
 
@@ -209,6 +212,8 @@ async function start() {
   models = new Models(view, rows);
   choices();
   controls(state);
+  ways = new Ways(rows, () => map().then(keep), failed);
+  ways.restore(state.way);
   scatter = new Scatter(view, open);
   grid = new Grid(view, (row) => tileSays(row), open);
   new Selection(view, saved);
@@ -224,6 +229,7 @@ async function start() {
   await models.ready;
   await restore(state);
   document.body.dataset.ready = "yes";
+  if (about.maps.length) ways.begin(about.maps[0].name).catch(failed);
 }
 
 start().catch(failed);

@@ -38,8 +38,8 @@ export class Rows {
   }
 
   // Positions: all x, then all y.
-  map(name) {
-    return this.fetched(`map?name=${encodeURIComponent(name)}`, Float32Array);
+  map(name, way) {
+    return this.fetched(`map?name=${encodeURIComponent(name)}&by=${way}`, Float32Array);
   }
 
   fetched(address, Kind) {
