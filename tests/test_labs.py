@@ -70,7 +70,7 @@ def executed(path, folder, monkeypatch, first=""):
     monkeypatch.delenv("MPLBACKEND", raising=False)  # figures go into the notebook
     book = jupytext.read(path)
     book.cells.insert(0, nbformat.new_code_cell(first))
-    nbclient.NotebookClient(book, timeout=240, resources={"metadata": {"path": str(folder)}}).execute()
+    nbclient.NotebookClient(book, timeout=600, resources={"metadata": {"path": str(folder)}}).execute()
     outputs = [output for cell in book.cells for output in cell.get("outputs", [])]
     assert any("image/png" in output.get("data", {}) for output in outputs)
     return "".join(output.get("text", "") for output in outputs)
@@ -78,6 +78,7 @@ def executed(path, folder, monkeypatch, first=""):
 
 @pytest.mark.slow
 @each_lab
+@pytest.mark.timeout(900)
 @pytest.mark.filterwarnings("default")
 def test_a_lab_runs_and_draws(path, monkeypatch, tmp_path):
     executed(path, tmp_path, monkeypatch)
@@ -123,6 +124,7 @@ def files_of_the_lab(tmp_path):
 
 @pytest.mark.slow
 @of_faces
+@pytest.mark.timeout(900)
 @pytest.mark.filterwarnings("default")
 def test_a_lab_takes_the_readers_own_files(path, monkeypatch, files_of_the_lab):
     said = executed(path, files_of_the_lab, monkeypatch)
@@ -132,6 +134,7 @@ def test_a_lab_takes_the_readers_own_files(path, monkeypatch, files_of_the_lab):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.filterwarnings("default")
 def test_without_ipywidgets_sliders_are_figures(monkeypatch, files_of_the_lab):
     path = next(path for path in LABS if path.stem == "face_sliders")

@@ -56,7 +56,9 @@ else:
     groups = test.groups("hidden")
 names = [name for name in groups.names if "(missing)" not in name]
 faces = train.take(train.positives)
-print("to learn from:", train, "\nto test on:", test, "\ngroups:", names, flush=True)
+print(
+    f"{len(train):,} pictures to learn from, {len(test):,} to test on; groups: {', '.join(names)}", flush=True
+)
 
 
 # %%

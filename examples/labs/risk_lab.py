@@ -66,11 +66,12 @@ line = line.numpy()
 figure, axes = plt.subplots(1, 4, figsize=(10, 2.6), layout="constrained")
 axes[0].plot(x, y, ".", markersize=1, alpha=0.4)
 axes[0].plot(line, prediction, color="black")
-axes[0].set(title="data and prediction", ylim=(-40, 40))
+axes[0].set(title="data, prediction", ylim=(-40, 40))
+figure.suptitle("risks on [−6, 6]; grey: where data are", fontsize=10)
 for axis, kind in zip(axes[1:], risk.KINDS, strict=True):
     axis.plot(line, getattr(told, kind))
     axis.axvspan(-4, 4, color="0.9")
-    axis.set(title=f"{kind} (grey: where data are)")
+    axis.set_title(kind)
 axes[3].plot(line, 2 * np.exp(-((line + 1) ** 2)) + 0.2, "--", color="black", label="true σ")
 axes[3].legend(frameon=False)
 plt.show()
@@ -99,7 +100,9 @@ else:
     test = eq.data.planted(2000, hidden={"darker skin": 0.2, "backlit": 0.2}, seed=SEED + 1)
     groups = test.groups("hidden")
 names = [name for name in groups.names if "(missing)" not in name]
-print("to learn from:", clean, "\nto test on:", test, "\ngroups:", names, flush=True)
+print(
+    f"{len(clean):,} pictures to learn from, {len(test):,} to test on; groups: {', '.join(names)}", flush=True
+)
 
 
 def blends(table, count):

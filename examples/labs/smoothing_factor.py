@@ -60,7 +60,9 @@ else:
     groups = test.groups("hidden")
 names = [name for name in groups.names if "(missing)" not in name]
 faces = train.take(train.positives)
-print("to learn from:", train, "\nto test on:", test, "\ngroups:", names, flush=True)
+print(
+    f"{len(train):,} pictures to learn from, {len(test):,} to test on; groups: {', '.join(names)}", flush=True
+)
 
 
 # %% [markdown]
@@ -91,9 +93,8 @@ def strength(rule, alpha):
 # %%
 grid = 10.0 ** np.arange(-4, 2.1, 0.5)
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
-for rule, style in ((resample.max_rule, "-"), (resample.product_rule, "--")):
+for name, rule, style in (("max", resample.max_rule, "-"), ("product", resample.product_rule, "--")):
     curve = [strength(rule, alpha) for alpha in grid]
-    name = rule.__name__.removesuffix("_rule")
     axes[0].loglog(grid, [ess for ess, _ in curve], style, color="black", label=name)
     for number, group in enumerate(curve[0][1]):
         values = [times[group] for _, times in curve]
