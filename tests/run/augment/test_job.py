@@ -268,6 +268,13 @@ def test_edited_images_are_shown_only_if_asked_for(run, tables, small, tmp_path)
     assert "unedited" not in shown.models
 
 
+def test_sheets_of_pictures_are_made_to_fit_a_page(run, tables, small, tmp_path, monkeypatch):
+    monkeypatch.setattr("equipoise.run.augment.account.ROOM", 3000)
+    shown = Augmentation(drawer(), latents=600, show_edits=True)
+    record = ran(tables, small, tmp_path / "fit", controls=False, how=shown)
+    assert all(file.endswith(".jpg") for file in record.pictures.values())
+
+
 def test_the_same_call_shows_the_finished_run_and_other_data_are_refused(run, tables, small):
     record, out = run
     lines = []
