@@ -173,6 +173,12 @@ def test_the_plain_network_stands_once_where_it_is_the_same():
     assert "threshold moved" not in page  # at the matched rate it is the plain network
 
 
+def test_values_that_all_miss_nearly_all_are_said_to_tell_little():
+    for misses, told in (((0.49, 0.495), True), ((0.1, 0.495), False)):
+        said = " ".join(sweep_headline(make(misses=misses, plain=misses, half=0.001))[1])
+        assert ("misses tell little here" in said) == told
+
+
 def test_a_failed_run_is_named(tmp_path):
     for said in (sweep_html(make(failed=True)), sweep_text(make(failed=True))):
         assert "The loss is not finite." in said

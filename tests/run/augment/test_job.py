@@ -3,6 +3,7 @@
 The generator has one direction of its latents for each, so that pairs can do what they are for.
 """
 
+import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -259,12 +260,13 @@ def test_histograms_hold_every_image_once(run):
         assert sum(map(sum, counts["negatives"].values())) == 120
 
 
-def test_edited_images_are_shown_only_if_asked_for(run, tables, small, tmp_path):
+def test_edited_images_are_shown_only_if_asked_for_and_fit_a_page(run, tables, small, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules["equipoise.run.augment.account"], "ROOM", 3000)
     record, _ = run
     assert set(record.pictures) == {"samples"}
     shown = Augmentation(drawer(), latents=600, show_edits=True)
     shown = ran(tables, small, tmp_path / "shown", controls=False, how=shown)
-    assert set(shown.pictures) == {"samples", "edits"}
+    assert shown.pictures == {name: f"pictures/{name}.jpg" for name in ("samples", "edits")}
     assert "unedited" not in shown.models
 
 

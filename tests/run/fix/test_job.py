@@ -1,6 +1,7 @@
 """The job that gives a network another last layer, on a planted shortcut."""
 
 import json
+from base64 import b64encode
 from dataclasses import replace
 
 import numpy as np
@@ -99,6 +100,19 @@ def test_slices_of_the_data_are_counted_on_test_images_before_and_after(fixed):
     assert worst.change.value == pytest.approx(worst.after.value - worst.before.value)
     assert worst.change.high < 0
     assert "slices as groups" not in {one.method for one in record.choice.tried}  # unless it is named
+    assert all(0 < len(one.shown) <= 10 and one.right_now <= len(one.shown) for one in record.slices)
+    files = {f"slice_{number}": f"pictures/slice_{number}.png" for number, _ in enumerate(record.slices, 1)}
+    assert record.pictures == files
+    page = (out / "report.html").read_text()
+    assert all(b64encode((out / file).read_bytes()).decode() in page for file in files.values())
+    scores = pq.read_table(out / "scores.parquet")
+    labels = pictures(400, 1, 0.5).labels
+    wrong = {
+        name: (scores[f"probability_{name}"].to_numpy() >= 0.5) != labels for name in ("before", "after")
+    }
+    for one in record.slices:
+        assert wrong["before"][one.shown].all()
+        assert wrong["after"][one.shown].tolist() == [i >= one.right_now for i in range(len(one.shown))]
     said = " ".join(fix_text(record).split())
     assert f"Of {len(record.slices)} hidden groups that the network failed on" in said
     assert worst.name in (out / "report.html").read_text()

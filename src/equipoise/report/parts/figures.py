@@ -128,8 +128,8 @@ def bars(
             _value(axes, y, scale * rate.value, percent=percent)
     if not math.isnan(chance):
         tops = [top - 0.03 for top in positions]  # row by row: beside names that stand above their bars
-        ends = [top + len(series) * height + 0.03 for top in positions]
-        axes.vlines([scale * chance] * len(tops), tops, ends, color=INK, linewidth=0.9, linestyle="dashed")
+        feet = [top + len(series) * height + 0.03 for top in positions]
+        axes.vlines([scale * chance] * len(tops), tops, feet, color=INK, linewidth=0.9, linestyle="dashed")
     axes.set_xlim(0, max(scale * 1.04 * (highest(series) if limit is None else limit), 1e-3))
     return svg(figure, title)
 

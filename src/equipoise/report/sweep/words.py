@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 PLAIN, LEAD = "plain", "debiased"
+NEARLY_ALL = 0.95  # where the fewest misses are more, they tell values apart no longer
 MOVED = "threshold-only"  # at the matched rate it is the plain network
 CHOOSING = (
     "Values are compared on the test images. Whoever chooses one by these numbers has used the test images to choose, "
@@ -80,6 +81,11 @@ def _found(record: SweepRecord, attribute: str | None) -> list[str]:
     best, least = min(known, key=lambda one: one[1].value)
     rate = missed(best.models.get(PLAIN), attribute)
     plain = [f"The plain network, not resampled, misses {_percent(rate)}."] if rate.defined else []
+    if least.value > NEARLY_ALL:
+        plain.append(
+            f"Nearly all of them are missed at {words.asked(record.fpr)} FPR whatever the value, so misses tell little "
+            "here; accuracy at threshold 0.5 stands beside them."
+        )
     said = [
         f"Fewest misses {who} at {words.asked(record.fpr)} FPR: {_percent(least)}"
         + (f" at {point_name(best)}." if record.vary else ".")
