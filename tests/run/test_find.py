@@ -177,7 +177,7 @@ def refused(flags, capsys):
 CAN_NOT = {
     "rows": (lambda c: c.vectors[:-1], [], "for each of 1,600 rows of p.csv; v.npy has 1,599"),
     "not finite": (lambda c: np.where(np.eye(1600, 30) > 0, np.nan, c.vectors), [], "finite"),
-    "constant": (lambda c: np.ones((1600, 3)), [], "Expected at least 20 different images in each half"),
+    "constant": (lambda c: np.ones((1600, 3)), [], "Features must differ between images"),
     "copies": (lambda c: c.vectors[np.arange(1600) % 8], [], "with copies and what belongs"),
     "no column": (None, ["--columns=place"], "Expected a column 'place' in p.csv"),
     "no subject": (None, ["--together=who"], "Expected a column 'who' in p.csv"),

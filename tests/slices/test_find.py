@@ -299,7 +299,7 @@ def spoilt(values, row: int, value: float):
         (lambda s: {"together": [["x"]]}, "number 0 of together"),
         (lambda s: {"together": [["x"] * 1600]}, "different images in each half"),
         (lambda s: {"flags": {"bad": [0] * 1600}}, "true or false"),
-        (lambda s: {"features": np.zeros((1600, 4))}, "different images in each half"),
+        (lambda s: {"features": np.zeros((1600, 4))}, "must differ between images"),
     ],
 )
 def test_what_is_not_as_expected_is_said(scene, change, message):

@@ -16,6 +16,10 @@ from equipoise.errors import InputError
 __all__ = ["Axes", "Rotation", "axes_of", "rotation_of"]
 
 VALUES = 1 << 22  # of a block: 16 MiB of float32
+SAME = (
+    "Features must differ between images; got the same ones in all of the half that finds slices. "
+    "Look for a layer that is dead, or take features of another one."
+)
 LARGEST = 1e15  # of a feature: its square must be a float32
 
 Floats = NDArray[np.float32]
@@ -82,10 +86,7 @@ def axes_of(
     width, classes = features.shape[1], int(labels.max()) + 1
     scale = np.divide(1.0, spread, out=np.zeros(width), where=spread > 0)
     if not scale.any():
-        raise InputError(
-            "Features must differ between images; got the same ones in all of the half that finds slices. "
-            "Look for a layer that is dead, or take features of another one."
-        )
+        raise InputError(SAME)
     sums, counts = np.zeros((classes, width)), np.bincount(labels[finding], minlength=classes)
     scatter = np.zeros((width, width))
     for place, block in _standardised(features, mean, scale):

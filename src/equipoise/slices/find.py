@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from equipoise.errors import InputError
 from equipoise.intervals import proportion
 from equipoise.seeds import checked_seed
+from equipoise.slices.axes import SAME
 from equipoise.slices.candidates import FEWEST
 from equipoise.slices.found import Found
 from equipoise.slices.halves import Halves, fingerprints, halves
@@ -112,9 +113,10 @@ def find(
         flags=flags,
     )
     strata = 2 * known.labels + known.wrong
-    sides = halves(
-        fingerprints(known.features, known.labels), strata, known.labels, known.together, chosen.seed
-    )
+    contents = fingerprints(known.features, known.labels)
+    if (contents[:, 0] == contents[0, 0]).all():
+        raise InputError(SAME)
+    sides = halves(contents, strata, known.labels, known.together, chosen.seed)
     _check_halves(sides)
     reasons = {class_id: _reason(known, sides, class_id) for class_id in np.unique(known.labels).tolist()}
     able = [class_id for class_id, reason in reasons.items() if reason is None]
