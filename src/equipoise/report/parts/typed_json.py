@@ -14,7 +14,7 @@ import functools
 import math
 import sys
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, Union, get_args, get_origin, get_type_hints, is_typeddict
 
@@ -85,13 +85,9 @@ def decode(annotation: Any, value: Any, where: str = "record") -> Any:
         return _rate(value, where)
     if isinstance(annotation, type) and (dataclasses.is_dataclass(annotation) or is_typeddict(annotation)):
         hints = _hints(annotation)
-        later = {
-            one.name
-            for one in getattr(annotation, "__dataclass_fields__", {}).values()
-            if "later" in one.metadata
-        }
-        given = value if isinstance(value, dict) else {}
-        keys = _keys(value, [key for key in hints if key not in later or key in given], where)
+        declared = getattr(annotation, "__dataclass_fields__", {}).values()
+        later = {one.name for one in declared if "later" in one.metadata}
+        keys = _keys(value, hints.keys(), where, later)
         return annotation(**{key: decode(hints[key], keys[key], f"{where}.{key}") for key in keys})
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in (Union, types.UnionType):
@@ -156,11 +152,11 @@ def _number(value: float) -> float | str | None:
     return float(value)
 
 
-def _keys(value: Any, expected: Any, where: str) -> dict[str, Any]:
+def _keys(value: Any, expected: Any, where: str, later: Collection[str] = ()) -> dict[str, Any]:
     names = list(expected)
     if not isinstance(value, dict):
         raise _wrong(f"an object with the keys {', '.join(names)}", value, where)
-    missing = [name for name in names if name not in value]
+    missing = [name for name in names if name not in value and name not in later]
     unknown = [name for name in value if name not in names]
     if not missing and not unknown:
         return value
