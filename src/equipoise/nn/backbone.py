@@ -6,7 +6,6 @@ backbone does, and finds out by one run on made-up pictures whether that holds, 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -161,22 +160,11 @@ class Backbone:
         return replace(found, dimensions=features.shape[1], outputs=outputs)
 
     @staticmethod
-    def named(
-        name: str,
-        *,
-        weights: str | os.PathLike[str] | None = None,
-        size: int | Framing | None = None,
-        mean: Sequence[float] = (),
-        std: Sequence[float] = (),
-        layer: str | None = None,
-        output: str | int | None = None,
-    ) -> Backbone:
-        """A network by its name: see `equipoise.nn.named_backbone`, which this is."""
+    def named(name: str, **how: Any) -> Backbone:
+        """A network by its name: see `equipoise.nn.named_backbone`, whose arguments it takes."""
         from equipoise.nn.named import named_backbone
 
-        return named_backbone(
-            name, weights=weights, size=size, mean=mean, std=std, layer=layer, output=output
-        )
+        return named_backbone(name, **how)
 
     @property
     def framing(self) -> Framing:

@@ -16,7 +16,7 @@ from equipoise.fairness.evaluation import GroupNumbers
 from equipoise.rate import Rate
 from equipoise.report.debias import record as schema
 from equipoise.report.debias.record import from_json, read, to_json, write
-from equipoise.report.parts.typed_json import decode, encode
+from equipoise.report.parts.typed_json import LATER, decode, encode
 
 NUMBERS = st.floats(allow_nan=False)
 
@@ -52,6 +52,21 @@ def test_undefined_rates_come_back_with_their_reason(reason, n):
     assert content == {"value": None, "low": None, "high": None, "n": n, "reason": reason}
     back = decode(Rate, content)
     assert (back.reason, back.n, math.isnan(back.value)) == (reason, n, True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Grown:
+    first: int
+    later: dict[str, int] = dataclasses.field(default_factory=dict, metadata=LATER)
+
+
+def test_a_field_that_is_younger_than_records_stands_there_where_it_holds_something():
+    assert encode(Grown(1)) == {"first": 1}
+    assert encode(Grown(1, {"a": 2})) == {"first": 1, "later": {"a": 2}}
+    assert decode(Grown, {"first": 1}) == Grown(1)
+    assert decode(Grown, {"first": 1, "later": {"a": 2}}) == Grown(1, {"a": 2})
+    with pytest.raises(InputError, match=r"the unknown key 'latter' \(is 'later' meant"):
+        decode(Grown, {"first": 1, "latter": {}})
 
 
 def test_a_defined_rate_has_no_reason():
