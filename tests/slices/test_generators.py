@@ -95,7 +95,10 @@ def test_the_sign_of_the_pull_is_the_sign_of_the_line(contexts):
     shared, labels, _ = contexts
     start = np.array([0, 0.3, 0.1, 0, 0, 0.1, 0, 0])
     np.testing.assert_allclose(
-        line_of_context(shared, -start, labels), -line_of_context(shared, start, labels), rtol=1e-9, atol=1e-12
+        line_of_context(shared, -start, labels),
+        -line_of_context(shared, start, labels),
+        rtol=1e-9,
+        atol=1e-12,
     )
 
 
