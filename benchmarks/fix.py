@@ -145,14 +145,15 @@ class Runs:
 
     def chosen(self, sliced: bool = False) -> dict[str, Any]:
         train, known = self.train, self.known("slices") if sliced else {}
-        methods = [name for name, one in FIXES.items() if one.unasked or (sliced and one.needs == "slices")]
+        own = ("", "slices") if sliced else ("",)
+        methods = [name for name, one in FIXES.items() if one.needs in own and (one.unasked or one.needs)]
         began = time.process_time()
         choice = fix.choose(
             train.features,
             train.labels,
             together=(train.digests,),
             known=known,
-            methods=[name for name in methods if not FIXES[name].needs_groups],
+            methods=methods,
             seed=self.seed,
         )
         return self._of_choice(choice, began) | {

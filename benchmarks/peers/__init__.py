@@ -79,9 +79,7 @@ def sources() -> str:
     """Where every method is from, and the library that could not be called, as Markdown."""
     listed = "; ".join(f"{name}: {method.source}" for name, method in METHODS.items())
     return (
-        f"Sources: {listed}. Not called: SpuCo 2.0.3, a library of such methods. Beside torch 2.13.0+cpu, `spuco` and "
-        "`spuco.utils` import; `spuco.group_inference`, `spuco.robust_train`, `spuco.last_layer_retrain`, "
-        "`spuco.models`, `spuco.evaluate` and `spuco.datasets` all import torchvision, and torchvision 0.28.0 from the "
-        "package index, which is built for CUDA, stops with 'RuntimeError: operator torchvision::nms does not exist'. "
-        "Tried with torchvision in a folder of its own; GroupDRO, DFR, JTT and clusters are therefore written here."
+        f"Sources: {listed}. Not called: SpuCo 2.0.3, a library of such methods, which "
+        "trains networks of its own; GroupDRO, DFR, JTT and clusters are therefore written here. Installed in an "
+        "environment of its own (torch 2.14.1, torchvision 0.29.1), it is called in B5, for what it makes of features."
     )
