@@ -21,6 +21,7 @@ __all__ = ["Cluster", "cluster_of"]
 
 LOCAL, AUTO, SCHEME = "ray", "auto", "ray://"
 ANSWERS_S = 5.0  # a machine that is there answers sooner
+STARTS, SLOW = 3, "timed out during startup"
 STORE_BYTES = 400 << 20  # of memory for what travels in a cluster of our own; more of it goes to the disk
 
 
@@ -93,22 +94,35 @@ class Cluster:
                 "include_dashboard": False,
                 "_node_ip_address": "127.0.0.1",
             }
-        try:
-            with _own_signals():
-                ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
-        except (OSError, RuntimeError, ValueError) as error:
-            where = (
-                "start a Ray cluster on this machine" if address is None else f"connect to Ray at {address}"
-            )
-            told = str(error).strip().splitlines() or [type(error).__name__]
-            raise InputError(
-                f"Expected to {where}; got: {told[0]:.300}. Every machine of a cluster needs the same versions of "
-                "Python and Ray."
-            ) from error
+        _start(ray, options)
         try:
             yield ray
         finally:
             ray.shutdown()
+
+
+def _start(ray: Any, options: dict[str, Any]) -> None:
+    """Connect; a node of our own that a busy machine does not start in Ray's 30 seconds is started again."""
+    for left in reversed(range(STARTS)):
+        try:
+            with _own_signals():
+                ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
+            return
+        except Exception as error:  # Ray raises many, plain ones too
+            ray.shutdown()
+            if left and SLOW in str(error):
+                continue
+            own = options["address"] == "local"
+            where = (
+                "start a Ray cluster on this machine" if own else f"connect to Ray at {options['address']}"
+            )
+            why = (
+                "Is the machine busy?"
+                if SLOW in str(error)
+                else "Every machine needs the same Python and Ray."
+            )
+            told = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+            raise InputError(f"Expected to {where}; got: {told:.300}. {why}") from error
 
 
 def cluster_of(on: str) -> Cluster:
