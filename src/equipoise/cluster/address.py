@@ -66,8 +66,8 @@ class Cluster:
                 return one
         raise InputError(
             f"Expected `on` to name a Ray cluster that this machine is part of; got {SCHEME}{asked}, and here runs "
-            f"{', '.join(running) or 'none'}. Start it with `ray start --head`, or join it with `ray start "
-            "--address=HOST:PORT`, the port that the head says, not that of Ray Client."
+            f"{', '.join(running) or 'none'}. Start Ray here as its head, or as one of its machines; "
+            "the port is the one that the head says, not that of Ray Client."
         )
 
     @contextlib.contextmanager
@@ -156,8 +156,8 @@ def _check_answers(address: str) -> None:
     except (OSError, UnicodeError) as error:
         told = f"no answer in {ANSWERS_S:.0f} seconds" if isinstance(error, TimeoutError) else f"{error}"
         raise InputError(
-            f"Expected a Ray cluster at `on` {SCHEME}{address}; got: {told}. Start one with `ray start --head` there, "
-            "or check the address."
+            f"Expected a Ray cluster at `on` {SCHEME}{address}; got: {told}. Start Ray there, or check the "
+            "address."
         ) from error
 
 
