@@ -57,6 +57,9 @@ def test_without_a_command_nothing_changes():
         (["augment", "x", "--target=a", "--protected=a"], "--protected must be one column"),
         (["data", "a", "--data=b"], "another as --data"),
         (["audit", "x:y", "d", "--mean=a"], "--mean must be numbers"),
+        (["score", "x:y", "d", "--on=dask"], "Expected --on as ray"),
+        (["audit", "x:y", "d", "--on=ray://a"], "Expected --on as ray"),
+        (["fix", "x:y", "--data=d", "--on=ray://127.0.0.1:1"], "Expected a Ray cluster at --on"),
         (["train", "--precision=8"], "--precision must be one of"),
         (
             ["debias", "--encoder=a", "--embedding=b", "--embedding-column=c"],
@@ -72,7 +75,7 @@ def test_errors_of_a_run_name_flags(arguments, words, tmp_path, monkeypatch, cap
     assert "`" not in said
 
 
-@pytest.mark.parametrize("room", ["run", "train", "data", "nn", "risk", "latent", "fairness"])
+@pytest.mark.parametrize("room", ["run", "train", "data", "nn", "risk", "latent", "fairness", "cluster"])
 def test_no_room_but_this_one_knows_flags(room):
     """What libraries say names settings; a flag in it would mean nothing to whoever calls them from Python."""
     found = [

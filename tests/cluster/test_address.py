@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from equipoise.cluster import cluster_of
-from equipoise.cluster.address import _same
+from equipoise.cluster.address import _same, _start
 from equipoise.errors import InputError, MissingExtraError
 
 installed = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs ray")
@@ -86,3 +86,30 @@ def test_importing_the_room_loads_neither_ray_nor_torch():
     code = "import sys, equipoise.cluster; print({'ray', 'torch'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"
+
+
+class Starting:
+    """Stands for Ray that starts at the n-th try."""
+
+    def __init__(self, at, error):
+        self.at, self.error, self.tried = at, error, 0
+
+    def init(self, **_):
+        self.tried += 1
+        if self.tried < self.at:
+            raise Exception(self.error)
+
+    def shutdown(self):
+        pass
+
+
+def test_a_node_that_starts_slowly_is_started_again():
+    slow = Starting(3, "The current node timed out during startup.")
+    _start(slow, {"address": "local"})
+    assert slow.tried == 3
+    with pytest.raises(InputError, match=r"Expected to start a Ray cluster on this machine; got: .*busy"):
+        _start(Starting(9, "The current node timed out during startup."), {"address": "local"})
+    other = Starting(2, "Version mismatch")
+    with pytest.raises(InputError, match=r"connect to Ray at a:1; got: Version mismatch\. Every machine"):
+        _start(other, {"address": "a:1"})
+    assert other.tried == 1

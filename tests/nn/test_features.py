@@ -230,3 +230,54 @@ def test_what_does_not_fit_is_told_before(table, backbone, tmp_path):
 def test_the_pace_in_words():
     assert str(Pace(3200, 10_000, 152.3, 44.6)) == "3,200 of 10,000 pictures, 152 a second, 45 s left"
     assert str(Pace(1, 10, 0.01, 900.0)) == "1 of 10 pictures, 0 a second, 15 minutes left"
+
+
+class Far:
+    """Rows from elsewhere: the last ones first, and broken off where it is told to."""
+
+    def __init__(self, backbone, breaks_at=None):
+        self.backbone, self.breaks_at, self.asked, self.cleared = backbone, breaks_at, [], []
+
+    def __call__(self, table, layout, folder, first):
+        self.asked.append((folder is not None, first))
+        for start in range(layout.rows - 10, first - 10, -10):
+            place = slice(max(start, first), start + 10)
+            if place.start == self.breaks_at:
+                raise KeyboardInterrupt
+            store = features(
+                self.backbone, table.take(np.arange(place.start, place.stop)), dtype=layout.dtype
+            )
+            yield place, {"features": store.features, "logits": store.logits}
+
+    def clear(self, folder):
+        self.cleared.append(folder)
+
+
+def test_rows_from_elsewhere_become_the_same_store(table, backbone, tmp_path):
+    plain, far, paces = features(backbone, table), Far(backbone), []
+    store = features(backbone, table, cache=tmp_path, elsewhere=far, told=paces.append)
+    assert far.asked == [(True, 0)]
+    assert len(far.cleared) == 1
+    assert [pace.done for pace in paces] == list(range(10, 91, 10))
+    for one, other in zip(rows_of(store), rows_of(plain), strict=True):
+        assert np.abs(one.astype(float) - other).max() < 1e-3
+    assert features(backbone, table, cache=tmp_path).folder == store.folder
+    unkept = features(backbone, table, elsewhere=far)
+    assert unkept.features.tobytes() == store.features.tobytes()
+    assert far.asked[1:] == [(False, 0)]
+
+
+def test_elsewhere_goes_on_with_what_was_computed_here_and_the_other_way_round(table, backbone, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        features(backbone, Counting(table, 40), cache=tmp_path, batch_size=10)
+    far = Far(backbone)
+    store = features(backbone, table, cache=tmp_path, elsewhere=far)
+    assert far.asked == [(True, 40)]
+    assert np.abs(store.vectors() - features(backbone, table).vectors()).max() < 1e-3
+    other = tmp_path / "other"
+    with pytest.raises(KeyboardInterrupt):
+        features(backbone, table, cache=other, elsewhere=Far(backbone, 30))
+    counting = Counting(table)
+    here = features(backbone, counting, cache=other)
+    assert min(counting.read) == 0  # shards are gone on with elsewhere alone
+    assert here.features.tobytes() == features(backbone, table).features.tobytes()

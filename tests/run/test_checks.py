@@ -294,6 +294,14 @@ def test_an_audit_needs_every_class_in_every_fold(scene, tmp_path):
             "`images` for augment",
         ),
         (lambda out: augment(Sources(), Attributes("a", ["b"]), output=out), "Give them as `data`"),
+        (
+            lambda out: train(Sources(data="x"), engine=Engine(on="ray"), output=out),
+            "no `on` for what trains",
+        ),
+        (
+            lambda out: debias(Sources(data="x"), engine=Engine(on="ray"), output=out),
+            "no `on` for what trains",
+        ),
     ],
 )
 def test_what_a_job_does_not_do_is_not_passed_over(tmp_path, begin, words):

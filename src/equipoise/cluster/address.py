@@ -21,6 +21,7 @@ __all__ = ["Cluster", "cluster_of"]
 
 LOCAL, AUTO, SCHEME = "ray", "auto", "ray://"
 ANSWERS_S = 5.0  # a machine that is there answers sooner
+STARTS, SLOW = 3, "timed out during startup"
 STORE_BYTES = 400 << 20  # of memory for what travels in a cluster of our own; more of it goes to the disk
 
 
@@ -65,8 +66,8 @@ class Cluster:
                 return one
         raise InputError(
             f"Expected `on` to name a Ray cluster that this machine is part of; got {SCHEME}{asked}, and here runs "
-            f"{', '.join(running) or 'none'}. Start it with `ray start --head`, or join it with `ray start "
-            "--address=HOST:PORT`, the port that the head says, not that of Ray Client."
+            f"{', '.join(running) or 'none'}. Start Ray here as its head, or as one of its machines; "
+            "the port is the one that the head says, not that of Ray Client."
         )
 
     @contextlib.contextmanager
@@ -93,22 +94,35 @@ class Cluster:
                 "include_dashboard": False,
                 "_node_ip_address": "127.0.0.1",
             }
-        try:
-            with _own_signals():
-                ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
-        except (OSError, RuntimeError, ValueError) as error:
-            where = (
-                "start a Ray cluster on this machine" if address is None else f"connect to Ray at {address}"
-            )
-            told = str(error).strip().splitlines() or [type(error).__name__]
-            raise InputError(
-                f"Expected to {where}; got: {told[0]:.300}. Every machine of a cluster needs the same versions of "
-                "Python and Ray."
-            ) from error
+        _start(ray, options)
         try:
             yield ray
         finally:
             ray.shutdown()
+
+
+def _start(ray: Any, options: dict[str, Any]) -> None:
+    """Connect; a node of our own that a busy machine does not start in Ray's 30 seconds is started again."""
+    for left in reversed(range(STARTS)):
+        try:
+            with _own_signals():
+                ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
+            return
+        except Exception as error:  # Ray raises many, plain ones too
+            ray.shutdown()
+            if left and SLOW in str(error):
+                continue
+            own = options["address"] == "local"
+            where = (
+                "start a Ray cluster on this machine" if own else f"connect to Ray at {options['address']}"
+            )
+            why = (
+                "Is the machine busy?"
+                if SLOW in str(error)
+                else "Every machine needs the same Python and Ray."
+            )
+            told = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+            raise InputError(f"Expected to {where}; got: {told:.300}. {why}") from error
 
 
 def cluster_of(on: str) -> Cluster:
@@ -142,8 +156,8 @@ def _check_answers(address: str) -> None:
     except (OSError, UnicodeError) as error:
         told = f"no answer in {ANSWERS_S:.0f} seconds" if isinstance(error, TimeoutError) else f"{error}"
         raise InputError(
-            f"Expected a Ray cluster at `on` {SCHEME}{address}; got: {told}. Start one with `ray start --head` there, "
-            "or check the address."
+            f"Expected a Ray cluster at `on` {SCHEME}{address}; got: {told}. Start Ray there, or check the "
+            "address."
         ) from error
 
 
