@@ -158,8 +158,8 @@ def with_wrong(
         probabilities: Model → what it says of them, as `Said.of` takes it.
         measuring: What columns are groups, and from which probability on images are positives.
     """
-    shown = [*reversed(main_models(record)), *probabilities]
-    name = next(name for name in shown if name in probabilities)
+    shown = (*reversed(main_models(record)), *probabilities)
+    name = next(name for name in shown if name is not None and name in probabilities)
     said = Said.of(record.models[name].title, probabilities[name], table.class_names, measuring.threshold)
     groups = [table.groups(attribute) for attribute in measuring.groups]
     cells = by_group(table.labels, table.class_names, groups)
