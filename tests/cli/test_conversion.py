@@ -5,7 +5,7 @@ from dataclasses import fields
 import pytest
 
 from equipoise import risk, run
-from equipoise.cli import audit, augment, settings, train_generator
+from equipoise.cli import audit, augment, find, settings, train_generator
 from equipoise.cli.conversion import engine_of, measuring_of, output_of, sources_of, training_of
 from equipoise.errors import InputError
 from equipoise.train import GAN
@@ -28,7 +28,11 @@ def defaults(*kinds):
         ([settings.Backbone], run.Network, ("model", "encoder", "backbone")),
         ([settings.Continuing], run.Output, ("out", "tell", "command")),
         ([audit.Network, settings.TrainedEncoder], run.Network, ("model",)),
-        ([audit.Scoring], run.Scoring, ("thresholds",)),
+        ([audit.Scoring], run.Scoring, ("thresholds", "naming")),
+        ([settings.Words], run.Naming, ("word_vectors",)),
+        ([settings.WordVectors], run.Naming, ()),
+        ([find.Search], run.Finding, ("naming",)),
+        ([find.Table], run.PredictionTables, ("paths", "slices")),
         ([audit.Lines], risk.Thresholds, ()),
         ([augment.Pairing], run.Augmentation, ("generator", "show_edits")),
         ([train_generator.Generating], GAN, ()),

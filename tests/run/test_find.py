@@ -1,7 +1,5 @@
 """`find`: hidden groups from a table of predictions and vectors, through the command; what does not fit is refused."""
 
-import json
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
@@ -99,7 +97,9 @@ def test_its_slices_are_groups_of_other_commands(found, tmp_path):
     groups = str(found / "out" / "slices.parquet")
     flags = ["--groups", groups, "--replicates=100", f"--out={tmp_path / 'e'}"]
     assert main(["evaluate", "--predictions", str(found / "p.csv"), *flags]) == 0
-    assert "cat #1" in json.dumps(read(tmp_path / "e").settings) or (tmp_path / "e" / "report.html").exists()
+    counts = read(tmp_path / "e").data.group_counts["test"]["slice"]
+    sizes = {one.name: one.size for one in read_find(found / "out").slices.found}
+    assert {name: counts[name] for name in sizes} == sizes
 
 
 def test_a_second_start_and_the_settings_file_give_the_same(case, found, tmp_path):
