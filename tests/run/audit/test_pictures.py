@@ -10,7 +10,8 @@ from PIL import Image
 from equipoise.data import ImageTable, contact_sheet, thumbnails
 from equipoise.report.audit.record import KindRecord, RiskRecord
 from equipoise.risk import IMAGE_KINDS
-from equipoise.run.audit.pictures import COLUMNS, ROOM, SIDE, write_audit_pictures
+from equipoise.run.audit.pictures import COLUMNS, ROOM, write_audit_pictures
+from equipoise.run.sheets import SIDE
 
 
 def table_of(size, count=60):
