@@ -32,7 +32,7 @@ format: .venv/installed-all
 
 # The documentation as a site that needs no network: build/docs/index.html. A warning is an error.
 docs: .venv/installed-all
-	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --conf-dir docs . build/docs
+	$(BIN)/python -m sphinx --quiet --fresh-env --fail-on-warning --keep-going --conf-dir docs . build/docs
 
 # Every case, five seeds: hours. Goes on where it stopped.
 bench: .venv/installed-all .venv-labs/installed

@@ -148,7 +148,7 @@ def test_the_page_tells_marks_steps_and_what_was_discovered(tmp_path):
     chosen = b3.choices(lines)
     assert chosen["pairs, GAN, balanced classifiers"] == "share 0.5, margin 0.2"  # the one with least noise
     page = b3.table(lines)
-    assert page.count("#### c = 1%\n") == 1
+    assert page.count("### c = 1%\n") == 1
     assert "| pairs, GAN, discovered ‡ |" in page
     assert "| pairs, GAN, balanced classifiers † |" in page
     assert "| 9 + 77 | 2 |" in page
