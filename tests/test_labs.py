@@ -70,7 +70,9 @@ def executed(path, folder, monkeypatch, first=""):
     monkeypatch.delenv("MPLBACKEND", raising=False)  # figures go into the notebook
     book = jupytext.read(path)
     book.cells.insert(0, nbformat.new_code_cell(first))
-    nbclient.NotebookClient(book, timeout=600, resources={"metadata": {"path": str(folder)}}).execute()
+    nbclient.NotebookClient(
+        book, timeout=600, iopub_timeout=60, resources={"metadata": {"path": str(folder)}}
+    ).execute()
     outputs = [output for cell in book.cells for output in cell.get("outputs", [])]
     assert any("image/png" in output.get("data", {}) for output in outputs)
     return "".join(output.get("text", "") for output in outputs)

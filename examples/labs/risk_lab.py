@@ -303,4 +303,4 @@ for baseline in ("uniform", "plain-same-steps"):
     said = "better" if rate.low > 0 else "worse" if rate.high < 0 else "no measurable difference"
     ends = f"{100 * rate.value:+.2f} points [{100 * rate.low:+.2f}, {100 * rate.high:+.2f}]"
     print(f"worst group, debiased − {baseline}: {ends}: {said}")
-print("One seed: another one may say otherwise.")
+print("One seed: another one may say otherwise. Where all are near 0, nothing can be compared: train longer.")
