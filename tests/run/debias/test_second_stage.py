@@ -167,7 +167,10 @@ def test_what_the_layer_is_held_against_was_not_fitted_on_the_rows(tmp_path, ref
     assert fitted.shape == (400,)
 
 
-@pytest.mark.parametrize("recipe", ["equipoise", "mit-2021", "fine-tune"])
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("equipoise", "fine-tune")]
+
+
+@pytest.mark.parametrize("recipe", ["mit-2021", *SLOW])
 def test_a_trained_network_is_refitted_on_pictures_that_were_held_out(recipe, tmp_path, refitted):
     brought = {"backbone": backbone()} if recipe == "fine-tune" else {}
     record = job(tmp_path / "out", recipe, **brought)
@@ -192,6 +195,7 @@ def test_a_trained_network_is_refitted_on_pictures_that_were_held_out(recipe, tm
         )
 
 
+@pytest.mark.slow
 def test_one_seed_is_one_run_interrupted_or_not(tmp_path, refitted, monkeypatch):
     job(tmp_path / "whole", "mit-2021")
     refit_stage = stage_module.SecondStage.refitted
