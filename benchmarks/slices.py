@@ -345,7 +345,7 @@ def _run(part: str, asked: argparse.Namespace, lines: Lines, cache: str) -> None
 
         for seed in range(asked.seeds):
             measure = partial(lambda s: groups_found(pictures(s, asked.images, draw), s), seed)
-            lines.run(part, seed, measure, setting={"images": asked.images})
+            lines.run(part, seed, measure, setting={"drawn": asked.images})
     elif part == "categories" and asked.data is not None:
         from fine_categories import Categories
 
@@ -362,7 +362,7 @@ def _run(part: str, asked: argparse.Namespace, lines: Lines, cache: str) -> None
         for seed in range(asked.nulls):
             lines.run(part, seed, partial(null if part == "null" else intervals, 1000 + seed))
     elif part == "speed":
-        lines.run(part, 0, partial(speed, 0, asked.rows), setting={"images": asked.rows})
+        lines.run(part, 0, partial(speed, 0, asked.rows), setting={"rows": asked.rows})
 
 
 if __name__ == "__main__":
