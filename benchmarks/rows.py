@@ -77,9 +77,14 @@ def measure(job: str, rows: int) -> dict[str, object]:
 
 def table(lines: list[dict[str, object]]) -> str:
     """The results as Markdown."""
+    heads = ("job", "rows", "processor s", "seconds", "a million rows, processor s", "peak, GiB", "found")
     shown = [
-        "| job | rows | processor s | seconds | a million rows, processor s | peak, GiB | found |",
-        "|---" * 7 + "|",
+        "# Find and fix against the number of rows",
+        "",
+        "`OMP_NUM_THREADS=1 python benchmarks/rows.py`",
+        "",
+        f"| {' | '.join(heads)} |",
+        "|---" * len(heads) + "|",
     ]
     for one in lines:
         each = 1e6 * one["processor_s"] / one["rows"]

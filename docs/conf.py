@@ -42,6 +42,7 @@ NAV = {
         "docs/pixels",
         "docs/python",
         "docs/runs",
+        "docs/scale",
     ],
     "Find": ["docs/find", "docs/audit", "docs/explore"],
     "Fix": [
@@ -55,12 +56,13 @@ NAV = {
     "Prove": ["docs/evaluate", "docs/evaluate-classes", "docs/coverage", "docs/record"],
     "Risks": ["docs/risk", "benchmarks/results/risk", "benchmarks/results/risk-overhead"],
     "Latent space": ["docs/latent", "examples/faces64/README", "benchmarks/results/latent-toy"],
-    "Labs": ["examples/labs/README"],
+    "Labs": ["docs/labs", "examples/labs/README"],
     "Benchmarks": [
         "docs/benchmarks",
         "docs/methods",
         "benchmarks/README",
-        "benchmarks/results/cost-1000",
+        "benchmarks/results/cost-10000",
+        "benchmarks/results/rows",
         "benchmarks/results/memory",
         "benchmarks/results/memory-audit",
     ],
@@ -68,6 +70,7 @@ NAV = {
         f"docs/api/{room}"
         for room in (
             "equipoise",
+            "cluster",
             "data",
             "density",
             "explore",

@@ -14,7 +14,7 @@ from equipoise.report.parts.page import Picture, picture
 from equipoise.report.parts.tables import Column, Panel, Table
 from equipoise.report.parts.terminal import wrapped
 
-__all__ = ["ShownSlice", "SlicesPage", "picture_name", "slices_page", "slices_text"]
+__all__ = ["ShownSlice", "SlicesPage", "picture_name", "slices_page", "slices_text", "slices_title"]
 
 FIRST = 5  # told on the terminal
 CHARTED = 12
@@ -85,6 +85,17 @@ def slices_page(
     ]
     power = [_power(one) for one in sought.classes]
     return SlicesPage(_lead(sought), _panel(sought), shown, power, sought.notes)
+
+
+def slices_title(sought: AuditSlices) -> str:
+    """How many were found and how bad the worst is; that none was, if none was."""
+    if not sought.found:
+        return "No hidden group was found that the model fails more than the rest of its class"
+    few, worst = len(sought.found), sought.found[0]
+    return (
+        f"{f'{few} hidden groups' if few > 1 else 'One hidden group'} found; the worst, {worst.name}, is wrong "
+        f"{words.percent(worst.errors.value, 0)} against {words.percent(worst.rest.value, 0)} of the rest of its class"
+    )
 
 
 def slices_text(sought: AuditSlices) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from equipoise.report.audit.record import AuditedModel, AuditRecord, RiskRecord
-from equipoise.report.audit.slices import slices_text
+from equipoise.report.audit.slices import slices_text, slices_title
 from equipoise.report.parts import words
 from equipoise.report.parts.terminal import aligned, blocks, number, short, wrapped
 
@@ -94,6 +94,9 @@ def audit_headline(record: AuditRecord) -> tuple[str, list[str]]:
             f"{words.decimal(found.value, 3)} ({words.interval(found, 1, 3)}). Without the tenth that it ranks highest "
             f"the model is right on {words.percent(kept.value)} ({words.interval(kept)})."
         )
+    if record.slices.found:
+        sentences.insert(1, f"{title}.")
+        title = slices_title(record.slices)
     sentences += [_by_group(record, attribute) for attribute in record.groups]
     named = {kind: one.share for kind, one in record.kinds.items() if kind != "ordinary"}
     listed = words.listed(f"{words.percent(share.value)} {kind}" for kind, share in named.items())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from equipoise.report.audit.slices import slices_text
+from equipoise.report.audit.slices import slices_text, slices_title
 from equipoise.report.find.record import FindRecord
 from equipoise.report.parts import words
 from equipoise.report.parts.terminal import blocks, wrapped
@@ -23,16 +23,8 @@ FIND_LIMITS = (
 
 def find_headline(record: FindRecord) -> tuple[str, list[str]]:
     """The title, and what comes first."""
-    found, accuracy, columns = record.slices.found, record.accuracy, record.slices.columns
-    title = "No hidden group was found that the model fails more than the rest of its class"
-    if found:
-        few = f"{len(found)} hidden groups" if len(found) > 1 else "One hidden group"
-        worst = found[0]
-        title = (
-            f"{few} found; the worst, {worst.name}, is wrong {words.percent(worst.errors.value, 0)} against "
-            f"{words.percent(worst.rest.value, 0)} of the rest of its class"
-        )
-    return title, [
+    accuracy, columns = record.accuracy, record.slices.columns
+    return slices_title(record.slices), [
         f"The model is right on {words.percent(accuracy.value)} ({words.interval(accuracy)}) of {accuracy.n:,} images, "
         "as the table of predictions has it.",
         f"Sought in vectors of {record.data.dimensions:,} numbers"
