@@ -46,6 +46,7 @@ from equipoise.run.remote import Loading, remote_features
 from equipoise.run.scores import write_scores
 from equipoise.run.sources import Reading, Sources, check_attributes, describe, first_look, told
 from equipoise.seeds import checked_seed
+from equipoise.slices import Found
 from equipoise.train import Engine
 from equipoise.train.device import device_of
 
@@ -157,13 +158,7 @@ def audit(
         say(f"{len(table):,} images, {len(found.ranks)} scores; drawing the report")
         write_rejected(table, folder.path / "rejected.csv")
         write_kept_scores(folder, table, found, seen, views["audited"].store)
-        slices, sought = slices_of(
-            *(table, seen, found.kinds.tolist(), groups),
-            seed=seed,
-            folder=folder.path,
-            words=words,
-            pictures=lambda: word_pictures(asked, table, engine, say),
-        )
+        slices, sought = hidden_groups(asked, table, seen, found, folder, engine, say)
         record = AuditRecord(
             command=output.command or "equipoise.run.audit(...)",
             settings=dict(settings),
@@ -180,6 +175,25 @@ def audit(
         write_audit(record, folder.path)
         write_audit_report(folder.path)
     return record
+
+
+def hidden_groups(
+    asked: Asked,
+    table: ImageTable,
+    seen: Looked,
+    found: Ranked,
+    folder: RunFolder,
+    engine: Engine,
+    say: Callable[[str], None],
+) -> tuple[AuditSlices, Found | None]:
+    """Slices of the audited images, with words where some were given."""
+    return slices_of(
+        *(table, seen, found.kinds.tolist(), asked.groups),
+        seed=asked.seed,
+        folder=folder.path,
+        words=asked.words,
+        pictures=lambda: word_pictures(asked, table, engine, say),
+    )
 
 
 def shown(

@@ -54,6 +54,11 @@ class Made:
         return {plane.name: float(np.asarray(first.weight) @ np.asarray(plane.weight)) for plane in rest}
 
 
+def _limit(scores: NDArray[Any], share: float) -> float:
+    """The score that a share of images reaches."""
+    return float(np.clip(np.quantile(scores, 1 - share), 1e-6, 1 - 1e-6))
+
+
 def make_pairs(
     generator: Generator,
     classifiers: Mapping[str, Any],
@@ -86,10 +91,7 @@ def make_pairs(
     """
     target, *protected = classifiers
     seen = scored_latents(generator, classifiers, SCORED, seed=child_seed(seed, "thresholds")).scores
-    limits = {
-        name: float(np.clip(np.quantile(seen[name], 1 - natural[name]), 1e-6, 1 - 1e-6))
-        for name in classifiers
-    }
+    limits = {name: _limit(seen[name], natural[name]) for name in classifiers}
     planes = fit_hyperplanes(
         generator,
         classifiers,

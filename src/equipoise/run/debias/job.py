@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,15 +103,10 @@ def debias(
         with naming_what_is_kept(folder):
             trainer = Trainer(start, folder, say)
             fits = train_all(methods, tables, trainer)
-            refitted = (
-                {} if stage is None else refit_all(stage, fits, tables, trainer, controls=measuring.controls)
-            )
+            refitted = refit_all(stage, fits, tables, trainer, controls=measuring.controls)
             fits |= {name: one.fit for name, one in refitted.items() if one.fit is not None}
             say("Scoring the test images and measuring.")
-            scores = {
-                name: predict(one.model, tables.test, device=start.engine.device)
-                for name, one in fits.items()
-            }
+            scores = scored(fits, tables.test, start)
             truth = Truth.of(tables.test, measuring.groups, reading.positive_class)
             measured = measure(scores, truth, fits=fits, say=say, seed=start.seed, **measuring.options())
             main = fits["debiased"]
@@ -134,6 +130,11 @@ def debias(
             write(record, folder.path)
             write_report(folder.path)
     return record
+
+
+def scored(fits: Mapping[str, Fit], test: ImageTable, start: Start) -> dict[str, NDArray[Any]]:
+    """What each model says of the test images."""
+    return {name: predict(one.model, test, device=start.engine.device) for name, one in fits.items()}
 
 
 def read_sides(sources: Sources, reading: Reading, measuring: Measuring, start: Start, say: Tell) -> Split:
@@ -202,10 +203,12 @@ def train_all(methods: Sequence[TrainingMethod], tables: Split, trainer: Trainer
 
 
 def refit_all(
-    stage: SecondStage, fits: Mapping[str, Fit], tables: Split, trainer: Trainer, *, controls: bool
+    stage: SecondStage | None, fits: Mapping[str, Fit], tables: Split, trainer: Trainer, *, controls: bool
 ) -> dict[str, Refitted]:
-    """The second stage of the models, each saved where it changed something."""
-    start, found = trainer.start, {}
+    """The second stage of the models, if it was asked for, each saved where it changed something."""
+    start, found = trainer.start, dict[str, Refitted]()
+    if stage is None:
+        return found
     for name, method in stages_of(controls=controls).items():
         trainer.say(f"Second stage: trying other last layers of {method} on {len(stage.table):,} images.")
         one = stage.refitted(method, fits[method], seed=start.seed, device=start.engine.device)

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from numpy.typing import NDArray
 from torch import nn
 
 from equipoise import fairness
@@ -137,24 +138,14 @@ def fix(
         backbone = _featured(source)
         current = own_logits(backbone, tables.train, stores["train"])
         say(_start(backbone, tables.train, current is not None))
-        fair = None if choosing.seen else current
-        choice, found, choosing_s = chosen_layer(
-            stores["train"],
-            tables.train,
-            fair,
-            together=kept_together(tables.train, reading),
-            seed=seed,
-            groups=[name for name in choosing.groups if name in tables.train.columns],
-            **choosing.options(),
-        )
+        choice, found, choosing_s = _chosen(stores["train"], tables.train, current, reading, choosing, seed)
         say(f"Chosen: {choice.chosen.name}. Measuring on test images.")
         layers = layers_of(choice, stores["train"], tables.train, choosing.groups, seed)
         models, compared, slices = _measured(
             backbone, layers, stores["test"], tables.test, choosing.groups, found, seed
         )
         write_rejected(ImageTable.concat([tables.train, tables.test]), folder.path / "rejected.csv")
-        if choice.layer is not None:
-            _save(folder, backbone, choice.layer, tables.train, seed, choosing_s)
+        _save(folder, backbone, choice.layer, tables.train, seed, choosing_s)
         write_said(folder.path / "scores.parquet", backbone, layers, stores["test"], tables.test)
         record = FixRecord(
             command=output.command or "equipoise.run.fix(...)",
@@ -179,6 +170,27 @@ def fix(
         write_fix(record, folder.path)
         write_fix_report(folder.path)
     return record
+
+
+def _chosen(
+    store: FeatureStore,
+    table: ImageTable,
+    current: NDArray[Any] | None,
+    reading: Reading,
+    choosing: Choosing,
+    seed: int,
+) -> tuple[fixes.Choice, Failing, float]:
+    """The layer, the slices that it was chosen by, and seconds; what the network says of images that it was trained on
+    is no rival."""
+    return chosen_layer(
+        store,
+        table,
+        None if choosing.seen else current,
+        together=kept_together(table, reading),
+        seed=seed,
+        groups=[name for name in choosing.groups if name in table.columns],
+        **choosing.options(),
+    )
 
 
 def _check_asked(sources: Sources, choosing: Choosing) -> None:
@@ -292,12 +304,14 @@ def _measured(
 def _save(
     folder: RunFolder,
     backbone: Backbone,
-    layer: nn.Linear,
+    layer: nn.Linear | None,
     table: ImageTable,
     seed: int,
     seconds: float,
 ) -> None:
-    """The network with its new last layer, as any other model of a run."""
+    """The network with its new last layer, if there is one, as any other model of a run."""
+    if layer is None:
+        return
     model = BackboneClassifier(with_last_layer(backbone, layer, table.class_names)).eval()
     fitted = Fit(
         *(model, RECIPES["probe"], "fixed", seed, {}, {}),
