@@ -21,7 +21,7 @@ def defaults(*kinds):
     [
         ([settings.Splitting], run.Reading, ("transform",)),
         ([settings.Data, settings.Test, settings.Planted], run.Sources, ()),
-        ([settings.Machine], run.Engine, ("progress",)),
+        ([settings.Machine], run.Engine, ("progress", "on")),
         ([settings.Measured], run.Measuring, ("controls",)),
         ([settings.Evaluation], run.Measuring, ("controls", "threshold", "windows")),
         ([settings.Encoder, settings.Embedding], run.Training, ("recipe", "seed", "backbone")),
@@ -41,6 +41,11 @@ def defaults(*kinds):
 def test_flags_have_the_names_and_defaults_of_what_they_become(flags, kind, elsewhere):
     wanted = {name: value for name, value in defaults(kind).items() if name not in elsewhere}
     assert {name: one for name, one in defaults(*flags).items() if name not in elsewhere} == wanted
+
+
+def test_a_pass_has_some_flags_of_the_machine():
+    assert set(defaults(settings.Passing)) == {"device", "on"}
+    assert defaults(settings.Passing).items() <= defaults(run.Engine).items()
 
 
 def test_all_flags_of_a_job_arrive():

@@ -1,5 +1,6 @@
 import io
 import re
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -57,11 +58,17 @@ def test_pictures_are_inside_the_file(make_audit, tmp_path, png):
     assert "is missing from the run&#39;s folder" in write_audit_report(tmp_path).read_text()
 
 
+def nothing_found(record):
+    return replace(record, slices=replace(record.slices, found=[]))
+
+
 def test_the_summary_names_the_best_risk_and_the_groups_that_every_score_agrees_on(make_audit):
     record = make_audit()
     assert best_risk(record).title == "dropout disagrees"
     title, sentences = audit_headline(record)
-    assert "40" in title
+    assert title.startswith("One hidden group found; the worst, face #1, is wrong 60\u202f% against 10\u202f%")
+    assert "holds 40\u202f% of the errors" in sentences[1]
+    assert audit_headline(nothing_found(record))[0] == sentences[1].removesuffix(".")
     text = " ".join(sentences)
     assert "right on 90.0" in text
     assert "representation risk is measurably higher for Black;" in text
@@ -71,13 +78,16 @@ def test_the_summary_names_the_best_risk_and_the_groups_that_every_score_agrees_
 
 
 def test_without_errors_nothing_is_claimed(make_audit):
-    title, sentences = audit_headline(make_audit(errors=False))
+    title, sentences = audit_headline(nothing_found(make_audit(errors=False)))
     assert title.startswith("No wrong prediction among 500 images")
     assert not any("AUROC" in sentence for sentence in sentences)
 
 
 def test_a_risk_like_chance_is_called_so(make_audit):
-    assert audit_headline(make_audit(auroc=0.52))[0] == "No risk measurably finds the model’s errors"
+    assert (
+        audit_headline(nothing_found(make_audit(auroc=0.52)))[0]
+        == "No risk measurably finds the model’s errors"
+    )
 
 
 def test_an_undefined_number_says_why(make_audit):
