@@ -66,7 +66,9 @@ def test_the_summary_names_the_best_risk_and_the_groups_that_every_score_agrees_
     record = make_audit()
     assert best_risk(record).title == "dropout disagrees"
     title, sentences = audit_headline(record)
-    assert title.startswith("One hidden group found; the worst, face #1, is wrong 60\u202f% against 10\u202f%")
+    assert title.startswith(
+        "One hidden group found; the worst, face #1, is wrong 60\u202f% against 10\u202f%"
+    )
     assert "holds 40\u202f% of the errors" in sentences[1]
     assert audit_headline(nothing_found(record))[0] == sentences[1].removesuffix(".")
     text = " ".join(sentences)
