@@ -221,7 +221,10 @@ class Runs:
     def _of_choice(self, choice: fix.Choice, began: float) -> dict[str, Any]:
         seconds = time.process_time() - began
         found = measured(logits(choice.layer, self.test), self.test)
-        return found | {"chosen": choice.chosen.name, "processor_s": seconds}
+        return found | {
+            "chosen": "; ".join(one.name for one in choice.alike) or choice.name,
+            "processor_s": seconds,
+        }
 
     def _unseen(self) -> np.ndarray:
         train = self.train
@@ -264,7 +267,7 @@ def speed(many: int) -> dict[str, object]:
         "rows": many,
         "seconds": time.perf_counter() - began,
         "processor_seconds": time.process_time() - used,
-        "chosen": choice.chosen.name,
+        "chosen": "; ".join(one.name for one in choice.alike) or choice.name,
     }
 
 

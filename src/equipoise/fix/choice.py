@@ -17,7 +17,7 @@ from equipoise.fix.folds import folds
 from equipoise.fix.merit import doubt_of_difference
 from equipoise.fix.refit import mean_of_seeds, rows_of
 from equipoise.fix.registry import FIXES
-from equipoise.fix.regression import predicted
+from equipoise.fix.regression import logits_of, predicted
 from equipoise.fix.rows import Rows
 from equipoise.fix.trial import LEAVE, Candidate, Plan, Trial, Tried, settings_to_try
 from equipoise.seeds import child_seed
@@ -35,12 +35,13 @@ class Choice:
 
     Args:
         layer: Features as they are → logits; None if the network is to stay as it is.
-        chosen: Its candidate.
+        chosen: Its candidate, the best one.
         candidates: All, the best merit first.
         rule: By what it was chosen, in words.
         stability: Share of the seeds that by themselves have the chosen method best, in [0, 1].
         doubt: Standard error of its merit less that of "leave it", over images.
         notes: What a reader should know.
+        alike: Where the layer is a mean: the candidates that it is of, the best one first.
     """
 
     layer: nn.Linear | None = field(repr=False)
@@ -50,6 +51,12 @@ class Choice:
     stability: float
     doubt: float
     notes: tuple[str, ...] = ()
+    alike: tuple[Candidate, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What the layer is, in one line."""
+        return f"mean of {len(self.alike)} fixes" if self.alike else self.chosen.name
 
     @property
     def left(self) -> Candidate:
@@ -72,7 +79,9 @@ def choose(
     """The last layer that is best for the worst found cell; the network stays as it is unless that is clear.
 
     Rows are shared out into folds, of all fixes (their first stages included) and of references on the other folds
-    every row is looked at, by several seeds; the mean over seeds decides. The best is fitted again on all rows.
+    every row is looked at, by several seeds; the mean over seeds decides. The best is fitted again on all rows; so is
+    the best of each other method that the rows do not tell from it, by one standard error, and the layer is the mean of
+    these, each at the same spread of logits. Groups to choose by tell more: then it is the best alone.
 
     Args:
         features: Shape (n, d), of any float type; they may be memory-mapped. Or what `nn.features` gives.
@@ -118,14 +127,17 @@ def choose(
         trial = Trial(some, tried, None if said is None else said[drawn], by_groups, plan)
     candidates = trial.candidates()
     chosen, doubt, notes = _winner(trial, candidates, plan.seed)
+    alone = chosen.method == LEAVE or by_groups
+    alike = () if alone else _alike(trial, candidates, chosen, plan.seed)
     layer = None
     if chosen.method != LEAVE or current is None:
-        layer = axes.layer(_fitted(replace(rows, counts=drawn.mean()), chosen, plan.seeds))
+        every = replace(rows, counts=drawn.mean())
+        layer = axes.layer(_mean([_fitted(every, one, plan.seeds) for one in alike or (chosen,)], rows))
     if not drawn.all():
         notes = (*notes, f"Chosen on {drawn.sum():,} of {len(rows):,} images, drawn by class; fitted on all.")
     order = sorted(candidates, key=lambda one: -one.merit)
-    agreed = _stability(candidates, chosen)
-    return Choice(layer, chosen, tuple(order), _rule(by_groups, plan.price), agreed, doubt, notes)
+    agreed, rule = _stability(candidates, chosen), _rule(by_groups, plan.price)
+    return Choice(layer, chosen, tuple(order), rule, agreed, doubt, notes, alike)
 
 
 def _drawn(rows: Rows, plan: Plan, by_groups: bool) -> NDArray[np.bool_]:
@@ -178,6 +190,37 @@ def _winner(trial: Trial, candidates: list[Candidate], seed: int) -> tuple[Candi
     return candidates[left], doubt, (f"It stays as it is: {said}.",)
 
 
+def _alike(trial: Trial, candidates: list[Candidate], best: Candidate, seed: int) -> tuple[Candidate, ...]:
+    """The best, and the best of each other method that may win and is not worse by more than the doubt; none where the
+    best stands alone."""
+    found: dict[str, Candidate] = {best.method: best}
+    at, labels, chance = candidates.index(best), trial.rows.labels, child_seed(seed, "doubt")
+    for one in sorted(candidates, key=lambda one: -one.merit):
+        if not one.may_win or one.method == LEAVE or one.method in found:
+            continue
+        index = candidates.index(one)
+        doubt = doubt_of_difference(trial.right[at], trial.right[index], trial.cells, labels, chance)
+        if best.merit - one.merit <= doubt:
+            found[one.method] = one
+    return tuple(found.values()) if len(found) > 1 else ()
+
+
+def _mean(layers: list[Coefficients], rows: Rows) -> Coefficients:
+    """Of layers at the same spread of logits, so that strong penalties count as much as weak ones; as theirs is."""
+    if len(layers) == 1:
+        return layers[0]
+    spreads = [_spread(logits_of(rows.coordinates, one)) for one in layers]
+    alike = np.mean([one / spread for one, spread in zip(layers, spreads, strict=True)], axis=0)
+    return np.asarray(np.mean(spreads) * alike)
+
+
+def _spread(logits: NDArray[np.float64]) -> float:
+    """Standard deviation of logits, of several classes about the mean of each row; 1 if they are constant."""
+    if logits.shape[1] > 1:
+        logits = logits - logits.mean(1, keepdims=True)
+    return float(logits.std()) or 1.0
+
+
 def _fitted(rows: Rows, chosen: Candidate, seeds: int) -> Coefficients:
     """On all rows."""
     method = "plain" if chosen.method == LEAVE else chosen.method
@@ -203,5 +246,10 @@ def _rule(by_groups: bool, price: float | None) -> str:
     return (
         f"The best by {by}, on rows that neither was fitted on; it stays as it is unless that is better by more than "
         "one standard error"
+        + (
+            ""
+            if by_groups
+            else "; averaged with the best of other methods that are not told from it by as much"
+        )
         + ("." if price is None else f", and of what costs at most {100 * price:g} % of these images.")
     )

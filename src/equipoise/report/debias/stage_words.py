@@ -32,4 +32,4 @@ def _told(record: RunRecord, one: SecondStageRecord) -> str:
     worst = [("of the worst class", change.worst_class)]
     worst += [(f"of the worst cell of class and {name}", rate) for name, rate in change.worst_cell.items()]
     said = "; ".join(f"{what} {words.points(rate)}" for what, rate in [("of all", change.accuracy), *worst])
-    return f"{lead}: {one.choice.chosen}. Called right on test images, against the model before: {said}."
+    return f"{lead}: {one.choice.told}. Called right on test images, against the model before: {said}."

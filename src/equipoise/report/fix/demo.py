@@ -44,7 +44,7 @@ def _found(record: FixRecord) -> str:
 
 def _proven(record: FixRecord) -> str:
     choice, attribute = record.choice, subject(record)
-    chosen = "no other last layer was clearly better" if choice.method == LEFT else choice.chosen
+    chosen = "no other last layer was clearly better" if choice.method == LEFT else choice.told
     whom = "the worst class" if attribute is None else f"the worst cell of class and {attribute}"
     rows = []
     for name, model in record.models.items():

@@ -174,7 +174,13 @@ def _tried(record: FixRecord) -> Table:
     known = any(one.worst_group is not None for one in record.choice.tried)
     rows = []
     for one in record.choice.tried:
-        tag = "chosen" if one.title == record.choice.chosen else "" if one.may_win else "may not win"
+        tag = (
+            "chosen"
+            if one.title in (record.choice.chosen, *record.choice.alike)
+            else ""
+            if one.may_win
+            else "may not win"
+        )
         row = [tables.name(one.title, tag=tag)]
         row += [_percent(value) for value in (one.merit, one.accuracy, one.balanced, one.worst_class)]
         rows.append([*row, *([_percent(one.worst_group)] if known else [])])

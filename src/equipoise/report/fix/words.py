@@ -71,7 +71,7 @@ def fix_headline(record: FixRecord) -> Headline:
         f"{words.points(gain)}.",
         f"Of all {after.n:,} test images {_right(before.accuracy)} were right and {_right(after.accuracy)} are; "
         f"paired difference {words.points(change.accuracy)}.",
-        f"Chosen: {choice.chosen}"
+        f"Chosen: {choice.told}"
         + (
             f", by {words.listed(choice.groups)} of some images."
             if choice.groups

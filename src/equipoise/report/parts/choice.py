@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from equipoise.report.parts.typed_json import LATER
 
 __all__ = ["LEFT", "ChoiceRecord", "TriedFix"]
 
@@ -30,8 +32,8 @@ class TriedFix:
 class ChoiceRecord:
     """What was chosen, and by what."""
 
-    chosen: str  # title of the candidate
-    method: str  # "leave it" where nothing is changed
+    chosen: str  # title of the candidate, or "mean of 2 fixes"
+    method: str  # of the best one; "leave it" where nothing is changed
     rule: str  # in words
     gain: float  # of merit over leaving it
     doubt: float  # its standard error
@@ -39,3 +41,13 @@ class ChoiceRecord:
     notes: list[str]
     tried: list[TriedFix]  # best merit first
     groups: list[str]  # columns that it was chosen by; none is the usual case
+    alike: list[str] = field(
+        default_factory=list, metadata=LATER
+    )  # titles of those that a mean is of, best first
+
+    @property
+    def told(self) -> str:
+        """What was chosen, a mean with what it is of."""
+        return (
+            f"{self.chosen} that are not told apart: {'; '.join(self.alike)}" if self.alike else self.chosen
+        )

@@ -88,7 +88,7 @@ def choice_record(choice: fixes.Choice, groups: Sequence[str] = ()) -> ChoiceRec
         for one in choice.candidates
     ]
     return ChoiceRecord(
-        chosen=choice.chosen.name,
+        chosen=choice.name,
         method=choice.chosen.method,
         rule=choice.rule,
         gain=choice.chosen.merit - choice.left.merit,
@@ -97,4 +97,5 @@ def choice_record(choice: fixes.Choice, groups: Sequence[str] = ()) -> ChoiceRec
         notes=list(choice.notes),
         tried=tried,
         groups=list(groups),
+        alike=[one.name for one in choice.alike],
     )

@@ -139,7 +139,7 @@ def fix(
         current = own_logits(backbone, tables.train, stores["train"])
         say(_start(backbone, tables.train, current is not None))
         choice, found, choosing_s = _chosen(stores["train"], tables.train, current, reading, choosing, seed)
-        say(f"Chosen: {choice.chosen.name}. Measuring on test images.")
+        say(f"Chosen: {choice.name}. Measuring on test images.")
         layers = layers_of(choice, stores["train"], tables.train, choosing.groups, seed)
         models, compared, slices = _measured(
             backbone, layers, stores["test"], tables.test, choosing.groups, found, seed

@@ -92,9 +92,7 @@ def layers_of(
         "before": Layer("the network as it is", "before", None)
         if own
         else Layer("plain last layer", "before", _fitted("plain", left.settings, store, table, options)),
-        "after": Layer(
-            "left as it is" if choice.layer is None else choice.chosen.name, "after", choice.layer
-        ),
+        "after": Layer("left as it is" if choice.layer is None else choice.name, "after", choice.layer),
     }
     if own:
         every["plain"] = Layer("plain last layer", "control", _best(choice, "plain", store, table, options))
