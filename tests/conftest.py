@@ -8,6 +8,7 @@ import io
 import json
 import os
 import random
+import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -326,3 +327,16 @@ def planted_slices() -> Callable[..., Scene]:
     """Planted features: two classes, a few strong directions of no consequence, and small groups that a model fails
     on."""
     return _planted
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A browser without a window, if this machine has one; one for all, since a process takes no second driver."""
+    driver = pytest.importorskip("playwright.sync_api")
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        pytest.skip("no chromium on this machine")
+    with driver.sync_playwright() as running:
+        launched = running.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+        yield launched
+        launched.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -129,16 +128,3 @@ def damaged():
         file.write_text(json.dumps({**json.loads(file.read_text()), **values}))
 
     return change
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """A browser without a window, if this machine has one."""
-    driver = pytest.importorskip("playwright.sync_api")
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
-        pytest.skip("no chromium on this machine")
-    with driver.sync_playwright() as running:
-        launched = running.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
-        yield launched
-        launched.close()

@@ -3,7 +3,6 @@
 import dataclasses
 import io
 import re
-import shutil
 import typing
 from html.parser import HTMLParser
 
@@ -330,19 +329,6 @@ def make_record():
 @pytest.fixture
 def record(make_record):
     return make_record()
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """A browser without a window, if this machine has one."""
-    driver = pytest.importorskip("playwright.sync_api")
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
-        pytest.skip("no chromium on this machine")
-    with driver.sync_playwright() as running:
-        launched = running.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="session")
