@@ -1,4 +1,4 @@
-"""The populations of `coverage.py`: what is drawn, and what is true of it.
+"""The populations of `interval_coverage.py`: what is drawn, and what is true of it.
 
 Scores are normal, negatives N(−2, 1) and a group's positives N(μ, 1), turned into probabilities by a sigmoid; so
 every rate, area and mean is known. Two models share a part of each image's luck (`together`, the correlation of their

@@ -24,20 +24,21 @@ def machines():
     import ray
     from ray.cluster_utils import Cluster as Machines
 
-    from equipoise.cluster.address import _environment
+    from equipoise.cluster.address import _environment, _own_signals
 
     _environment()
-    found = Machines(
-        initialize_head=True,
-        head_node_args={"num_cpus": 1, "object_store_memory": MEMORY, "include_dashboard": False},
-    )
-    try:
-        found.add_node(num_cpus=1, object_store_memory=MEMORY)
-        found.add_node(num_cpus=1, object_store_memory=MEMORY)
-        yield found
-    finally:
-        ray.shutdown()
-        found.shutdown()
+    with _own_signals():  # each node that starts here puts its own in place, for good
+        found = Machines(
+            initialize_head=True,
+            head_node_args={"num_cpus": 1, "object_store_memory": MEMORY, "include_dashboard": False},
+        )
+        try:
+            found.add_node(num_cpus=1, object_store_memory=MEMORY)
+            found.add_node(num_cpus=1, object_store_memory=MEMORY)
+            yield found
+        finally:
+            ray.shutdown()
+            found.shutdown()
 
 
 @pytest.fixture

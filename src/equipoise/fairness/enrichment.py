@@ -55,7 +55,7 @@ def enrichment(weights: ArrayLike, groups: Groups) -> dict[str, Rate]:
     and its bound that are uniform on the simplex; for a share it is Clopper and Pearson's interval. Differs from it in:
     the bounds are estimates, the mean of the group times the smallest and the largest weight that an image has relative
     to the mean of its own group (up to 30 images, at least the largest weight of all); two such means make the ratio;
-    above 300 images they are taken as log-normal. `benchmarks/coverage.py` simulates how often it is right.
+    above 300 images they are taken as log-normal. `benchmarks/interval_coverage.py` simulates how often it is right.
 
     Example:
         >>> groups = Groups.from_column(["rare", "common", "common", "common"])

@@ -12,7 +12,7 @@
 - area under the ROC curve (`area`), its difference: score interval; DeLong et al. 1988, Newcombe 2006
 
 All are two-sided with 95 %, 2.5 % on each side. An interval always holds its number. How often each of them holds the
-truth is simulated by `benchmarks/coverage.py` and written down in docs/coverage.md.
+truth is simulated by `benchmarks/interval_coverage.py` and written down in docs/coverage.md.
 """
 
 from equipoise.intervals.areas import Ordered, area, area_difference

@@ -1,8 +1,8 @@
 """B8: how often each interval that the product prints holds the truth, by simulation.
 
-    python benchmarks/coverage.py                   # what is missing, then docs/coverage.md; half an hour on one core
-    python benchmarks/coverage.py --only "AUROC"    # the settings with this text
-    python benchmarks/coverage.py --quick           # few draws, prints only
+    python benchmarks/interval_coverage.py                 # what is missing, then the page; half an hour on a core
+    python benchmarks/interval_coverage.py --only "AUROC"  # the settings with this text
+    python benchmarks/interval_coverage.py --quick         # few draws, prints only
 
 What a setting gave is kept as a line in results/coverage.jsonl; delete the file to draw anew, for example after an
 interval has changed.
@@ -105,8 +105,8 @@ def page(rows: list[tuple[str, str, Tally]], agreement: str) -> str:
     """docs/coverage.md."""
     return f"""# How often the intervals hold the truth
 
-Written by `python benchmarks/coverage.py`. Every interval that equipoise prints is asked for by the product's own
-functions on images drawn from a population whose numbers are known. Nominal is 95 %: 2.5 % missed on each side.
+Written by `python benchmarks/interval_coverage.py`. Every interval that equipoise prints is asked for by the product's
+own functions on images drawn from a population whose numbers are known. Nominal is 95 %: 2.5 % missed on each side.
 Exact methods cover more than that where counts are few; none is to cover less than 93 %. With 1,000 draws the share
 itself scatters by ±0.7 points (one standard deviation), so the lowest of many settings is lower than the method.
 

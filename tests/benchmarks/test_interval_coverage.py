@@ -11,10 +11,7 @@ from equipoise.rate import Rate
 HERE = Path(__file__).parents[2] / "benchmarks"
 sys.path.insert(0, str(HERE))
 coverage_cases = importlib.import_module("coverage_cases")
-spec = importlib.util.spec_from_file_location("simulated_coverage", HERE / "coverage.py")
-coverage = importlib.util.module_from_spec(spec)
-sys.modules["simulated_coverage"] = coverage
-spec.loader.exec_module(coverage)
+coverage = importlib.import_module("interval_coverage")
 
 
 def test_misses_are_counted_on_their_side():
