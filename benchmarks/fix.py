@@ -311,8 +311,8 @@ def share_of_oracle(lines: list[dict[str, Any]], runs: list[dict[str, Any]]) -> 
     return over_seeds(found) if found else None
 
 
-def table(lines: list[dict[str, Any]]) -> str:
-    """Every fix, worst group first told, as Markdown."""
+def rows_of(lines: list[dict[str, Any]]) -> str:
+    """A row a fix, those that were told groups below the others, as Markdown."""
     runs: dict[str, list[dict[str, Any]]] = {}
     for line in lines:
         runs.setdefault(named(line), []).append(line)
@@ -323,6 +323,11 @@ def table(lines: list[dict[str, Any]]) -> str:
     for title, known in ((UNKNOWN, False), (KNOWN, True)):
         rows.append(f"| {title} | | | | | | |")
         rows += [_row(lines, name, of) for name, of in runs.items() if sees_groups(of[0]["method"]) == known]
+    return "\n".join(rows)
+
+
+def table(lines: list[dict[str, Any]]) -> str:
+    """Every fix, worst group first told, as Markdown."""
     counts: dict[str, int] = {}
     for line in lines:
         if line["method"] == CHOSEN:
@@ -336,7 +341,7 @@ def table(lines: list[dict[str, Any]]) -> str:
             "chosen ones is a setting that nobody chose. Intervals are over seeds, which share the training pictures "
             "out anew: methods without folds have none to speak of. The worst of four groups has 642 test pictures: "
             "±3.5 points for one layer.",
-            "\n".join(rows),
+            rows_of(lines),
             f"Chosen without labels of groups: {told or '–'}. The oracle is `{ORACLE}` at the C that is best on the "
             "test pictures, seed by seed. Seconds of the choice hold all that it tried. Fine-tuned networks, one seed: "
             "[your own network](your-own-network.md); what each fix is, and how one is chosen: [fix](fix.md).",

@@ -35,6 +35,7 @@ TITLES = {
     "b3": "B3: old or young, where gender goes with it",
     "b4": "B4: hidden groups of the embedded set",
     "fix": "B5: Waterbirds, a new last layer without labels of groups",
+    "fine_tuned": "B5 with a network that is fine-tuned",
     "slices": "B6: hidden groups that a model fails on",
     "enrichment": "Does rarity find the rare? Representations",
     "speed": "Speed",
