@@ -83,14 +83,7 @@ def debias(
     reading = start.backbone.reading(reading)
     if second_stage:
         sources = holding_out(sources, start, say)
-    settings: dict[str, Setting] = {
-        "command": "debias",
-        **sources.settings(),
-        **reading.settings(),
-        **measuring.settings(),
-        **start.settings(),
-        "second_stage": second_stage or None,
-    }
+    settings = _settings(sources, reading, measuring, start, second_stage)
     with output.open(Identity(settings, start.brought())) as folder:
         tables = read_sides(sources, reading, measuring, start, say)
         folder = folder.settled(fingerprints(tables._asdict()))
@@ -130,6 +123,20 @@ def debias(
             write(record, folder.path)
             write_report(folder.path)
     return record
+
+
+def _settings(
+    sources: Sources, reading: Reading, measuring: Measuring, start: Start, second_stage: bool
+) -> dict[str, Setting]:
+    """What makes the run this one."""
+    return {
+        "command": "debias",
+        **sources.settings(),
+        **reading.settings(),
+        **measuring.settings(),
+        **start.settings(),
+        "second_stage": second_stage or None,
+    }
 
 
 def scored(fits: Mapping[str, Fit], test: ImageTable, start: Start) -> dict[str, NDArray[Any]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,9 +130,7 @@ def fix(
         tables = _read(sources, reading, choosing, seed, engine, output)
         folder = folder.settled(fingerprints(tables._asdict()))
         if folder.finished:
-            say(f"{folder.path} holds this run already; it is shown as it is. `overwrite` runs it again.")
-            write_fix_report(folder.path)
-            return read_fix(folder.path)
+            return _earlier(folder, say)
         folder.begin()
         stores, features_s = _features(source, tables, engine, loading)
         backbone = _featured(source)
@@ -170,6 +168,12 @@ def fix(
         write_fix(record, folder.path)
         write_fix_report(folder.path)
     return record
+
+
+def _earlier(folder: RunFolder, say: Callable[[str], None]) -> FixRecord:
+    say(f"{folder.path} holds this run already; it is shown as it is. `overwrite` runs it again.")
+    write_fix_report(folder.path)
+    return read_fix(folder.path)
 
 
 def _chosen(
