@@ -63,6 +63,7 @@ NAV = {
         "benchmarks/README",
         "benchmarks/results/cost-10000",
         "benchmarks/results/rows",
+        "benchmarks/results/flat",
         "benchmarks/results/memory",
         "benchmarks/results/memory-audit",
     ],
