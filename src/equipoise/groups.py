@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from equipoise.errors import InputError
 
-__all__ = ["Groups", "text_of"]
+__all__ = ["MISSING", "Groups", "text_of"]
 
 MISSING = "(missing)"
+"""Name of the group of rows without a value."""
 CROSS = " × "
 EXACT = 2.0**53  # floats below hold every whole number
 
