@@ -91,3 +91,28 @@ def test_rejection_is_accuracy_of_the_rest(scene):
 def test_errors_say_what_to_do(call, words):
     with pytest.raises(InputError, match=words):
         call()
+
+
+@pytest.mark.parametrize("kinds", [2, 3])
+def test_many_images_are_drawn_level_by_level_and_say_the_same(monkeypatch, kinds):
+    rng = np.random.default_rng(7)
+    risk = rng.normal(size=6000)
+    losses = np.floor(kinds * rng.random(6000) ** (1.5 + np.exp(-risk))) / (kinds - 1)
+    wanted = coverage.risk_coverage(risk, losses, replicates=400)
+    drawn = []
+    single = coverage._resampled
+    monkeypatch.setattr(coverage, "_resampled", lambda rows, *rest: drawn.append(rows) or single(rows, *rest))
+    monkeypatch.setattr(coverage, "MANY", 5000)
+    monkeypatch.setattr(coverage, "LEVELS", 300)
+    found = coverage.risk_coverage(risk, losses, replicates=400)
+    assert all(len(one) <= 301 * kinds for rows in drawn for one in rows)
+    assert [rows[2].sum() for rows in drawn] == [6000, 6000]
+    for name in ("area", "excess", "gain"):
+        ours, theirs = getattr(found, name), getattr(wanted, name)
+        assert ours.value == theirs.value
+        assert ours.low == pytest.approx(theirs.low, abs=0.15 * (theirs.high - theirs.low))
+        assert ours.high == pytest.approx(theirs.high, abs=0.15 * (theirs.high - theirs.low))
+    drawn.clear()
+    monkeypatch.setattr(coverage, "LOSSES", 1)
+    assert coverage.risk_coverage(risk, losses, replicates=400).area == wanted.area
+    assert len(drawn[0][0]) == 6000

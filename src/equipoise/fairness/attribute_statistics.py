@@ -252,7 +252,8 @@ def resampled(
     any number of rows; the plain values are those of all rows still.
     """
     counts, n = cells.counts.reshape(-1), len(cells.ids)
-    scores, exact = [model.scores for model in models], [None] * len(models)
+    scores = [model.scores for model in models]
+    exact: list[float | None] = [None] * len(models)
     if n > MANY:
         each = 1 / counts[cells.ids]
         exact = [float(Ranking.of(one, cells.targets).average_precision(each[None])[0]) for one in scores]
