@@ -116,3 +116,15 @@ def test_many_images_are_drawn_level_by_level_and_say_the_same(monkeypatch, kind
     monkeypatch.setattr(coverage, "LOSSES", 1)
     assert coverage.risk_coverage(risk, losses, replicates=400).area == wanted.area
     assert len(drawn[0][0]) == 6000
+
+
+def test_replicates_are_moved_by_what_levels_take_from_the_numbers():
+    rng = np.random.default_rng(8)
+    risk, losses = rng.normal(size=200), (rng.random(200) < 0.3).astype(float)
+    of_all = coverage.risk_coverage(risk, losses, replicates=0)
+    rows, told = (risk, losses, np.ones(200)), np.array([1.0, 2.0, 3.0])
+    as_drawn, moved = (
+        coverage._resampled(rows, 0.0, 4, np.random.default_rng(0), exact) for exact in (None, told)
+    )
+    by = told - [of_all.area.value, of_all.excess.value, of_all.gain.value]
+    np.testing.assert_allclose(moved - as_drawn, np.repeat(by[:, None], 4, axis=1), atol=1e-9)
