@@ -51,6 +51,15 @@ suspected, blurred = rng.random(240) < 0.1, rng.random(240) < 0.1
 z_fit, z = rng.normal(size=(2000, 6)), rng.normal(size=(50, 6))
 old_fit, female_fit = z_fit[:, 0] + 0.3 * z_fit[:, 1] > 0, z_fit[:, 1] > 0
 """,
+    ("docs/scale.md", 0): f"""{ARRAYS}
+features, scores = rng.normal(size=(240, 4)), np.clip(labels * 0.8 + rng.normal(0, 0.3, 240), 0.01, 0.99)
+shards = [(rng.normal(size=(rows, 4)), np.arange(rows) % 2, rng.integers(0, 2, rows)) for rows in (50, 0, 30)]
+""",
+    ("docs/scale.md", 1): f"""{ARRAYS}
+places, cells = ["0.npy", "1.npy"], 2 * labels + (rng.random(240) < 0.3)
+for place in places:
+    np.save(place, rng.normal(size=(120, 4)).astype(np.float16))
+""",
     ("docs/sources.md", 0): f"""{ARRAYS}
 images = rng.integers(0, 256, (240, 32, 32, 3), dtype=np.uint8)
 source = [(images[row], labels[row], {{"site": "a"}}) for row in range(240)]

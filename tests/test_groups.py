@@ -138,3 +138,19 @@ def test_wrong_ids_and_names_are_refused(ids, names, words):
 def test_crossing_needs_equal_lengths():
     with pytest.raises(InputError, match="as many rows; got 2 and 1"):
         Groups.from_column(["a", "b"]).cross(Groups.from_column(["a"]))
+
+
+def test_rows_are_joined_by_the_names_of_their_groups():
+    whole = ["b", None, "a", "c", "b"]
+    for at in range(6):
+        parts = [Groups.from_column(some, attribute="race") for some in (whole[:at], whole[at:])]
+        joined, wanted = parts[0].joined(parts[1]), Groups.from_column(whole, attribute="race")
+        assert (joined.names, joined.unknown) == (wanted.names, wanted.unknown)
+        assert joined.ids.tolist() == wanted.ids.tolist()
+    own = Groups(np.array([0, 1]), ("z", "a"), "race")
+    assert own.joined(own).names == ("z", "a")
+    assert own.joined(own).ids.tolist() == [0, 1, 0, 1]
+    with pytest.raises(InputError, match="of one attribute; got 'race' and 'sex'"):
+        own.joined(Groups(np.zeros(1, int), ("a",), "sex"))
+    with pytest.raises(InputError, match="'a' of 'race' is a value on one side"):
+        own.joined(Groups(np.zeros(1, int), ("a",), "race", frozenset({0})))

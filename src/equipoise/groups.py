@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from equipoise.errors import InputError
 
-__all__ = ["Groups", "text_of"]
+__all__ = ["MISSING", "Groups", "text_of"]
 
 MISSING = "(missing)"
+"""Name of the group of rows without a value."""
 CROSS = " × "
 EXACT = 2.0**53  # floats below hold every whole number
 
@@ -131,6 +132,35 @@ class Groups:
         chosen = np.asarray(rows)
         chosen = chosen if chosen.size else chosen.astype(np.int64)
         return Groups(self.ids[chosen], self.names, self.attribute, self.unknown)
+
+    def joined(self, other: Groups) -> Groups:
+        """These rows and then the other's, groups joined by name.
+
+        Names stay in their order where both have the same; else they are sorted, so that joining in any order gives
+        the same names.
+
+        Raises:
+            InputError: if attributes differ, or a name is a value on one side and stands for no value on the other.
+        """
+        if self.attribute != other.attribute:
+            raise InputError(
+                f"Groups that are joined must be of one attribute; got {self.attribute!r} and {other.attribute!r}. "
+                "Take both from the same column."
+            )
+        unknown = {one.names[group] for one in (self, other) for group in one.unknown}
+        for one in (self, other):
+            told = sorted(unknown & set(one.names) - {one.names[group] for group in one.unknown})
+            if told:
+                raise InputError(
+                    f"The group {told[0]!r} of {self.attribute!r} is a value on one side and stands for rows without "
+                    "one on the other. Build both with Groups.from_column."
+                )
+        names = self.names
+        if self.names != other.names:
+            names = tuple(sorted({*self.names, *other.names}))
+        place = {name: index for index, name in enumerate(names)}
+        ids = [np.array([place[name] for name in one.names], np.int64)[one.ids] for one in (self, other)]
+        return Groups(np.concatenate(ids), names, self.attribute, frozenset(place[name] for name in unknown))
 
     def cross(self, other: Groups) -> Groups:
         """Intersections that occur, named "a × b"."""

@@ -13,6 +13,7 @@ from equipoise import Groups
 from equipoise.errors import InputError, UndefinedRateWarning
 from equipoise.fairness import (
     attribute_metrics,
+    attribute_statistics,
     compare_attributes,
     threshold_at_equal_error,
     threshold_at_prevalence,
@@ -551,3 +552,60 @@ def test_it_is_a_plain_record():
     assert dataclasses.asdict(found)["attribute"] == "gender"
     with pytest.raises(dataclasses.FrozenInstanceError):
         found.n = 3
+
+
+def test_many_rows_are_drawn_level_by_level_and_say_the_same(monkeypatch):
+    scores, targets, gender = scene(3, ((700, 200), (150, 350)), digits=9)
+    other = np.round(scores + np.random.default_rng(5).normal(0, 0.5, len(scores)), 9)
+    drawn = []
+
+    def watched(times, sizes, replicates, chance):
+        drawn.append((len(times), int(times.sum()), int(sizes.sum())))
+        return weights(times, sizes, replicates, chance)
+
+    weights = attribute_statistics._row_weights
+    monkeypatch.setattr(attribute_statistics, "_row_weights", watched)
+
+    def numbers():
+        one = attribute_metrics(scores, targets, gender, threshold=0.5)
+        both = compare_attributes(
+            {"old": scores, "new": other},
+            targets,
+            gender,
+            baseline="old",
+            thresholds={"old": 0.5, "new": 0.5},
+        )["new"]
+        return [getattr(of, name) for of in (one, both) for name in ("ap", "kl", "kl_positives")]
+
+    single = numbers()
+    monkeypatch.setattr(attribute_statistics, "MANY", 1300)
+    monkeypatch.setattr(attribute_statistics, "LEVELS", (150, 20))
+    levels = numbers()
+    rows = len(scores)
+    assert drawn[:2] == [(rows, rows, rows)] * 2
+    assert [total for _, total, _ in drawn[2:]] == [rows] * 2
+    assert drawn[2][0] == drawn[2][2] <= 4 * 170  # levels and edges, in each cell
+    assert drawn[3][0] < rows
+    for found, wanted in zip(levels, single, strict=True):
+        assert found.value == pytest.approx(wanted.value, abs=1e-12)
+        width = wanted.high - wanted.low
+        assert found.low == pytest.approx(wanted.low, abs=0.15 * width)
+        assert found.high == pytest.approx(wanted.high, abs=0.15 * width)
+
+
+def test_levels_keep_to_edges_ties_and_shares():
+    chance = np.random.default_rng(0)
+    scores = np.round(chance.normal(size=5000), 2)
+    weights = np.where(scores > 1.5, 40.0, 1.0)
+    edges = np.linspace(-1, 1, 5)
+    found = attribute_statistics._levels(scores, weights, edges, 50)
+    assert (found[1:] <= found[:-1])[scores[1:] <= scores[:-1]].all()
+    assert np.array_equal(
+        np.searchsorted(edges[1:-1], found, "right"), np.searchsorted(edges[1:-1], scores, "right")
+    )
+    assert (found <= scores).all()
+    assert 40 <= len(np.unique(found)) <= 54
+    assert all(len(np.unique(found[scores == one])) == 1 for one in np.unique(scores))
+    shares = np.bincount(np.unique(found, return_inverse=True)[1], weights) / weights.sum()
+    tied = np.bincount(np.unique(scores, return_inverse=True)[1], weights).max() / weights.sum()
+    assert shares.max() <= 1 / 50 + tied

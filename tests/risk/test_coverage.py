@@ -91,3 +91,40 @@ def test_rejection_is_accuracy_of_the_rest(scene):
 def test_errors_say_what_to_do(call, words):
     with pytest.raises(InputError, match=words):
         call()
+
+
+@pytest.mark.parametrize("kinds", [2, 3])
+def test_many_images_are_drawn_level_by_level_and_say_the_same(monkeypatch, kinds):
+    rng = np.random.default_rng(7)
+    risk = rng.normal(size=6000)
+    losses = np.floor(kinds * rng.random(6000) ** (1.5 + np.exp(-risk))) / (kinds - 1)
+    wanted = coverage.risk_coverage(risk, losses, replicates=400)
+    drawn = []
+    single = coverage._resampled
+    monkeypatch.setattr(coverage, "_resampled", lambda rows, *rest: drawn.append(rows) or single(rows, *rest))
+    monkeypatch.setattr(coverage, "MANY", 5000)
+    monkeypatch.setattr(coverage, "LEVELS", 300)
+    found = coverage.risk_coverage(risk, losses, replicates=400)
+    assert all(len(one) <= 301 * kinds for rows in drawn for one in rows)
+    assert [rows[2].sum() for rows in drawn] == [6000, 6000]
+    for name in ("area", "excess", "gain"):
+        ours, theirs = getattr(found, name), getattr(wanted, name)
+        assert ours.value == theirs.value
+        assert ours.low == pytest.approx(theirs.low, abs=0.15 * (theirs.high - theirs.low))
+        assert ours.high == pytest.approx(theirs.high, abs=0.15 * (theirs.high - theirs.low))
+    drawn.clear()
+    monkeypatch.setattr(coverage, "LOSSES", 1)
+    assert coverage.risk_coverage(risk, losses, replicates=400).area == wanted.area
+    assert len(drawn[0][0]) == 6000
+
+
+def test_replicates_are_moved_by_what_levels_take_from_the_numbers():
+    rng = np.random.default_rng(8)
+    risk, losses = rng.normal(size=200), (rng.random(200) < 0.3).astype(float)
+    of_all = coverage.risk_coverage(risk, losses, replicates=0)
+    rows, told = (risk, losses, np.ones(200)), np.array([1.0, 2.0, 3.0])
+    as_drawn, moved = (
+        coverage._resampled(rows, 0.0, 4, np.random.default_rng(0), exact) for exact in (None, told)
+    )
+    by = told - [of_all.area.value, of_all.excess.value, of_all.gain.value]
+    np.testing.assert_allclose(moved - as_drawn, np.repeat(by[:, None], 4, axis=1), atol=1e-9)

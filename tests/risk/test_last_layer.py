@@ -169,3 +169,31 @@ def test_logits_may_be_a_vector():
     _, one = LastLayer()(network, task="binary").fit(x.split(16))(new, return_risk=True)
     _, same = LastLayer()(flat, task="binary").fit(x.split(16))(new, return_risk=True)
     assert torch.equal(one.epistemic, same.epistemic)
+
+
+@pytest.mark.parametrize(("outputs", "task"), [(1, "binary"), (3, "multiclass"), (2, "regression")])
+def test_halves_merged_are_the_whole(outputs, task):
+    network, x, new = model(outputs), torch.randn(50, 2), 3 * torch.randn(6, 2)
+    whole, first, second, nothing = (LastLayer()(network, task=task) for _ in range(4))
+    whole.fit(x.split(16))
+    first.fit(x[:20].split(16))
+    second.fit(x[20:].split(16))
+    first(new, return_risk=True)  # what was made of a half is made anew
+    for one, other in ((first, second), (first, nothing)):
+        one.methods["last_layer"].merge(other.methods["last_layer"])
+        for ours, wanted in zip(first(new, return_risk=True), whole(new, return_risk=True), strict=True):
+            if isinstance(ours, torch.Tensor):
+                torch.testing.assert_close(ours, wanted)
+            else:
+                torch.testing.assert_close(ours.epistemic, wanted.epistemic, rtol=1e-4, atol=1e-6)
+    nothing.methods["last_layer"].merge(whole.methods["last_layer"])
+    assert nothing.methods["last_layer"].gram.equal(whole.methods["last_layer"].gram)
+
+
+def test_sums_of_other_models_do_not_merge():
+    x = torch.randn(20, 2)
+    one, other = (LastLayer()(model(k)).fit(x.split(16)).methods["last_layer"] for k in (3, 4))
+    with pytest.raises(InputError, match=r"one model and prior; .*\(3, 3\).*\(4, 4\)"):
+        one.merge(other)
+    with pytest.raises(InputError, match=r"prior 40\.0.*prior 2\.0"):
+        one.merge(LastLayer(prior=2.0))

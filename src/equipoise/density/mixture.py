@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from equipoise.density.chunks import Latents, chunks, joined
 from equipoise.density.neighbours import sample
-from equipoise.density.principal import Moments, chunk_moments, principal_axes
+from equipoise.density.principal import moments, principal_axes
 from equipoise.errors import InputError, MissingExtraError, NotFittedError
 from equipoise.seeds import checked_seed, child_seed
 
@@ -95,29 +95,25 @@ class Mixture(nn.Module):
             InputError: if the codes are not a finite table of more rows than clusters.
             MissingExtraError: without scikit-learn.
         """
-        moments: Moments | None = None
-        for chunk in chunks(latents, squared=True):
-            own = chunk_moments(chunk)
-            moments = own if moments is None else moments.merge(own)
-        if moments is None or moments.rows <= self.clusters:
+        seen = moments(latents)
+        if seen.rows <= self.clusters:
             raise InputError(
-                f"Expected more codes than the {self.clusters} clusters; got {0 if moments is None else moments.rows}. "
-                "Ask for fewer clusters."
+                f"Expected more codes than the {self.clusters} clusters; got {seen.rows}. Ask for fewer clusters."
             )
         points = sample(latents, rows=self.reference)
         axes = (
-            torch.eye(len(moments.mean), dtype=torch.float64, device=points.device)
+            torch.eye(len(seen.mean), dtype=torch.float64, device=points.device)
             if self.components is None
-            else principal_axes(moments, components=self.components)
+            else principal_axes(seen, components=self.components)
         )
-        placed = (points - moments.mean) @ axes
+        placed = (points - seen.mean) @ axes
         spread = float(placed.square().mean().sqrt()) or 1.0
         shares, means, covariances = _clusters(
             (placed / spread).cpu().numpy(), self.clusters, self.kind, child_seed(self.seed, "mixture")
         )
         factors = np.linalg.cholesky(covariances)
         found = (
-            moments.mean,
+            seen.mean,
             axes,
             np.log(shares),
             means * spread,

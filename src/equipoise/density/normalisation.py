@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 
 from equipoise.density.chunks import Latents, chunks
-from equipoise.density.principal import Moments, chunk_moments
+from equipoise.density.principal import moments
 from equipoise.errors import InputError
 
 __all__ = ["Normalisation", "normalised"]
@@ -41,13 +41,8 @@ def normalised(vectors: Latents, how: Normalisation) -> Latents:
         return lambda: (
             torch.nn.functional.normalize(chunk, dim=1) for chunk in chunks(vectors, squared=True)
         )
-    moments: Moments | None = None
-    for chunk in chunks(vectors, squared=True):
-        own = chunk_moments(chunk)
-        moments = own if moments is None else moments.merge(own)
-    if moments is None:  # chunks of no rows have raised
-        return vectors
-    mean, spread = moments.mean, (moments.scatter.diagonal() / moments.rows).clamp_min(0).sqrt()
+    found = moments(vectors)
+    mean, spread = found.mean, (found.scatter.diagonal() / found.rows).clamp_min(0).sqrt()
     varies = spread > 1e-9 * spread.max().clamp_min(torch.finfo(torch.float64).tiny)
     scale = torch.where(varies, 1 / spread, torch.zeros_like(spread))
     return lambda: ((chunk - mean) * scale for chunk in chunks(vectors))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-__all__ = ["Moments", "chunk_moments", "principal_axes"]
+from equipoise.density.chunks import Latents, chunks
+from equipoise.errors import InputError
+
+__all__ = ["Moments", "chunk_moments", "moments", "principal_axes"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +30,20 @@ class Moments:
     scatter: Float64[Tensor, "k k"]
 
     def merge(self, other: Moments) -> Moments:
-        """Moments of both sets of rows; up to rounding, as if they had come together.
+        """Moments of both sets of rows, of which one may be empty; up to rounding, as if they had come together.
+
+        Raises:
+            InputError: if rows differ in width.
 
         Source: Chan, Golub, LeVeque, 1983, Algorithms for computing the sample variance, equation 2.1.
         """
+        if len(self.mean) != len(other.mean):
+            raise InputError(
+                f"Moments that merge must be of rows of one width; got {len(self.mean)} and {len(other.mean)} "
+                "numbers a row. Take both from the same network."
+            )
+        if not (self.rows and other.rows):
+            return self if self.rows else other
         rows = self.rows + other.rows
         step = other.mean - self.mean
         between = torch.outer(step, step) * (self.rows * other.rows / rows)
@@ -41,6 +55,21 @@ def chunk_moments(latents: Float64[Tensor, "m k"]) -> Moments:
     mean = latents.mean(0)
     centred = latents - mean
     return Moments(latents.shape[0], mean, centred.T @ centred)
+
+
+def moments(latents: Latents) -> Moments:
+    """Moments of all rows, in double precision, chunk by chunk.
+
+    Raises:
+        InputError: if the codes are no finite table of at least one row.
+
+    Example:
+        >>> codes = torch.arange(6.0).reshape(3, 2)
+        >>> found = moments(codes[:1]).merge(moments(codes[1:]))
+        >>> found.rows, found.mean.tolist(), found.scatter.tolist()
+        (3, [2.0, 3.0], [[8.0, 8.0], [8.0, 8.0]])
+    """
+    return reduce(Moments.merge, (chunk_moments(chunk) for chunk in chunks(latents, squared=True)))
 
 
 def principal_axes(moments: Moments, *, components: int) -> Float64[Tensor, "k m"]:

@@ -2,11 +2,12 @@
 
 `evaluate` gives all numbers of one model, `compare` what changed between models, `threshold_only` the control
 that moves nothing but the threshold. `evaluate_classes` and `compare_classes` do the same for any number of classes, by
-class × group cell; `one_vs_rest` gives detection numbers of one class, `frame` all these from a table of predictions.
-`windows` the PPB protocol, `enrichment` whether resampling drew the rare
-groups more often; `attribute_metrics` and `compare_attributes` ask whether the classifier of one attribute leans
-on another. Scores are probabilities; those of `from_logits` and `train.predict` keep their logits and are ranked by
-them. The other doors give one number each. How intervals are made: `equipoise.intervals`.
+class × group cell, `evaluate_counts` and `compare_counts` from `ClassCounts`, which merge; `one_vs_rest` gives
+detection numbers of one class, `frame` all these from a table of predictions. `windows` the PPB protocol, `enrichment`
+whether resampling drew the rare groups more often; `attribute_metrics` and `compare_attributes` ask whether the
+classifier of one attribute leans on another. Scores are probabilities; those of `from_logits` and `train.predict` keep
+their logits and are ranked by them. The other doors give one number each. How intervals are made:
+`equipoise.intervals`.
 """
 
 from equipoise.fairness.attribute_comparison import AttributeDifference, compare_attributes
@@ -17,8 +18,14 @@ from equipoise.fairness.attributes import (
     threshold_at_equal_error,
     threshold_at_prevalence,
 )
-from equipoise.fairness.class_comparison import ClassComparison, ClassDifference, compare_classes
-from equipoise.fairness.classes import ClassEvaluation, GroupClasses, evaluate_classes
+from equipoise.fairness.class_comparison import (
+    ClassComparison,
+    ClassDifference,
+    compare_classes,
+    compare_counts,
+)
+from equipoise.fairness.class_counts import ClassCounts
+from equipoise.fairness.classes import ClassEvaluation, GroupClasses, evaluate_classes, evaluate_counts
 from equipoise.fairness.compare import Comparison, Difference, compare
 from equipoise.fairness.enrichment import enrichment, rare_groups, shares, verdict
 from equipoise.fairness.evaluation import Evaluation, WorstGroup, evaluate, threshold_only
@@ -44,6 +51,7 @@ __all__ = [
     "AttributeMetrics",
     "Cell",
     "ClassComparison",
+    "ClassCounts",
     "ClassDifference",
     "ClassEvaluation",
     "Comparison",
@@ -61,9 +69,11 @@ __all__ = [
     "compare",
     "compare_attributes",
     "compare_classes",
+    "compare_counts",
     "enrichment",
     "evaluate",
     "evaluate_classes",
+    "evaluate_counts",
     "false_negative_rate",
     "false_positive_rate",
     "frame",

@@ -36,6 +36,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 BLOCK = 400_000  # row weights that are drawn at once
+MANY = 50_000  # rows, up to which each has a weight of its own
+LEVELS = 2_500, 100  # of the scores of one model, and of each of two, where rows are more
 UNSEEN = 0.03
 """Weight of a row that was not drawn, in rows: what AP's interval lacks otherwise; calibrated by simulation."""
 ONE_GROUP = "fewer than two groups"
@@ -194,23 +196,34 @@ def cell_numbers(cells: Cells, accuracies: list[Rate]) -> tuple[Cell, ...]:
 
 
 def _row_weights(
-    sizes: Ints, replicates: int, chance: np.random.Generator
+    times: Ints, sizes: Ints, replicates: int, chance: np.random.Generator
 ) -> Iterator[tuple[Floats, Floats]]:
-    """Weights of rows that lie cell by cell and, after them, of one unseen row a cell; in blocks of (sets, n + cells).
+    """Weights of rows that lie cell by cell and, after them, of one unseen row a cell; in blocks of (sets, m + cells).
 
-    First with, then without the unseen rows each cell sums to 1.
+    First with, then without the unseen rows each cell sums to 1. A row that stands for several has their weights' sum.
     """
-    rows, starts = int(sizes.sum()), np.cumsum(sizes) - sizes
+    rows, starts = len(times), np.cumsum(sizes) - sizes
     block = max(1, BLOCK // rows)
     for start in range(0, replicates, block):
         drawn = min(block, replicates - start)
-        weights = chance.standard_exponential((drawn, rows))
+        weights = chance.standard_gamma(times, (drawn, rows))
         unseen = chance.standard_gamma(UNSEEN, (drawn, len(sizes)))
         seen = np.add.reduceat(weights, starts, axis=1)
         whole = 1 / (seen + unseen)
         extended = np.concatenate([weights * np.repeat(whole, sizes, axis=1), unseen * whole], axis=1)
         weights *= np.repeat(1 / seen, sizes, axis=1)
         yield extended, weights
+
+
+def _levels(scores: Floats, weights: Floats, edges: Floats, many: int) -> Floats:
+    """Scores, each at the lower end of its level: levels weigh about the same, and none reaches over an edge."""
+    order = np.argsort(scores, kind="stable")
+    below = np.cumsum(weights[order]) - weights[order]
+    firsts = np.searchsorted(below, np.arange(many) * (weights.sum() / many))
+    cuts = np.unique(
+        np.concatenate([scores[order[:1]], scores[order[np.minimum(firsts, len(order) - 1)]], edges[1:-1]])
+    )
+    return np.asarray(cuts[np.maximum(np.searchsorted(cuts, scores, side="right") - 1, 0)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,23 +247,39 @@ def resampled(
 ) -> list[Resampled]:
     """The same sets of row weights for all models.
 
-    Rows are put in an order of their own, by cell and scores, so that it does not matter how they came.
+    Rows are put in an order of their own, by cell and scores, so that it does not matter how they came. Of more than
+    50,000 rows those of one cell whose scores are on one level are drawn as one, so that replicates cost the same for
+    any number of rows; the plain values are those of all rows still.
     """
-    rows = np.lexsort((*(model.scores for model in reversed(models)), cells.ids))
+    counts, n = cells.counts.reshape(-1), len(cells.ids)
+    scores = [model.scores for model in models]
+    exact: list[float | None] = [None] * len(models)
+    if n > MANY:
+        each = 1 / counts[cells.ids]
+        exact = [float(Ranking.of(one, cells.targets).average_precision(each[None])[0]) for one in scores]
+        many = LEVELS[len(models) > 1]
+        scores = [_levels(one, each, model.edges, many) for one, model in zip(scores, models, strict=True)]
+    rows = np.lexsort((*reversed(scores), cells.ids))
+    times = np.ones(n, np.int64)
+    if n > MANY:
+        lying = np.stack([cells.ids, *scores])[:, rows]
+        starts = np.flatnonzero(np.append(True, (lying[:, 1:] != lying[:, :-1]).any(axis=0)))
+        rows, times = rows[starts], np.diff(np.append(starts, n))
     ids, targets = cells.ids[rows], cells.targets[rows]
-    sizes = cells.counts.reshape(-1)
+    sizes = np.bincount(ids, minlength=len(counts))
     positive = np.flatnonzero(sizes) >= cells.groups
-    sizes = sizes[sizes > 0]
-    plain = np.repeat(1 / sizes, sizes)[None]
-    of_models = [_Ranked.of(model, rows, cells, targets, ids, positive) for model in models]
+    plain = (times / counts[ids])[None]
+    of_models = [
+        _Ranked.of(one[rows], model.edges, cells, targets, ids, positive)
+        for one, model in zip(scores, models, strict=True)
+    ]
     for model in of_models:
         model.add(plain, None, cells, smoothing)
-    for extended, weights in _row_weights(
-        sizes, replicates, generator(seed, cells.protected.attribute, "rows")
-    ):
+    chance = generator(seed, cells.protected.attribute, "rows")
+    for extended, weights in _row_weights(times, sizes[sizes > 0], replicates, chance):
         for model in of_models:
             model.add(weights, extended, cells, smoothing)
-    return [model.resampled(plain) for model in of_models]
+    return [model.resampled(plain, value) for model, value in zip(of_models, exact, strict=True)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -266,21 +295,20 @@ class _Ranked:
     @classmethod
     def of(
         cls,
-        model: Called,
-        rows: Ints,
+        scores: Floats,
+        edges: Floats,
         cells: Cells,
         targets: NDArray[np.bool_],
         ids: Ints,
         positive: NDArray[np.bool_],
     ) -> _Ranked:
         """`positive` tells for each cell that has rows whether they are."""
-        scores = model.scores[rows]
         both = np.concatenate([targets, positive])
         low, high = (
             Ranking.of(np.concatenate([scores, np.where(below, -np.inf, np.inf)]), both)
             for below in (positive, ~positive)
         )
-        histograms = Histograms.of(scores, ids, model.edges, cells.groups)
+        histograms = Histograms.of(scores, ids, edges, cells.groups)
         return cls(Ranking.of(scores, targets), (low, high), histograms, ([], []), [])
 
     def add(self, weights: Floats, extended: Floats | None, cells: Cells, smoothing: float) -> None:
@@ -290,8 +318,10 @@ class _Ranked:
             for aps, ranking in zip(self.aps, self.unseen, strict=True):
                 aps.append(ranking.average_precision(extended))
 
-    def resampled(self, plain: Floats) -> Resampled:
-        """All blocks together."""
+    def resampled(self, plain: Floats, exact: float | None) -> Resampled:
+        """All blocks together; where rows were drawn level by level, AP is moved by what levels take from its value."""
         ap = float(self.ranking.average_precision(plain)[0])
         low, high = (np.concatenate(aps) for aps in self.aps)
-        return Resampled(ap, low, high, np.concatenate(self.divergences))
+        if exact is not None:
+            low, high = (np.minimum(one + (exact - ap), 1.0) for one in (low, high))
+        return Resampled(ap if exact is None else exact, low, high, np.concatenate(self.divergences))

@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from equipoise.errors import InputError
-from equipoise.fairness.class_calls import ClassCalls, ClassCells
+from equipoise.fairness.class_counts import ClassCells, ClassCounts
 from equipoise.fairness.classes import NO_KNOWN_GROUP, compared_groups, groups_left_out, shown_groups
 from equipoise.fairness.rates import NO_IMAGES
 from equipoise.groups import Groups
-from equipoise.intervals import Pairs, gap_difference, macro_difference, worst_difference
+from equipoise.intervals import Pairs, Proportions, gap_difference, macro_difference, worst_difference
 from equipoise.notebook import rate_text, short, table_html
 from equipoise.rate import Rate
 
-__all__ = ["ClassComparison", "ClassDifference", "compare_classes"]
+__all__ = ["ClassComparison", "ClassDifference", "compare_classes", "compare_counts"]
 
 Flags = NDArray[np.bool_]
 
@@ -111,33 +111,53 @@ def compare_classes(
         >>> found.differences["balanced"].recall["c"].value
         1.0
     """
-    if baseline not in predicted or len(predicted) < 2:
+    _check_models(predicted, baseline)
+    counts = ClassCounts.of(predicted, labels, groups, classes=classes)
+    return compare_counts(counts, baseline=baseline, intersections=intersections)
+
+
+def compare_counts(counts: ClassCounts, *, baseline: str, intersections: bool = True) -> ClassComparison:
+    """What `compare_classes` says, in every digit, from counts of images: of a table that was counted, or of shards.
+
+    Args:
+        counts: Of two models or more on the same images, for example those of many shards, merged.
+        baseline: The model that the others are compared with.
+        intersections: With several attributes, also each pair of them.
+
+    Raises:
+        InputError: if the baseline or another model is missing, there is no image, or as `compare_classes`.
+    """
+    _check_models(counts.called, baseline)
+    crossed = counts.crossed(intersections)
+    differences = {
+        model: _difference(crossed, model, baseline) for model in counts.called if model != baseline
+    }
+    left_out = {g.attribute: groups_left_out(g) for g in crossed.groups}
+    return ClassComparison(baseline, counts.classes, differences, left_out)
+
+
+def _check_models(models: Mapping[str, ArrayLike], baseline: str) -> None:
+    if baseline not in models or len(models) < 2:
         raise InputError(
             f"A comparison needs the baseline and at least one other model; got baseline {baseline!r} and "
-            f"models {list(predicted)}. Name one of the models as the baseline."
+            f"models {list(models)}. Name one of the models as the baseline."
         )
-    base = ClassCalls.checked(predicted[baseline], labels, groups, classes, intersections=intersections)
-    differences = {
-        model: _difference(ClassCalls.checked(values, labels, (), classes), base)
-        for model, values in predicted.items()
-        if model != baseline
-    }
-    left_out = {g.attribute: groups_left_out(g) for g in base.groups}
-    return ClassComparison(baseline, base.classes, differences, left_out)
 
 
-def _difference(model: ClassCalls, baseline: ClassCalls) -> ClassDifference:
-    won, lost = model.right & ~baseline.right, baseline.right & ~model.right
-    ours, theirs = model.of_classes, baseline.of_classes
-    seen = np.flatnonzero(ours.n)
-    of_classes = _pairs(model.labels, len(model.classes), won, lost)
-    everyone = Pairs.of(*(np.array([count]) for count in (won.sum(), lost.sum(), len(won))))
-    tables = {g.attribute: _by_group(model, baseline, g, won, lost) for g in baseline.groups}
+def _difference(counts: ClassCounts, model: str, baseline: str) -> ClassDifference:
+    right, theirs = counts.right(model), counts.right(baseline)
+    won, lost = right & ~theirs, theirs & ~right
+    k, n = len(counts.classes), counts.of_classes
+    seen = np.flatnonzero(n)
+    shares = [Proportions(counts.count(counts.labels, k, hit), n).take(seen) for hit in (right, theirs)]
+    of_classes = _pairs(counts, counts.labels, k, won, lost)
+    everyone = _pairs(counts, np.zeros_like(counts.labels), 1, won, lost)
+    tables = {g.attribute: _by_group(counts, g, (right, theirs)) for g in counts.groups}
     return ClassDifference(
         accuracy=everyone.rates(NO_IMAGES)[0],
         balanced_accuracy=macro_difference(of_classes.take(seen)),
-        recall=dict(zip(model.classes, of_classes.rates(NO_IMAGES), strict=True)),
-        worst_class=worst_difference(ours.take(seen), theirs.take(seen), of_classes.take(seen)),
+        recall=dict(zip(counts.classes, of_classes.rates(NO_IMAGES), strict=True)),
+        worst_class=worst_difference(shares[0], shares[1], of_classes.take(seen)),
         groups={name: table.groups for name, table in tables.items()},
         cells={name: table.cells for name, table in tables.items()},
         worst_group={name: table.worst_group for name, table in tables.items()},
@@ -146,12 +166,8 @@ def _difference(model: ClassCalls, baseline: ClassCalls) -> ClassDifference:
     )
 
 
-def _pairs(ids: NDArray[np.int64], k: int, won: Flags, lost: Flags) -> Pairs:
-    return Pairs.of(
-        np.bincount(ids[won], minlength=k),
-        np.bincount(ids[lost], minlength=k),
-        np.bincount(ids, minlength=k),
-    )
+def _pairs(counts: ClassCounts, ids: NDArray[np.int64], k: int, won: Flags, lost: Flags) -> Pairs:
+    return Pairs.of(counts.count(ids, k, won), counts.count(ids, k, lost), counts.count(ids, k))
 
 
 @dataclass(frozen=True)
@@ -165,20 +181,22 @@ class _Table:
     gap: Rate
 
 
-def _by_group(model: ClassCalls, baseline: ClassCalls, groups: Groups, won: Flags, lost: Flags) -> _Table:
-    cells = ClassCells.of(model.labels, groups, len(model.classes))
-    of_groups = _pairs(groups.ids, len(groups.names), won, lost)
-    of_cells = _pairs(cells.of_row, len(cells.n), won, lost)
+def _by_group(counts: ClassCounts, groups: Groups, right: tuple[Flags, Flags]) -> _Table:
+    cells, k = ClassCells.of(counts, groups), len(groups.names)
+    won, lost = right[0] & ~right[1], right[1] & ~right[0]
+    of_groups = _pairs(counts, groups.ids, k, won, lost)
+    of_cells = _pairs(counts, cells.of_row, len(cells.n), won, lost)
     rates, shown = of_groups.rates(NO_IMAGES), shown_groups(groups)
-    own: dict[int, dict[str, Rate]] = {group: {} for group in range(len(groups.names))}
+    own: dict[int, dict[str, Rate]] = {group: {} for group in range(k)}
     for place, rate in enumerate(of_cells.rates(NO_IMAGES)):
-        own[cells.groups[place]][model.classes[cells.classes[place]]] = rate
+        own[cells.groups[place]][counts.classes[cells.classes[place]]] = rate
     of_names = {groups.names[i]: rates[i] for i in shown}, {groups.names[i]: own[i] for i in shown}
     compared, known = compared_groups(groups), cells.known(groups)
     if not len(compared):
         return _Table(*of_names, *[Rate.undefined(NO_KNOWN_GROUP)] * 3)
-    shares = [calls.of_groups(groups).take(compared) for calls in (model, baseline)]
-    recalls = [cells.recall(calls.right).take(known) for calls in (model, baseline)]
+    n = counts.of_groups(groups)
+    shares = [Proportions(counts.count(groups.ids, k, hit), n).take(compared) for hit in right]
+    recalls = [cells.recall(hit).take(known) for hit in right]
     pairs = of_groups.take(compared)
     return _Table(
         *of_names,

@@ -10,8 +10,8 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from equipoise.errors import UndefinedRateWarning
-from equipoise.fairness.class_calls import ClassCalls, ClassCells, Mistakes, mistakes
+from equipoise.errors import InputError, UndefinedRateWarning
+from equipoise.fairness.class_counts import ClassCells, ClassCounts, Mistakes
 from equipoise.fairness.evaluation import SMALL
 from equipoise.fairness.rates import NO_IMAGES
 from equipoise.groups import Groups
@@ -29,6 +29,7 @@ __all__ = [
     "WorstClass",
     "compared_groups",
     "evaluate_classes",
+    "evaluate_counts",
     "groups_left_out",
     "shown_groups",
 ]
@@ -189,34 +190,68 @@ def evaluate_classes(
         >>> found.confusion
         {'fox': {'taken_for': {'cat': 1}, 'other': 0}}
     """
-    calls = ClassCalls.checked(predicted, labels, groups, classes, intersections=intersections)
-    shares, k = calls.of_classes, len(calls.classes)
+    counts = ClassCounts.of(predicted, labels, groups, classes=classes)
+    found = _evaluation(counts.crossed(intersections), next(iter(counts.called)))
+    _warn(found, counts)
+    return found
+
+
+def evaluate_counts(
+    counts: ClassCounts, *, model: str | None = None, intersections: bool = True
+) -> ClassEvaluation:
+    """What `evaluate_classes` says, in every digit, from counts of images: of a table that was counted, or of shards.
+
+    Args:
+        counts: Of the images, for example those of many shards, merged.
+        model: Whose numbers, where the counts are of several models.
+        intersections: With several attributes, also report each pair of them.
+
+    Raises:
+        InputError: if there is no such model, no image, or as `evaluate_classes`.
+
+    Example:
+        >>> shards = [ClassCounts.of([0, 1, 1], [0, 1, 0], classes=["cat", "dog"]) for _ in range(2)]
+        >>> evaluate_counts(shards[0].merge(shards[1])).accuracy
+        0.667 [0.223, 0.957] (n=6)
+    """
+    if model is None and len(counts.called) == 1:
+        model = next(iter(counts.called))
+    if model is None or model not in counts.called:
+        raise InputError(
+            f"Expected the name of one of the models that were counted, {', '.join(map(repr, counts.called))}; got "
+            f"{model!r}. Give `model`."
+        )
+    found = _evaluation(counts.crossed(intersections), model)
+    _warn(found, counts)
+    return found
+
+
+def _evaluation(counts: ClassCounts, model: str) -> ClassEvaluation:
+    k, right, n = len(counts.classes), counts.right(model), counts.images
+    shares = Proportions(counts.count(counts.labels, k, right), counts.of_classes)
     seen = np.flatnonzero(shares.n)
     position, lowest = worst(shares.take(seen))
-    called = np.bincount(calls.called, minlength=k)
+    called = counts.count(counts.called[model], k)
     precision = Proportions(shares.hits, called).rates(NEVER_CALLED)
-    wrong = ~calls.right
-    tables = {g.attribute: _by_group(calls, g) for g in calls.groups}
-    _warn(calls, shares.n)
+    tables = {g.attribute: _by_group(counts, model, g) for g in counts.groups}
     return ClassEvaluation(
-        n=len(calls.labels),
-        classes=calls.classes,
-        accuracy=proportion(int(calls.right.sum()), len(calls.labels)),
+        n=n,
+        classes=counts.classes,
+        accuracy=proportion(int(counts.times[right].sum()), n),
         balanced_accuracy=macro_average(shares.take(seen)),
-        recall=dict(zip(calls.classes, shares.rates(NO_IMAGES), strict=True)),
-        precision=dict(zip(calls.classes, precision, strict=True)),
-        worst_class={"class": calls.classes[seen[position]], "recall": lowest},
+        recall=dict(zip(counts.classes, shares.rates(NO_IMAGES), strict=True)),
+        precision=dict(zip(counts.classes, precision, strict=True)),
+        worst_class={"class": counts.classes[seen[position]], "recall": lowest},
         confusion={
-            calls.classes[i]: found
-            for i, found in mistakes(calls.labels[wrong], calls.called[wrong], calls.classes).items()
+            counts.classes[i]: found for i, found in counts.mistakes(model, counts.labels, ~right).items()
         },
         groups={name: table.groups for name, table in tables.items()},
         worst_group={name: table.worst_group for name, table in tables.items()},
         worst_cell={name: table.worst_cell for name, table in tables.items()},
         gap={name: table.gap for name, table in tables.items()},
         failing={name: table.failing for name, table in tables.items()},
-        not_compared={g.attribute: groups_left_out(g) for g in calls.groups},
-        ties=calls.ties,
+        not_compared={g.attribute: groups_left_out(g) for g in counts.groups},
+        ties=counts.ties[model],
     )
 
 
@@ -250,16 +285,17 @@ class _Table:
     failing: tuple[FailingCell, ...]
 
 
-def _by_group(calls: ClassCalls, groups: Groups) -> _Table:
-    cells = ClassCells.of(calls.labels, groups, len(calls.classes))
-    recall, accuracy = cells.recall(calls.right), calls.of_groups(groups)
+def _by_group(counts: ClassCounts, model: str, groups: Groups) -> _Table:
+    cells, right = ClassCells.of(counts, groups), counts.right(model)
+    n = counts.of_groups(groups)
+    recall, accuracy = cells.recall(right), Proportions(counts.count(groups.ids, len(n), right), n)
     own: dict[int, dict[str, Rate]] = {group: {} for group in range(len(groups.names))}
     rates = recall.rates(NO_IMAGES)
     for class_id, group, rate in zip(cells.classes.tolist(), cells.groups.tolist(), rates, strict=True):
-        own[group][calls.classes[class_id]] = rate
-    of_groups, counts = accuracy.rates(NO_IMAGES), groups.counts
+        own[group][counts.classes[class_id]] = rate
+    of_groups = accuracy.rates(NO_IMAGES)
     numbers = {
-        groups.names[i]: GroupClasses(int(counts[i]), bool(counts[i] < SMALL), of_groups[i], own[i])
+        groups.names[i]: GroupClasses(int(n[i]), bool(n[i] < SMALL), of_groups[i], own[i])
         for i in shown_groups(groups)
     }
     compared, known = compared_groups(groups), cells.known(groups)
@@ -274,27 +310,26 @@ def _by_group(calls: ClassCalls, groups: Groups) -> _Table:
         numbers,
         {"group": groups.names[compared[position]], "accuracy": lowest},
         {
-            "class": calls.classes[cells.classes[cell]],
+            "class": counts.classes[cells.classes[cell]],
             "group": groups.names[cells.groups[cell]],
             "recall": lowest_cell,
         },
         gap(accuracy.take(compared)),
-        _failing(calls, groups, cells, known, rates),
+        _failing(model, groups, cells, known, rates),
     )
 
 
 def _failing(
-    calls: ClassCalls, groups: Groups, cells: ClassCells, known: NDArray[np.int64], rates: list[Rate]
+    model: str, groups: Groups, cells: ClassCells, known: NDArray[np.int64], rates: list[Rate]
 ) -> tuple[FailingCell, ...]:
     """The cells with the lowest recall, of known groups."""
+    counts = cells.counts
     values = np.array([rates[cell].value for cell in known])
     order = known[np.lexsort((-cells.n[known], values))][:FAILING]
-    wrong = np.flatnonzero(~calls.right)
-    wrong = wrong[np.isin(cells.of_row[wrong], order)]
-    taken = mistakes(cells.of_row[wrong], calls.called[wrong], calls.classes)
+    taken = counts.mistakes(model, cells.of_row, ~counts.right(model) & np.isin(cells.of_row, order))
     return tuple(
         {
-            "class": calls.classes[cells.classes[cell]],
+            "class": counts.classes[cells.classes[cell]],
             "group": groups.names[cells.groups[cell]],
             "recall": rates[cell],
             "mistakes": taken[cell],
@@ -304,11 +339,11 @@ def _failing(
     )
 
 
-def _warn(calls: ClassCalls, counts: NDArray[np.int64]) -> None:
-    bare = [calls.classes[i] for i in np.flatnonzero(counts == 0)]
+def _warn(found: ClassEvaluation, counts: ClassCounts) -> None:
+    bare = [name for name, recall in found.recall.items() if not recall.defined]
     bare += [
         f"{g.names[i]} ({g.attribute})"
-        for g in calls.groups
+        for g in counts.groups
         for i in np.flatnonzero(g.counts == 0)
         if i not in g.unknown
     ]

@@ -17,6 +17,9 @@ from equipoise.risk.analysis import booleans, checked
 
 __all__ = ["RiskCoverage", "rejection", "risk_coverage"]
 
+MANY = 50_000  # images, up to which each has a weight of its own
+LEVELS = 2_500  # of the risk, where images are more
+LOSSES = 100  # that differ, up to which images of more are counted
 UNSEEN = 0.1
 """Weight of an image that was not drawn, in images: what intervals of areas lack otherwise; by simulation."""
 
@@ -72,7 +75,8 @@ def risk_coverage(
     Y. Geifman, G. Uziel, R. El-Yaniv, Bias-reduced uncertainty estimation for deep neural classifiers, ICLR 2019.
     Differs from it in: the ideal area is that of these very losses, not its approximation r + (1 − r) ln(1 − r),
     and ties do not depend on the order of rows. Intervals: Bayesian bootstrap over images and a bit of one more, that
-    has the least risk and is right, or wrong.
+    has the least risk and is right, or wrong. Of more than 50,000 images those with one loss whose risks are on one of
+    2,500 levels are drawn as one (if at most 100 losses differ), so that replicates cost the same for any number.
     """
     values, loss = checked(risk), checked(losses, "losses")
     if len(values) != len(loss):
@@ -89,8 +93,12 @@ def risk_coverage(
     by_loss = np.sort(loss)
     ideal = min(float((np.cumsum(by_loss) / k).mean()), area)  # equal up to rounding
     gained = _gain(area, ideal, random)
+    rows = values, loss, np.ones(n)
+    exact = None
+    if n > MANY and len(different := np.unique(loss)) <= LOSSES:
+        rows, exact = _counted(values, loss, different), np.array([area, area - ideal, gained])
     lows, highs = (
-        _resampled(values, loss, end, replicates, generator or np.random.default_rng(0))
+        _resampled(rows, end, replicates, generator or np.random.default_rng(0), exact)
         for end in (float(loss.min()), float(loss.max()))
     )
     return RiskCoverage(
@@ -143,24 +151,50 @@ def _gain(area: float, ideal: float, random: float) -> float:
     return (random - area) / (random - ideal) if random - ideal > 1e-12 else math.nan
 
 
+def _counted(
+    risk: Float[ndarray, " n"], losses: Float[ndarray, " n"], different: Float[ndarray, " d"]
+) -> tuple[Float[ndarray, " m"], Float[ndarray, " m"], Float[ndarray, " m"]]:
+    """Risks by the lower ends of their levels, losses, and how many images have both."""
+    cuts = np.unique(np.sort(risk)[:: math.ceil(len(risk) / LEVELS)])
+    level = np.searchsorted(cuts, risk, side="right") - 1
+    times = np.bincount(level * len(different) + np.searchsorted(different, losses))
+    there = np.flatnonzero(times)
+    return cuts[there // len(different)], different[there % len(different)], times[there].astype(np.float64)
+
+
 def _resampled(
-    risk: Float[ndarray, " n"],
-    losses: Float[ndarray, " n"],
+    rows: tuple[Float[ndarray, " m"], Float[ndarray, " m"], Float[ndarray, " m"]],
     unseen: float,
     replicates: int,
     chance: np.random.Generator,
+    exact: Float[ndarray, " 3"] | None,
 ) -> Float[ndarray, "3 replicates"]:
-    """Replicates of area, excess and gain, a bit of an image more has the least risk and loss `unseen`."""
+    """Replicates of area, excess and gain, a bit of an image more has the least risk and loss `unseen`.
+
+    Args:
+        rows: Risk and loss of each row, and how many images it stands for.
+        unseen: A loss.
+        replicates: How many.
+        chance: Of the weights.
+        exact: The numbers of all images where rows stand for several: replicates are moved by what that takes from
+            them.
+    """
+    risk, losses, times = rows
     values, loss = np.append(risk, -np.inf), np.append(losses, unseen)
     order, loss_order = np.argsort(values, kind="stable"), np.argsort(loss, kind="stable")
     level, by_loss = np.unique(values, return_inverse=True)[1].reshape(-1), np.sort(loss)
-    drawn = np.empty((3, replicates))
-    for i in range(replicates):
-        weights = np.append(chance.standard_exponential(len(risk)), chance.standard_gamma(UNSEEN) + 1e-300)
+
+    def numbers(weights: Float[ndarray, " m"]) -> tuple[float, float, float]:
         mean = np.bincount(level, weights=weights * loss) / np.bincount(level, weights=weights)
         area = _area(mean[level][order], weights[order])
         best = _area(by_loss, weights[loss_order])
-        drawn[:, i] = area, area - best, _gain(area, best, float((weights * loss).sum() / weights.sum()))
+        return area, area - best, _gain(area, best, float((weights * loss).sum() / weights.sum()))
+
+    drawn = np.empty((3, replicates))
+    for i in range(replicates):
+        drawn[:, i] = numbers(np.append(chance.standard_gamma(times), chance.standard_gamma(UNSEEN) + 1e-300))
+    if exact is not None:
+        drawn += (exact - numbers(np.append(times, 1e-300)))[:, None]
     return drawn
 
 

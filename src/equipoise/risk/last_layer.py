@@ -125,6 +125,25 @@ class LastLayer(Method):
         self.length = self.length + features.square().sum()
         self.count = self.count + len(features)
 
+    def merge(self, other: LastLayer) -> LastLayer:
+        """Add the sums of another, of the same model on other data; up to rounding, as if its rows had come here.
+
+        Raises:
+            InputError: if the other has another prior, or sums of features or logits of another width.
+        """
+        shapes = [tuple(tuple(getattr(one, name).shape) for name in _SUMS) for one in (self, other)]
+        known = bool(self.count) and bool(other.count)
+        if self.prior != other.prior or (known and shapes[0] != shapes[1]):
+            raise InputError(
+                f"Sums that merge must be of one model and prior; got prior {self.prior} and sums of shapes "
+                f"{shapes[0]}, and prior {other.prior} and {shapes[1]}. Fit both alike."
+            )
+        for name in _SUMS if other.count else ():
+            mine, theirs = getattr(self, name), getattr(other, name)
+            setattr(self, name, mine + theirs.to(mine.device))
+        self.stale = True
+        return self
+
     def finish(self) -> None:
         self.fitting = False
         if not self.stale or not bool(self.count):

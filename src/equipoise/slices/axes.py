@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from equipoise.density.cell_moments import CellMoments
 from equipoise.density.principal import Moments, principal_axes
 from equipoise.errors import InputError
 
@@ -118,17 +119,11 @@ def _moments(
     features: NDArray[Any], finding: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation of the finding half; 0 of a dimension that does not vary."""
-    many, mean, squares = 0, np.zeros(features.shape[1]), np.zeros(features.shape[1])
+    seen = CellMoments.of(np.empty((0, features.shape[1])), np.empty(0, np.int64), 1)
     for place, block in _blocks(features):
-        own = block[finding[place]].astype(np.float64)
-        if not len(own):
-            continue
-        middle, total = own.mean(axis=0), many + len(own)
-        step = middle - mean
-        squares += ((own - middle) ** 2).sum(axis=0) + step**2 * (many * len(own) / total)
-        mean += step * (len(own) / total)
-        many = total
-    spread = np.sqrt(squares / max(1, many))
+        own = block[finding[place]]
+        seen = seen.merge(CellMoments.of(own, np.zeros(len(own), np.int64), 1))
+    mean, spread = seen.mean[0], np.sqrt(seen.squares[0] / max(1, int(seen.rows[0])))
     return mean, np.where(spread > 1e-6 * np.abs(mean), spread, 0.0)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from equipoise.errors import InputError
 from equipoise.files import replacing
-from equipoise.groups import Groups
+from equipoise.groups import MISSING, Groups
 from equipoise.sharing import shared_path
 from equipoise.slices.membership import Membership
 from equipoise.slices.slice import ClassSummary, Slice
@@ -53,9 +53,18 @@ class Found:
         names = (*(one.name for one in self.slices), None)
         return [names[i] for i in self.ids.tolist()]
 
-    def groups(self) -> Groups:
-        """The slices as groups; images in none are the group "(missing)"."""
-        return Groups.from_column(self.column(), attribute=COLUMN)
+    def groups(self, ids: NDArray[np.int64] | None = None) -> Groups:
+        """The slices as groups, named in alphabetical order; images in none are the group "(missing)".
+
+        Args:
+            ids: Of other images, as `assign` gives them: the groups of every shard have the same names. None takes the
+                images that slices were found among.
+        """
+        names = sorted([(MISSING, -1), *((one.name, place) for place, one in enumerate(self.slices))])
+        places = np.empty(len(names), np.int64)  # of −1 the last
+        places[[place for _, place in names]] = np.arange(len(names))
+        unknown = frozenset({int(places[-1])})
+        return Groups(places[self.ids if ids is None else ids], tuple(n for n, _ in names), COLUMN, unknown)
 
     def assign(
         self,

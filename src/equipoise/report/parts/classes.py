@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from equipoise.fairness import ClassComparison, ClassEvaluation
-from equipoise.fairness.class_calls import FREQUENT, Mistakes
+from equipoise.fairness.class_counts import FREQUENT, Mistakes
 from equipoise.rate import Rate
 from equipoise.report.parts import figures, tables
 from equipoise.report.parts.confusion import MATRIX_CLASSES

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from equipoise.fairness import ClassEvaluation
-from equipoise.fairness.class_calls import Mistakes
+from equipoise.fairness.class_counts import Mistakes
 from equipoise.report.parts import words
 
 __all__ = [
