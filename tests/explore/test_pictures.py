@@ -45,6 +45,19 @@ def test_absolute_sources_are_found_by_what_others_may_see(table_file, tmp_path)
     assert all(is_of(found(paths, settings={"data": str(place)}), row) for row in (0, 11))
 
 
+def test_files_that_a_table_names_and_that_are_gone_are_said(table_file):
+    table = table_file()
+    paths = [f"imgs/{row:06d}.png" for row in range(12)]
+    whole = found(paths, settings={}, table=str(table))
+    assert whole.notes == []
+    os.rename(table.parent / "imgs" / "000003.png", table.parent / "imgs" / "x.png")
+    notes = found(paths, settings={}, table=str(table)).notes
+    assert notes == [
+        "1 of 12 files of pictures that were looked for are not there. Have they moved? "
+        "Name their source with `pictures`."
+    ]
+
+
 def test_pictures_keep_their_shape_and_are_made_small(run_folder, exploring):
     pictures = exploring(run_folder()).pictures
     assert shown(pictures.small(0, 96))[0] == (40, 20)

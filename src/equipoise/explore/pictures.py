@@ -34,6 +34,7 @@ __all__ = ["SIZES", "Pictures", "Wanted"]
 SOURCES = ("test_data", "test_positives", "test_negatives", "data", "positives", "negatives")
 SIZES = (96, 384)  # pixels of the longer side, at most
 MOST_DRAWN = 200_000
+LOOKED = 1000  # files whose being there is asked for
 KEPT = 4000  # small pictures that are held in memory
 Opener = Callable[[int], Any]
 
@@ -118,6 +119,12 @@ class Pictures:
             self.notes.append(
                 f"{lacking:,} of {n:,} pictures are not where the run says, or two are called alike. Have they moved? "
                 "Name their source with `pictures`, and start where the run was started."
+            )
+        looked = [file for row in range(0, n, max(1, n // LOOKED)) if (file := self.file(row)) is not None]
+        if gone := sum(not os.path.exists(file) for file in looked):
+            self.notes.append(
+                f"{gone:,} of {len(looked):,} files of pictures that were looked for are not there. Have they moved? "
+                "Name their source with `pictures`."
             )
         if found.twice:
             self.notes.append(f"{found.twice:,} pictures have the name of another one and are not shown.")

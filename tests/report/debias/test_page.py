@@ -263,9 +263,11 @@ def test_a_model_without_an_autoencoder_misses_no_reconstructions(make_record, r
 def test_an_evaluation_does_not_say_that_nothing_was_resampled(make_record, read_page):
     record = make_record(**SIZES["bare"])
     models = {name: dataclasses.replace(model, steps=None) for name, model in record.models.items()}
-    words = read_page(html(dataclasses.replace(record, models=models))).words
-    assert "Nothing was trained in this run" in words
-    assert "Nothing was resampled" not in words
+    page = read_page(html(dataclasses.replace(record, models=models, resampling=None)))
+    assert "These were trained before" in page.words
+    assert "weights of a training came out stands in its own folder" in page.words
+    assert "Nothing was resampled" not in page.words
+    assert "sampling" not in page.ids
 
 
 def test_the_rarest_stand_left_of_those_with_many_like_them(record, tmp_path, png, read_page):

@@ -154,14 +154,17 @@ def test_each_number_of_the_table_stands_under_its_name():
 def test_the_headline_claims_what_the_intervals_allow():
     title, sentences = sweep_headline(make())
     text = " ".join(sentences).replace("\u202f", " ")
-    assert title == "What changes with resampling.smoothing"
+    assert title == "Fewer misses with resampling.smoothing at 0.001 than at the other"
     assert (
         "in the worst group by skin at 1 % FPR: 10.0 % (8.0 to 12.0) at 0.001; most: 20.0 % (18.0 to 22.0)"
         in text
     )
     assert "lies below those of 1 of the other 1" in text
     assert "misses 24.0 % (22.0 to 26.0)" in text
-    assert "does not show that the value matters" in " ".join(sweep_headline(make(half=0.06))[1])
+    title, sentences = sweep_headline(make(half=0.06))
+    assert title == "No measurable difference by resampling.smoothing"
+    assert "does not show that the value matters" in " ".join(sentences)
+    assert sweep_headline(make(misses=(0.1, 0.1)))[0] == "Misses are the same at every resampling.smoothing"
     assert "are the same everywhere: 20.0" in " ".join(sweep_headline(make(misses=(0.1, 0.1)))[1])
 
 

@@ -68,7 +68,7 @@ export class Details {
   async near(row) {
     const found = await asked(`near/${row}`).catch(() => null);
     if (this.row !== row || !found || !this.nearby) return;
-    this.nearTitle.textContent = found.by ? `Nearest by ${found.by}` : "Nothing to measure nearness by";
+    this.nearTitle.textContent = found.by ? `Nearest by ${found.by}, with the distance` : "Nothing to measure nearness by";
     this.nearby.replaceChildren(...found.rows.map((other, place) => {
       const image = part("img", { alt: "", src: picture(other, 96) });
       const one = part("button", { type: "button", title: `row ${other}`, "aria-label": `Row ${other}, distance ${rounded(found.distances[place])}` }, image, rounded(found.distances[place]));

@@ -29,6 +29,7 @@ export class Scatter {
     this.x = x;
     this.y = y;
     by("nothing").hidden = Boolean(x);
+    by("nothing").closest(".mapping").classList.toggle("bare", !x);
     this.fit();
   }
 

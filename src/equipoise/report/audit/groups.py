@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 from equipoise.report.audit.record import AuditRecord
@@ -57,16 +58,16 @@ def _risks(record: AuditRecord, colours: Mapping[str, str], attribute: str, name
         *([Column("Enrichment at ESS 0.5")] if verdict else []),
     ]
     label = f"{risk.title}, by {attribute}"
-    chart = figures.differences(
+    drawn = functools.partial(
+        figures.differences,
         list(found),
         [Series(risk.title, colours[name], [one.difference[name] for one in found.values()])],
         label="mean percentile against the others, points (right = more at risk)",
         title=label,
     )
     note = f"{risk.kind}: {KIND_WORDS.get(risk.kind, '')}."
-    return Panel(
-        label, Table(label, heads, rows), chart, f"{note} {ENRICHMENT} {verdict}" if verdict else note
-    )
+    note = f"{note} {ENRICHMENT} {verdict}" if verdict else note
+    return Panel.charted(label, Table(label, heads, rows), drawn, note)
 
 
 def group_kinds(record: AuditRecord) -> Tabs | None:

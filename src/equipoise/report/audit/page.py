@@ -121,7 +121,7 @@ class _AuditPage:
         )
         table = Table("How well each score finds errors", heads, rows)
         label = "Errors in the tenth of the images that each score ranks highest"
-        return Panel(label, table, drawn(), narrow=drawn(narrow=True))
+        return Panel.charted(label, table, drawn)
 
     def risks(self) -> list[dict[str, Any]]:
         """Score by score: both ends, accuracy by decile, and what rejection gains."""
@@ -138,7 +138,8 @@ class _AuditPage:
             for i, (label, rate) in enumerate(zip(labels, one.accuracy_by_decile, strict=True))
         ]
         heads = [Column("Decile", numeric=False), Column("Images"), Column("Accuracy")]
-        chart = figures.bars(
+        drawn = functools.partial(
+            figures.bars,
             labels,
             [Series("wrong", self.colours[name], wrong)],
             label="wrong predictions (%)",
@@ -166,8 +167,8 @@ class _AuditPage:
                     for label, rows in one.highest_of_label.items()
                 ),
             ],
-            "deciles": Panel(
-                "Accuracy by decile", Table(f"Accuracy by decile of: {one.title}", heads, rows), chart
+            "deciles": Panel.charted(
+                "Accuracy by decile", Table(f"Accuracy by decile of: {one.title}", heads, rows), drawn
             ),
             "rejection": Table(f"Rejection by: {one.title}", aside, kept),
         }

@@ -35,7 +35,7 @@ class ShownSlice:
 
     title: str
     sentences: Sequence[str]
-    typical: Picture
+    typical: Picture | None
 
 
 @dataclass(frozen=True)
@@ -69,20 +69,17 @@ def slices_page(
         folder: Where they are; None if the page is rendered without them.
         rows_of: The table that rows are told by.
     """
-    shown = [
-        ShownSlice(
-            f"{one.name} ({one.kind})",
-            _sentences(one, sought),
-            picture(
-                "Most typical",
-                f"Nearest to its centre, of the half that tests. Rows of {rows_of}: "
-                f"{', '.join(map(str, one.typical))}.",
-                pictures.get(picture_name(number)),
-                folder,
-            ),
-        )
-        for number, one in enumerate(sought.found, 1)
-    ]
+    shown = []
+    for number, one in enumerate(sought.found, 1):
+        where = f"Rows of {rows_of}: {', '.join(map(str, one.typical))}."
+        said, file = _sentences(one, sought), pictures.get(picture_name(number))
+        if file is None:
+            said.append(f"Most typical, nearest to its centre, of the half that tests. {where}")
+            typical = None
+        else:
+            nearest = f"Nearest to its centre, of the half that tests. {where}"
+            typical = picture("Most typical", nearest, file, folder)
+        shown.append(ShownSlice(f"{one.name} ({one.kind})", said, typical))
     power = [_power(one) for one in sought.classes]
     return SlicesPage(_lead(sought), _panel(sought), shown, power, sought.notes)
 
@@ -155,10 +152,8 @@ def _line(one: AuditSlice) -> str:
 
 def _sentences(one: AuditSlice, sought: AuditSlices) -> list[str]:
     found = [
-        f"{one.size:,} images, {words.percent(one.share.value)} of class {one.class_name}. Of {one.errors.n:,} that it "
-        f"was not found on, {words.percent(one.errors.value)} ({words.interval(one.errors)}) are wrong, against "
-        f"{words.percent(one.rest.value)} ({words.interval(one.rest)}) of the rest of the class: {_points(one)}, "
-        f"adjusted p {_p(one.p)}.",
+        f"{words.percent(one.share.value)} of class {one.class_name}; {one.errors.n:,} of its {one.size:,} images are "
+        "in the half that tests.",
         f"{_taken(one)[0].upper()}{_taken(one)[1:]}. {KINDS.get(one.kind, one.kind).capitalize()}.",
     ]
     if one.told:
@@ -234,7 +229,7 @@ def _panel(sought: AuditSlices) -> Panel | None:
     more = (
         f"The chart shows the {CHARTED} worst of {len(sought.found)}." if len(sought.found) > CHARTED else ""
     )
-    return Panel(title, _table(sought, title), drawn(), more, drawn(narrow=True))
+    return Panel.charted(title, _table(sought, title), drawn, more)
 
 
 def _table(sought: AuditSlices, title: str) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 
 from equipoise.report.augment.measures import metrics_of
@@ -49,15 +50,16 @@ def _accuracy(shown: Shown, attribute: str) -> Panel:
     ]
     label = f"Accuracy of the cells by {attribute}"
     chosen = [i for i, name in enumerate(shown.record.models) if name in (shown.plain, shown.lead)]
-    chart = figures.bars(
+    drawn = functools.partial(
+        figures.bars,
         [shown.cell(cell).text for cell in cells],
         [Series(shown.titles[i], shown.colours[i], found[i]) for i in chosen],
         label="accuracy (%)",
         title=label,
     )
     heads = [Column("Cell", numeric=False), Column("Images"), *map(Column, shown.titles, shown.colours)]
-    drawn = " and ".join(f"“{shown.titles[i]}”" for i in chosen)
-    return Panel(label, Table(label, heads, rows), chart, f"Drawn: {drawn}.")
+    named = " and ".join(f"“{shown.titles[i]}”" for i in chosen)
+    return Panel.charted(label, Table(label, heads, rows), drawn, f"Drawn: {named}.")
 
 
 def _cell_changes(shown: Shown, attribute: str) -> Panel:
@@ -77,20 +79,22 @@ def _cell_changes(shown: Shown, attribute: str) -> Panel:
         for (model, colour), rates in zip(shown.compared, found, strict=True)
         if model is shown.record.models.get(shown.lead or "")
     ]
-    chart = ""
-    if lead:
-        chart = figures.differences(
-            [shown.cell(cell).text for cell in cells],
-            [Series(*one) for one in lead],
-            label="change of the accuracy, points (higher is better)",
-            title=label,
-        )
     heads = [
         Column("Cell", numeric=False),
         Column("Images"),
         *(Column(model.title, colour) for model, colour in shown.compared),
     ]
-    return Panel(label, Table(label, heads, rows), chart, f"Drawn: “{lead[0][0]}”." if lead else "")
+    table = Table(label, heads, rows)
+    if not lead:
+        return Panel(label, table)
+    drawn = functools.partial(
+        figures.differences,
+        [shown.cell(cell).text for cell in cells],
+        [Series(*one) for one in lead],
+        label="change of the accuracy, points (higher is better)",
+        title=label,
+    )
+    return Panel.charted(label, table, drawn, f"Drawn: “{lead[0][0]}”.")
 
 
 def scores(shown: Shown) -> Tabs | None:
@@ -115,22 +119,23 @@ def _scores(shown: Shown, attribute: str, model: AugmentedModel) -> Panel:
         rows.append([row, tables.count(cell.n), tables.share(called)])
     label = f"Scores of {model.title} by {attribute}"
     heads = [Column("Cell", numeric=False), Column("Images"), Column(f"Called {shown.record.target}")]
-    chart = ""
-    if numbers and numbers.histograms:
-        panels = {
-            f"{name}: {shown.target(target)}": [
-                Steps(group, colours[group], dashes[group], counts)
-                for group, counts in numbers.histograms.get(name, {}).items()
-                if group in colours
-            ]
-            for target, name in SIDES.items()
-        }
-        chart = figures.histograms(
-            shown.record.edges,
-            panels,
-            label=f"score: probability of {shown.record.target}",
-            title=label,
-            threshold=model.threshold,
-        )
-    note = f"Threshold {words.decimal(model.threshold, 3)}."
-    return Panel(label, Table(label, heads, rows), chart, note)
+    table, note = Table(label, heads, rows), f"Threshold {words.decimal(model.threshold, 3)}."
+    if not (numbers and numbers.histograms):
+        return Panel(label, table, note=note)
+    panels = {
+        f"{name}: {shown.target(target)}": [
+            Steps(group, colours[group], dashes[group], counts)
+            for group, counts in numbers.histograms.get(name, {}).items()
+            if group in colours
+        ]
+        for target, name in SIDES.items()
+    }
+    drawn = functools.partial(
+        figures.histograms,
+        shown.record.edges,
+        panels,
+        label=f"score: probability of {shown.record.target}",
+        title=label,
+        threshold=model.threshold,
+    )
+    return Panel.charted(label, table, drawn, note)

@@ -46,7 +46,7 @@ def summary(shown: Shown) -> Panel | None:
         lead=True,
     )
     heads = [Column("Model", numeric=False), *map(_head, SUMMARY)]
-    return Panel(label, Table(label, heads, rows), drawn(), narrow=drawn(narrow=True))
+    return Panel.charted(label, Table(label, heads, rows), drawn)
 
 
 def metrics(shown: Shown) -> Tabs | None:
@@ -90,7 +90,8 @@ def _changes(shown: Shown, attribute: str) -> Tabs:
         ]
         unit = "nats" if one.unit == "nats" else "points"
         label = f"{one.name} by {attribute}, change"
-        chart = figures.differences(
+        drawn = functools.partial(
+            figures.differences,
             [model.title for model, _ in shown.compared],
             [Series(one.name, [colour for _, colour in shown.compared], rates)],
             label=f"{one.name} against plain, {unit} ({one.direction})",
@@ -98,7 +99,7 @@ def _changes(shown: Shown, attribute: str) -> Tabs:
             scale=one.scale,
         )
         heads = [Column("Model", numeric=False), _head(one), Column(f"Against plain, {unit}")]
-        panels.append((one.name, Panel(label, Table(label, heads, rows), chart, one.meaning)))
+        panels.append((one.name, Panel.charted(label, Table(label, heads, rows), drawn, one.meaning)))
     return Tabs("measure", panels)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -84,10 +85,11 @@ def _by_group(
             foot("Variance, percent²", lambda c: tables.change(at(c.variance, attribute, point), 2, scale=1)),
         ],
     )
-    chart = figures.differences(
+    drawn = functools.partial(
+        figures.differences,
         groups,
         series,
         label=f"change of misses at {place}, points (left = fewer)",
         title=f"Change of the miss rate by {attribute} at {place}",
     )
-    return f"At {place}", Panel(f"At {place}", table, chart)
+    return f"At {place}", Panel.charted(f"At {place}", table, drawn)

@@ -47,7 +47,7 @@ def summary(shown: Shown) -> Panel | None:
     )
     title = f"Misses of the {whom} at {shown.judged}"
     note = LEAST if attribute else ""
-    return Panel(title, Table(f"Summary: {whom}", heads, rows), drawn(), note, drawn(narrow=True))
+    return Panel.charted(title, Table(f"Summary: {whom}", heads, rows), drawn, note)
 
 
 def _worst(shown: Shown, model: ModelRecord, attribute: str | None) -> tuple[str, Rate]:
@@ -179,7 +179,8 @@ def _drawn(shown: Shown, attribute: str, measure: _Measure) -> Panel:
         for model, title, colour in zip(shown.models, shown.titles, shown.colours, strict=True)
     ]
     unit = " (%)" if measure.percent else ""
-    chart = figures.bars(
+    draw = functools.partial(
+        figures.bars,
         groups,
         series,
         label=named[0].lower() + named[1:] + unit,
@@ -187,7 +188,7 @@ def _drawn(shown: Shown, attribute: str, measure: _Measure) -> Panel:
         percent=measure.percent,
         limit=1.0,
     )
-    return _spread(shown, attribute, replace(measure, label=named), chart)
+    return _spread(shown, attribute, replace(measure, label=named), draw)
 
 
 def _missed(shown: Shown, attribute: str, point: str, series: list[Series], limit: float) -> Panel:
@@ -214,10 +215,10 @@ def _missed(shown: Shown, attribute: str, point: str, series: list[Series], limi
     title, label = f"Miss rate by {attribute} at {place}", f"missed at {place} (%)"
     drawn = functools.partial(figures.bars, groups, series, label=label, title=title, limit=limit)
     table = Table(title, shown.heads(attribute), rows, _foot(shown, attribute, point))
-    return Panel(f"Missed at {place}", table, drawn(), note, drawn(narrow=True))
+    return Panel.charted(f"Missed at {place}", table, drawn, note)
 
 
-def _spread(shown: Shown, attribute: str, measure: _Measure, chart: str = "") -> Panel:
+def _spread(shown: Shown, attribute: str, measure: _Measure, draw: Callable[..., str] | None = None) -> Panel:
     groups = ordered_groups(shown.record, attribute)
     columns = [measure.rates(model, attribute, groups) for model in shown.models]
     rows = [
@@ -231,7 +232,9 @@ def _spread(shown: Shown, attribute: str, measure: _Measure, chart: str = "") ->
         for i, group in enumerate(groups)
     ]
     table = Table(f"{measure.label} by {attribute}", shown.heads(attribute), rows)
-    return Panel(measure.label, table, chart, measure.note)
+    if draw is None:
+        return Panel(measure.label, table, note=measure.note)
+    return Panel.charted(measure.label, table, draw, measure.note)
 
 
 def _foot(shown: Shown, attribute: str, point: str) -> list[list[Cell]]:

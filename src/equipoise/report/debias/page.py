@@ -73,7 +73,7 @@ def html(record: RunRecord, folder: str | os.PathLike[str] | None = None) -> str
         ],
         class_sampling=class_sampling(record.class_resampling),
         sampling=None if made is None else sampling_facts(made, "positives"),
-        trained_here=any(model.steps for model in record.models.values()),
+        trained_here=any(model.steps is not None for model in record.models.values()),
         timing=timing(record.timing),
         settings=[
             tables.pairs("Recipe", record.recipe),

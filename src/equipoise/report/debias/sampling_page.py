@@ -107,10 +107,14 @@ def _panel(made: ResamplingRecord, what: str, attribute: str) -> Panel:
         *([Column("Counted in training")] if made.counted else []),
         Column("Enrichment at ESS 0.5"),
     ]
-    chart = figures.bars(
-        groups, series, label="share (%)", title=f"Sampling share of {what} by {attribute}, before and after"
+    drawn = functools.partial(
+        figures.bars,
+        groups,
+        series,
+        label="share (%)",
+        title=f"Sampling share of {what} by {attribute}, before and after",
     )
-    return Panel(attribute, Table(f"Sampling share of {what} by {attribute}", heads, rows), chart)
+    return Panel.charted(attribute, Table(f"Sampling share of {what} by {attribute}", heads, rows), drawn)
 
 
 def _asked(value: float) -> Cell:

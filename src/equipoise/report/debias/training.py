@@ -129,7 +129,7 @@ def _loss(shown: Shown, part: str) -> Panel | None:
 def timing(cost: TimingRecord) -> Table:
     """Cost of the run."""
     rows = [
-        ("Training steps a second", words.decimal(cost.steps_per_s, 1)),
+        *([("Training steps a second", words.decimal(cost.steps_per_s, 1))] if cost.steps_per_s else []),
         ("Whole run, wall clock", words.duration(cost.wall_s)),
         ("Peak memory", f"{cost.peak_rss_bytes / 1e9:.2f} GB"),
     ]

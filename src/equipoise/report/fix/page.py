@@ -125,7 +125,7 @@ def _summary(record: FixRecord, two: Classes) -> Panel:
         lead=True,
     )
     heads = [Column(f"Class × {attribute}", numeric=False), Column("Images"), *two.heads()]
-    return Panel(title, Table(title, heads, rows), drawn(), EACH, drawn(narrow=True))
+    return Panel.charted(title, Table(title, heads, rows), drawn, EACH)
 
 
 def _slices(record: FixRecord) -> Table | None:

@@ -63,8 +63,10 @@ def fix_headline(record: FixRecord) -> Headline:
     title, tone = _title(gain, whom)
     harm = _harm(record, change)
     if harm and tone != "more":
-        title = f"{title}, at a price" if tone == "fewer" else harm[0].upper() + harm[1:]
-        tone = tone if tone == "fewer" else "more"
+        if tone == "fewer":
+            title = f"{title}, at a price"
+        else:
+            title, tone = f"Measurably worse, and {title[0].lower()}{title[1:]}", "more"
     sentences = [f"Measurably worse: {harm}."] if harm else []
     sentences += [
         f"Before: right on {_right(rate)} of its {whom} ({where}). After: {_right(now)} ({there}). Paired difference "

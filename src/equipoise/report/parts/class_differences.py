@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -97,7 +98,8 @@ def _panel(
     ]
     columns = [Column(by, numeric=False), Column("Images"), *heads]
     title = f"Change of what is called right by {by}, percentage points"
-    chart = figures.differences(
+    drawn = functools.partial(
+        figures.differences,
         order[:CHARTED],
         [
             Series(head.text, head.colour, of_model[:CHARTED])
@@ -106,4 +108,4 @@ def _panel(
         label="change of what is called right, points (right = more)",
         title=title,
     )
-    return Panel(label, tables.long_table(title, columns, rows), chart)
+    return Panel.charted(label, tables.long_table(title, columns, rows), drawn)

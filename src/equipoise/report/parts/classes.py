@@ -33,6 +33,11 @@ Key = TypeVar("Key")
 
 CHARTED = 12  # rows of a chart, those that are seen at once
 LEAST = "The interval of the worst allows for which one is the worst, so it is wider than that of one of them alone."
+LED = 8  # rows of the chart that a page begins with
+NONE_RIGHT = (
+    "In the worst cell of each model none is called right. The chart shows first the cells that are bad beyond doubt: "
+    "by the upper end of the first model's interval."
+)
 RECALL = (
     "Share of a class's images that are called so (recall); higher is better. First those that are bad beyond doubt: "
     "by the upper end of the first model's interval."
@@ -132,7 +137,10 @@ def worst_first(keys: Sequence[Key], rate: Callable[[Key], Rate]) -> list[Key]:
 
 
 def class_summary(classes: Classes) -> Panel:
-    """The worst cell of the first attribute, or the worst class, model by model: the headline in numbers."""
+    """The worst cell of the first attribute, or the worst class, model by model: the headline in numbers.
+
+    Where no model is right on any image of its worst cell, bars have no length; then the cells are drawn.
+    """
     attribute = next(iter(classes.attributes), None)
     worst = [
         classes.worst_cell(place, attribute)
@@ -157,7 +165,13 @@ def class_summary(classes: Classes) -> Panel:
         lead=True,
     )
     table = Table(f"Summary: {whom}", heads, rows)
-    return Panel(f"Accuracy in the {whom}", table, drawn(), LEAST, drawn(narrow=True))
+    if attribute and not any(rate.defined and rate.value for _, rate in worst):
+        drawn = functools.partial(_draw_cells, classes, attribute, LED, lead=True)
+        title = f"Right by class and {attribute}, worst first"
+        table = replace(_cell_table(classes, attribute), folded=[], left_out="")
+        panel = Panel.charted(title, replace(table, rows=table.rows[:LED]), drawn, NONE_RIGHT)
+        return replace(panel, legend=list(zip(classes.titles, classes.colours, strict=True)))
+    return Panel.charted(f"Accuracy in the {whom}", table, drawn, LEAST)
 
 
 def overall_classes(classes: Classes) -> Table:
@@ -211,7 +225,7 @@ def by_class(classes: Classes) -> Panel:
     )
     note = f"{RECALL} Precision: share of what is called so that is so.{more}"
     table = tables.long_table("Recall by class", heads, rows)
-    return Panel("Recall by class", table, drawn(), note, drawn(narrow=True))
+    return Panel.charted("Recall by class", table, drawn, note)
 
 
 def _class_cell(name: str, images: int) -> Cell:
@@ -298,7 +312,8 @@ def _groups(classes: Classes, attribute: str) -> Panel:
         + [tables.spread(one.gap[attribute], 1, scale=100.0) for one in classes.numbers]
     ]
     table = replace(tables.long_table(f"Accuracy by {attribute}", heads, rows), foot=foot)
-    chart = figures.bars(
+    drawn = functools.partial(
+        figures.bars,
         order[:CHARTED],
         classes.series([rates[:CHARTED] for rates in accuracies]),
         label="called right (%)",
@@ -306,9 +321,7 @@ def _groups(classes: Classes, attribute: str) -> Panel:
         limit=1.0,
     )
     note = "Share of a group's images whose class is called right; higher is better. A group's classes may be unlike."
-    return Panel(
-        "Groups", Table(table.name, heads, table.rows, foot, table.folded, table.left_out), chart, note
-    )
+    return Panel.charted("Groups", table, drawn, note)
 
 
 def _group(one: ClassEvaluation, attribute: str, group: str) -> Rate:
@@ -316,39 +329,49 @@ def _group(one: ClassEvaluation, attribute: str, group: str) -> Rate:
     return ABSENT if found is None else found.accuracy
 
 
-def _cells(classes: Classes, attribute: str) -> Panel:
-    first = classes.numbers[0]
-    cells = {
-        (name, group): rate
-        for group, of in first.groups[attribute].items()
-        for name, rate in of.cells.items()
-    }
-    order = worst_first(list(cells), lambda cell: cells[cell])
+def _ordered_cells(classes: Classes, attribute: str) -> list[tuple[str, str]]:
+    """Cells of class and group, those that the first model is right in least often first."""
+    of = {group: found.cells for group, found in classes.numbers[0].groups[attribute].items()}
+    cells = [(name, group) for group, rates in of.items() for name in rates]
+    return worst_first(cells, lambda cell: of[cell[1]][cell[0]])
+
+
+def _draw_cells(
+    classes: Classes, attribute: str, most: int, *, lead: bool = False, narrow: bool = False
+) -> str:
+    """The chart of the worst cells, model by model."""
+    order = _ordered_cells(classes, attribute)[:most]
+    return figures.bars(
+        [f"{name} × {group}" for name, group in order],
+        classes.series([[_cell(one, attribute, *cell) for cell in order] for one in classes.numbers]),
+        label="called right (%)",
+        title=f"Recall by class and {attribute}, {most} worst first",
+        limit=1.0,
+        lead=lead,
+        narrow=narrow,
+    )
+
+
+def _cell_table(classes: Classes, attribute: str) -> Table:
+    order = _ordered_cells(classes, attribute)
     rates = [[_cell(one, attribute, *cell) for cell in order] for one in classes.numbers]
+    worst = [classes.worst_cell(place, attribute)[0] for place, _ in enumerate(rates)]
     rows = [
         [
-            tables.name(f"{name} × {group}", tag="under 30 images" if cells[name, group].n < 30 else ""),
-            tables.count(cells[name, group].n),
-            *(
-                tables.share(
-                    of_model[i], worst=classes.worst_cell(place, attribute)[0] == f"{name} × {group}"
-                )
-                for place, of_model in enumerate(rates)
-            ),
+            tables.name(named, tag="under 30 images" if rates[0][i].n < 30 else ""),
+            tables.count(rates[0][i].n),
+            *(tables.share(of[i], worst=low == named) for of, low in zip(rates, worst, strict=True)),
         ]
-        for i, (name, group) in enumerate(order)
+        for i, named in enumerate(f"{name} × {group}" for name, group in order)
     ]
     heads = [Column(f"Class × {attribute}", numeric=False), Column("Images"), *classes.heads()]
-    table = tables.long_table(f"Recall by class and {attribute}", heads, rows)
-    chart = figures.bars(
-        [f"{name} × {group}" for name, group in order[:CHARTED]],
-        classes.series([of_model[:CHARTED] for of_model in rates]),
-        label="called right (%)",
-        title=f"Recall by class and {attribute}, worst first",
-        limit=1.0,
-    )
+    return tables.long_table(f"Recall by class and {attribute}", heads, rows)
+
+
+def _cells(classes: Classes, attribute: str) -> Panel:
+    drawn = functools.partial(_draw_cells, classes, attribute, CHARTED)
     note = f"{RECALL} The lowest of these cells is what the field calls worst-group accuracy."
-    return Panel("Cells", table, chart, note)
+    return Panel.charted("Cells", _cell_table(classes, attribute), drawn, note)
 
 
 def _cell(one: ClassEvaluation, attribute: str, name: str, group: str) -> Rate:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["INK", "RULE", "plain", "styled", "svg"]
 
 INK, RULE = "#010203", "#040506"  # stand-ins, replaced by colours of the page
+# In a tag: more than hundredths of a point, fonts one by one (the page names one for all), turns by nothing.
+TOO_MUCH = re.compile(r"""(\d\.\d\d)\d+|font-family: [^;"]*; ?| transform="rotate\(-?0 [^)]*\)\"""")
 P = ParamSpec("P")
 
 
@@ -69,14 +71,17 @@ def svg(figure: Figure, title: str) -> str:
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r"<[^>]+>", lambda tag: TOO_MUCH.sub(r"\1", tag[0]), text)
+    text = re.sub(r">\s+<", "><", text)
     used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', text))
     text = re.sub(r' id="([^"]+)"', lambda m: m.group(0) if m.group(1) in used else "", text)
     head, body = text.split(">", 1)
     box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', head)
     size = (float(box.group(1)), float(box.group(2))) if box else (360.0, 240.0)
     name = escape(title, {'"': "&quot;"})
+    body = f"<title>{escape(title)}</title>{body.strip()}"
     body = body.replace("xlink:href", "href").replace(INK, "currentColor").replace(RULE, "var(--rule)")
     return (
         f'<svg role="img" aria-label="{name}" viewBox="0 0 {size[0]:g} {size[1]:g}" '
-        f'style="max-width:{size[0] * 1.85:.0f}px"><title>{escape(title)}</title>{body.strip()}'
+        f'style="max-width:{size[0] * 1.85:.0f}px; font-family: sans-serif">{body}'
     )

@@ -127,19 +127,26 @@ def bars(
         for y, rate in known.values() if lead else ():
             _value(axes, y, scale * rate.value, percent=percent)
     if not math.isnan(chance):
-        tops = [top - 0.03 for top in positions]  # row by row: beside names that stand above their bars
-        feet = [top + len(series) * height + 0.03 for top in positions]
-        axes.vlines([scale * chance] * len(tops), tops, feet, color=INK, linewidth=0.9, linestyle="dashed")
+        _upright(axes, scale * chance, positions, len(series) * height, linestyle="dashed")
     axes.set_xlim(0, max(scale * 1.04 * (highest(series) if limit is None else limit), 1e-3))
     return svg(figure, title)
 
 
 @styled
 def differences(
-    rows: Sequence[str], series: Sequence[Series], *, label: str, title: str, scale: float = 100.0
+    rows: Sequence[str],
+    series: Sequence[Series],
+    *,
+    label: str,
+    title: str,
+    scale: float = 100.0,
+    narrow: bool = False,
 ) -> str:
-    """Dots with intervals about a line at 0: a row a group, a dot a series; times `scale`, 100 = points."""
-    figure, axes, positions, height = _rows(rows, len(series), label)
+    """Dots with intervals about a line at 0: a row a group, a dot a series; times `scale`, 100 = points.
+
+    `narrow`: as wide as a telephone, names stand above their dots.
+    """
+    figure, axes, positions, height = _rows(rows, len(series), label, narrow=narrow)
     reach = scale / 1000
     for k, one in enumerate(series):
         colours = [one.colour] * len(rows) if isinstance(one.colour, str) else one.colour
@@ -150,7 +157,10 @@ def differences(
             axes.plot(ends, [y] * len(ends), color=colours[i], linewidth=1.8)
             axes.plot([value], [y], "o", color=colours[i], markersize=4.2, markeredgewidth=0)
             reach = max([reach, abs(value), *map(abs, ends)])
-    axes.axvline(0, color=INK, linewidth=0.9)
+    if narrow:
+        _upright(axes, 0.0, positions, len(series) * height)
+    else:
+        axes.axvline(0, color=INK, linewidth=0.9)
     axes.set_xlim(-1.08 * reach, 1.08 * reach)
     return svg(figure, title)
 
@@ -182,6 +192,7 @@ def histograms(
     label: str,
     title: str,
     threshold: float = math.nan,
+    narrow: bool = False,
 ) -> str:
     """Histograms laid over one another as steps, one panel above the other, all on one scale.
 
@@ -192,11 +203,13 @@ def histograms(
         label: What the horizontal axis shows.
         title: What the picture shows, for readers who cannot see it.
         threshold: Where a line is drawn through all panels.
+        narrow: As wide as a telephone.
     """
     import matplotlib.figure
 
     tall, whole = 1.25, 1.25 * len(panels) + 0.5
-    figure = matplotlib.figure.Figure(figsize=(5.0, whole))
+    width = 3.9 if narrow else 5.0
+    figure = matplotlib.figure.Figure(figsize=(width, whole))
     shares = {
         name: [(one, [100 * n / sum(one.counts) for n in one.counts]) for one in steps if sum(one.counts)]
         for name, steps in panels.items()
@@ -204,7 +217,7 @@ def histograms(
     top = max((share for drawn in shares.values() for _, found in drawn for share in found), default=1.0)
     for i, (name, drawn) in enumerate(shares.items()):
         bottom = 0.45 + tall * (len(panels) - 1 - i)
-        axes = figure.add_axes((0.1, bottom / whole, 0.87, 0.8 * tall / whole))
+        axes = figure.add_axes((0.5 / width, bottom / whole, 1 - 0.65 / width, 0.8 * tall / whole))
         for one, found in drawn:
             axes.stairs(found, edges, color=one.colour, linestyle=one.dash, linewidth=1.7, baseline=None)
             if len(drawn) < 3:
@@ -313,8 +326,16 @@ def _placed(axes: Axes, heights: Sequence[float], rates: Sequence[Rate]) -> dict
     """Row → height and rate of those that are defined; the others are written out as undefined."""
     for y, rate in zip(heights, rates, strict=True):
         if not rate.defined:
-            axes.text(0, y, " undefined", va="center", ha="left", fontsize=6.5, color=INK, style="italic")
+            axes.text(0, y, " undefined", va="center", ha="left", fontsize=7, color=INK, style="italic")
     return {i: (y, rate) for i, (y, rate) in enumerate(zip(heights, rates, strict=True)) if rate.defined}
+
+
+def _upright(
+    axes: Axes, place: float, tops: Sequence[float], height: float, linestyle: str = "solid"
+) -> None:
+    """A vertical line row by row, so that it does not cross names that stand above their rows."""
+    starts, ends = ([top + end for top in tops] for end in (-0.03, height + 0.03))
+    axes.vlines([place] * len(tops), starts, ends, color=INK, linewidth=0.9, linestyle=linestyle)
 
 
 def _value(axes: Axes, y: float, value: float, *, percent: bool) -> None:

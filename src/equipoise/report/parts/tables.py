@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,7 +103,7 @@ def long_table(
 class Panel:
     """A chart (SVG text; empty = none) beside its numbers, and a sentence about them.
 
-    `narrow` is the same chart for a telephone, of charts that a page begins with.
+    `narrow` is the same chart for a telephone; `legend` what its colours mean, where the page does not say it.
     """
 
     label: str
@@ -111,6 +111,12 @@ class Panel:
     chart: str = ""
     note: str = ""
     narrow: str = ""
+    legend: Sequence[tuple[str, str]] = ()
+
+    @classmethod
+    def charted(cls, label: str, table: Table, draw: Callable[..., str], note: str = "") -> Panel:
+        """A panel whose chart is drawn for a page and for a telephone, which `draw` takes as `narrow`."""
+        return cls(label, table, draw(), note, draw(narrow=True))
 
 
 @dataclass(frozen=True)

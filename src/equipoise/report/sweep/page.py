@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import os
@@ -111,10 +112,9 @@ class _SweepPage:
 
     def _panel(self, attribute: str | None) -> Panel:
         label = f"By {attribute}" if attribute else "All positives"
-        wide, narrow = (self._chart(attribute, narrow=narrow) for narrow in (False, True))
-        return Panel(label, self._table(attribute), wide, narrow=narrow)
+        return Panel.charted(label, self._table(attribute), functools.partial(self._chart, attribute))
 
-    def _chart(self, attribute: str | None, *, narrow: bool) -> str:
+    def _chart(self, attribute: str | None, *, narrow: bool = False) -> str:
         if self.axis is None or not any(point.models for point in self.record.points):
             return ""
         scale, places = axis_of(self.record.vary[self.axis])

@@ -49,8 +49,6 @@ def point_name(point: SweptPoint) -> str:
 
 def sweep_headline(record: SweepRecord) -> tuple[str, list[str]]:
     """The title of a sweep, and what it found, sentence by sentence."""
-    varied = " and ".join(record.vary)
-    title = f"What changes with {varied}" if varied else "What changes from seed to seed"
     failed = sum(run.error is not None for run in record.runs)
     done = len(record.runs) - failed
     sentences = [
@@ -62,7 +60,34 @@ def sweep_headline(record: SweepRecord) -> tuple[str, list[str]]:
     sentences += [sentence for attribute in subjects for sentence in _found(record, attribute)]
     if len(record.seeds) == 1:
         sentences.append("One seed: no interval, and any difference may be chance in training.")
-    return title, sentences
+    return _title(record, subjects[0]), sentences
+
+
+def _known(record: SweepRecord, attribute: str | None) -> list[tuple[SweptPoint, Rate]]:
+    """Points whose misses are defined, and these."""
+    found = [(point, missed(point.models.get(LEAD), attribute)) for point in record.points]
+    return [(point, rate) for point, rate in found if rate.defined]
+
+
+def _title(record: SweepRecord, attribute: str | None) -> str:
+    """What the values do to misses, as far as seeds tell it."""
+    varied = " and ".join(record.vary)
+    if not varied:
+        return "What changes from seed to seed"
+    known = _known(record, attribute)
+    if len(known) < 2:
+        return f"What changes with {varied}"
+    best, least = min(known, key=lambda one: one[1].value)
+    if all(rate.value == least.value for _, rate in known):
+        return f"Misses are the same at every {varied}"
+    if math.isnan(least.high):
+        return f"Fewest misses with {varied} at {point_name(best)}, from one run each"
+    above = sum(rate.low > least.high for point, rate in known if point is not best)
+    if not above:
+        return f"No measurable difference by {varied}"
+    many = len(known) - 1
+    rest = f"{above} of the other {many}" if above < many else "all others" if many > 1 else "the other"
+    return f"Fewer misses with {varied} at {point_name(best)} than at {rest}"
 
 
 def missed(model: SweptModel | None, attribute: str | None) -> Rate:
@@ -74,8 +99,7 @@ def missed(model: SweptModel | None, attribute: str | None) -> Rate:
 
 def _found(record: SweepRecord, attribute: str | None) -> list[str]:
     who = "of all positives" if attribute is None else f"in the worst group by {attribute}"
-    known = [(point, missed(point.models.get(LEAD), attribute)) for point in record.points]
-    known = [(point, rate) for point, rate in known if rate.defined]
+    known = _known(record, attribute)
     if not known:
         return [f"Nothing is known about misses {who}."]
     best, least = min(known, key=lambda one: one[1].value)
