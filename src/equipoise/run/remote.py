@@ -128,6 +128,10 @@ class RemoteFeatures:
     loading: Loading
     device: str
 
+    @property
+    def batch_size(self) -> None:
+        """Shards come in any order, and are kept themselves."""
+
     def __call__(
         self, table: ImageTable, layout: Layout, folder: Path | None, first: int
     ) -> Iterator[tuple[slice, Columns]]:

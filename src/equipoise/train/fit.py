@@ -45,6 +45,7 @@ from equipoise.train.processes import train_in_processes
 from equipoise.train.rarity import check_resampling
 from equipoise.train.recipe import Optimisation, Recipe, Resampling
 from equipoise.train.recipes import recipe as find_recipe
+from equipoise.train.shared_pass import share_pass
 
 __all__ = ["METHODS", "EncoderNote", "Fit", "TrainingMethod", "fit"]
 
@@ -183,6 +184,8 @@ def fit(
         check_trainable(table, how.batch_size, engine.processes)
     names = table.class_names
     _check_validation(validation, names)
+    if featured is not None:
+        share_pass(featured, table, engine)
     weighing = _weighing(table, chosen, method, featured, embedding, seed, engine)
     vectors = weighing.vectors
     options: Any = {"seed": seed, "device": engine.device}

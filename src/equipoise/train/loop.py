@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from equipoise.data import ImageTable
 from equipoise.errors import InputError
-from equipoise.nn import run_over
+from equipoise.nn import RankGenerator, run_over
 from equipoise.resample import AdaptiveSampler, Draws
 from equipoise.seeds import child_seed
 from equipoise.train.checkpoint import (
@@ -121,7 +122,8 @@ def train(fabric: Fabric, job: Job) -> Outcome:
         began = time.perf_counter()
         run.renew()
         outcome.seconds += time.perf_counter() - began
-    events = tensorboard_writer(job.folder / "tensorboard") if job.tensorboard and job.folder else None
+    told = job.tensorboard and fabric.global_rank == 0
+    events = tensorboard_writer(job.folder / "tensorboard") if told and job.folder else None
     devices = range(torch.cuda.device_count()) if fabric.device.type == "cuda" else []
     shown = job.progress and fabric.global_rank == 0
     with (
@@ -182,11 +184,11 @@ class _Run:
 
     def epoch(self, epoch: int, progress: Progress, events: Any) -> None:
         """Take the steps of an epoch, and make the sampling weights of the next."""
-        job, outcome, rank, began = self.job, self.outcome, self.fabric.global_rank, time.perf_counter()
+        job, outcome, began = self.job, self.outcome, time.perf_counter()
         # A user's network may hold dropout, which draws from the global generators.
-        torch.manual_seed(child_seed(job.seed, "global", epoch, rank))
-        chance = torch.Generator().manual_seed(child_seed(job.seed, "augmentation", epoch, rank))
-        noise = torch.Generator(self.fabric.device).manual_seed(child_seed(job.seed, "noise", epoch, rank))
+        torch.manual_seed(child_seed(job.seed, "global", epoch, self.fabric.global_rank))
+        chance = torch.Generator().manual_seed(child_seed(job.seed, "augmentation", epoch, 0))
+        noise = self._noise(epoch)
         watch = Watch(
             f"{job.title!r}",
             job.folder,
@@ -201,7 +203,7 @@ class _Run:
                 self.rarity.observe(taken.rows, taken.codes)
             outcome.steps += 1
             if outcome.steps % LOG_EVERY == 0 or outcome.steps % len(self.sampler) == 0:
-                means = watch.flush()
+                means = self._means(watch.flush())
                 append(
                     outcome.history,
                     {"step": outcome.steps, "epoch": epoch, "learning_rate": taken.rate} | means,
@@ -216,10 +218,27 @@ class _Run:
         if self.rarity and not final and self.rarity.due(epoch + 1):
             self.renew()
 
+    def _noise(self, epoch: int) -> torch.Generator:
+        """Chance of the model's losses in an epoch."""
+        fabric, seed = self.fabric, partial(child_seed, self.job.seed, "noise", epoch)
+        if fabric.world_size == 1:
+            return torch.Generator(fabric.device).manual_seed(seed(0))
+        noise = RankGenerator(fabric.device, fabric.global_rank, fabric.world_size)
+        noise.whole.manual_seed(seed(0))
+        noise.manual_seed(seed(fabric.global_rank))
+        return noise
+
+    def _means(self, values: dict[str, float]) -> dict[str, float]:
+        """Of all processes, whose shares of a batch are alike."""
+        if self.fabric.world_size == 1:
+            return values
+        mine = torch.tensor(list(values.values()), dtype=torch.float64, device=self.fabric.device)
+        return dict(zip(values, self.fabric.all_reduce(mine).tolist(), strict=True))  # type: ignore[union-attr]
+
     def validate(self, epoch: int, events: Any) -> None:
         """Score what is never trained on, if there is some."""
         if self.job.validation is not None and len(self.job.validation):
-            numbers = _validation(self.model, self.job.validation, self.fabric.device)
+            numbers = _validation(self.model, self.job.validation, self.fabric)
             append(self.outcome.validation, {"epoch": epoch} | numbers)
             _tell(
                 events, {f"validation/{name}": value for name, value in numbers.items()}, self.outcome.steps
@@ -269,9 +288,8 @@ def sampling_state(checkpoint: Checkpoint, table: ImageTable) -> dict[int, NDArr
     return dict(zip(classes.tolist(), parts, strict=True))
 
 
-def _validation(model: Any, table: ImageTable, device: torch.device) -> dict[str, float]:
-    logits = model_logits(model, table, device=device)
-    labels = table.labels
+def _validation(model: Any, table: ImageTable, fabric: Fabric) -> dict[str, float]:
+    logits, labels = _shared_logits(model, table, fabric), table.labels
     if logits.ndim == 1:
         losses = np.logaddexp(0.0, np.where(labels == 1, -logits, logits))
         right = (logits >= 0) == (labels == 1)
@@ -279,6 +297,19 @@ def _validation(model: Any, table: ImageTable, device: torch.device) -> dict[str
         losses = np.logaddexp.reduce(logits, axis=1) - logits[np.arange(len(labels)), labels]
         right = logits.argmax(axis=1) == labels
     return {"classification": float(losses.mean()), "accuracy": float(right.mean())}
+
+
+def _shared_logits(model: Any, table: ImageTable, fabric: Fabric) -> NDArray[np.float64]:
+    """Logits of all images, each of which one process has scored."""
+    rank, replicas = fabric.global_rank, fabric.world_size
+    if replicas == 1 or len(table) < replicas:
+        return model_logits(model, table, device=fabric.device)
+    mine = model_logits(model, table.take(np.arange(rank, len(table), replicas)), device=fabric.device)
+    found = np.zeros((len(table), *mine.shape[1:]))
+    found[rank::replicas] = mine
+    total = fabric.all_reduce(torch.from_numpy(found).to(fabric.device), reduce_op="sum")
+    logits: NDArray[np.float64] = total.cpu().numpy()  # type: ignore[union-attr]
+    return logits
 
 
 def model_logits(
