@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -193,7 +193,7 @@ def kept_features(
 
 def computed(
     backbone: Backbone, table: Pictures, places: Iterable[slice], device: torch.device | None = None
-) -> Iterator[tuple[slice, Pass]]:
+) -> Generator[tuple[slice, Pass], None, None]:
     """What the network makes of some rows, batch by batch in order; the next are read meanwhile."""
     with placed(backbone.network, device) as where:
         quick = _quick(backbone)

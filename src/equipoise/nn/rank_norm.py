@@ -77,7 +77,7 @@ class _Normalised(torch.autograd.Function):
         mean = full.sum(dims) / max(here, 1)
         squares = (full - _shaped(mean, full)).square().sum(dims)
         mine = torch.cat([mean, squares, mean.new_tensor([here])]).double()
-        means, spreads, counts = gathered(mine).split([len(mean), len(mean), 1], dim=1)
+        means, spreads, counts = gathered(mine).tensor_split([len(mean), 2 * len(mean)], dim=1)
         count = counts.sum()
         mean = (counts * means).sum(0) / count
         variance = (spreads + counts * (means - mean).square()).sum(0) / count

@@ -35,7 +35,7 @@ class RankGenerator(torch.Generator):
     """
 
     def __new__(cls, device: torch.device | str, rank: int, replicas: int) -> RankGenerator:
-        return super().__new__(cls, device)
+        return super().__new__(cls, device)  # type: ignore[call-arg]
 
     def __init__(self, device: torch.device | str, rank: int, replicas: int) -> None:
         self.rank, self.replicas = rank, replicas

@@ -20,7 +20,7 @@ from equipoise.run.backbone_source import backbone_source
 from equipoise.run.model_source import ModelSource, Network
 from equipoise.run.reading import Reading
 from equipoise.train.device import device_of
-from equipoise.train.loop import model_logits
+from equipoise.train.logits import model_logits
 
 __all__ = ["Loading", "RemoteFeatures", "remote_features", "remote_scores", "shards_of"]
 

@@ -35,6 +35,7 @@ class Engine:
             room for the pictures, a classifier by Adam in one process is recorded whole as a CUDA graph instead,
             and epochs run without the host (written without such a device at hand: tested on a CPU, where the
             recorded step, whose learning rates are single precision, gives the weights of such steps to the bit).
+            In several processes batch norm is then over each one's share of a batch, else over all of it.
         tensorboard: Write TensorBoard events beside the checkpoints.
         progress: Show bars when standard error is a terminal.
         on: Where a network runs over pictures in place of this process: "ray", "ray://auto" or "ray://HOST:PORT", see

@@ -78,7 +78,8 @@ def _worker(fabric: Fabric, backbone: Backbone, table: ImageTable, cache: Cache)
 
 
 def _in_memory(store: FeatureStore) -> FeatureStore:
-    vectors = vector_store(*store.features.shape, store.features.dtype)
+    rows, dimensions = store.features.shape
+    vectors = vector_store(rows, dimensions, store.features.dtype)
     vectors[:] = store.features
     return FeatureStore(vectors, None if store.logits is None else np.array(store.logits), store.layout)
 

@@ -99,6 +99,8 @@ class Steps:
         body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.objective, self.optimizer = fabric.setup(body, optimizer)
         self.fabric, self.model, self.table, self.how, self.total = fabric, model, table, how, total
+        compiled = any(getattr(part, "_compiled_call_impl", None) is not None for part in model.modules())
+        self._rank_norm = fabric.world_size > 1 and not compiled
         self.average = (
             AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(how.average), use_buffers=True)  # type: ignore[no-untyped-call]
             if how.average
@@ -134,7 +136,7 @@ class Steps:
             yield Taken(rows, rate, _parts(losses), losses.codes)
 
     def _update(self, images: Tensor, labels: Tensor, noise: torch.Generator | None) -> Losses:
-        with RankNorm() if self.fabric.world_size > 1 else nullcontext():
+        with RankNorm() if self._rank_norm else nullcontext():
             losses: Losses = self.objective(images, labels, noise)
             self.fabric.backward(losses.total)
         if self.how.clip is not None:
