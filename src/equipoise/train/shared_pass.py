@@ -127,7 +127,9 @@ class _Ranked:
         first = self.begin(first)
         if first == DONE:
             return
-        self.batch_size = size = self._of_first(usual_batch_size(backbone, table, fabric.device))
+        share = -(-(len(table) - first) // fabric.world_size)  # each has some of few pictures too
+        size = self._of_first(min(usual_batch_size(backbone, table, fabric.device), max(share, 1)))
+        self.batch_size = size
         each = [slice(start, min(start + size, len(table))) for start in range(first, len(table), size)]
         own = each[fabric.global_rank :: fabric.world_size]
         with closing(computed(backbone, table, own, fabric.device)) as batches:
