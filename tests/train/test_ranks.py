@@ -358,19 +358,28 @@ def test_torchrun_ends_when_a_process_dies(tmp_path):
     assert "exitcode  : 7" in done.stderr
 
 
+def plain_backbone():
+    """Of layers that new processes can load."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        body = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Softplus(), nn.AdaptiveAvgPool2d(2), nn.Flatten()
+        return Backbone.of(nn.Sequential(*body, nn.Linear(16, 2)), size=16)
+
+
 @pytest.mark.slow
 def test_new_processes_make_the_features_and_the_model_of_one(scene, tmp_path):
     table, test = scene(48), scene(30, seed=5)
     alone = told(equipoise.fit(table, TINY, engine=ENGINE), test)
     two = dataclasses.replace(ENGINE, processes=2)
     assert_same(told(equipoise.fit(table, TINY, engine=two), test), alone)
-    brought, paces = backbone(), []
-    brought.network.calls.clear()
     for cache in (None, tmp_path):
-        featured = Featured(brought, cache, paces.append)
-        equipoise.fit(table, "probe", backbone=featured, engine=two)
+        paces = []
+        featured = Featured(plain_backbone(), cache, paces.append)
+        share_pass(featured, table, two.resolved())
         store = featured.of(table)
-        assert np.abs(store.features.astype(float) - features(backbone(), table).features).max() < 1e-2
+        assert np.abs(store.features.astype(float) - features(plain_backbone(), table).features).max() < 1e-2
         assert (store.folder is not None) == (cache is not None)
-    assert not any(count > 4 for count in brought.network.calls)  # the pass was not here
-    assert all(pace.waiting for pace in paces)
+        assert [pace.waiting for pace in paces] == [True]  # the pass was not here
+    again = Featured(plain_backbone(), tmp_path, paces.append)
+    share_pass(again, table, two.resolved())
+    assert len(paces) == 1  # nor a second time
