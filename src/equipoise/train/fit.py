@@ -145,6 +145,9 @@ def fit(
 ) -> Fit:
     """Train a classifier: of positives against negatives with one logit, or of K > 2 classes with one logit each.
 
+    In a script that `torchrun` starts, each process calls this with the same arguments and gets the same model; the
+    first one alone writes.
+
     Args:
         table: Images with labels 1 (positive) and 0 (negative), or 0…K−1; `class_names` says how many there are.
         recipe: A recipe or its name.
@@ -169,9 +172,6 @@ def fit(
         engine: Device, precision, processes; None takes what this machine has.
         folder: Where checkpoints and the history go, one an epoch; None keeps none.
         resume: Continue from the newest checkpoint in `folder`; ends with the same numbers as one uninterrupted run.
-
-    In a script that `torchrun` starts, each process calls this with the same arguments and gets the same model; the
-    first one alone writes.
 
     Raises:
         InputError: if a class has no images, there are fewer images than a batch, a setting is not known, or processes
