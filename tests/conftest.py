@@ -6,6 +6,7 @@ import contextlib
 import copy
 import io
 import json
+import multiprocessing
 import os
 import random
 import shutil
@@ -340,3 +341,37 @@ def browser():
         launched = running.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
         yield launched
         launched.close()
+
+
+def _rank(work: Callable[[int], Any], rank: int, folder: str, queue: Any) -> None:
+    import torch.distributed as dist
+
+    torch.set_num_threads(1)
+    started = {"TORCHELASTIC_RUN_ID": "test", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    os.environ.update(started, RANK=str(rank), LOCAL_RANK=str(rank))
+    dist.init_process_group("gloo", init_method=f"file://{folder}/group", rank=rank, world_size=2)
+    try:
+        queue.put((rank, work(rank)))
+    except BaseException as error:
+        queue.put((rank, error))
+
+
+@pytest.fixture
+def by_two(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Callable[[int], Any]], list[Any]]:
+    """What a function of the rank gives, or raises, in each of two processes that are as `torchrun` starts them."""
+    fork = multiprocessing.get_context("fork")  # they have loaded everything
+
+    def run(work: Callable[[int], Any]) -> list[Any]:
+        folder, queue = str(tmp_path_factory.mktemp("group")), fork.Queue()
+        processes = [fork.Process(target=_rank, args=(work, rank, folder, queue)) for rank in range(2)]
+        for process in processes:
+            process.start()
+        try:
+            found = dict(queue.get(timeout=100) for _ in processes)
+        finally:
+            for process in processes:
+                process.join(5)
+                process.kill()
+        return [found[rank] for rank in range(2)]
+
+    return run

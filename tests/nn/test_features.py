@@ -235,6 +235,8 @@ def test_the_pace_in_words():
 class Far:
     """Rows from elsewhere: the last ones first, and broken off where it is told to."""
 
+    batch_size = None
+
     def __init__(self, backbone, breaks_at=None):
         self.backbone, self.breaks_at, self.asked, self.cleared = backbone, breaks_at, [], []
 

@@ -354,7 +354,7 @@ class Machine:
     precision: str = "auto"
     """auto (bf16-mixed where the processor has it, else 32-true), 32-true, bf16-mixed, 16-mixed or 64-true."""
     processes: int = 1
-    """Training processes; each takes its share of every batch."""
+    """Training processes; each takes its share of every batch, and of the pictures that a backbone sees."""
     compile: Annotated[bool, Parameter(negative=(), show_default=False)] = False
     """Compile the networks; pays off in long runs. On a CUDA device classifiers are recorded as a graph instead."""
     tensorboard: Annotated[bool, Parameter(negative=(), show_default=False)] = False

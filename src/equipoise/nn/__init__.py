@@ -21,6 +21,8 @@ from equipoise.nn.objective import Classifier, Losses, Objective
 from equipoise.nn.passes import affordable, home, placed, run_over, slices
 from equipoise.nn.pixels import pixels
 from equipoise.nn.preprocessing import Preprocessing
+from equipoise.nn.rank_norm import RankNorm
+from equipoise.nn.ranks import RankGenerator, gathered, normal
 from equipoise.nn.standard_cnn import StandardCNN
 
 __all__ = [
@@ -36,6 +38,8 @@ __all__ = [
     "Pace",
     "Pass",
     "Preprocessing",
+    "RankGenerator",
+    "RankNorm",
     "StandardCNN",
     "affordable",
     "architecture_digest",
@@ -44,11 +48,13 @@ __all__ = [
     "evaluating",
     "features",
     "fit_linear",
+    "gathered",
     "home",
     "kl_divergence",
     "last_layer",
     "modes_kept",
     "named_backbone",
+    "normal",
     "pixels",
     "placed",
     "reparameterise",

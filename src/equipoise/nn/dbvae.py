@@ -181,9 +181,9 @@ class DBVAE(nn.Module):
             terms of the total: they sum to it, each divided by the size of the whole batch.
         """
         logit, mean, log_variance = (_full(part) for part in self.encode(images))
-        rows = torch.isin(labels, torch.tensor(self.vae_classes, device=labels.device)).nonzero().squeeze(1)
+        rows = self._carrying(labels).nonzero().squeeze(1)
         mu, lam = mean[rows], log_variance[rows]
-        reconstructions = self.decode(reparameterise(mu, lam, generator=generator))
+        reconstructions = self.decode(reparameterise(mu, lam, generator=generator, chosen=self._carrying))
         kl = self.kl_weight * kl_divergence(mu, lam)
         error = reconstruction_loss(images[rows], reconstructions, self.reconstruction)
         total = db_vae_loss(logit, labels, kl + error)
@@ -193,6 +193,9 @@ class DBVAE(nn.Module):
             "reconstruction": error.detach().sum() / len(labels),
         }
         return Losses(total, parts, logit.detach(), mean.detach())
+
+    def _carrying(self, labels: Tensor) -> Tensor:
+        return torch.isin(labels, torch.tensor(self.vae_classes, device=labels.device))
 
 
 def _carrying(classes: Sequence[int] | None, outputs: int) -> tuple[int, ...]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
@@ -24,7 +25,17 @@ from equipoise.nn.folded import folded, near
 from equipoise.nn.passes import HELD, affordable, home, placed, slices
 from equipoise.nn.pixels import pixels
 
-__all__ = ["Elsewhere", "Pace", "Pictures", "TooLargeError", "features"]
+__all__ = [
+    "Elsewhere",
+    "Pace",
+    "Pictures",
+    "TooLargeError",
+    "as_kept",
+    "computed",
+    "features",
+    "kept_features",
+    "usual_batch_size",
+]
 
 AHEAD = 2  # batches that are read while one is computed
 LARGEST = (
@@ -77,6 +88,10 @@ class Pace(NamedTuple):
 
 class Elsewhere(Protocol):
     """Rows that other processes or machines compute."""
+
+    @property
+    def batch_size(self) -> int | None:
+        """Pictures that go together where rows come in order, so that what came is gone on with; None: in any order."""
 
     def __call__(
         self, table: Any, layout: Layout, folder: Path | None, first: int, /
@@ -137,14 +152,7 @@ def features(
             f"batch_size must be at least 1; got {batch_size}. Leave it out to let memory decide."
         )
     backbone.check_pictures(table)
-    layout = Layout(
-        len(table),
-        backbone.dimensions,
-        backbone.outputs,
-        dtype,
-        backbone.digest,
-        pictures_digest(table.digests),
-    )
+    layout = _layout(backbone, table, dtype)
 
     def fill(part: Part) -> None:
         if elsewhere is None:
@@ -157,7 +165,7 @@ def features(
         part = Part(vector_store(layout.rows, layout.dimensions, dtype), logits)
         fill(part)
         return FeatureStore(part.features, part.logits, layout)
-    folder = Path(cache).expanduser() / "features" / _key(layout, backbone, device)
+    folder = _folder(cache, layout, backbone, device)
     if (found := stored(folder, layout)) is not None:
         return found
     with building(folder, layout, lambda: told(Pace(0, len(table), 0.0, 0.0, True))) as begun:
@@ -170,6 +178,50 @@ def features(
     return done
 
 
+def kept_features(
+    backbone: Backbone,
+    table: Pictures,
+    *,
+    cache: str | os.PathLike[str],
+    device: torch.device | None = None,
+    dtype: Literal["float16", "float32"] = "float16",
+) -> FeatureStore | None:
+    """What `features` would read, if an earlier start has made it."""
+    layout = _layout(backbone, table, dtype)
+    return stored(_folder(cache, layout, backbone, device), layout)
+
+
+def computed(
+    backbone: Backbone, table: Pictures, places: Iterable[slice], device: torch.device | None = None
+) -> Generator[tuple[slice, Pass], None, None]:
+    """What the network makes of some rows, batch by batch in order; the next are read meanwhile."""
+    with placed(backbone.network, device) as where:
+        quick = _quick(backbone)
+        for place, some in _ahead(table, places):
+            yield place, quick(pixels(torch.from_numpy(some).to(where)))
+
+
+def as_kept(values: torch.Tensor, dtype: Any, name: str) -> NDArray[Any]:
+    """Features in the type that they are kept in.
+
+    Args:
+        values: Single precision.
+        dtype: float16 or float32.
+        name: Of the backbone.
+
+    Raises:
+        TooLargeError: if it does not hold them.
+    """
+    with np.errstate(over="ignore"):  # what becomes infinite is refused
+        kept: NDArray[Any] = values.cpu().numpy().astype(dtype)
+    if not np.isfinite(kept).all():
+        raise TooLargeError(
+            f"Features of {name} are larger than float16 holds, 65,504; got {float(values.abs().max()):.3g}. "
+            "Keep them with dtype 'float32'."
+        )
+    return kept
+
+
 def _fill(
     part: Part,
     backbone: Backbone,
@@ -180,27 +232,39 @@ def _fill(
 ) -> None:
     """Compute the rows that are missing."""
     if part.batch_size is None or batch_size not in (None, part.batch_size):
-        part.batch_size, part.done = batch_size or _batch_size(backbone, table, device), 0
-    first, began = part.done, time.perf_counter()
-    noted = began
+        part.batch_size, part.done = batch_size or usual_batch_size(backbone, table, device), 0
+    first = part.done
     rest = (slice(one.start + first, one.stop + first) for one in slices(len(table) - first, part.batch_size))
-    with placed(backbone.network, device) as where:
-        quick = _quick(backbone)
-        try:
-            for place, some in _ahead(table, rest):
-                images = pixels(torch.from_numpy(some).to(where))
-                _write(part, place, quick(images), backbone.name)
-                part.done = place.stop
-                now = time.perf_counter()
-                rate = (part.done - first) / max(now - began, 1e-9)
-                told(Pace(part.done, len(table), rate, (len(table) - part.done) / rate))
-                if now - noted > KEPT_S:
-                    part.keep()
-                    noted = now
-        except BaseException:  # an interruption too: what is there is kept
-            if part.done > first:
-                part.keep()
-            raise
+    with _noting(part, told) as note, closing(computed(backbone, table, rest, device)) as batches:
+        for place, found in batches:
+            part.features[place] = as_kept(found.features, part.features.dtype, backbone.name)
+            if part.logits is not None and found.logits is not None:
+                part.logits[place] = found.logits.cpu().numpy()
+            part.done = place.stop
+            note(part.done)
+
+
+@contextmanager
+def _noting(part: Part, told: Callable[[Pace], None]) -> Iterator[Callable[[int], None]]:
+    """Gives what is called with the number of rows that are there: it is told, and now and then kept how far it is."""
+    first, total, began = part.done, len(part.features), time.perf_counter()
+    noted = began
+
+    def note(count: int) -> None:
+        nonlocal noted
+        now = time.perf_counter()
+        rate = (count - first) / max(now - began, 1e-9)
+        told(Pace(count, total, rate, (total - count) / rate))
+        if part.done > first and now - noted > KEPT_S:
+            part.keep()
+            noted = now
+
+    try:
+        yield note
+    except BaseException:  # an interruption too: what is there is kept
+        if part.done > first:
+            part.keep()
+        raise
 
 
 def _gather(
@@ -211,15 +275,16 @@ def _gather(
     told: Callable[[Pace], None],
 ) -> None:
     """Take the rows that are missing from elsewhere; what came is kept there until all are here."""
-    first, began = part.done, time.perf_counter()
-    count = first
-    for place, columns in elsewhere(table, layout, part.folder, first):
-        part.features[place] = columns["features"]
-        if part.logits is not None:
-            part.logits[place] = columns["logits"]
-        count += place.stop - place.start
-        rate = (count - first) / max(time.perf_counter() - began, 1e-9)
-        told(Pace(count, layout.rows, rate, (layout.rows - count) / rate))
+    count = part.done
+    with _noting(part, told) as note:
+        for place, columns in elsewhere(table, layout, part.folder, part.done):
+            part.features[place] = columns["features"]
+            if part.logits is not None:
+                part.logits[place] = columns["logits"]
+            count += place.stop - place.start
+            if elsewhere.batch_size is not None:
+                part.batch_size, part.done = elsewhere.batch_size, place.stop
+            note(count)
     part.batch_size, part.done = part.batch_size or layout.rows, layout.rows
     part.keep()
     elsewhere.clear(part.folder)
@@ -240,19 +305,6 @@ def _quick(backbone: Backbone) -> Backbone:
         return found if near(backbone(example).features, found(example).features) else backbone
 
 
-def _write(part: Part, place: slice, found: Pass, name: str) -> None:
-    with np.errstate(over="ignore"):  # what becomes infinite is refused
-        kept = found.features.cpu().numpy().astype(part.features.dtype)
-    if not np.isfinite(kept).all():
-        raise TooLargeError(
-            f"Features of {name} are larger than float16 holds, 65,504; got {float(found.features.abs().max()):.3g}. "
-            "Keep them with dtype 'float32'."
-        )
-    part.features[place] = kept
-    if part.logits is not None and found.logits is not None:
-        part.logits[place] = found.logits.cpu().numpy()
-
-
 def _ahead(table: Pictures, places: Iterable[slice]) -> Iterator[tuple[slice, NDArray[np.uint8]]]:
     """Batches in order, the next ones being read meanwhile."""
     reader = ThreadPoolExecutor(1, "pictures")
@@ -270,10 +322,22 @@ def _ahead(table: Pictures, places: Iterable[slice]) -> Iterator[tuple[slice, ND
         reader.shutdown(cancel_futures=True)
 
 
-def _batch_size(backbone: Backbone, table: Pictures, device: torch.device | None) -> int:
+def usual_batch_size(backbone: Backbone, table: Pictures, device: torch.device | None) -> int:
+    """Pictures at a time that `features` takes where none is said."""
     where = device or home(backbone.network)[0]
     options = {"memory": HELD * LARGEST} if where.type == "cpu" else {}
     return affordable(backbone.network, table, device=device, **options)
+
+
+def _layout(backbone: Backbone, table: Pictures, dtype: str) -> Layout:
+    size = len(table), backbone.dimensions, backbone.outputs
+    return Layout(*size, dtype, backbone.digest, pictures_digest(table.digests))
+
+
+def _folder(
+    cache: str | os.PathLike[str], layout: Layout, backbone: Backbone, device: torch.device | None
+) -> Path:
+    return Path(cache).expanduser() / "features" / _key(layout, backbone, device)
 
 
 def _key(layout: Layout, backbone: Backbone, device: torch.device | None) -> str:

@@ -6,12 +6,15 @@ Latent Structure", AIES 2019, equations 1–3; MIT 6.S191, lab 2.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+from equipoise.nn.ranks import normal
 
 __all__ = [
     "Reconstruction",
@@ -32,14 +35,16 @@ def reparameterise(
     log_variance: Float[Tensor, "batch k"],
     *,
     generator: torch.Generator | None = None,
+    chosen: Callable[[Tensor], Tensor] | None = None,
 ) -> Float[Tensor, "batch k"]:
     """z = μ + exp(½λ)·ε, ε ~ N(0, I): a draw from the code's posterior that lets gradients through.
 
     Args:
         generator: Source of ε, on any device; None takes torch's own.
+        chosen: Labels of a batch → which of its images these are, where processes share it; None are all.
     """
-    device = mean.device if generator is None else generator.device
-    noise = torch.randn(mean.shape, generator=generator, device=device, dtype=mean.dtype).to(mean.device)
+    options: Any = {"device": mean.device, "dtype": mean.dtype} | ({"chosen": chosen} if chosen else {})
+    noise = normal(mean.shape, generator, **options)
     return mean + torch.exp(0.5 * log_variance) * noise
 
 

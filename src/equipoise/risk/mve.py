@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import log_softmax, logsigmoid
 
 from equipoise.errors import InputError, NotFittedError
+from equipoise.nn import normal
 from equipoise.risk.layers import Dense, bounded
 from equipoise.risk.risk import Risk
 from equipoise.risk.seen import Seen, Task
@@ -200,9 +201,8 @@ class MVE(Method):
         if fixed or prediction.shape[1] == 1:
             return prediction[:, None] + deviation[:, None] * noise, log_weights
         half = (len(prediction), self.samples // 2, prediction.shape[1])
-        device = prediction.device if generator is None else generator.device
-        drawn = torch.randn(half, generator=generator, device=device, dtype=prediction.dtype)
-        noise = torch.cat([drawn, -drawn], 1).to(prediction.device)
+        drawn = normal(half, generator, device=prediction.device, dtype=prediction.dtype)
+        noise = torch.cat([drawn, -drawn], 1)
         return prediction[:, None] + deviation[:, None] * noise, log_weights
 
 

@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from equipoise.errors import InputError
+from equipoise.processors import launched
 from equipoise.run.folder import RECORD, RunFolder, open_folder
 from equipoise.run.identity import Identity
 
@@ -30,6 +32,13 @@ class Output:
     overwrite: bool = False
     tell: Callable[[str], None] | None = None
     command: str | None = None
+
+    def __post_init__(self) -> None:
+        if launched() > 1:
+            raise InputError(
+                f"Expected one process for a job that writes a folder; got {launched()} that were started together "
+                "(WORLD_SIZE). Start it by itself, with `processes`, or call `equipoise.fit` in a script of yours."
+            )
 
     def say(self, line: str) -> None:
         """Tell a line."""

@@ -20,7 +20,7 @@ from equipoise.run.backbone_source import backbone_source
 from equipoise.run.model_source import ModelSource, Network
 from equipoise.run.reading import Reading
 from equipoise.train.device import device_of
-from equipoise.train.loop import model_logits
+from equipoise.train.logits import model_logits
 
 __all__ = ["Loading", "RemoteFeatures", "remote_features", "remote_scores", "shards_of"]
 
@@ -127,6 +127,10 @@ class RemoteFeatures:
     cluster: Cluster
     loading: Loading
     device: str
+
+    @property
+    def batch_size(self) -> None:
+        """Shards come in any order, and are kept themselves."""
 
     def __call__(
         self, table: ImageTable, layout: Layout, folder: Path | None, first: int

@@ -26,7 +26,12 @@ ERASE = 0.35  # largest side of the erased square, as a share of the image's sid
 
 
 def augmented(
-    images: UInt8[Tensor, "batch height width channels"], names: Sequence[str], *, generator: torch.Generator
+    images: UInt8[Tensor, "batch height width channels"],
+    names: Sequence[str],
+    *,
+    generator: torch.Generator,
+    rank: int = 0,
+    replicas: int = 1,
 ) -> Float[Tensor, "batch channels height width"]:
     """A training batch, augmented and as float in [0, 1].
 
@@ -36,8 +41,12 @@ def augmented(
             nearest neighbour), "light" (gamma and gain), "colour" (gain of each channel), "erase" (a grey square
             in half of the images).
         generator: A CPU generator, the only source of chance.
+        rank: Of the process that has these images; they are every `replicas`-th of the whole batch, from this one on.
+        replicas: Processes, whose generators are alike: an image is changed as by one process.
     """
-    return changed(images, drawn_changes(images.shape, names, generator=generator))
+    whole = (len(images) * replicas, *images.shape[1:])
+    drawn = drawn_changes(whole, names, generator=generator)
+    return changed(images, {name: values[rank::replicas] for name, values in drawn.items()})
 
 
 def drawn_changes(

@@ -14,7 +14,10 @@ from equipoise.data import ImageTable
 from equipoise.data.vector_file import list_vectors
 from equipoise.errors import InputError
 from equipoise.nn import digest_of, embed
+from equipoise.train.classes import weighted_rows
 from equipoise.train.device import device_of
+from equipoise.train.rarity import check_resampling
+from equipoise.train.recipe import Recipe
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -26,6 +29,7 @@ __all__ = [
     "embedded",
     "embedding_identity",
     "embedding_vectors",
+    "timed_vectors",
 ]
 
 #: Where rarity is measured: a network, vectors of the rows, a column's name, or `Embedded`.
@@ -104,6 +108,36 @@ def column_vectors(table: ImageTable, name: str, rows: NDArray[np.int64]) -> NDA
         InputError: if there is no such column, it holds something else, a row has none, or lengths differ.
     """
     return list_vectors(table.attributes, name, rows, of="every image that is weighted")
+
+
+def timed_vectors(
+    chosen: Recipe,
+    weighted: tuple[int, ...],
+    embedding: Embedding | None,
+    table: ImageTable,
+    device: str,
+) -> tuple[NDArray[np.float32] | None, float]:
+    """The vectors that rarity is measured in, None without an embedding, and the seconds that they took.
+
+    Args:
+        chosen: The recipe.
+        weighted: Ids of the classes that it weighs.
+        embedding: The embedding.
+        table: What is trained on.
+        device: Where a network runs.
+
+    Raises: what `check_resampling` and `embedding_vectors` do.
+    """
+    if not weighted:
+        return None, 0.0
+    began = time.perf_counter()
+    codes, classes = chosen.objective == "db-vae", len(table.class_names)
+    check_resampling(chosen.resampling, embedded=embedding is not None, codes=codes, classes=classes)
+    vectors = None
+    if embedding is not None:
+        vectors = embedding_vectors(embedding, table, weighted_rows(table, weighted), device=device)
+    earlier = embedding.seconds if isinstance(embedding, Embedded) else 0.0
+    return vectors, time.perf_counter() - began + earlier
 
 
 def _vectors(embedding: Any, table: ImageTable, rows: NDArray[np.int64]) -> NDArray[np.float32]:

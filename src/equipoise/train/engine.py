@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import os
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 
 from equipoise.errors import InputError
+from equipoise.processors import launched
 from equipoise.train.device import device_of
 from equipoise.train.recipe import Recipe
 
@@ -26,11 +29,13 @@ class Engine:
         device: "auto", "cpu", "cuda" or "mps".
         precision: "32-true", "bf16-mixed", "16-mixed", "64-true", or "auto": what the recipe says, and where it says
             "auto" too, bf16-mixed if the processor has it.
-        processes: Training processes or devices; each takes its share of every batch.
+        processes: Training processes or devices; each takes its share of every batch, and of the pictures that a
+            backbone makes features of. Under `torchrun` they are those that it started: leave 1, or say as many.
         compile: Compile the networks; pays off in long runs, needs a C++ compiler on a CPU. On a CUDA device with
             room for the pictures, a classifier by Adam in one process is recorded whole as a CUDA graph instead,
             and epochs run without the host (written without such a device at hand: tested on a CPU, where the
             recorded step, whose learning rates are single precision, gives the weights of such steps to the bit).
+            In several processes batch norm is then over each one's share of a batch, else over all of it.
         tensorboard: Write TensorBoard events beside the checkpoints.
         progress: Show bars when standard error is a terminal.
         on: Where a network runs over pictures in place of this process: "ray", "ray://auto" or "ray://HOST:PORT", see
@@ -63,16 +68,23 @@ class Engine:
             )
         if self.processes < 1:
             raise InputError(f"`processes` must be 1 or more; got {self.processes}. 1 is no extra process.")
+        started = launched()
+        if started > 1 and self.processes not in (1, started):
+            raise InputError(
+                f"Expected as many processes as were started (WORLD_SIZE {started}); got `processes` "
+                f"{self.processes}. Leave it out, or start that many."
+            )
         precision = recipe.precision if recipe and self.precision == "auto" else self.precision
         device = device_of(self.device).type if self.device == "auto" else str(device_of(self.device))
-        return replace(self, device=device, precision=precision_of(precision, device))
+        processes = max(self.processes, started)
+        return replace(self, device=device, precision=precision_of(precision, device), processes=processes)
 
     def settings(self) -> dict[str, str | int | bool]:
         """What a run's settings say about it."""
         return {name: value for name, value in asdict(self).items() if name not in NO_SETTING}
 
     def fabric(self) -> Fabric:
-        """What training runs on.
+        """What training runs on; where a launcher started the processes, they know one another from here on.
 
         Raises:
             InputError: if this machine does not have it.
@@ -83,13 +95,15 @@ class Engine:
             raise InputError(
                 "Expected a precision that a CPU has; got '16-mixed'. Try `precision` bf16-mixed or 32-true."
             )
+        many: Any = {"devices": self.processes, "strategy": "auto" if self.processes == 1 else "ddp_spawn"}
+        if launched() > 1:
+            here = int(os.environ.get("LOCAL_WORLD_SIZE", launched()))
+            many = {"devices": here, "num_nodes": launched() // here, "strategy": "ddp"}
         try:
-            return Fabric(
-                accelerator=self.device,
-                devices=self.processes,
-                strategy="auto" if self.processes == 1 else "ddp_spawn",
-                precision=self.precision,  # type: ignore[arg-type]
-            )
+            fabric = Fabric(accelerator=self.device, precision=self.precision, **many)  # type: ignore[arg-type]
+            if launched() > 1:
+                fabric.launch()
+            return fabric
         except (ValueError, RuntimeError) as error:
             raise InputError(
                 f"Expected a device and a precision that this machine has; got device {self.device!r}, precision "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,21 +16,21 @@ from equipoise.data import ImageTable
 from equipoise.errors import InputError
 from equipoise.nn import Backbone, Classifier, Objective, architecture_digest, digest_of
 from equipoise.notebook import table_html
+from equipoise.processors import launched
 from equipoise.resample import Draws
 from equipoise.seeds import checked_seed
+from equipoise.train.alike import check_alike, telling_of_the_lost
 from equipoise.train.build import build
 from equipoise.train.classes import (
     check_trainable,
     notes_of_shares,
     notes_of_uniform,
     weighted_classes,
-    weighted_rows,
 )
 from equipoise.train.embedding import (
-    Embedded,
     Embedding,
     embedding_identity,
-    embedding_vectors,
+    timed_vectors,
 )
 from equipoise.train.engine import Engine
 from equipoise.train.errors import found_errors
@@ -42,9 +41,9 @@ from equipoise.train.log import History
 from equipoise.train.loop import Job, Outcome, train
 from equipoise.train.probe import Fitted, check_backbone, featured_vectors, fitted_probe, trainable
 from equipoise.train.processes import train_in_processes
-from equipoise.train.rarity import check_resampling
 from equipoise.train.recipe import Optimisation, Recipe, Resampling
 from equipoise.train.recipes import recipe as find_recipe
+from equipoise.train.shared_pass import share_pass
 
 __all__ = ["METHODS", "EncoderNote", "Fit", "TrainingMethod", "fit"]
 
@@ -128,6 +127,7 @@ def optimisation_of(chosen: Recipe, method: str) -> Optimisation:
 
 
 # The public door: what can be brought is independent, and mostly left out; what always travels together is `Engine`.
+@telling_of_the_lost()
 def fit(
     table: ImageTable,
     recipe: str | Recipe = "equipoise",
@@ -144,6 +144,9 @@ def fit(
     resume: bool = False,
 ) -> Fit:
     """Train a classifier: of positives against negatives with one logit, or of K > 2 classes with one logit each.
+
+    In a script that `torchrun` starts, each process calls this with the same arguments and gets the same model; the
+    first one alone writes.
 
     Args:
         table: Images with labels 1 (positive) and 0 (negative), or 0…K−1; `class_names` says how many there are.
@@ -171,8 +174,10 @@ def fit(
         resume: Continue from the newest checkpoint in `folder`; ends with the same numbers as one uninterrupted run.
 
     Raises:
-        InputError: if a class has no images, there are fewer images than a batch, or a setting is not known.
-        TrainingError: if a loss or weight is not finite; says the step and the last good checkpoint.
+        InputError: if a class has no images, there are fewer images than a batch, a setting is not known, or processes
+            of `torchrun` were given different things.
+        TrainingError: if a loss or weight is not finite; says the step and the last good checkpoint. If another
+            process stopped.
         DataError: if the folder cannot be written or a checkpoint cannot be read.
     """
     chosen, seed = find_recipe(recipe), checked_seed(seed)
@@ -183,6 +188,11 @@ def fit(
         check_trainable(table, how.batch_size, engine.processes)
     names = table.class_names
     _check_validation(validation, names)
+    own = {"recipe": chosen.to_dict(), "method": method, "seed": seed, "data": table.fingerprint}
+    if launched() > 1:
+        check_alike(engine.fabric().device, "the table, recipe, method and seed", own)
+    if featured is not None:
+        share_pass(featured, table, engine)
     weighing = _weighing(table, chosen, method, featured, embedding, seed, engine)
     vectors = weighing.vectors
     options: Any = {"seed": seed, "device": engine.device}
@@ -195,7 +205,6 @@ def fit(
     if weighing.resampling is not None and weighing.resampling.warmup and not resume:
         check_first_weights(chosen, table, network, vectors=vectors, **options)
     brought = _brought(network, model, encoder, validation, featured, weighing)
-    own = {"recipe": chosen.to_dict(), "method": method, "seed": seed, "data": table.fingerprint}
     job = Job(
         title=method,
         model=network,
@@ -258,7 +267,7 @@ def _weighing(
     elif embedding is None and featured is not None:
         embedding = featured_vectors(table, chosen, featured, engine.device)
     weighted = weighted_classes(chosen, table.class_names, embedded=embedding is not None)
-    vectors, seconds = _timed_vectors(chosen, weighted, embedding, table, engine.device)
+    vectors, seconds = timed_vectors(chosen, weighted, embedding, table, engine.device)
     return _Weighing(chosen.resampling, embedding, weighted, vectors, seconds)
 
 
@@ -375,23 +384,3 @@ def _check_validation(validation: ImageTable | None, names: Sequence[str]) -> No
             f"Expected validation images of the {len(names)} classes that are trained; got class ids up to "
             f"{validation.labels.max()}. Leave those images out, or number the classes alike."
         )
-
-
-def _timed_vectors(
-    chosen: Recipe,
-    weighted: tuple[int, ...],
-    embedding: Embedding | None,
-    table: ImageTable,
-    device: str,
-) -> tuple[Any, float]:
-    """The vectors that rarity is measured in, None without an embedding, and the seconds that they took."""
-    if not weighted:
-        return None, 0.0
-    began = time.perf_counter()
-    codes, classes = chosen.objective == "db-vae", len(table.class_names)
-    check_resampling(chosen.resampling, embedded=embedding is not None, codes=codes, classes=classes)
-    vectors = None
-    if embedding is not None:
-        vectors = embedding_vectors(embedding, table, weighted_rows(table, weighted), device=device)
-    earlier = embedding.seconds if isinstance(embedding, Embedded) else 0.0
-    return vectors, time.perf_counter() - began + earlier

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,14 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from equipoise.data import ImageTable
-from equipoise.errors import InputError
-from equipoise.nn import run_over
+from equipoise.nn import RankGenerator
 from equipoise.resample import AdaptiveSampler, Draws
 from equipoise.seeds import child_seed
+from equipoise.train.alike import check_alike
 from equipoise.train.checkpoint import (
     Checkpoint,
     continuing,
@@ -31,8 +32,8 @@ from equipoise.train.checkpoint import (
     write_checkpoint,
 )
 from equipoise.train.classes import weighted_rows
-from equipoise.train.featured import Probe
 from equipoise.train.log import History, Progress, append, tensorboard_writer, write_history
+from equipoise.train.logits import validation_numbers
 from equipoise.train.optimizer import optimizer_of
 from equipoise.train.rarity import Rarity
 from equipoise.train.recipe import Optimisation, Resampling, epochs_of
@@ -117,11 +118,14 @@ def train(fabric: Fabric, job: Job) -> Outcome:
             start = _restore(run)
         elif fabric.global_rank == 0:
             remove_checkpoints(job.folder)
+    if fabric.world_size > 1:
+        check_alike(fabric.device, "what training goes on from", [start, job.settings])
     if run.rarity and start == 0 and run.rarity.due(0):
         began = time.perf_counter()
         run.renew()
         outcome.seconds += time.perf_counter() - began
-    events = tensorboard_writer(job.folder / "tensorboard") if job.tensorboard and job.folder else None
+    told = job.tensorboard and fabric.global_rank == 0
+    events = tensorboard_writer(job.folder / "tensorboard") if told and job.folder else None
     devices = range(torch.cuda.device_count()) if fabric.device.type == "cuda" else []
     shown = job.progress and fabric.global_rank == 0
     with (
@@ -182,11 +186,11 @@ class _Run:
 
     def epoch(self, epoch: int, progress: Progress, events: Any) -> None:
         """Take the steps of an epoch, and make the sampling weights of the next."""
-        job, outcome, rank, began = self.job, self.outcome, self.fabric.global_rank, time.perf_counter()
+        job, outcome, began = self.job, self.outcome, time.perf_counter()
         # A user's network may hold dropout, which draws from the global generators.
-        torch.manual_seed(child_seed(job.seed, "global", epoch, rank))
-        chance = torch.Generator().manual_seed(child_seed(job.seed, "augmentation", epoch, rank))
-        noise = torch.Generator(self.fabric.device).manual_seed(child_seed(job.seed, "noise", epoch, rank))
+        torch.manual_seed(child_seed(job.seed, "global", epoch, self.fabric.global_rank))
+        chance = torch.Generator().manual_seed(child_seed(job.seed, "augmentation", epoch, 0))
+        noise = self._noise(epoch)
         watch = Watch(
             f"{job.title!r}",
             job.folder,
@@ -201,7 +205,7 @@ class _Run:
                 self.rarity.observe(taken.rows, taken.codes)
             outcome.steps += 1
             if outcome.steps % LOG_EVERY == 0 or outcome.steps % len(self.sampler) == 0:
-                means = watch.flush()
+                means = self._means(watch.flush())
                 append(
                     outcome.history,
                     {"step": outcome.steps, "epoch": epoch, "learning_rate": taken.rate} | means,
@@ -216,10 +220,27 @@ class _Run:
         if self.rarity and not final and self.rarity.due(epoch + 1):
             self.renew()
 
+    def _noise(self, epoch: int) -> torch.Generator:
+        """Chance of the model's losses in an epoch."""
+        fabric, seed = self.fabric, partial(child_seed, self.job.seed, "noise", epoch)
+        if fabric.world_size == 1:
+            return torch.Generator(fabric.device).manual_seed(seed(0))
+        noise = RankGenerator(fabric.device, fabric.global_rank, fabric.world_size)
+        noise.whole.manual_seed(seed(0))
+        noise.manual_seed(seed(fabric.global_rank))
+        return noise
+
+    def _means(self, values: dict[str, float]) -> dict[str, float]:
+        """Of all processes, whose shares of a batch are alike."""
+        if self.fabric.world_size == 1:
+            return values
+        mine = torch.tensor(list(values.values()), dtype=torch.float64, device=self.fabric.device)
+        return dict(zip(values, self.fabric.all_reduce(mine).tolist(), strict=True))  # type: ignore[union-attr]
+
     def validate(self, epoch: int, events: Any) -> None:
         """Score what is never trained on, if there is some."""
         if self.job.validation is not None and len(self.job.validation):
-            numbers = _validation(self.model, self.job.validation, self.fabric.device)
+            numbers = validation_numbers(self.model, self.job.validation, self.fabric)
             append(self.outcome.validation, {"epoch": epoch} | numbers)
             _tell(
                 events, {f"validation/{name}": value for name, value in numbers.items()}, self.outcome.steps
@@ -267,61 +288,6 @@ def sampling_state(checkpoint: Checkpoint, table: ImageTable) -> dict[int, NDArr
     classes, counts = np.unique(table.labels[~np.isnan(values)], return_counts=True)
     parts = np.split(values[weighted_rows(table, classes.tolist())], np.cumsum(counts)[:-1])
     return dict(zip(classes.tolist(), parts, strict=True))
-
-
-def _validation(model: Any, table: ImageTable, device: torch.device) -> dict[str, float]:
-    logits = model_logits(model, table, device=device)
-    labels = table.labels
-    if logits.ndim == 1:
-        losses = np.logaddexp(0.0, np.where(labels == 1, -logits, logits))
-        right = (logits >= 0) == (labels == 1)
-    else:
-        losses = np.logaddexp.reduce(logits, axis=1) - logits[np.arange(len(labels)), labels]
-        right = logits.argmax(axis=1) == labels
-    return {"classification": float(losses.mean()), "accuracy": float(right.mean())}
-
-
-def model_logits(
-    model: Any, table: ImageTable, *, device: torch.device, batch_size: int | None = None
-) -> NDArray[np.float64]:
-    """Logits of all images, shape (n,), or (n, K) of a model with K, in evaluation mode; the model is left where and as
-    it was.
-
-    Raises:
-        InputError: if one is not finite; says which image's and why.
-    """
-    if isinstance(model, Probe):
-        return np.asarray(model.logits_of(table, device), np.float64)
-    out: NDArray[np.float64] = np.empty(len(table), np.float64)
-
-    def keep(place: slice, logits: Tensor) -> None:
-        nonlocal out
-        found = logits.double().reshape(place.stop - place.start, -1).cpu().numpy()
-        if place.start == 0 and found.shape[1] > 1:
-            out = np.empty((len(table), found.shape[1]), np.float64)
-        out[place] = found if out.ndim == 2 else found[:, 0]
-
-    run_over(model, table, keep, device=device, batch_size=batch_size)
-    finite = np.isfinite(out).reshape(len(out), out.shape[1] if out.ndim == 2 else 1).all(axis=1)
-    if (wrong := np.flatnonzero(~finite)).size:
-        broken = [
-            n for n, v in model.state_dict().items() if v.is_floating_point() and not v.isfinite().all()
-        ]
-        why = (
-            f"the model's {broken[0]} holds numbers that are not finite: train it again, or take an earlier checkpoint"
-            if broken
-            else "the model's weights are finite, so numbers grow too large on the way: look at the picture, and at "
-            "layers that divide or take logarithms"
-        )
-        row = wrong[0]
-        where = f"row {row}"
-        if "path" in table.attributes.column_names:
-            where += f", {table.attributes.column('path')[int(row)].as_py()}"
-        raise InputError(
-            f"Expected a finite logit of every image; got {out[row]} for {where} ({wrong.size} of {len(out)} images). "
-            f"The cause: {why}."
-        )
-    return out
 
 
 def _save(run: _Run, epoch: int) -> None:

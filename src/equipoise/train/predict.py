@@ -9,7 +9,7 @@ import numpy as np
 from equipoise.data import ImageTable
 from equipoise.probabilities import Probabilities, from_logits
 from equipoise.train.device import device_of
-from equipoise.train.loop import model_logits
+from equipoise.train.logits import model_logits
 
 __all__ = ["predict"]
 

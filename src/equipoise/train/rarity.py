@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -128,7 +128,8 @@ class Rarity:
         self._place = np.full(len(table), -1, np.int64)
         self._place[self.rows] = np.arange(len(self.rows))
         self._codes: NDArray[np.float32] | None = None
-        self._seen = np.zeros(len(self.rows), bool)
+        self._seen = np.full(len(self.rows), -1, np.int64)  # when: a later place in training is larger
+        self._places = 0
 
     def due(self, epoch: int) -> bool:
         """Whether new weights are wanted before this epoch (0 = the first)."""
@@ -145,7 +146,10 @@ class Rarity:
         if self._codes is None:
             self._codes = vector_store(len(self.rows), codes.shape[1])
         self._codes[places[weighted]] = codes.float().cpu().numpy()[weighted]
-        self._seen[places[weighted]] = True
+        world = self.fabric.world_size
+        when = self._places + np.arange(len(rows)) * world + self.fabric.global_rank
+        self._seen[places[weighted]] = when[weighted]
+        self._places += len(rows) * world
 
     def weights(self, model: nn.Module) -> dict[int, NDArray[np.float64]]:
         """Class id → weights of its images that sum to 1; codes that no batch brought are encoded now."""
@@ -178,7 +182,8 @@ class Rarity:
 
     def _collected(self, model: nn.Module) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         """Codes of all images that are weighted, and their reconstruction errors if the rule needs them."""
-        missing = np.flatnonzero(~self._seen)
+        latest = self._reduced(self._seen.copy(), "max")
+        missing = np.flatnonzero(latest < 0)
         wanted = self.settings.rule == "capsa"
         mine = missing[self.fabric.global_rank :: self.fabric.world_size]
         codes, errors = latent_codes(
@@ -190,12 +195,12 @@ class Rarity:
             whole = vector_store(len(self.rows), codes.shape[1]) if self._codes is None else self._codes
             whole[mine] = codes
             if self.fabric.world_size > 1:
-                self._share(whole, mine)
+                self._share(whole, (self._seen >= 0) & (self._seen == latest), mine)
         if errors is not None:
             everything = np.zeros(len(self.rows), np.float32)
             everything[mine] = errors
-            errors = self._sum(everything)
-        self._codes, self._seen = None, np.zeros(len(self.rows), bool)
+            errors = self._reduced(everything, "sum")
+        self._codes, self._seen = None, np.full(len(self.rows), -1, np.int64)
         return whole, errors
 
     def _weights_of_codes(
@@ -227,18 +232,19 @@ class Rarity:
         )
         return temper(rarity.numpy(), ess=self.settings.ess, max_weight=self.settings.max_weight)
 
-    def _share(self, codes: NDArray[np.float32], encoded: NDArray[np.int64]) -> None:
-        """Bring together what each process has seen; a row that two have seen gets the mean of both."""
-        known = self._seen.copy()
+    def _share(
+        self, codes: NDArray[np.float32], known: NDArray[np.bool_], encoded: NDArray[np.int64]
+    ) -> None:
+        """Bring together what each process was the last to see, or has encoded now: what one process would have."""
         known[encoded] = True
-        counts = self._sum(known.astype(np.float32))
         for start in range(0, len(codes), 65536):
             part = slice(start, start + 65536)
-            codes[part] = self._sum(codes[part] * known[part, None]) / np.maximum(counts[part], 1)[:, None]
+            codes[part] = self._reduced(np.where(known[part, None], codes[part], 0), "sum")
 
-    def _sum(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _reduced(self, values: NDArray[Any], how: Literal["max", "sum"]) -> NDArray[Any]:
+        """Over all processes."""
         if self.fabric.world_size == 1:
             return values
-        total = self.fabric.all_reduce(torch.from_numpy(values).to(self.fabric.device), reduce_op="sum")
-        summed: NDArray[np.float32] = total.cpu().numpy()  # type: ignore[union-attr]
-        return summed
+        found = self.fabric.all_reduce(torch.from_numpy(values).to(self.fabric.device), reduce_op=how)
+        reduced: NDArray[Any] = found.cpu().numpy()  # type: ignore[union-attr]
+        return reduced

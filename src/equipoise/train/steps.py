@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from equipoise.data import ImageTable
 from equipoise.errors import TrainingError
-from equipoise.nn import Losses
+from equipoise.nn import Losses, RankGenerator, RankNorm, gathered
 from equipoise.resample import AdaptiveSampler
 from equipoise.train.augmentation import augmented, changed, drawn_changes
 from equipoise.train.recipe import Optimisation
@@ -98,6 +99,8 @@ class Steps:
         body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.objective, self.optimizer = fabric.setup(body, optimizer)
         self.fabric, self.model, self.table, self.how, self.total = fabric, model, table, how, total
+        compiled = any(getattr(part, "_compiled_call_impl", None) is not None for part in model.modules())
+        self._rank_norm = fabric.world_size > 1 and not compiled
         self.average = (
             AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(how.average), use_buffers=True)  # type: ignore[no-untyped-call]
             if how.average
@@ -112,10 +115,10 @@ class Steps:
         Args:
             sampler: Gives the rows of the batches.
             first: Steps that the run has taken before.
-            chance: Of augmentation, on the CPU.
+            chance: Of augmentation, on the CPU; alike in all processes.
             noise: Of the model's losses, on the device.
         """
-        device = self.fabric.device
+        device, rank, replicas = self.fabric.device, self.fabric.global_rank, self.fabric.world_size
         batches, ahead = itertools.tee(map(np.asarray, sampler))
         for step, (rows, pictures) in enumerate(zip(batches, self.table.batches(ahead), strict=False), first):
             images = torch.from_numpy(pictures).to(device, non_blocking=True)
@@ -123,14 +126,19 @@ class Steps:
             rate = learning_rate(self.how, step, self.total)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate * group.get("share", 1.0)
-            losses = self._update(augmented(images, self.how.augmentation, generator=chance), labels, noise)
+            if isinstance(noise, RankGenerator):
+                noise.labels = gathered(labels).T.reshape(-1)  # in the order of one process
+            names = self.how.augmentation
+            images = augmented(images, names, generator=chance, rank=rank, replicas=replicas)
+            losses = self._update(images, labels, noise)
             if self.average is not None:
                 self.average.update_parameters(self.model)
             yield Taken(rows, rate, _parts(losses), losses.codes)
 
     def _update(self, images: Tensor, labels: Tensor, noise: torch.Generator | None) -> Losses:
-        losses: Losses = self.objective(images, labels, noise)
-        self.fabric.backward(losses.total)
+        with RankNorm() if self._rank_norm else nullcontext():
+            losses: Losses = self.objective(images, labels, noise)
+            self.fabric.backward(losses.total)
         if self.how.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.how.clip, error_if_nonfinite=False)
         self.optimizer.step()

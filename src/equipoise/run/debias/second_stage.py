@@ -34,7 +34,7 @@ from equipoise.seeds import child_seed
 from equipoise.train import Fit, TrainingMethod
 from equipoise.train.device import device_of
 from equipoise.train.featured import Probe, logits_of
-from equipoise.train.loop import model_logits
+from equipoise.train.logits import model_logits
 from equipoise.train.probe import row_weights
 
 __all__ = ["HELD_OUT", "Refitted", "SecondStage", "holding_out", "stages_of", "told_stage"]
