@@ -29,7 +29,7 @@ from equipoise.nn import run_over
 from equipoise.nn.penultimate import features_of
 from equipoise.seeds import child_seed
 from equipoise.train import Engine
-from equipoise.train.loop import model_logits
+from equipoise.train.logits import model_logits
 from features import SIZE, backbone
 from lines import Lines
 
