@@ -151,6 +151,7 @@ def stepping_on_meta(model, table):
     """Recorded steps on the meta device, whose tensors have no values that a host could read."""
     fabric = SimpleNamespace(
         device=torch.device("meta"),
+        world_size=1,
         setup=lambda body, optimizer: (body, optimizer),
         backward=lambda loss: loss.backward(),
     )
