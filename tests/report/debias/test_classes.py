@@ -145,12 +145,17 @@ def test_classes_stand_in_the_order_of_what_is_bad_beyond_doubt():
     record = record_of(labels, names, [Groups.from_column(site, attribute="site")], logits)
     found = record.models["plain"].classes.recall
     assert found["kind 7"].value == 0
-    first, *shown = rows(html(record), "Recall by class")
+    page = html(record)
+    first, *shown = rows(page, "Recall by class<")
     highs = [found[" ".join(row[0][:2])].high for row in shown]
     assert highs == sorted(highs)
     assert len(shown) == 12
     assert " ".join(shown[0][0][:2]) != "kind 7"
     assert first[1] == ["Images"]
+    assert record.models["plain"].classes.worst_cell["site"]["recall"].value == 0
+    cells, all_cells = (rows(page, f"Recall by class and site{end}")[1:] for end in ("", "<"))
+    assert "Right by class and site, worst first" in page  # bars of the worst cell alone would have no length
+    assert cells == all_cells[:8]
 
 
 def test_mistakes_are_those_of_the_model_that_the_page_is_about():

@@ -80,9 +80,8 @@ def fits(page, width):
     loose = """[...document.querySelectorAll('table, pre, img')].filter(one => one.checkVisibility()
       && one.getBoundingClientRect().right > innerWidth && !one.closest('.scroll, .drawing')).length"""
     assert page.evaluate(loose) == 0
-    scrolled = (
-        "[...document.querySelectorAll('.drawing')].filter(one => one.scrollWidth > one.clientWidth).length"
-    )
+    scrolled = """[...document.querySelectorAll('.drawing')]
+      .filter(one => one.checkVisibility() && one.scrollWidth > one.clientWidth).length"""
     assert page.evaluate(scrolled) == 0
 
 
