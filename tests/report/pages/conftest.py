@@ -168,6 +168,12 @@ def make_weak(make_record):
     return lambda **options: weak(make_record(**options))
 
 
+@pytest.fixture(scope="session")
+def make_fixed():
+    """What a fix did."""
+    return fixed
+
+
 WRITERS = {
     RunRecord: (report.write, report.write_report),
     FixRecord: (report.write_fix, report.write_fix_report),
