@@ -51,11 +51,11 @@ suspected, blurred = rng.random(240) < 0.1, rng.random(240) < 0.1
 z_fit, z = rng.normal(size=(2000, 6)), rng.normal(size=(50, 6))
 old_fit, female_fit = z_fit[:, 0] + 0.3 * z_fit[:, 1] > 0, z_fit[:, 1] > 0
 """,
-    ("docs/scale.md", 0): f"""{ARRAYS}
+    ("docs/scale.md", 1): f"""{ARRAYS}
 features, scores = rng.normal(size=(240, 4)), np.clip(labels * 0.8 + rng.normal(0, 0.3, 240), 0.01, 0.99)
 shards = [(rng.normal(size=(rows, 4)), np.arange(rows) % 2, rng.integers(0, 2, rows)) for rows in (50, 0, 30)]
 """,
-    ("docs/scale.md", 1): f"""{ARRAYS}
+    ("docs/scale.md", 2): f"""{ARRAYS}
 places, cells = ["0.npy", "1.npy"], 2 * labels + (rng.random(240) < 0.3)
 for place in places:
     np.save(place, rng.normal(size=(120, 4)).astype(np.float16))
@@ -73,6 +73,7 @@ NOT_RUN = {
     ("docs/find.md", 2): "goes on after the first block",
     ("docs/latent.md", 1): "a generator of the reader's",
     ("docs/latent.md", 2): "goes on after the block before, with 20,000 pairs",
+    ("docs/scale.md", 0): "is started by torchrun; tests/train/test_ranks.py does the same",
     ("docs/sources.md", 1): "trains on the reader's table",
     ("docs/train-classes.md", 0): "trains on the reader's pictures with a recipe's own steps",
     ("docs/your-own-network.md", 0): "a file of the reader's, with torchvision",

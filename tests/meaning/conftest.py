@@ -150,7 +150,9 @@ def tables():
     """Folder → the tables of its page: name → rows of cells as text, the head first; of equal names the first."""
 
     def text(cell):
-        return " ".join(re.sub(r"<[^>]*>", " ", html.unescape(cell)).replace("\u202f", " ").split())
+        return " ".join(
+            re.sub(r"<[^>]*>", " ", html.unescape(cell)).translate({0x202F: " ", 0x2060: ""}).split()
+        )
 
     def read(folder):
         page, found = (folder / "report.html").read_text(), {}
