@@ -186,13 +186,9 @@ def fit(
     featured = check_backbone(chosen, backbone, other=model is not None or encoder is not None)
     if chosen.backbone != "frozen":
         check_trainable(table, how.batch_size, engine.processes)
-    names = table.class_names
-    _check_validation(validation, names)
+    _check_validation(validation, table.class_names)
     own = {"recipe": chosen.to_dict(), "method": method, "seed": seed, "data": table.fingerprint}
-    if launched() > 1:
-        check_alike(engine.fabric().device, "the table, recipe, method and seed", own)
-    if featured is not None:
-        share_pass(featured, table, engine)
+    _share(engine, table, featured, own)
     weighing = _weighing(table, chosen, method, featured, embedding, seed, engine)
     vectors = weighing.vectors
     options: Any = {"seed": seed, "device": engine.device}
@@ -228,6 +224,14 @@ def fit(
     job.model.to("cpu").eval()
     given = {"given": model is not None, "encoder": _noted(encoder)}
     return _of_job(job, outcome, chosen, method, weighing.weighted, **given)
+
+
+def _share(engine: Engine, table: ImageTable, featured: Featured | None, own: Any) -> None:
+    """Let several processes agree on what they were given, and run the backbone over their shares of the table."""
+    if launched() > 1:
+        check_alike(engine.fabric().device, "the table, recipe, method and seed", own)
+    if featured is not None:
+        share_pass(featured, table, engine)
 
 
 def _of_job(
