@@ -48,8 +48,11 @@ class Ordered:
     def placements(self, others: NDArray[Any]) -> Floats:
         """`placements` of these among others, in time that grows with their number alone."""
         below = np.zeros(len(self) + 1, np.int64)
+        keys = np.sort(
+            others
+        )  # what is sought in order is near what was sought before: in the processor's cache
         for side in ("left", "right"):
-            found = np.searchsorted(self.ordered, others, side=side)
+            found = np.searchsorted(self.ordered, keys, side=side)
             below += np.bincount(found, minlength=len(self) + 1).cumsum()
         own = np.empty(len(self), np.int64)
         own[self.order] = below[:-1]
@@ -59,7 +62,10 @@ class Ordered:
 def placements(values: NDArray[Any], others: NDArray[Any] | Ordered) -> Floats:
     """For each value the share of the others below it, ties ½."""
     ordered = others.ordered if isinstance(others, Ordered) else np.sort(others)
-    below = np.searchsorted(ordered, values, side="left") + np.searchsorted(ordered, values, side="right")
+    order = np.argsort(values)
+    keys = values[order]
+    below = np.empty(len(values), np.int64)
+    below[order] = np.searchsorted(ordered, keys, side="left") + np.searchsorted(ordered, keys, side="right")
     return np.asarray(below / (2 * len(others)), dtype=np.float64)
 
 
