@@ -28,8 +28,7 @@ from equipoise.data import ImageTable, read, split
 from equipoise.nn import run_over
 from equipoise.nn.penultimate import features_of
 from equipoise.seeds import child_seed
-from equipoise.train import Engine
-from equipoise.train.logits import model_logits
+from equipoise.train import Engine, predict
 from features import SIZE, backbone
 from lines import Lines
 
@@ -76,7 +75,9 @@ class Tuned:
     def end_to_end(self) -> dict[str, Any]:
         """Trained again with found errors drawn alike, on the same pictures."""
         found = self._fit("fine-tune-errors", "debiased")
-        return self._measured(model_logits(found.model, self.test)) | {"processor_s": found.seconds}
+        return self._measured(predict(found.model, self.test, device="cpu").logits) | {
+            "processor_s": found.seconds
+        }
 
     def _fixed(self, method: str, setting: dict[str, Any]) -> dict[str, Any]:
         for name, one, measure in self._trained().listed():
@@ -100,7 +101,7 @@ class Tuned:
     def _trained(self) -> fix.Runs:
         if self._runs is None:
             model = self._fit("fine-tune", "plain").model
-            self._said = model_logits(model, self.test)
+            self._said = predict(model, self.test, device="cpu").logits
             tables = {"train": self.held, "validation": self.validation, "test": self.test}
             sides = {name: Held(table, _features(model, table)) for name, table in tables.items()}
             self._runs = fix.Runs(sides, self.seed)  # type: ignore[arg-type]
@@ -141,6 +142,9 @@ def main() -> None:
     )
     parser.add_argument("--cache", default=None, help="folder of pixels; the usual one without")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument(
+        "--first", type=int, default=0, help="seed to begin with, so that processes can share them"
+    )
     parser.add_argument("--end-to-end", action="store_true", help="the recipe `fine-tune-errors` too")
     results = Path(__file__).parent / "results" / "fine_tuned.jsonl"
     parser.add_argument("--lines", type=Path, default=results)
@@ -153,7 +157,7 @@ def main() -> None:
         name: read(asked.data / f"{name}.parquet", image_size=SIZE, cache=asked.cache) for name in fix.SIDES
     }
     failed = False
-    for seed in range(asked.seeds):
+    for seed in range(asked.first, asked.seeds):
         for method, setting, measure in Tuned(tables, seed).listed(asked.end_to_end):
             line = lines.run(method, seed, measure, setting=setting)
             failed |= line is None

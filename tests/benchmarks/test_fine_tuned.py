@@ -54,7 +54,7 @@ def test_the_layers_that_are_held_against_are_those_of_pictures_that_were_held_o
     monkeypatch.setattr(
         bench, "split", lambda table, **how: SimpleNamespace(train="four fifths", test="a fifth")
     )
-    monkeypatch.setattr(bench, "model_logits", lambda model, table: names)
+    monkeypatch.setattr(bench, "predict", lambda model, table, device: SimpleNamespace(logits=names))
     monkeypatch.setattr(bench, "_features", lambda model, table: table)
     monkeypatch.setattr(bench, "Held", lambda table, features: table)
     monkeypatch.setattr(fix, "Runs", lambda found, seed: sides.append(found))
