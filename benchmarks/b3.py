@@ -11,7 +11,8 @@ the four cells on the held-out part, and the best is taken everywhere; ‡ sees 
 
 The methods are those of `peers`, and beside them pairs of a generator. Those with "GAN" take their pictures from one
 generator, trained beforehand by `equipoise train-generator` on faces of the training file without labels, and are left
-out without `--generator`. "Discovered" ones put clusters of `equipoise.latent.discover` where others put gender.
+out without `--generator`. "Discovered" ones put what `equipoise.slices.find` finds on the held-out part where others
+put gender; where it finds nothing, plain stays as it is.
 
 Every run is a line. The logits of runs are kept in the work folder too, so that numbers can be made from them again
 without training: a run whose logits are there is not trained again.
@@ -362,16 +363,21 @@ def discoveries(runs: Runs) -> list[str]:
     """What was found in place of gender, and how much of gender is in it; to be told, not used."""
     lines = []
     for method, mine in runs.items():
-        if any("rare found" not in line["numbers"]["told"] for line in mine.values()):
+        if any("slices" not in line["numbers"]["told"] for line in mine.values()):
             continue
-        names = ("in conflict", "rare in conflict", "rare found", "held-out accuracy in conflict")
-        mean = {name: 100 * told_mean(mine, name) for name in names}
-        variant = next(iter(mine.values()))["setting"]["variant"]
-        lines.append(
-            f"* {method} ({variant}): in the conflicting clusters lie {mean['in conflict']:.0f} % of the training "
-            f"pictures, {mean['rare in conflict']:.1f} % of them of a rare cell, and {mean['rare found']:.0f} % of the "
-            f"rare cells. Plain is right in {mean['held-out accuracy in conflict']:.0f} % of the held-out ones there."
-        )
+        found = {seed: line for seed, line in mine.items() if line["numbers"]["told"]["slices"]}
+        told = f"* {method}: slices were found in {len(found)} of {len(mine)} seeds"
+        if found:
+            mean = {
+                name: 100 * told_mean(found, name)
+                for name in ("inside", "rare inside", "rare found", "wrong")
+            }
+            told += (
+                f"; in them lie {mean['inside']:.0f} % of the training pictures, {mean['rare inside']:.1f} % of them "
+                f"of a rare cell, and {mean['rare found']:.0f} % of the rare cells. Plain is wrong in "
+                f"{mean['wrong']:.0f} % of the held-out ones there that test"
+            )
+        lines.append(f"{told}. Where none was found, plain stays.")
     return lines
 
 

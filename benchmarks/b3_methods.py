@@ -24,7 +24,6 @@ from equipoise.latent import (
     Generator,
     Hyperplane,
     ModuleGenerator,
-    discover,
     fit_hyperplanes,
     invert,
     mixed,
@@ -34,6 +33,7 @@ from equipoise.latent import (
 )
 from equipoise.nn import DBVAE
 from equipoise.seeds import child_seed
+from equipoise.slices import Options, find
 from equipoise.train.augmentation import augmented
 from equipoise.train.saved_generator import load_generator
 from peers import HALF, HOW, Outcome, Part, Task, Trained, cell_weights, trained
@@ -65,10 +65,6 @@ class Fast(torch.nn.Module):
             return self.network(latents).float()
 
 
-Protected = str | tuple[int, ...]
-"""What is crossed: annotated "gender", or what is discovered by so many clusters."""
-
-
 class Scene(Task):
     """One draw and one training seed, with the networks that pairs and discovered sides need.
 
@@ -90,38 +86,35 @@ class Scene(Task):
         super().__init__(training, held_out, test, seed, steps)
         self.gan, self.rest = gan, rest
 
-    def discovered(self, counts: tuple[int, ...]) -> tuple[np.ndarray, dict[str, Any]]:
-        """What takes the place of gender in training rows, and how it came about.
+    @cached_property
+    def discovered(self) -> tuple[np.ndarray | None, dict[str, Any]]:
+        """What takes the place of gender in training rows, None where nothing was found, and how it came about.
 
-        The class that a picture looks like, turned round: as with gender, cells of two equal numbers are rare.
+        What lies in a slice that plain fails on looks like the other class. That is turned round: as with gender, cells
+        of two equal numbers are rare.
         """
-        if counts not in (made := self.__dict__.setdefault("discoveries", {})):
-            training, held_out = (self.plain.features(p.images) for p in (self.training, self.held_out))
-            said, old = self.plain.logits(self.held_out.images), self.training.target
-            found = discover(
-                training, old, held_out=(held_out, self.held_out.target, said), counts=counts, seed=self.seed
-            )
-            attribute = 1 - found.sides(training, old)
-            conflict, rare = attribute == old, self.training.groups == old
-            made[counts] = (
-                attribute,
-                {
-                    "clusters": list(found.clusters.values()),
-                    "held-out accuracy in conflict": [
-                        found.accuracy[t][cluster].value for t, cluster in found.conflict.items()
-                    ],
-                    "in conflict": float(conflict.mean()),
-                    "rare in conflict": float(rare[conflict].mean()),
-                    "rare found": float(conflict[rare].mean()),
-                },
-            )
-        return made[counts]
+        training, held_out = (self.plain.features(p.images) for p in (self.training, self.held_out))
+        said, old = self.plain.logits(self.held_out.images), self.training.target
+        found = find(held_out, self.held_out.target, said, options=Options(seed=self.seed))
+        told: dict[str, Any] = {"slices": len(found.slices)}
+        if not found.slices:
+            return None, told
+        inside, rare = found.assign(training, old) >= 0, self.training.groups == old
+        return np.where(inside, old, 1 - old), told | {
+            "wrong": [one.errors.value for one in found.slices],
+            "inside": float(inside.mean()),
+            "rare inside": float(rare[inside].mean()),
+            "rare found": float(inside[rare].mean()),
+        }
 
-    def protected(self, by: Protected) -> np.ndarray:
+    def protected(self, by: str) -> np.ndarray:
         """Annotated gender of the training rows, or what is discovered in its place."""
-        return self.training.groups if by == "gender" else self.discovered(by)[0]
+        found = self.training.groups if by == "gender" else self.discovered[0]
+        if found is None:
+            raise ValueError("Nothing was discovered in this scene; see `discovered`.")
+        return found
 
-    def f_t(self, how: str, by: Protected = "gender") -> Trained:
+    def f_t(self, how: str, by: str = "gender") -> Trained:
         """From pictures to the class; plain, or balanced or corrected by class × protected attribute."""
         if how == "plain":
             return self.plain
@@ -132,7 +125,7 @@ class Scene(Task):
             made[how, by] = self.train(**learning(self.training.target, self.protected(by))[how])
         return made[how, by]
 
-    def f_g(self, how: str, by: Protected = "gender") -> Trained:
+    def f_g(self, how: str, by: str = "gender") -> Trained:
         """From pictures to the protected attribute; likewise."""
         if how in ("elsewhere", "gender elsewhere"):
             return self.elsewhere[1]
@@ -274,7 +267,7 @@ class Making:
     classifiers: str = "plain"
     generator: str = "VAE"
     codes: str = "sampled"
-    by: Protected = "gender"
+    by: str = "gender"
     margin: float = 0.0
     all: bool = False
 
@@ -351,7 +344,7 @@ def edited(scene: Scene, how: Making, count: int) -> tuple[ImageTable, dict]:
     if how.generator == "GAN":
         told["generator_steps"] = json.loads((scene.gan / "config.json").read_text())["steps"]
     if how.by != "gender":
-        told |= scene.discovered(how.by)[1]
+        told |= scene.discovered[1]
     return made if how.all else made.take(np.repeat(good, 2)), told
 
 
@@ -409,10 +402,15 @@ def gan_variants(classifiers: str) -> dict[str, partial]:
     }
 
 
-def discovered_balanced(scene: Scene, counts: tuple[int, ...]) -> Outcome:
+def discovered(scene: Scene, then: Callable[[Scene], Outcome]) -> Outcome:
+    """What slices are used for; where none was found, plain as it is."""
+    sides, told = scene.discovered
+    return scene.scored(scene.plain, told=told) if sides is None else then(scene)
+
+
+def discovered_balanced(scene: Scene) -> Outcome:
     """Class × discovered side, in place of class × gender: drawn equally often."""
-    told = scene.discovered(counts)[1]
-    return scene.scored(scene.f_t("balanced", counts), scene.plain, told=told)
+    return scene.scored(scene.f_t("balanced", "slices"), scene.plain, told=scene.discovered[1])
 
 
 def one(name: str) -> tuple[bool, dict[str, Callable[[Task], Outcome]]]:
@@ -420,7 +418,6 @@ def one(name: str) -> tuple[bool, dict[str, Callable[[Task], Outcome]]]:
     return peers.METHODS[name].sees_groups, {"": peers.METHODS[name].run}
 
 
-CLUSTERS = {"clusters by silhouette": (2, 3, 4, 6), "12 clusters": (12,)}
 METHODS = {  # name → sees gender?, variants to choose from on the held-out part
     "plain, no augmentation": one("plain, no augmentation"),
     "plain": one("plain"),
@@ -507,15 +504,14 @@ METHODS = {  # name → sees gender?, variants to choose from on the held-out pa
             for x in (0.5, 0.67)
         },
     ),
-    "balanced sampling, discovered": (
-        False,
-        {name: partial(discovered_balanced, counts=counts) for name, counts in CLUSTERS.items()},
-    ),
+    "balanced sampling, discovered": (False, {"": partial(discovered, then=discovered_balanced)}),
     "pairs, GAN, discovered": (
         False,
         {
-            name: partial(with_pairs, how=Making("balanced", "GAN", by=counts), share=0.5)
-            for name, counts in CLUSTERS.items()
+            "": partial(
+                discovered,
+                then=partial(with_pairs, how=Making("balanced", "GAN", by="slices"), share=0.5),
+            )
         },
     ),
 }

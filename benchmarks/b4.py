@@ -8,8 +8,8 @@ For each seed the embedded set is drawn anew, with two hidden groups of 5 % of t
   latent means of the training faces, or their pictures. *Enrichment* is a group's share of the draws over its natural
   share; 1.0 is no help, 5.4 the most that ESS 0.5 allows for 5 %. The rarest tenth of the faces, as many as the hidden
   ones are, shows what a person would be shown: recall of each group, and false discoveries.
-* Are they discovered? `latent.discover` clusters the features of a plain classifier, trained for one epoch, and takes
-  the cluster of faces that it gets wrong most often on held-out pictures.
+* Are they discovered? `slices.find` seeks slices that a plain classifier, trained for one epoch, fails on among
+  held-out pictures; `assign` tells them among the training faces.
 * Is rare told from mislabelled? 5 % of the labels are flipped; `risk.label_noise` and the rarity of the pictures judge
   those labelled "face": rare faces against flipped non-faces, and what `risk.kinds` calls each.
 
@@ -36,7 +36,6 @@ import torch
 from equipoise.data import ImageTable, planted, read, split
 from equipoise.fairness import enrichment, rare_groups
 from equipoise.groups import Groups
-from equipoise.latent import discover
 from equipoise.resample import (
     DegenerateWeightsError,
     effective_sample_size,
@@ -54,6 +53,8 @@ from equipoise.risk import (
     quality_score,
 )
 from equipoise.run.hidden import hidden_features
+from equipoise.slices import Options as Search
+from equipoise.slices import find
 from equipoise.train import Engine, fit, predict, recipe
 from equipoise.train.appearance import appearance_rarity
 from equipoise.train.rarity import latent_codes
@@ -210,18 +211,20 @@ def discovered(scene: Scene, chosen: np.ndarray) -> dict[str, Any]:
     }
 
 
-def by_errors(scene: Scene) -> dict[str, Any]:
-    """The cluster of faces that a brief classifier gets wrong most often on held-out pictures."""
+def by_slices(scene: Scene) -> dict[str, Any]:
+    """The training faces in slices that a brief classifier fails on among held-out pictures."""
     train, held_out = scene.parts
     fitted = fit(
         train, scene.recipe(1), method="plain", seed=scene.seed, engine=Engine(device="cpu", progress=False)
     )
-    features = hidden_features(fitted.model, train, device="cpu")
-    others = hidden_features(fitted.model, held_out, device="cpu")
-    logits = predict(fitted.model, held_out, device="cpu")
-    groups = discover(features, train.labels, held_out=(others, held_out.labels, logits), seed=scene.seed)
-    sides = groups.sides(features, train.labels)
-    return discovered(scene, sides[train.positives] == 0) | {"clusters": groups.clusters[1]}
+    found = find(
+        hidden_features(fitted.model, held_out, device="cpu"),
+        held_out.labels,
+        predict(fitted.model, held_out, device="cpu"),
+        options=Search(seed=scene.seed),
+    )
+    inside = found.assign(hidden_features(fitted.model, train, device="cpu"), train.labels) >= 0
+    return discovered(scene, inside[train.positives]) | {"slices": len(found.slices)}
 
 
 def by_noise(scene: Scene) -> dict[str, Any]:
@@ -274,7 +277,7 @@ def methods(options: Options) -> dict[str, Callable[[Scene], dict[str, Any]]]:
     for name, rule in (PUBLISHED | OURS).items():
         found[f"{name}, ESS {ESS}"] = partial(by_rule, logs=on_codes(rule), tempered=True)
     found[f"{APPEARANCE}, ESS {ESS}"] = partial(by_rule, logs=lambda s: s.appearance, tempered=True)
-    found["discovered by errors"] = by_errors
+    found["in slices"] = by_slices
     if options.brought is None:
         found["rare against mislabelled"] = by_noise
     return found
@@ -306,8 +309,8 @@ def _part(told: str, found: dict[str, list[dict[str, Any]]]) -> list[str]:
         ]
     chosen = {f"rarest tenth by {n}": [r["rarest_tenth"] for r in rows] for n, rows in rules.items()}
     chosen = {name: rows for name, rows in chosen.items() if "as published" not in name}
-    if "discovered by errors" in found:
-        chosen["`latent.discover`: most often wrong"] = found["discovered by errors"]
+    if "in slices" in found:
+        chosen["in a slice of `slices.find`"] = found["in slices"]
     if chosen:
         parts += [
             "Which faces would be shown as a hidden group, and which of them are none:",

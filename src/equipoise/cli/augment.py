@@ -84,7 +84,7 @@ def augment(
         generator_steps: Steps of a generator that is trained here.
         test_data: Test images with the same columns; without, a share of the data is held out.
         test_share: Share held out for testing when no test data are given.
-        validation_share: Share held out for thresholds, and for the choice of discovered groups.
+        validation_share: Share held out for thresholds, and to discover groups in.
         groups: Further columns to measure by; training never sees them.
         controls: Train the controls: generated images without edits, and real images with all cells drawn equally.
         replicates: Resamples behind the intervals.

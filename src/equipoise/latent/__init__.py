@@ -8,7 +8,6 @@ serve to make training data balanced, and to measure unequal error.
 
 from equipoise.latent.adapters import DBVAEGenerator, ModuleGenerator, ProgressiveGAN, StyleGAN
 from equipoise.latent.complement import all_sides, complement, complement_by_side, mirror, onto
-from equipoise.latent.discovery import discover
 from equipoise.latent.generator import Generator, check_generator
 from equipoise.latent.hyperplane import Hyperplane, fit_hyperplane
 from equipoise.latent.inversion import invert
@@ -31,7 +30,6 @@ __all__ = [
     "check_generator",
     "complement",
     "complement_by_side",
-    "discover",
     "fit_hyperplane",
     "fit_hyperplanes",
     "invert",

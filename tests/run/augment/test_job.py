@@ -295,27 +295,40 @@ def test_an_interrupted_run_goes_on_to_the_same_numbers(run, tables, small, tmp_
     assert {n: m.numbers for n, m in again.models.items()} == {n: m.numbers for n, m in record.models.items()}
 
 
-def test_discovered_sides_need_no_annotation(tables, small, tmp_path):
-    chosen = recipe("equipoise-latent")
-    brief = replace(
-        small, plain=replace(chosen.plain, epochs=2, batch_size=small.plain.batch_size, learning_rate=1e-3)
+def brief(small):
+    """So little training that a classifier leans on what is easy."""
+    plain = replace(
+        recipe("equipoise-latent").plain, epochs=2, batch_size=small.plain.batch_size, learning_rate=1e-3
     )
-    brief = replace(brief, mirror=False)
-    record = augment(
-        Sources(data=drawn(600, 0.15, 3), test_data=tables[1], validation_share=0.4),
+    return replace(small, plain=plain, mirror=False)
+
+
+def discovering(table, test, small, out):
+    return augment(
+        Sources(data=table, test_data=test, validation_share=0.4),
         Attributes("bright", ["discover"]),
         how=Augmentation(drawer(), latents=600, keep="all"),
         measuring=Measuring(["light"], controls=False, replicates=100),
-        training=Training(brief),
+        training=Training(brief(small)),
         engine=ENGINE,
-        output=Output(tmp_path / "found"),
+        output=Output(out),
     )
+
+
+def test_discovered_sides_need_no_annotation(tables, small, tmp_path):
+    record = discovering(drawn(900, 0.15, 3), tables[1], small, tmp_path / "found")
     found = record.protected["discovered"]
-    assert found.found.startswith("discovered")
+    assert found.found.startswith("discovered: what a brief classifier fails on")
+    assert "bright #1: " in found.found
     assert found.agreement["light"] > 0.9
     assert record.measured == ["light", "discovered"]
     assert record.models["augmented"].sees == ""
     assert "thresholds" not in record.models
+
+
+def test_where_nothing_fails_there_is_nothing_to_cross(tables, small, tmp_path):
+    with pytest.raises(InputError, match=r"found none among 240 validation images.*Hold out more"):
+        discovering(drawn(600, 0.0, 3), tables[1], small, tmp_path / "none")
 
 
 @pytest.mark.slow

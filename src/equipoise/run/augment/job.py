@@ -130,7 +130,7 @@ def augment(
 
     Args:
         sources: `data`, images with the target and the protected attributes as columns, and `test_data`; without,
-            `test_share` is held out. `validation_share`, above 0, is for thresholds, and for the choice of groups.
+            `test_share` is held out. `validation_share`, above 0, is for thresholds, and to discover groups in.
         attributes: Target and protected attributes.
         how: Generator, and how pairs are made and mixed.
         reading: How sources are read.

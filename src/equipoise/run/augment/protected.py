@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from equipoise.data import ImageTable
 from equipoise.errors import InputError
 from equipoise.groups import Groups
-from equipoise.latent import discover
 from equipoise.run.hidden import hidden_features
 from equipoise.run.sources import check_attributes
 from equipoise.run.training import Trainer
+from equipoise.slices import Found, Options, find
 from equipoise.train import predict
 from equipoise.train.recipe import epochs_of
 
@@ -104,10 +104,10 @@ def _values(groups: Groups) -> tuple[str, ...]:
 def discovered(
     tables: Mapping[str, ImageTable], trainer: Trainer, *, names: tuple[str, str], seed: int
 ) -> Protected:
-    """Sides that no annotation told: in each class, the cluster that a classifier gets wrong goes with the other class.
+    """Sides that no annotation told: what lies in a slice that a classifier fails on looks like the other class.
 
     The classifier is stopped after a quarter of the recipe's epochs: what it learns first is what it takes for the
-    target. Clusters are those of its features; their number and the wrong one are chosen on the validation part.
+    target. Slices are those of its features on the validation part, found on one half of it and tested on the other.
 
     Args:
         tables: "train", "validation" and "test", labelled with the target.
@@ -116,8 +116,7 @@ def discovered(
         seed: The one source of chance.
 
     Raises:
-        InputError: if clusters are too small to choose among.
-        MissingExtraError: without scikit-learn.
+        InputError: if no slice is found, or the validation part is too small for any.
     """
     recipe = trainer.start.recipe
     how = recipe.plain
@@ -130,20 +129,37 @@ def discovered(
     )
     device, held_out = trainer.start.engine.device, tables["validation"]
     features = {part: hidden_features(model, table, device=device) for part, table in tables.items()}
-    found = discover(
-        features["train"],
-        tables["train"].labels,
-        held_out=(features["validation"], held_out.labels, predict(model, held_out, device=device)),
-        seed=seed,
+    found = find(
+        features["validation"],
+        held_out.labels,
+        predict(model, held_out, device=device),
+        class_names=names,
+        options=Options(seed=seed),
     )
-    ids = {part: np.asarray(found.sides(features[part], t.labels), np.int64) for part, t in tables.items()}
-    counts = ", ".join(f"{found.clusters[label]} of {name}" for label, name in enumerate(names))
+    if not found.slices:
+        raise InputError(_nothing(found))
+    ids = {part: _sides(found, features[part], table.labels) for part, table in tables.items()}
+    told = "; ".join(
+        f"{one.name}: {one.errors.value:.0%} wrong against {one.rest.value:.0%}" for one in found.slices
+    )
     return Protected(
         "discovered",
         (f"looks like {names[0]}", f"looks like {names[1]}"),
-        f"discovered: clusters of early features ({counts}); the one called wrong most often goes with the other class",
+        f"discovered: what a brief classifier fails on looks like the other class ({told})",
         ids,
         annotated=False,
+    )
+
+
+def _sides(found: Found, features: NDArray[np.float32], labels: Ids) -> Ids:
+    return np.where(found.assign(features, labels) >= 0, 1 - labels, labels)
+
+
+def _nothing(found: Found) -> str:
+    return (
+        f"Expected images that a brief classifier fails on more than on the rest of their class; found none among "
+        f"{len(found.ids):,} validation images. {'; '.join(map(str, found.classes))}. Hold out more "
+        "(`validation_share`), or name a column that pairs shall differ in."
     )
 
 
