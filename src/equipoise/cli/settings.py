@@ -370,7 +370,8 @@ class Passing:
     """auto, cpu, cuda or mps."""
     on: str | None = None
     """Make the pass over the images on a Ray cluster: ray starts one on this machine, ray://auto takes the one that it
-    is part of, ray://HOST:PORT the one with that head. Needs the extra ray; an interrupted pass is gone on with."""
+    is part of, ray://HOST:PORT the one with that head. Needs the extra ray; an interrupted pass is gone on with. For
+    audit and fix also onnx: by onnxruntime on this CPU, often several times as fast; needs the extra onnx."""
 
 
 @Parameter(name="*", group=FOLDER)

@@ -145,7 +145,8 @@ def cluster_of(on: str) -> Cluster:
         return Cluster(address)
     raise InputError(
         f"Expected `on` as ray (a cluster on this machine for the time of the job), ray://auto (the one that this "
-        f"machine is part of) or ray://HOST:PORT; got {on!r:.200}. Write one of these."
+        f"machine is part of), ray://HOST:PORT, or onnx (by onnxruntime on this machine); got {on!r:.200}. Write one "
+        "of these."
     )
 
 

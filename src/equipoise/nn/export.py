@@ -10,8 +10,10 @@ import importlib
 import json
 import logging
 import os
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +23,15 @@ from torch import Tensor, nn
 from equipoise.errors import InputError, MissingExtraError
 from equipoise.failures import refused
 from equipoise.files import read_tensors, write_tensors
+from equipoise.nn.backbone import Backbone
 from equipoise.nn.hugging_face import HuggingFace, hugging_face, without_bars, written_processor
 from equipoise.nn.last_layer import BackboneClassifier
 from equipoise.nn.modes import evaluating
-from equipoise.nn.onnx_network import METADATA, OnnxNetwork
+from equipoise.nn.onnx_network import FEATURES, METADATA, OnnxNetwork
 from equipoise.nn.preprocessing import Normalised, Preprocessing
 from equipoise.nn.taps import Output, Tap, features_at, find_tap, named_tap, prediction_of, tapped
 
-__all__ = ["own_network", "write_onnx", "write_state_dict", "write_transformers"]
+__all__ = ["by_onnx", "own_network", "write_onnx", "write_state_dict", "write_transformers"]
 
 OPSET = 18
 CLOSE = 1e-3  # of the largest logit: what another runtime may round differently
@@ -121,6 +124,29 @@ def write_onnx(
             logits = found(some)
         for mine, theirs in zip((logits, *passed), values, strict=False):
             _check_close(mine, theirs, f"the ONNX file of {title}")
+
+
+def by_onnx(backbone: Backbone) -> Backbone:
+    """The same, run by onnxruntime on the CPU: features and logits differ by rounding.
+
+    Raises: what `write_onnx` does.
+    """
+    came, tap = backbone.preprocessing, backbone.tap
+    layer = None
+    if tap is not None and tap.side == "output":
+        layer = f"model.{tap.layer}" if came.mean else tap.layer
+    headless = backbone.outputs is None
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.onnx"
+        write_onnx(backbone.module, came, path, output=backbone.output, layer=layer, title=backbone.name)
+        network = OnnxNetwork(path, layer="logits" if headless else None).eval()
+    return Backbone.tried(
+        network,
+        replace(came, mean=(), std=()),
+        layer=None if headless else FEATURES,
+        headless=headless,
+        name=backbone.name,
+    )
 
 
 def _tap(whole: _Prediction, layer: str | None, images: Tensor) -> Tap | None:

@@ -16,6 +16,7 @@ from equipoise.errors import EquipoiseError, InputError, MissingExtraError
 from equipoise.failures import refused
 from equipoise.nn import Backbone, pixels, with_last_layer
 from equipoise.pictures.own_framing import OwnFraming
+from equipoise.run.remote import ONNX
 from equipoise.run.training import Start
 from equipoise.run.unused import check_unused
 from equipoise.train import Engine, Recipe, check_trainable
@@ -41,10 +42,24 @@ def scoring_engine(engine: Engine, job: str) -> Engine:
     """
     if job not in ELSEWHERE:
         check_unused(job, engine, "on", why="runs its networks on this machine")
-    if engine.on is not None:
+    if engine.on == ONNX:
+        _check_onnx(engine, job)
+    elif engine.on is not None:
         cluster_of(engine.on).check()
     check_unused(job, engine, "precision", "processes", "compile", "tensorboard", why="trains no classifier")
     return engine.resolved()
+
+
+def _check_onnx(engine: Engine, job: str) -> None:
+    if job == "score":
+        raise InputError(
+            "Expected ray, ray://auto or ray://HOST:PORT as the `on` of score; got 'onnx', which audit and fix take. "
+            "Export the network, and score by onnx:FILE."
+        )
+    for package in ("onnx", "onnxruntime", "onnxscript"):
+        need(package, "onnx", "A pass by onnxruntime (`on` onnx)")
+    if engine.device not in ("auto", "cpu"):
+        raise InputError(f"`on` onnx runs on the CPU; got `device` {engine.device}. Leave one of them out.")
 
 
 def need(package: str, extra: str, what: str) -> None:

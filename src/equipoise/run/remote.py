@@ -14,15 +14,29 @@ from numpy.typing import NDArray
 from equipoise.cluster import Cluster, Columns, ShardFolder, cluster_of, computed
 from equipoise.data import ImageTable
 from equipoise.errors import InputError
-from equipoise.nn import Backbone, digest_of, features
+from equipoise.nn import Backbone, digest_of, features, slices
+from equipoise.nn.export import by_onnx
 from equipoise.nn.feature_store import Layout, pictures_digest
+from equipoise.nn.features import Elsewhere, as_kept, usual_batch_size
+from equipoise.nn.features import computed as computed_features
 from equipoise.run.backbone_source import backbone_source
 from equipoise.run.model_source import ModelSource, Network
 from equipoise.run.reading import Reading
 from equipoise.train.device import device_of
 from equipoise.train.logits import model_logits
 
-__all__ = ["Loading", "RemoteFeatures", "remote_features", "remote_scores", "shards_of"]
+__all__ = [
+    "ONNX",
+    "Loading",
+    "OnnxFeatures",
+    "RemoteFeatures",
+    "remote_features",
+    "remote_scores",
+    "shards_of",
+]
+
+ONNX = "onnx"
+"""As `Engine.on`: by onnxruntime on this machine."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,8 +160,44 @@ class RemoteFeatures:
             ShardFolder(folder, "").clear()
 
 
-def remote_features(on: str | None, loading: Loading, device: str) -> RemoteFeatures | None:
-    """Where features are computed; None is this process."""
+@dataclass(eq=False)
+class OnnxFeatures:
+    """Features by onnxruntime on this machine, see `nn.features.Elsewhere`.
+
+    Args:
+        loading: Of the network.
+        batch_size: Pictures at a time, known once it runs.
+    """
+
+    loading: Loading
+    batch_size: int | None = None
+
+    def __call__(
+        self, table: ImageTable, layout: Layout, folder: Path | None, first: int
+    ) -> Iterator[tuple[slice, Columns]]:
+        """Every row from `first` on, in order."""
+        backbone = self.loading.backbone(table)
+        _check_same(backbone.name, backbone.digest, layout.backbone)
+        self.batch_size = usual_batch_size(backbone, table, None)
+        quick = by_onnx(backbone)
+        rest = (
+            slice(one.start + first, one.stop + first) for one in slices(len(table) - first, self.batch_size)
+        )
+        for place, found in computed_features(quick, table, rest):
+            kept = as_kept(found.features, layout.dtype, backbone.name)
+            yield (
+                place,
+                {"features": kept} | ({} if found.logits is None else {"logits": found.logits.numpy()}),
+            )
+
+    def clear(self, folder: Path | None) -> None:
+        """Nothing but the store itself was kept."""
+
+
+def remote_features(on: str | None, loading: Loading, device: str) -> Elsewhere | None:
+    """Where features are computed; None is this process as it is."""
+    if on == ONNX:
+        return OnnxFeatures(loading)
     return None if on is None else RemoteFeatures(cluster_of(on), loading, device)
 
 

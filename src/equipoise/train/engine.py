@@ -39,7 +39,8 @@ class Engine:
         tensorboard: Write TensorBoard events beside the checkpoints.
         progress: Show bars when standard error is a terminal.
         on: Where a network runs over pictures in place of this process: "ray", "ray://auto" or "ray://HOST:PORT", see
-            `cluster.cluster_of`. Numbers are the same but for rounding, so it is none of a run's settings.
+            `cluster.cluster_of`; "onnx" is by onnxruntime on this machine's CPU. Numbers are the same but for rounding,
+            so it is none of a run's settings.
     """
 
     device: str = "auto"
