@@ -56,6 +56,7 @@ def test_onnx_is_read_again_by_name_with_its_preprocessing_and_classes(tmp_path,
     assert "torchvision" not in said.out + said.err
     wanted = model_source(Network(f"{THEIRS}:network", output="scores", mean=(0.4,), std=(0.2,)))
     found = Backbone.named("onnx:m.onnx")
+    assert found.network.batch is None
     assert found.framing == Framing(16, interpolation="bilinear")
     for count in (1, 5):
         images = torch.rand(count, 3, 16, 16)

@@ -101,15 +101,21 @@ def test_what_does_not_take_it_says_so():
         scoring_engine(Engine(on="onnx"), "evaluate")
 
 
-def test_a_network_that_cannot_be_told_in_onnx_is_said(table):
-    class Counting(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.last = nn.Linear(3, 3)
+class Counting(nn.Module):
+    def __init__(self, count):
+        super().__init__()
+        self.last, self.count = nn.Linear(3, 3), count
 
-        def forward(self, images):
-            return self.last(images.mean((2, 3)) * len(str(float(images.sum()))))
+    def forward(self, images):
+        return self.last(images.mean((2, 3)) * self.count(images))
 
-    backbone = Backbone.of(Counting(), size=16)
+
+@pytest.mark.parametrize(
+    "count",
+    [lambda images: len(str(float(images.sum()))), lambda images: torch.ones(len(images), 1)],
+    ids=["numbers in Python", "a fixed number of pictures"],
+)
+def test_a_network_that_cannot_be_told_in_onnx_is_said(count, table):
+    backbone = Backbone.of(Counting(count), size=16)
     with pytest.raises(InputError, match=r"cannot be written as ONNX|say what the network says"):
         features(backbone, table, elsewhere=by_onnx(backbone))

@@ -50,7 +50,7 @@ class _Prediction(nn.Module):
             return (prediction_of(self.network(images), self.output),)
         with tapped(self.network, self.tap) as passed:
             prediction = prediction_of(self.network(images), self.output)
-        return prediction, features_at(self.tap, passed, len(images))
+        return prediction, features_at(self.tap, passed, images.shape[0])  # `len` would fix the number
 
 
 def write_onnx(
@@ -119,6 +119,11 @@ def write_onnx(
     onnx.save(model, path)
     read = Tap("features", "output")
     found = OnnxNetwork(path, layer=None if whole.tap else "logits")
+    if found.batch is not None:
+        raise InputError(
+            f"{title} cannot be written as ONNX for any number of pictures; torch.onnx fixes it at {found.batch}. Does "
+            "it use `len(images)` where `images.shape[0]` would do? Write its state dict."
+        )
     for some, values in zip(pictures, wanted, strict=True):
         with tapped(found, read) as passed:
             logits = found(some)

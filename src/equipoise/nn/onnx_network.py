@@ -112,6 +112,11 @@ class OnnxNetwork(nn.Module):
         return Preprocessing(framing, channels=self._input.channels or 3)
 
     @property
+    def batch(self) -> int | None:
+        """How many pictures it takes at a time; None takes any number."""
+        return self._input.batch
+
+    @property
     def inside(self) -> dict[str, dict[str, list[float]]]:
         """What it does to pixels itself, as far as it says so: for records."""
         came = None if self.told is None else self.told.preprocessing
