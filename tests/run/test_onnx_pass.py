@@ -8,7 +8,7 @@ from torch import nn
 from equipoise.data import ImageTable
 from equipoise.errors import InputError
 from equipoise.nn import Backbone, features
-from equipoise.run import Network, Reading
+from equipoise.run import Network, Reading, remote
 from equipoise.run.checks import scoring_engine
 from equipoise.run.remote import Loading, OnnxFeatures, remote_features
 from equipoise.train import Engine
@@ -80,6 +80,17 @@ def test_a_pass_that_stopped_goes_on_where_it_was(table, tmp_path, monkeypatch):
         min(row for row in read if row > 1) >= 32
     )  # the first two are looked at to see how large a batch may be
     np.testing.assert_allclose(found.vectors(), features(backbone, table).vectors(), atol=1e-2)
+
+
+def test_two_tables_are_passed_by_one_export(table, monkeypatch):
+    made = []
+    export = remote.by_onnx
+    monkeypatch.setattr(remote, "by_onnx", lambda backbone: made.append(1) or export(backbone))
+    backbone = BACKBONES["normalised"]()
+    far = by_onnx(backbone)
+    for some in (table, table.take(np.arange(30))):
+        features(backbone, some, elsewhere=far)
+    assert len(made) == 1
 
 
 def test_on_onnx_is_that_pass():

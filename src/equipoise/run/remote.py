@@ -171,15 +171,18 @@ class OnnxFeatures:
 
     loading: Loading
     batch_size: int | None = None
+    _ready: tuple[Backbone, Backbone] | None = None  # as it was loaded, and by onnxruntime: made once
 
     def __call__(
         self, table: ImageTable, layout: Layout, folder: Path | None, first: int
     ) -> Iterator[tuple[slice, Columns]]:
         """Every row from `first` on, in order."""
-        backbone = self.loading.backbone(table)
+        if self._ready is None:
+            loaded = self.loading.backbone(table)
+            self._ready = loaded, by_onnx(loaded)
+        backbone, quick = self._ready
         _check_same(backbone.name, backbone.digest, layout.backbone)
         self.batch_size = usual_batch_size(backbone, table, None)
-        quick = by_onnx(backbone)
         rest = (
             slice(one.start + first, one.stop + first) for one in slices(len(table) - first, self.batch_size)
         )
