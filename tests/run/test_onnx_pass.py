@@ -93,6 +93,12 @@ def test_two_tables_are_passed_by_one_export(table, monkeypatch):
     assert len(made) == 1
 
 
+def test_a_network_that_is_another_one_when_it_is_loaded_again_is_refused(table):
+    drawn = Backbone.of(nn.Sequential(nn.Flatten(), nn.Linear(768, 4), nn.Linear(4, 3)), size=16)
+    with pytest.raises(InputError, match="with the weights that it has where the job was started"):
+        features(BACKBONES["normalised"](), table, elsewhere=by_onnx(drawn))
+
+
 def test_on_onnx_is_that_pass():
     assert isinstance(remote_features("onnx", Loading(Network("x:y"), Reading()), "cpu"), OnnxFeatures)
     assert remote_features(None, Loading(Network("x:y"), Reading()), "cpu") is None

@@ -48,9 +48,7 @@ class Ordered:
     def placements(self, others: NDArray[Any]) -> Floats:
         """`placements` of these among others, in time that grows with their number alone."""
         below = np.zeros(len(self) + 1, np.int64)
-        keys = np.sort(
-            others
-        )  # what is sought in order is near what was sought before: in the processor's cache
+        keys = np.sort(others)  # each is then found near the one before, in the processor's cache
         for side in ("left", "right"):
             found = np.searchsorted(self.ordered, keys, side=side)
             below += np.bincount(found, minlength=len(self) + 1).cumsum()

@@ -187,11 +187,8 @@ class OnnxFeatures:
             slice(one.start + first, one.stop + first) for one in slices(len(table) - first, self.batch_size)
         )
         for place, found in computed_features(quick, table, rest):
-            kept = as_kept(found.features, layout.dtype, backbone.name)
-            yield (
-                place,
-                {"features": kept} | ({} if found.logits is None else {"logits": found.logits.numpy()}),
-            )
+            kept = {"features": as_kept(found.features, layout.dtype, backbone.name)}
+            yield place, kept if found.logits is None else kept | {"logits": found.logits.numpy()}
 
     def clear(self, folder: Path | None) -> None:
         """Nothing but the store itself was kept."""

@@ -321,6 +321,9 @@ def test_discovered_sides_need_no_annotation(tables, small, tmp_path):
     assert found.found.startswith("discovered: what a brief classifier fails on")
     assert "bright #1: " in found.found
     assert found.agreement["light"] > 0.9
+    assert found.sides == ["looks like not bright", "looks like bright"]
+    negatives, positives = record.data.cells["train"]["discovered"]["looks like bright"]
+    assert negatives < 0.3 * positives  # most look like their class
     assert record.measured == ["light", "discovered"]
     assert record.models["augmented"].sees == ""
     assert "thresholds" not in record.models
