@@ -78,7 +78,8 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     Raises:
         OSError: as `regular` does.
     """
-    regular(path)  # and not to wait, should something else take its place meanwhile:
+    _check_regular(path, os.stat(path).st_mode)
+    # and not to wait, should something else take its place meanwhile:
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
         _check_regular(path, os.fstat(handle).st_mode)

@@ -22,7 +22,7 @@ import importlib
 import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +62,8 @@ DECLARED_PIXEL_BYTES = 24  # more, where sixteen bits are put together
 COEFFICIENT_BYTES = 2  # a pixel and component of a progressive JPEG, which holds all of them
 TIFFS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 TILE_WIDTH, TILE_HEIGHT = 322, 323  # tags of TIFF
+
+Finish: TypeAlias = Callable[[Image.Image | NDArray[np.uint8]], NDArray[np.uint8]]
 
 
 def _unsaid(_: str) -> None:
@@ -117,13 +119,6 @@ def decoded(
     if (framing is None) == (size is None):
         raise InputError(f"Expected a size or a framing; got {size} and {framing}. Give one of the two.")
     how = framing if framing is not None else Framing(size or 0)
-    if (
-        isinstance(content, np.ndarray)
-        and content.shape == (how.size, how.size, channels)
-        and how.keeps(content.shape)
-        and content.dtype == np.uint8
-    ):
-        return np.ascontiguousarray(content)
     finish = functools.partial(_squared, framing=how, channels=channels)
     return _decoded(content, how.size if how.usual else None, finish, note)
 
@@ -150,7 +145,7 @@ def whole(
 def _decoded(
     content: bytes | NDArray[np.uint8] | Image.Image,
     size: int | None,
-    finish: Callable[[Image.Image], NDArray[np.uint8]],
+    finish: Finish,
     note: Note,
 ) -> NDArray[np.uint8]:
     """What `finish` makes of a picture, which may be shrunk to no less than `SHRUNK` times the size before, if any."""
@@ -162,7 +157,7 @@ def _decoded(
             return _from_image(content, finish, note)
         pixels = _checked(content)
         with _memory(pixels.shape[0] * pixels.shape[1] * OTHER_PIXEL_BYTES):
-            return finish(_picture(pixels))
+            return finish(pixels)
     except (Unreadable, MemoryError):  # memory that is short says nothing about the picture
         raise
     except Image.DecompressionBombError:
@@ -181,9 +176,7 @@ def _unknown(content: object) -> str:
     return "not a picture of a known format"
 
 
-def _from_file(
-    data: bytes, size: int | None, finish: Callable[[Image.Image], NDArray[np.uint8]], note: Note
-) -> NDArray[np.uint8]:
+def _from_file(data: bytes, size: int | None, finish: Finish, note: Note) -> NDArray[np.uint8]:
     frame = jpeg_frame(data)
     enough = MAX_PIXELS if size is None else 2 * SHRUNK * size  # pixels a side from which it is shrunk
     if frame is not None:
@@ -192,7 +185,7 @@ def _from_file(
             with _memory(_coefficient_bytes(frame) + frame.width * frame.height * OTHER_PIXEL_BYTES):
                 pixels = _fast_jpeg(data)
                 if pixels is not None:
-                    return finish(_picture(pixels))
+                    return finish(pixels)
     image = _opened(data)
     _check_size(*image.size)
     needed = 0
@@ -210,7 +203,7 @@ def _from_file(
 
 def _from_image(
     image: Image.Image,
-    finish: Callable[[Image.Image], NDArray[np.uint8]],
+    finish: Finish,
     note: Note,
     data: bytes = b"",
     needed: int = 0,
@@ -247,8 +240,10 @@ def _fast_jpeg(data: bytes) -> NDArray[np.uint8] | None:
     return pixels
 
 
-def _picture(pixels: NDArray[np.uint8]) -> Image.Image:
-    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+def _picture(found: Image.Image | NDArray[np.uint8]) -> Image.Image:
+    if isinstance(found, Image.Image):
+        return found
+    return Image.fromarray(found[..., 0] if found.shape[-1] == 1 else found)
 
 
 def _checked(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -342,7 +337,10 @@ def _memory(needed: int) -> Iterator[None]:
         yield
 
 
-def _shrunk(image: Image.Image, least: int, channels: int, note: Note) -> NDArray[np.uint8]:
+def _shrunk(
+    found: Image.Image | NDArray[np.uint8], least: int, channels: int, note: Note
+) -> NDArray[np.uint8]:
+    image = _picture(found)
     factor = min(image.size) // least
     if factor > 1:
         note(f"shrunk by averages over blocks of pixels, the shorter side to no less than {least}")
@@ -351,6 +349,8 @@ def _shrunk(image: Image.Image, least: int, channels: int, note: Note) -> NDArra
     return pixels.reshape(*pixels.shape[:2], channels)
 
 
-def _squared(image: Image.Image, framing: Framing, channels: int) -> NDArray[np.uint8]:
-    square = framing.square(image).convert("L" if channels == 1 else "RGB")
+def _squared(found: Image.Image | NDArray[np.uint8], framing: Framing, channels: int) -> NDArray[np.uint8]:
+    if isinstance(found, np.ndarray) and found.shape[2] == channels and framing.keeps(found.shape):
+        return found
+    square = framing.square(_picture(found)).convert("L" if channels == 1 else "RGB")
     return np.asarray(square).reshape(framing.size, framing.size, channels)
