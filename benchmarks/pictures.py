@@ -1,6 +1,7 @@
 """What pictures cost: memory against their number and size, the second start, and decoding against a plain loop.
 
     python -m benchmarks.pictures [--files 10000 100000] [--width 320] [--size 160] [--photographs 40]
+    python -m benchmarks.pictures --files --decoder 64 160 224
 
 Synthetic JPEGs and photographs of 12 megapixels are written to a folder that goes afterwards. Each
 measurement is a process of its own, so that its peak of memory is its own.
@@ -11,11 +12,14 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +86,33 @@ def plain(folder: Path, size: int) -> dict[str, float]:
     return {"images_per_s": round(len(files) / (time.perf_counter() - began), 1), "peak_MiB": _peak()}
 
 
+def decoder(folder: Path, workers: int) -> dict[str, float]:
+    """The JPEG decoder alone, on threads: what a pass over pictures cannot be faster than."""
+    import simplejpeg
+
+    files = sorted(folder.glob("**/*.jpg"))
+    began = time.perf_counter()
+    with ThreadPoolExecutor(workers) as pool:
+        total = sum(
+            pool.map(lambda file: len(simplejpeg.decode_jpeg(file.read_bytes())), files, chunksize=64)
+        )
+    return {"images_per_s": round(len(files) / (time.perf_counter() - began), 1), "rows": total}
+
+
+def beside_decoder(place: Path, side: int, count: int, rounds: int) -> dict[str, float]:
+    """A pass over squares that stay encoded, and its share of the decoder's own speed, in turns on all cores."""
+    folder, cores, pairs = written(place / f"squares{side}", count, side, side), os.cpu_count() or 1, []
+    for number in range(rounds):
+        alone = _apart("decoder", folder, cores)["images_per_s"]
+        ours = _apart("measured", folder, place / f"cache{side}-{number}", "0", side, None)["images_per_s"]
+        pairs.append((ours, alone))
+    return {
+        "images_per_s": statistics.median(ours for ours, _ in pairs),
+        "decoder": statistics.median(alone for _, alone in pairs),
+        "ratio": round(statistics.median(ours / alone for ours, alone in pairs), 3),
+    }
+
+
 def _peak() -> float:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
 
@@ -101,6 +132,9 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=320)
     parser.add_argument("--size", type=int, default=160)
     parser.add_argument("--photographs", type=int, default=40)
+    parser.add_argument(
+        "--decoder", type=int, nargs="*", default=[], metavar="SIDE", help="beside the decoder alone"
+    )
     asked = parser.parse_args()
     size, shape = asked.size, (asked.width, asked.width * 3 // 4)
     with tempfile.TemporaryDirectory() as place:
@@ -114,6 +148,10 @@ def main() -> None:
                 _apart("measured", folder, cache, "100 GB", size, None),
                 flush=True,
             )
+        for side in asked.decoder:
+            print(f"{side} pixels", beside_decoder(Path(place), side, 10_000, 4), flush=True)
+        if not asked.files:
+            return
         some = written(Path(place) / "some", 2_000, *shape)
         print("plain loop", _apart("plain", some, size))
         for workers in (1, 2, 8):
