@@ -12,6 +12,7 @@ from PIL import Image
 
 from equipoise.pictures import decode
 from equipoise.pictures.decode import Unreadable, decoded, encoded, whole
+from equipoise.pictures.framing import Framing
 
 
 def saved(image, format="PNG", **options):
@@ -113,6 +114,16 @@ def test_the_fast_decoder_gives_the_same_pixels(rng, monkeypatch, options, size,
         fast = decoded(data, size=64, channels=channels)
         monkeypatch.setattr(decode, "simplejpeg", None)
         np.testing.assert_array_equal(fast, decoded(data, size=64, channels=channels))
+
+
+@pytest.mark.parametrize("pixels", [False, True])
+def test_a_square_of_the_right_size_is_still_resized_and_cut_where_that_is_asked(rng, pixels):
+    framing = Framing(16, resize=20, interpolation="bilinear")
+    image = Image.fromarray(noise(rng, 16, 16))
+    content = np.asarray(image) if pixels else saved(image, "JPEG", quality=95)
+    shown = image if pixels else Image.open(io.BytesIO(content)).convert("RGB")
+    wanted = np.asarray(framing.square(shown))
+    np.testing.assert_array_equal(decoded(content, framing=framing, channels=3), wanted)
 
 
 def test_a_photograph_shrinks_like_a_full_decode(rng):
