@@ -8,6 +8,7 @@ from torch import nn
 from equipoise.data import ImageTable
 from equipoise.errors import InputError
 from equipoise.nn import Backbone, features
+from equipoise.nn.export import write_onnx
 from equipoise.run import Network, Reading, remote
 from equipoise.run.checks import scoring_engine
 from equipoise.run.remote import Loading, OnnxFeatures, remote_features
@@ -80,6 +81,13 @@ def test_a_pass_that_stopped_goes_on_where_it_was(table, tmp_path, monkeypatch):
         min(row for row in read if row > 1) >= 32
     )  # the first two are looked at to see how large a batch may be
     np.testing.assert_allclose(found.vectors(), features(backbone, table).vectors(), atol=1e-2)
+
+
+def test_an_onnx_file_is_run_as_it_is(tmp_path):
+    backbone = BACKBONES["normalised"]()
+    write_onnx(backbone.module, backbone.preprocessing, tmp_path / "m.onnx")
+    found = Backbone.named(f"onnx:{tmp_path / 'm.onnx'}")
+    assert remote.by_onnx(found) is found
 
 
 def test_two_tables_are_passed_by_one_export(table, monkeypatch):

@@ -28,6 +28,7 @@ from equipoise.nn.hugging_face import HuggingFace, hugging_face, without_bars, w
 from equipoise.nn.last_layer import BackboneClassifier
 from equipoise.nn.modes import evaluating
 from equipoise.nn.onnx_network import FEATURES, METADATA, OnnxNetwork
+from equipoise.nn.passes import placed
 from equipoise.nn.preprocessing import Normalised, Preprocessing
 from equipoise.nn.taps import Output, Tap, features_at, find_tap, named_tap, prediction_of, tapped
 
@@ -136,6 +137,8 @@ def by_onnx(backbone: Backbone) -> Backbone:
 
     Raises: what `write_onnx` does.
     """
+    if isinstance(backbone.network, OnnxNetwork):
+        return backbone
     came, tap = backbone.preprocessing, backbone.tap
     layer = None
     if tap is not None and tap.side == "output":
@@ -143,7 +146,8 @@ def by_onnx(backbone: Backbone) -> Backbone:
     headless = backbone.outputs is None
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.onnx"
-        write_onnx(backbone.module, came, path, output=backbone.output, layer=layer, title=backbone.name)
+        with placed(backbone.network, torch.device("cpu")):
+            write_onnx(backbone.module, came, path, output=backbone.output, layer=layer, title=backbone.name)
         network = OnnxNetwork(path, layer="logits" if headless else None).eval()
     return Backbone.tried(
         network,
