@@ -9,7 +9,7 @@ from equipoise.data import ImageTable
 from equipoise.errors import InputError
 from equipoise.nn import Backbone, features
 from equipoise.nn.export import write_onnx
-from equipoise.run import Network, Reading, remote
+from equipoise.run import Network, Output, Reading, Sources, audit, fix, remote
 from equipoise.run.checks import scoring_engine
 from equipoise.run.remote import Loading, OnnxFeatures, remote_features
 from equipoise.train import Engine
@@ -107,9 +107,39 @@ def test_a_network_that_is_another_one_when_it_is_loaded_again_is_refused(table)
         features(BACKBONES["normalised"](), table, elsewhere=by_onnx(drawn))
 
 
-def test_on_onnx_is_that_pass():
-    assert isinstance(remote_features("onnx", Loading(Network("x:y"), Reading()), "cpu"), OnnxFeatures)
-    assert remote_features(None, Loading(Network("x:y"), Reading()), "cpu") is None
+def test_on_onnx_is_that_pass_and_a_network_that_is_known_is_written_at_once():
+    loading, said = Loading(Network("x:y"), Reading()), []
+    assert remote_features(None, loading, "cpu", None, said.append) is None
+    assert isinstance(remote_features("onnx", loading, "cpu", None, said.append), OnnxFeatures)
+    assert not said
+    backbone = BACKBONES["normalised"]()
+    found = remote_features("onnx", loading, "cpu", backbone, said.append)
+    assert said == ["Writing Sequential as ONNX."]
+    assert found._ready[0] is backbone
+
+
+class Counting(nn.Module):
+    def __init__(self, count):
+        super().__init__()
+        self.last, self.count = nn.Linear(3, 3), count
+
+    def forward(self, images):
+        return self.last(images.mean((2, 3)) * self.count(images))
+
+
+JOBS = {
+    "audit": lambda model, table, how: audit(model, Sources(data=table), **how),
+    "fix": lambda model, table, how: fix(model, Sources(data=table, test_data=table.take(range(30))), **how),
+}
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_a_job_refuses_what_cannot_be_written_before_it_reads(job, table, tmp_path):
+    said = []
+    how = {"engine": Engine(on="onnx", device="cpu"), "output": Output(tmp_path / "out", tell=said.append)}
+    with pytest.raises(InputError, match=r"cannot be written as ONNX|say what the network says"):
+        JOBS[job](Backbone.of(Counting(lambda images: len(str(float(images.sum())))), size=16), table, how)
+    assert said == ["Writing Counting as ONNX."]
 
 
 @pytest.mark.parametrize("job", ["audit", "fix"])
@@ -124,15 +154,6 @@ def test_what_does_not_take_it_says_so():
         scoring_engine(Engine(on="onnx", device="cuda"), "audit")
     with pytest.raises(InputError, match="runs its networks on this machine"):
         scoring_engine(Engine(on="onnx"), "evaluate")
-
-
-class Counting(nn.Module):
-    def __init__(self, count):
-        super().__init__()
-        self.last, self.count = nn.Linear(3, 3), count
-
-    def forward(self, images):
-        return self.last(images.mean((2, 3)) * self.count(images))
 
 
 @pytest.mark.parametrize(

@@ -173,14 +173,19 @@ class OnnxFeatures:
     batch_size: int | None = None
     _ready: tuple[Backbone, Backbone] | None = None  # as it was loaded, and by onnxruntime: made once
 
+    def made_ready(self, backbone: Backbone) -> tuple[Backbone, Backbone]:
+        """It, and it by onnxruntime, written here.
+
+        Raises: what `nn.export.by_onnx` does.
+        """
+        self._ready = backbone, by_onnx(backbone)
+        return self._ready
+
     def __call__(
         self, table: ImageTable, layout: Layout, folder: Path | None, first: int
     ) -> Iterator[tuple[slice, Columns]]:
         """Every row from `first` on, in order."""
-        if self._ready is None:
-            loaded = self.loading.backbone(table)
-            self._ready = loaded, by_onnx(loaded)
-        backbone, quick = self._ready
+        backbone, quick = self._ready or self.made_ready(self.loading.backbone(table))
         _check_same(backbone.name, backbone.digest, layout.backbone)
         self.batch_size = usual_batch_size(backbone, table, None)
         rest = (
@@ -194,10 +199,24 @@ class OnnxFeatures:
         """Nothing but the store itself was kept."""
 
 
-def remote_features(on: str | None, loading: Loading, device: str) -> Elsewhere | None:
-    """Where features are computed; None is this process as it is."""
+def remote_features(
+    on: str | None, loading: Loading, device: str, known: Backbone | None, say: Callable[[str], None]
+) -> Elsewhere | None:
+    """Where features are computed; None is this process as it is.
+
+    Args:
+        known: The network, where it is known before pictures are read: whether it can be told in ONNX is then found out
+            at once.
+        say: Takes a line.
+
+    Raises: what `cluster_of` and `nn.export.by_onnx` do.
+    """
     if on == ONNX:
-        return OnnxFeatures(loading)
+        found = OnnxFeatures(loading)
+        if known is not None:
+            say(f"Writing {known.name} as ONNX.")
+            found.made_ready(known)
+        return found
     return None if on is None else RemoteFeatures(cluster_of(on), loading, device)
 
 

@@ -141,12 +141,13 @@ def audit(
     asked = Asked(source, network.settings(named), sources, scoring, reading, tuple(groups), seed, words)
     settings = asked.settings(tuple(methods), engine)
     with output.open(Identity(settings, asked.brought), last="audit.json", resume=True) as folder:
+        loading = Loading(network, asking)
+        elsewhere = remote_features(engine.on, loading, engine.device, source.backbone, say)
         tables = {name: source.checked(table) for name, table in read_images(asked, engine).items()}
         told(tables, say)
         table = tables["audited"]
         folder = folder.settled(fingerprints(tables))
         learning = Learning(scoring.epochs, seed=seed, device=device_of(engine.device))
-        elsewhere = remote_features(engine.on, Loading(network, asking), engine.device)
         views = views_of(asked, tables, methods, learning, say, elsewhere)
         seen, known = examined(asked, views["audited"], say)
         folder.begin()  # all that can be known to be wrong is known

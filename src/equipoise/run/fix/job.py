@@ -25,6 +25,7 @@ from equipoise.fix.checks import checked_classes, units_of
 from equipoise.fix.rows import FINDING
 from equipoise.fix.trial import Plan
 from equipoise.nn import Backbone, BackboneClassifier, FeatureStore, with_last_layer
+from equipoise.nn.features import Elsewhere
 from equipoise.nn.last_layer import replaceable
 from equipoise.report.fix.page import write_fix_report
 from equipoise.report.fix.record import (
@@ -127,12 +128,13 @@ def fix(
     reading = source.reading(reading)
     settings = _settings(source, sources, reading, choosing, seed, engine)
     with output.open(Identity(settings, source.brought()), last="fix.json", resume=True) as folder:
+        elsewhere = _elsewhere(source, engine, loading, say)
         tables = _read(sources, reading, choosing, seed, engine, output)
         folder = folder.settled(fingerprints(tables._asdict()))
         if folder.finished:
             return _earlier(folder, say)
         folder.begin()
-        stores, features_s = _features(source, tables, engine, loading)
+        stores, features_s = _features(source, tables, engine, elsewhere)
         backbone = _featured(source)
         current = own_logits(backbone, tables.train, stores["train"])
         say(_start(backbone, tables.train, current is not None))
@@ -255,14 +257,21 @@ def _featured(source: BackboneSource) -> Backbone:
     return source.featured.backbone
 
 
+def _elsewhere(
+    source: BackboneSource, engine: Engine, loading: Loading | None, say: Callable[[str], None]
+) -> Elsewhere | None:
+    if loading is None:
+        raise InputError("Expected a network to fix; got none. Name one.")
+    return remote_features(engine.on, loading, engine.device, _featured(source), say)
+
+
 def _features(
-    source: BackboneSource, tables: Split, engine: Engine, loading: Loading | None
+    source: BackboneSource, tables: Split, engine: Engine, elsewhere: Elsewhere | None
 ) -> tuple[dict[str, FeatureStore], float]:
     """Features of both sides, and the seconds that they took."""
     began, where = time.perf_counter(), device_of(engine.device)
-    if source.featured is None or loading is None:
+    if source.featured is None:
         raise InputError("Expected a network to fix; got none. Name one.")
-    elsewhere = remote_features(engine.on, loading, engine.device)
     for table in (tables.train, tables.test):
         source.featured.backbone.check_pictures(table)
     stores = {
