@@ -17,7 +17,7 @@ from equipoise.data import ImageTable
 from equipoise.data.cache import clear
 from equipoise.errors import DataError, InputError
 from equipoise.nn import Backbone, FeatureStore, features
-from equipoise.nn.features import Pace
+from equipoise.nn.features import Pace, _sent
 
 from .networks import small
 
@@ -283,3 +283,30 @@ def test_elsewhere_goes_on_with_what_was_computed_here_and_the_other_way_round(t
     here = features(backbone, counting, cache=other)
     assert min(counting.read) == 0  # shards are gone on with elsewhere alone
     assert here.features.tobytes() == features(backbone, table).features.tobytes()
+
+
+def test_pictures_go_to_a_gpu_from_pinned_memory(monkeypatch):
+    pictures = np.arange(12, dtype=np.uint8).reshape(1, 2, 2, 3)
+    asked = []
+
+    class Pinned:
+        def __init__(self, values):
+            self.values = values
+
+        def to(self, where, non_blocking=False):
+            asked.append((where.type, non_blocking))
+            return self.values
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda values: Pinned(values))
+    np.testing.assert_array_equal(_sent(pictures, torch.device("cuda")), pictures)
+    np.testing.assert_array_equal(_sent(pictures, torch.device("cpu")), pictures)
+    assert asked == [("cuda", True)]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_features_of_a_gpu_are_those_of_the_cpu():
+    pictures = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
+    table = ImageTable.from_arrays(pictures, np.arange(40) % 2)
+    backbone = Backbone.of(small(), size=16)
+    here, there = (features(backbone, table, device=torch.device(d), batch_size=7) for d in ("cpu", "cuda"))
+    np.testing.assert_allclose(there.vectors(), here.vectors(), rtol=1e-2, atol=1e-2)

@@ -198,7 +198,13 @@ def computed(
     with placed(backbone.network, device) as where:
         quick = _quick(backbone)
         for place, some in _ahead(table, places):
-            yield place, quick(pixels(torch.from_numpy(some).to(where)))
+            yield place, quick(pixels(_sent(some, where)))
+
+
+def _sent(pictures: NDArray[np.uint8], where: torch.device) -> torch.Tensor:
+    """On the device, or to a GPU on the way: from pinned memory the copy waits for nothing that runs there."""
+    found = torch.from_numpy(pictures)
+    return found.pin_memory().to(where, non_blocking=True) if where.type == "cuda" else found.to(where)
 
 
 def as_kept(values: torch.Tensor, dtype: Any, name: str) -> NDArray[Any]:
