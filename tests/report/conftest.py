@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import pickle
 import re
 import typing
 from html.parser import HTMLParser
@@ -49,8 +50,29 @@ from equipoise.report.debias.record import (
     RunRecord,
     TimingRecord,
 )
+from equipoise.report.parts import figures
 
 VOID = {"meta", "link", "img", "br"}
+DRAWN = {}
+
+
+@pytest.fixture(autouse=True)
+def charts_are_drawn_once(monkeypatch):
+    """Pages of a test differ from those of others in one thing: a chart of the same numbers is not drawn again."""
+    for name in figures.__all__:
+        draw = getattr(figures, name)
+        if hasattr(draw, "__wrapped__"):
+            monkeypatch.setattr(figures, name, _once(name, draw))
+
+
+def _once(name, draw):
+    def drawn(*args, **kwargs):
+        key = pickle.dumps((name, args, kwargs))
+        if key not in DRAWN:
+            DRAWN[key] = draw(*args, **kwargs)
+        return DRAWN[key]
+
+    return drawn
 
 
 class Page(HTMLParser):

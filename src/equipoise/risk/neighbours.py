@@ -177,9 +177,10 @@ class Neighbours(Method):
             )
         if not self.ready:
             self.finish()
-        log_density = (traced_log_prob if exporting else _log_prob)(self.ready[0], features).to(
-            features.dtype
-        )
+        reference = self.ready[0]
+        traced = exporting or torch.compiler.is_compiling()
+        log_density = traced_log_prob(reference, features) if traced else reference.log_prob(features)
+        log_density = log_density.to(features.dtype)
         return Risk(representation=-log_density, raw={"log_density": log_density})
 
     def _enough(self) -> bool:
@@ -193,8 +194,3 @@ class Neighbours(Method):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         self.ready.clear()
         super()._load_from_state_dict(state_dict, prefix, *args)
-
-
-@torch.compiler.disable  # type: ignore[untyped-decorator]
-def _log_prob(reference: density.NeighbourDensity, features: Tensor) -> Tensor:
-    return reference.log_prob(features)

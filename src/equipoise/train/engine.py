@@ -5,15 +5,17 @@ from __future__ import annotations
 import difflib
 import os
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 
 from equipoise.errors import InputError
 from equipoise.processors import launched
 from equipoise.train.device import device_of
 from equipoise.train.recipe import Recipe
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 __all__ = ["Engine", "precision_of"]
 
@@ -100,6 +102,8 @@ class Engine:
         if launched() > 1:
             here = int(os.environ.get("LOCAL_WORLD_SIZE", launched()))
             many = {"devices": here, "num_nodes": launched() // here, "strategy": "ddp"}
+        from lightning_fabric import Fabric  # seconds to import, and only training needs it
+
         try:
             fabric = Fabric(accelerator=self.device, precision=self.precision, **many)  # type: ignore[arg-type]
             if launched() > 1:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
 from equipoise.data import ImageTable
@@ -65,6 +64,8 @@ def check_first_weights(
         _weigh_made_up(chosen, largest, seed)
         return
     where = device_of(device)
+    from lightning_fabric import Fabric
+
     fabric = Fabric(accelerator=where.type, devices=1)
     rarity = Rarity(
         settings, table, fabric, classes=classes, vectors=vectors, seed=child_seed(seed, "rarity")

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from lightning_fabric import Fabric
-
 from equipoise.data import ImageTable
 from equipoise.errors import InputError
 from equipoise.nn.small_gan import checked_stages
@@ -65,6 +63,8 @@ def train_gan(  # a public door: each keyword may be left out by itself
     how = settings or GAN()
     check_start(how, table, minutes=minutes, precision=precision)
     where = device_of(device)
+    from lightning_fabric import Fabric
+
     fabric = Fabric(accelerator=where.type, devices=1, precision=precision_of(precision, where.type))  # type: ignore[arg-type]
     run = Run(fabric, table, how, seed, held_out, features, folder, pictures)
     if folder is not None:

@@ -7,12 +7,11 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
@@ -36,6 +35,9 @@ from equipoise.train.feature_distance import frechet_distance, kernel_distance
 from equipoise.train.gan_settings import GAN, LOG_EVERY, TrainedGenerator
 from equipoise.train.log import Progress, append, write_history
 from equipoise.train.watch import Watch
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 __all__ = ["Features", "Run", "squared_gradient"]
 

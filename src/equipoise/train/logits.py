@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -14,6 +13,9 @@ from equipoise.data import ImageTable
 from equipoise.errors import InputError
 from equipoise.nn import run_over
 from equipoise.train.featured import Probe
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 __all__ = ["model_logits", "validation_numbers"]
 

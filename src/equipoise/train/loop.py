@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
@@ -39,6 +38,9 @@ from equipoise.train.rarity import Rarity
 from equipoise.train.recipe import Optimisation, Resampling, epochs_of
 from equipoise.train.steps import RecordedSteps, Steps, recordable
 from equipoise.train.watch import Watch
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 __all__ = ["Job", "Outcome", "train"]
 

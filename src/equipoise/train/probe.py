@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
 from equipoise.data import ImageTable
@@ -134,6 +133,8 @@ def fitted_probe(
     weights: dict[int, NDArray[np.float64]] = {}
     if vectors is not None:
         classes = weighted_classes(chosen, table.class_names, embedded=True)
+        from lightning_fabric import Fabric
+
         fabric: Any = Fabric(accelerator="cpu", devices=1)
         chance = child_seed(seed, "rarity")
         rarity = Rarity(chosen.resampling, table, fabric, classes=classes, vectors=vectors, seed=chance)

@@ -9,14 +9,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-
-from lightning_fabric import Fabric
+from typing import TYPE_CHECKING
 
 from equipoise.errors import EquipoiseError, TrainingError
 from equipoise.failures import refused
 from equipoise.processors import launched
 from equipoise.train.checkpoint import latest_checkpoint, read_checkpoint
 from equipoise.train.loop import Job, Outcome, sampler_of, sampler_state, sampling_state, train
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 __all__ = ["run_in_processes", "train_in_processes"]
 

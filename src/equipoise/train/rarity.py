@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -22,6 +21,9 @@ from equipoise.train.appearance import appearance_rarity
 from equipoise.train.classes import fewest_images, rule_of, told_classes, weighted_rows
 from equipoise.train.error_cells import cell_weights
 from equipoise.train.recipe import Resampling
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 __all__ = ["Rarity", "check_resampling", "latent_codes"]
 

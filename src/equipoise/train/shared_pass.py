@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -27,6 +26,9 @@ from equipoise.train.device import device_of
 from equipoise.train.engine import Engine
 from equipoise.train.featured import Featured
 from equipoise.train.processes import run_in_processes
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 __all__ = ["share_pass"]
 

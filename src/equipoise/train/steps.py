@@ -7,11 +7,10 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -22,6 +21,9 @@ from equipoise.nn import Losses, RankGenerator, RankNorm, gathered
 from equipoise.resample import AdaptiveSampler
 from equipoise.train.augmentation import augmented, changed, drawn_changes
 from equipoise.train.recipe import Optimisation
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 __all__ = ["RecordedSteps", "Steps", "Taken", "learning_rate", "recordable"]
 
