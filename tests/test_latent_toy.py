@@ -43,6 +43,7 @@ def test_after_pairing_the_scores_of_both_groups_coincide(found):
     assert numbers["largest change of h_t"] < 1e-10
 
 
+@pytest.mark.slow
 def test_the_picture_is_drawn(found, tmp_path):
     example.draw(found, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 20_000

@@ -37,6 +37,7 @@ def results():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", ["classes", "class comparison", "evaluation", "faces", "comparison", "windows", "table", "risk"]
 )

@@ -20,6 +20,7 @@ def blocks():
     return {name: f"{first}\n{loop}" for name, loop in zip(NEEDS, loops, strict=True)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loop", NEEDS)
 def test_the_sampler_decides_what_batches_hold(loop, capsys, monkeypatch, tmp_path):
     for module in NEEDS[loop]:

@@ -1,7 +1,10 @@
 import re
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.slow
 def test_the_examples_run_in_order(tmp_path, monkeypatch):
     text = (Path(__file__).parents[1] / "docs" / "risk.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)

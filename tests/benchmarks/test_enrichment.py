@@ -85,6 +85,7 @@ def test_self_supervised_features_hang_on_the_seed_alone(scene):
     assert np.abs(first - other).max() > 0
 
 
+@pytest.mark.slow
 def test_b1_is_drawn_as_the_benchmark_draws_it(shared_data, tmp_path):
     import pyarrow.parquet as pq
 

@@ -34,6 +34,7 @@ def test_misses_are_counted_on_their_side():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "part",
     [

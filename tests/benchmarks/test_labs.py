@@ -120,6 +120,7 @@ def test_the_requirements_are_pinned():
     assert all("==" in line for line in lines if line and not line.startswith("#"))
 
 
+@pytest.mark.slow
 def test_a_contestant_answers_line_by_line():
     asked = [{"do": "steps", "model": "cnn", "batch": 8, "count": 2}, {"do": "nothing"}, {"do": "peak"}]
     done = subprocess.run(

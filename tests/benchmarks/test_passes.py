@@ -40,6 +40,7 @@ def test_what_a_way_changes_is_told_beside_its_speed(monkeypatch, tmp_path):
     assert "| half |" in passes.table("x", found)
 
 
+@pytest.mark.slow
 def test_onnxruntime_says_what_the_network_says(tmp_path):
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")

@@ -182,6 +182,7 @@ def test_the_report_is_rendered_again(audited, capsys):
     assert "is that what you know of this model?" in " ".join(shown.split()).partition("? ")[0] + "?"
 
 
+@pytest.mark.slow
 def test_the_same_audit_gives_the_same_scores(audited, trouble):
     flags = [
         str(trouble / "list.csv"),
@@ -194,6 +195,7 @@ def test_the_same_audit_gives_the_same_scores(audited, trouble):
     assert one.equals(two)
 
 
+@pytest.mark.slow
 def test_a_foreign_network_with_a_reference(trouble, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(trouble)
     flags = [
@@ -213,6 +215,7 @@ def test_a_foreign_network_with_a_reference(trouble, tmp_path, monkeypatch, caps
                  f"--out={tmp_path / 'out'}", "--overwrite", "--quiet"]) == 0  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_accuracy_comes_first_and_must_be_the_one_that_is_expected(audited, trouble, tmp_path, capsys):
     flags = ["audit", str(audited / "model"), str(trouble / "list.csv"), f"--cache={trouble / 'cache'}"]
     flags += ["--methods=neighbours,last-layer", f"--out={tmp_path / 'out'}"]

@@ -49,6 +49,7 @@ def test_without_the_extra_it_says_what_to_install(capsys, table, monkeypatch):
     assert "equipoise[explore]" in refused(capsys, table)
 
 
+@pytest.mark.slow
 def test_it_serves_without_torch_until_ctrl_c(table):
     code = (
         "import sys; from equipoise.cli import main; code = main(sys.argv[1:]);"

@@ -94,6 +94,7 @@ def test_a_framing_that_cannot_be_is_refused_before_anything_is_read(asked, caps
     assert not asked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["debias", "sweep", "augment", "train", "train-generator", "evaluate"])
 def test_every_command_with_sides_takes_the_split_column(command, capsys):
     assert main([command, "--help"]) == 0

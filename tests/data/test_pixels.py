@@ -277,6 +277,7 @@ def test_large_pictures_make_small_tasks(monkeypatch, tmp_path):
     assert [len(task) for task in decoding._tasks(iter(contents))] == [3, 2, 64, 6]
 
 
+@pytest.mark.slow
 def test_two_processes_may_build_at_once(pictures, own_cache):
     code = "import sys; from equipoise.data import read; print(read(sys.argv[1], label=1, image_size=8).fingerprint)"
     running = [

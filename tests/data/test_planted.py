@@ -10,6 +10,8 @@ from equipoise.fairness import enrichment
 from equipoise.resample import temper
 from equipoise.train.appearance import appearance_rarity
 
+pytestmark = pytest.mark.slow
+
 module = importlib.import_module("equipoise.data.planted")
 drawn = importlib.import_module("equipoise.data.drawn")
 

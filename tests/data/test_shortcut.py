@@ -4,6 +4,8 @@ import pytest
 from equipoise.data import shortcut
 from equipoise.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):

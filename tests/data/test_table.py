@@ -327,6 +327,7 @@ print([line for line in open("/proc/self/status") if line.startswith("VmHWM")][0
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_reading_a_map_does_not_fill_the_memory(tmp_path):
     peaks = []

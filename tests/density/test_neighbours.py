@@ -62,6 +62,7 @@ print(peak() - few)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="VmHWM is Linux's")
 def test_memory_does_not_grow_with_the_rows():
     # In a process of its own: what the allocator has been through before decides how it loses room.

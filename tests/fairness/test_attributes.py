@@ -379,6 +379,7 @@ def test_equal_error_of_ties_and_of_a_perfect_ranking():
 # --- doubt ---
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_about_as_often_as_they_say():
     rng = np.random.default_rng(5)
     edges = np.linspace(-3, 4, 11)

@@ -43,6 +43,7 @@ def whole(labels, calls, columns):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edges", [(350,), (0,), (700,), (1, 5, 300)])
 def test_parts_merged_say_what_the_whole_says(edges):
     made = drawn()

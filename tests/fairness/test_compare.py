@@ -23,6 +23,7 @@ def compared(models, made, baseline="plain", **settings):
     return fairness.compare(models, made.labels, [made.race, made.gender], baseline=baseline, **settings)
 
 
+@pytest.mark.slow
 def test_values_are_differences_of_evaluations(models, made):
     difference = compared(models, made).differences["better"]
     first, second = (
@@ -47,6 +48,7 @@ def test_values_are_differences_of_evaluations(models, made):
             assert difference.worst_group[attribute][point].value == pytest.approx(a - b)
 
 
+@pytest.mark.slow
 def test_swapping_the_models_flips_the_sign(models, made):
     forth = compared(models, made).differences["better"]
     back = compared(models, made, baseline="better").differences["plain"]
@@ -68,6 +70,7 @@ def test_paired_intervals_are_narrower_than_two_apart(models, made):
     assert difference.low > 0
 
 
+@pytest.mark.slow
 def test_a_difference_does_not_depend_on_the_other_models(models, made):
     alone = compared(models, made).differences["better"]
     third = {**models, "third": np.full(len(made.scores), 0.5)}
@@ -154,6 +157,7 @@ def test_the_report_says_covers_0_where_mcnemars_exact_test_does(found, lost, to
     assert (difference.accuracy.low > 0) == told
 
 
+@pytest.mark.slow
 def test_areas_and_accuracies_have_the_intervals_of_a_naive_bootstrap(models, made):
     found = compared(models, made).differences["better"]
     rng, drawn = np.random.default_rng(0), []
@@ -183,6 +187,7 @@ def test_two_models_without_errors_are_not_equal_beyond_doubt():
         assert 0.01 < rate.high < 0.2
 
 
+@pytest.mark.slow
 def test_differences_cover():
     rng = np.random.default_rng(11)
     groups = Groups(np.arange(900) % 3, ("a", "b", "c"))

@@ -69,6 +69,7 @@ LAWS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize(
     ("n", "share", "factor"), [(8, 0.02, 1.0), (8, 0.5, 2.5), (30, 0.05, 1.0), (500, 0.2, 1.5)]

@@ -153,6 +153,7 @@ def test_the_matched_interval_is_a_little_wider_than_a_naive_bootstrap():
     assert found.tpr_at_fpr.low < low
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("negatives", "fpr"), [(100, 0.01), (100, 0.05), (400, 0.05)])
 def test_matched_intervals_hold_the_truth_also_with_few_negatives(negatives, fpr):
     """Truth: the TPR at the threshold that has the FPR in the population."""

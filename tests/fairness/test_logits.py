@@ -77,6 +77,7 @@ def test_the_matched_threshold_calls_the_same_as_a_logit_and_as_a_probability(fp
     assert np.mean(scores[labels == 0] >= found.threshold_at_fpr) == found.fpr_achieved.value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("scale", "shift"), SCALES)
 def test_comparisons_and_the_moved_threshold_rank_by_logits_too(scale, shift):
     logits, labels, groups = scene(3)

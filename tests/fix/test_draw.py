@@ -10,6 +10,7 @@ from equipoise.fix import choose, refit
 from equipoise.fix.refit import rows_of
 
 
+@pytest.mark.slow
 def test_a_draw_chooses_what_all_rows_would(scene, worst_group):
     train, test = scene(4000), scene(1500, failing=0.5, seed=1)
     drawn = choose(train[0], train[1], seeds=1, most=1000)

@@ -39,6 +39,7 @@ def test_a_mending_is_chosen_and_said(scene, worst_group):
     assert not choice.notes
 
 
+@pytest.mark.slow
 def test_what_costs_more_than_is_allowed_does_not_win(scene):
     features, labels, _ = scene(1000, shares=(0.7, 0.3))
     free = choose(features, labels, seeds=1)

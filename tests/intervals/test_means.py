@@ -23,6 +23,7 @@ def test_limits_equal_those_of_random_weights_with_one_worst_value_more(law):
     assert (found.low, found.high) == pytest.approx((low, high), abs=0.003)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("a", "b", "n"), [(5, 0.3, 10), (0.5, 0.5, 10), (20, 1, 30)])
 def test_skewed_values_are_held(a, b, n):
     generator = np.random.default_rng(2)

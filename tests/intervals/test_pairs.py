@@ -12,6 +12,7 @@ def tables(n):
     return won, lost, np.full(len(won), n)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 10, 25, 60])
 def test_an_interval_excludes_0_exactly_where_the_exact_mcnemar_test_rejects(n):
     won, lost, images = tables(n)
@@ -21,6 +22,7 @@ def test_an_interval_excludes_0_exactly_where_the_exact_mcnemar_test_rejects(n):
         assert (low > 0 or high < 0) == rejected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [10, 30, 80])
 def test_differences_are_held_and_equal_models_seldom_told_apart(n):
     won, lost, images = tables(n)
@@ -77,6 +79,7 @@ def test_no_image_is_undefined():
     )
 
 
+@pytest.mark.slow
 def test_many_groups_have_the_limits_that_each_has_among_few():
     rng = np.random.default_rng(0)
     n = np.r_[rng.integers(0, 40, 1200), np.full(20, 30)]

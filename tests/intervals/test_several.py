@@ -38,6 +38,7 @@ def test_one_group_has_a_worst_rate_but_no_gap():
     assert found.reason == spread.reason == "fewer than two groups have positives"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rates", "sizes"),
     [
@@ -101,6 +102,7 @@ def two_models(sizes, first, second, generator, together=0.7):
     return Proportions(count(right[0]), n), Proportions(count(right[1]), n), pairs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sizes", "first", "second"),
     [

@@ -8,6 +8,8 @@ from equipoise.cli import main
 from equipoise.latent import read_pairs
 from equipoise.run.training import Trainer
 
+pytestmark = pytest.mark.slow
+
 GENERATOR = """
 import torch
 from torch import nn

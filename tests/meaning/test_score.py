@@ -38,6 +38,7 @@ def test_the_log_density_of_a_picture_is_that_of_the_run(debiased, people, score
     np.testing.assert_allclose(again["logit"], columns["logit_debiased"], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_evaluation_gives_the_numbers_of_the_run(debiased, people, recorded, scores, tmp_path):
     sources = [f"--{name}={people[f'test-{name}']}" for name in ("positives", "negatives")]
     folders = [str(debiased / "models" / "plain"), str(debiased)]

@@ -109,6 +109,7 @@ def test_rows_of_the_table_of_slices_are_the_images(audited):
     assert table["path"][300].endswith("planted/300.png")
 
 
+@pytest.mark.slow
 def test_where_nothing_fails_nothing_is_found_and_power_is_told(folder, recorded, capsys):
     assert main(["audit", "hidden_eyes:Eyes", "nothing/list.csv", *AUDIT, "--out=null"]) == 0
     found = recorded(folder / "null", "audit.json")["slices"]
@@ -128,6 +129,7 @@ def test_of_few_images_it_is_said_and_the_audit_goes_on(folder, recorded, capsys
     assert not (folder / "few-audit" / "slices.parquet").exists()
 
 
+@pytest.mark.slow
 def test_another_network_mended_the_slice(audited, folder, recorded):
     models = ["hidden_eyes:Eyes", "hidden_eyes:Mended"]
     groups = ["--groups=room,audit/slices.parquet", "--replicates=100"]
@@ -156,6 +158,7 @@ def _written(path, rows, slices):
     pq.write_table(pa.table({"path": [f"planted/{row}.png" for row in rows], "slice": slices}), path)
 
 
+@pytest.mark.slow
 def test_images_that_the_table_does_not_know_have_no_group(folder, capsys):
     _written(folder / "part.parquet", range(100), ["negative #1"] * 30 + [None] * 70)
     assert main(["data", "planted/list.csv", "--groups=part.parquet"]) == 0

@@ -11,6 +11,8 @@ from equipoise.cli import main
 from equipoise.run import sweep
 from equipoise.run.sweep.point import run_point
 
+pytestmark = pytest.mark.slow
+
 VALUES, SEEDS = ("0.4", "1"), (0, 1)
 
 

@@ -87,6 +87,7 @@ def test_what_is_equal_has_the_same(make):
     assert digest_of(make()) == digest_of(make())
 
 
+@pytest.mark.slow
 def test_a_digest_is_the_same_in_every_process():
     code = (
         "from torch import nn; from equipoise.nn import digest_of; "

@@ -119,6 +119,8 @@ def test_killed_in_the_middle_it_goes_on_and_gets_the_same_bits(table, backbone,
 
 
 def _killed(backbone, table, cache, seen):
+    torch.set_num_threads(1)  # the threads that this process had stayed behind
+
     def told(pace):
         if pace.done >= 40:
             seen.set()

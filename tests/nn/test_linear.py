@@ -73,6 +73,7 @@ def test_chance_is_as_without():
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+@pytest.mark.slow
 def test_five_thousand_pictures_on_one_core_take_seconds():
     features, labels, _, _ = made(5000, 1280)
     threads = torch.get_num_threads()

@@ -188,6 +188,7 @@ def test_pictures_come_as_the_image_processor_makes_them(kind):
     assert torch.allclose(found.normalised(flat), (flat - mean) / std, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_transformers_folder_with_and_without_a_last_layer(tmp_path):
     transformers = pytest.importorskip("transformers")
     processor = transformers.ViTImageProcessorPil(size={"height": 32, "width": 32})
@@ -341,6 +342,7 @@ def test_libraries_that_are_missing_are_named_with_how_to_install_them(name, mon
         named_backbone(name)
 
 
+@pytest.mark.slow
 def test_none_of_them_is_imported_without_need():
     named = "'timm', 'transformers', 'onnx', 'onnxruntime'"
     told = f"import sys, equipoise.nn; print([m for m in ({named}) if m in sys.modules])"

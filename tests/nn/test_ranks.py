@@ -47,6 +47,7 @@ def _trained(layer, images, rank=None):
     return lists(out, own.grad, *weights, *layer.buffers())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", LAYERS)
 def test_batch_norm_of_two_halves_is_that_of_the_whole(by_two, kind):
     make, shape = LAYERS[kind]

@@ -279,6 +279,7 @@ def test_a_small_tiff_of_one_huge_tile_is_refused():
         decoded(data, size=8, channels=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [b"zTXt", b"iTXt", b"iCCP"])
 def test_text_that_swells_is_refused(name):
     def chunk(name, body):

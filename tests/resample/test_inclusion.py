@@ -38,6 +38,7 @@ def test_of_few_rows_it_is_exact(weights, batch):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "batch", "spread", "seed"),
     [(60, 16, 1.0, 0), (150, 32, 1.5, 1), (400, 8, 0.8, 2), (90, 80, 1.2, 3)],

@@ -36,6 +36,7 @@ def test_length_of_an_epoch():
     assert LABELS[odd].sum() == 2
 
 
+@pytest.mark.slow
 def test_positives_follow_the_weights_and_negatives_are_uniform():
     p = weights()
     sampler = AdaptiveSampler(LABELS, batch_size=2, steps=20_000)

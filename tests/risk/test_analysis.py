@@ -90,6 +90,7 @@ def test_correlation_is_spearmans(scene):
     assert {name: list(row) for name, row in table.items()} == {"a": ["b", "c"], "b": ["c"]}
 
 
+@pytest.mark.slow
 def test_auroc_is_scikit_learns_with_the_interval_of_all_rooms(scene):
     risk, correct = scene
     found = analysis.detection_auroc(risk, ~correct)

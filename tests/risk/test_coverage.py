@@ -55,6 +55,7 @@ def test_gain_is_1_for_the_ideal_and_0_for_chance(scene):
     assert not coverage.risk_coverage(risk, np.zeros(300)).gain.defined
 
 
+@pytest.mark.slow
 def test_the_bootstrap_covers_the_truth():
     rng = np.random.default_rng(5)
 

@@ -99,6 +99,7 @@ def test_a_module_without_a_wrapped_model_is_told(tmp_path):
         trained(module, RiskCallback(), tmp_path)
 
 
+@pytest.mark.slow
 def test_without_lightning_the_extra_is_named():
     code = (
         "import sys; sys.modules['pytorch_lightning'] = sys.modules['lightning'] = None\n"

@@ -79,6 +79,7 @@ def classifier(number):
     return train(wrapped, x, labels, loss, 60 if number == 2 else 30)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("detach", [True, False])
 def test_heteroscedastic_noise_is_recovered_in_the_users_own_loop(detach):
     x = torch.linspace(-3.5, 3.5, 200)[:, None]
@@ -90,6 +91,7 @@ def test_heteroscedastic_noise_is_recovered_in_the_users_own_loop(detach):
     torch.testing.assert_close(risk.raw["mve.variance"].sqrt(), risk.aleatoric)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [2, 4])
 def test_regions_of_planted_label_noise_get_the_higher_risk(number):
     x, _, noisy = classes(2000, number, seed=9)

@@ -203,6 +203,7 @@ def test_a_risk_does_not_depend_on_what_else_is_in_the_batch(name):
     torch.testing.assert_close(together.epistemic[4:5], alone.epistemic, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "rate"), [("function", 0.5), ("guarded", 0.5)])
 def test_the_rate_is_the_models_own(name, rate):
     class Sum(OWN[name]):

@@ -302,6 +302,7 @@ def exported(method) -> tuple[torch.export.ExportedProgram, Told]:
     return torch.export.export(told, (x[:4],), dynamic_shapes={"x": {0: batch}}), told
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("method", EXPORTED)
 def test_exported_programs_tell_the_same(method):

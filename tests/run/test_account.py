@@ -48,6 +48,7 @@ def test_speed_is_steps_a_second_and_0_where_nothing_was_trained():
     assert 3 <= idle.wall_s < 60
 
 
+@pytest.mark.slow
 def test_memory_is_in_bytes_and_grows_with_what_is_held():
     before = peak_rss_bytes()
     assert 20 * 2**20 < before < 2**40

@@ -34,6 +34,7 @@ def test_a_plain_network_fails_those_whose_light_is_against_their_class(shown):
     assert all(not one.may_win for one in record.choice.tried if one.method in ("groups equal", "DFR"))
 
 
+@pytest.mark.slow
 def test_sides_share_no_picture_and_the_folder_holds_both_runs(shown):
     out, record, said = shown
     assert (out / "network" / "model.safetensors").exists()

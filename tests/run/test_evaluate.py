@@ -23,6 +23,7 @@ from equipoise.run.saved import load
 from equipoise.train import predict
 
 
+@pytest.mark.slow
 def test_evaluate_compares_saved_models(models, test_flags, tmp_path, capsys):
     out = tmp_path / "out"
     folders = [str(models / "plain"), str(models / "debiased")]
@@ -102,6 +103,7 @@ def faces(folder, layout):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["lab", "ppb"])
 @pytest.mark.parametrize("flag", ["--positives", "--data"])
 def test_faces_alone_have_shares_found_and_say_once_what_is_not_known(models, tmp_path, capsys, layout, flag):
@@ -191,6 +193,7 @@ def best(model, picture):
     return float(np.asarray(predict(model, table, device="cpu")).max())
 
 
+@pytest.mark.slow
 def test_windows_look_at_pictures_in_their_own_shape(models, tmp_path, capsys):
     sources = {
         "positives": scenes(tmp_path / "faces", 9, face=True, shape=(32, 90), seed=0),

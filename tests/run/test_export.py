@@ -48,6 +48,7 @@ def there(tmp_path, monkeypatch):
     sys.modules.pop(THEIRS, None)
 
 
+@pytest.mark.slow
 def test_onnx_is_read_again_by_name_with_its_preprocessing_and_classes(tmp_path, capsys):
     pytest.importorskip("onnxscript")
     assert main(["export", f"{THEIRS}:network", "--format=onnx", "--out=m.onnx", *SHAPED]) == 0
@@ -95,6 +96,7 @@ def test_a_run_is_a_file_of_onnx_with_its_classes_and_features(models, tmp_path)
     assert torch.allclose(found(images).features, run_backbone(models / "plain")(images).features, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["theirs", "run", "hf"])
 def test_a_state_dict_loads_without_us(name, models, tmp_path):
     options = ["--format=state-dict", "--out=w.safetensors"]

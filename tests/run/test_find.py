@@ -283,6 +283,7 @@ def test_where_no_word_passes_that_is_said(case, tmp_path, capsys):
     assert "None of your words passes the test for it." in (tmp_path / "out" / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_words_by_a_model_of_pictures_and_texts(case, clip_folder, tmp_path, capsys):
     model = clip_folder(tmp_path / "clip", taught=True)
     (tmp_path / "p").mkdir()

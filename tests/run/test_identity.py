@@ -82,6 +82,7 @@ OTHERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("brought", OTHERS)
 def test_a_finished_run_is_shown_to_its_like_alone(asked, table, tmp_path, scene, brought):
     first, others = OTHERS[brought]

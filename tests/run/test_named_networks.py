@@ -121,6 +121,7 @@ def test_score_without_labels_numbers_classes_and_with_labels_names_them(tmp_pat
     assert made["probability"]["model"] == f"{THEIRS}:network"
 
 
+@pytest.mark.slow
 def test_evaluate_compares_networks_whose_classes_stand_in_another_order(tmp_path, capsys):
     out = tmp_path / "out"
     names = [f"{THEIRS}:network", f"{THEIRS}:turned"]
@@ -152,6 +153,7 @@ def test_two_logits_of_two_classes_are_one_probability(tmp_path):
     assert (found == (table["label"].to_numpy() == 1)).mean() >= 5 / 6
 
 
+@pytest.mark.slow
 def test_a_run_is_compared_with_a_network_and_windows_are_looked_at(models, test_flags, tmp_path):
     out = tmp_path / "out"
     folder = str(models / "plain")

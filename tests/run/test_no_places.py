@@ -15,6 +15,8 @@ from equipoise.cli import main
 from equipoise.report import read, write_report
 from equipoise.report.debias.record import to_json
 
+pytestmark = pytest.mark.slow
+
 LOCAL = {"settings.toml", ".lock", "log.txt"}  # and checkpoints/
 
 

@@ -14,6 +14,8 @@ from equipoise.run.checks import scoring_engine
 from equipoise.run.remote import Loading, OnnxFeatures, remote_features
 from equipoise.train import Engine
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 

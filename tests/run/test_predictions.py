@@ -46,6 +46,7 @@ def evaluated(path, out, *paths, **options):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["csv", "tsv", "parquet"])
 def test_numbers_are_those_of_fairness_whatever_the_file(scene, tmp_path, ending):
     labels, probabilities, site = scene
@@ -118,6 +119,7 @@ def test_two_tables_are_compared_in_pairs(scene, tmp_path):
     assert change.high < 0
 
 
+@pytest.mark.slow
 def test_a_class_that_one_model_alone_calls_is_a_class_of_all(scene, tmp_path):
     labels, _, site = scene
     base = {"label": [CLASSES[i] for i in labels], "site": site.tolist()}
@@ -175,6 +177,7 @@ def test_models_are_told_apart_by_their_files():
         names_of(["a/x.csv", "a/x.csv"])
 
 
+@pytest.mark.slow
 def test_the_command_loads_no_torch(scene, tmp_path):
     path = csv(tmp_path / "mine.csv", columns(*scene))
     code = (

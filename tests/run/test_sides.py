@@ -36,6 +36,7 @@ QUICK = [
 QUICK += ["--tune=resampling.warmup=0", "--replicates=200"]
 
 
+@pytest.mark.slow
 def test_an_official_split_on_the_command_line(official, tmp_path, capsys):
     out = tmp_path / "out"
     flags = [f"--data={official}", "--split-column=part", "--groups=skin", *QUICK]

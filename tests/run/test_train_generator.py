@@ -26,6 +26,7 @@ def classifier(pictures, tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 def test_it_leaves_a_generator_and_its_grids(pictures, classifier, tmp_path, capsys):
     out = tmp_path / "generator"
     assert main(command(pictures["positives"], out, score_with=classifier)) == 0
@@ -50,6 +51,7 @@ def test_it_leaves_a_generator_and_its_grids(pictures, classifier, tmp_path, cap
     assert "seed: 0 there, 1 now" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_that_stops_by_time_says_so_and_goes_on(pictures, tmp_path, capsys):
     out = tmp_path / "generator"
     assert main(command(pictures["positives"], out, minutes=1e-9)) == 0

@@ -93,6 +93,7 @@ def same(one, two):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("classes", "method"), [(3, "debiased"), (5, "plain")])
 def test_it_learns_and_is_validated(classes, method):
     slow = with_(TINY, plain={"epochs": 8}, debiased={"epochs": 8})
@@ -110,6 +111,7 @@ def test_it_learns_and_is_validated(classes, method):
     assert fitted.notes == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, one in RECIPES.items() if one.backbone == "none"])
 def test_every_recipe_and_method_runs_with_three_classes(name):
     table, chosen = shapes(), recipe(name)
@@ -148,6 +150,7 @@ def test_vectors_of_every_class_are_weighted():
     assert all(weights.argmax() == 0 for weights in fitted.weights.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["equipoise", "appearance"])
 def test_resume_ends_with_the_numbers_of_an_uninterrupted_run(tmp_path, monkeypatch, rule):
     table, validation = shapes(200, counts=(70, 65, 65)), shapes(30, seed=2)

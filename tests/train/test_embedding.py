@@ -81,6 +81,7 @@ def test_a_network_an_array_and_a_column_are_one_and_the_same(scene):
     assert module.training
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "rule", ["equipoise", "neighbours", "histogram", "mixture", "clusters", "max", "product"]
 )

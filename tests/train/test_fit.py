@@ -90,6 +90,7 @@ def test_the_weights_have_the_effective_sample_size_asked_for(scene):
     assert fitted.weights[1].max() * 120 <= 5.0 + 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harvest", [False, True])
 @pytest.mark.parametrize("average", [None, 0.9])
 def test_resume_ends_with_the_numbers_of_an_uninterrupted_run(scene, tmp_path, monkeypatch, harvest, average):
@@ -134,6 +135,7 @@ BOTH = with_(
 )
 
 
+@pytest.mark.slow
 def test_negatives_are_drawn_by_rarity_too_if_asked(scene):
     table = scene(400, noise=0.05)
     images = table.batch(np.arange(400))

@@ -36,6 +36,7 @@ def same(first, second):
     return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
 
 
+@pytest.mark.slow
 def test_it_learns_where_it_is_bright(halves):
     how = dataclasses.replace(SMALL, steps=150, average=0.9, look_every=75, learning_rate=2e-3, augment=())
     trained = train_gan(

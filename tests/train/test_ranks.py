@@ -101,6 +101,7 @@ WAYS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_two_processes_train_the_model_of_one(scene, by_two, way):
     table, test = scene(48), scene(30, seed=5)
@@ -175,6 +176,7 @@ def test_a_pass_that_ended_early_is_gone_on_with(scene, by_two, tmp_path, monkey
     assert np.abs(first.astype(float) - features(brought, table).features).max() < 1e-2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["probe", "fine-tune"])
 def test_two_processes_train_what_a_backbone_is_given_as_one_does(scene, by_two, name):
     table, test, brought = scene(48), scene(30, seed=5), backbone()

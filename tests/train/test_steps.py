@@ -71,6 +71,7 @@ def assert_same(one, other):
         assert torch.equal(value, other[2][name]), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "precision"),
     [
@@ -92,6 +93,7 @@ def test_recorded_steps_give_the_numbers_of_steps_one_by_one(scene, recording, c
     assert_same(numbers(recorded), numbers(one_by_one))
 
 
+@pytest.mark.slow
 def test_a_recorded_run_resumes(scene, recording, tmp_path, monkeypatch):
     table = scene(128)
     whole = fit(table, RECIPE, seed=3, engine=Engine(compile=True, progress=False))
@@ -115,6 +117,7 @@ def test_a_recorded_run_resumes(scene, recording, tmp_path, monkeypatch):
     assert_same(numbers(again), numbers(whole))  # nothing of the recording is in a checkpoint
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_a_recorded_run(scene, recording):
     wild = dataclasses.replace(RECIPE, debiased=dataclasses.replace(HOW, learning_rate=1e30, clip=None))
     with pytest.raises(TrainingError, match=r"finite.*at step \d"):

@@ -20,6 +20,7 @@ SIZES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 def test_the_page_is_whole(make_audit, size, read_page):
     text = audit_html(make_audit(**SIZES[size]))

@@ -29,6 +29,7 @@ SIZES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 def test_the_page_is_whole(make_augment, size, read_page):
     record = make_augment(**SIZES[size])

@@ -23,6 +23,8 @@ from equipoise.report.debias.record import (
 from equipoise.report.debias.terminal import text
 from equipoise.run.debias.numbers import Truth, measure
 
+pytestmark = pytest.mark.slow
+
 
 def scene(classes, n, *, names=None, better=0.0, sites=("north", "east"), seed=0):
     """Labels, sites and logits of two models; class 1 in the east is often taken for class 0, by the first more so."""

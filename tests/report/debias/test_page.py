@@ -28,7 +28,9 @@ SIZES = {
 }
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    "size", [pytest.param(size, marks=pytest.mark.slow if size == "many" else ()) for size in SIZES]
+)
 def test_the_page_is_whole_for_every_size(make_record, size, read_page):
     text = html(make_record(**SIZES[size]))
     page = read_page(text)

@@ -102,6 +102,7 @@ def test_the_baseline_may_be_any_model(make_record):
     assert ordered_models(record)[0] == "debiased"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("negatives", "fpr", "said"),
     [

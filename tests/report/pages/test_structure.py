@@ -5,6 +5,8 @@ import pytest
 from equipoise.report.debias.models import main_point, points_of
 from equipoise.report.debias.words import headline, too_strict
 
+pytestmark = pytest.mark.slow
+
 JOBS = ("debias", "evaluate", "weak", "classes", "audit", "fix", "augment", "sweep")
 TEXT = "h1, h2, p, td, th, li, small, summary, figcaption, .tag, button, nav a"
 CONTRAST = """selector => {

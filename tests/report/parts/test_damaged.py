@@ -59,6 +59,7 @@ def tried(folder, name, content, told):
     return code
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 def test_damaged_records_are_said(folders, name, damaged, told):
     whole = (folders[name] / name).read_bytes()

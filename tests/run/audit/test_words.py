@@ -57,6 +57,7 @@ def flags(photos, tmp_path, monkeypatch):
     return ["audit", "fails_red:Fails", "list.csv", *common, f"--out={tmp_path / 'out'}"]
 
 
+@pytest.mark.slow
 def test_the_word_of_what_fails_stands_beside_it(flags, clip_folder, tmp_path, capsys):
     model = clip_folder(tmp_path / "clip", taught=True)
     assert main([*flags, "--words=red,blue", f"--text-encoder=hf:{model}"]) == 0
@@ -75,6 +76,7 @@ def test_the_word_of_what_fails_stands_beside_it(flags, clip_folder, tmp_path, c
     assert read_audit(tmp_path / "again").slices.found == record.slices.found
 
 
+@pytest.mark.slow
 def test_without_words_nothing_is_said_of_them(flags, tmp_path):
     assert main(flags) == 0
     record = read_audit(tmp_path / "out")

@@ -39,6 +39,8 @@ from equipoise.train import recipe
 from equipoise.train.gan import GAN
 from equipoise.train.saved_generator import load_generator
 
+pytestmark = pytest.mark.slow
+
 SIZE = 16
 ENGINE = Engine(device="cpu", precision="32-true", progress=False)
 

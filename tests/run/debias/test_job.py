@@ -116,6 +116,7 @@ def test_the_pictures_are_pictures(run):
         assert (run / file).read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_the_saved_settings_make_the_same_run(run, flags, tmp_path, capsys):
     assert tomllib.loads((run / "settings.toml").read_text())["groups"] == ["skin", "hat"]
     again = tmp_path / "again"
@@ -124,6 +125,7 @@ def test_the_saved_settings_make_the_same_run(run, flags, tmp_path, capsys):
     assert (again / "settings.toml").read_text() == (run / "settings.toml").read_text()
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_shown_not_repeated(run, flags, capsys):
     before = (run / "model.safetensors").stat().st_mtime_ns
     assert main(["debias", *flags, "--groups=skin,hat", f"--out={run}"]) == 0
@@ -141,6 +143,7 @@ def test_other_settings_do_not_touch_a_finished_run(run, flags, capsys):
     assert (run / "record.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_continues_to_the_same_numbers(run, flags, tmp_path, monkeypatch, capsys):
     from equipoise.train import loop
 
@@ -171,6 +174,7 @@ def test_an_interrupted_run_continues_to_the_same_numbers(run, flags, tmp_path, 
     assert numbers(out) == numbers(run)
 
 
+@pytest.mark.slow
 def test_without_controls(flags, tmp_path):
     assert main(["debias", *flags, "--no-controls", "--quiet", f"--out={tmp_path / 'out'}"]) == 0
     record = read(tmp_path / "out")
@@ -178,6 +182,7 @@ def test_without_controls(flags, tmp_path):
     assert record.models["plain"].numbers.groups == {}
 
 
+@pytest.mark.slow
 def test_plain_trained_as_long_is_a_control_where_the_recipe_trains_plain_differently(flags, tmp_path):
     out = tmp_path / "out"
     assert (

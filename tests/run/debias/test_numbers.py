@@ -38,6 +38,7 @@ def measured(scene, names, said=None):
     )
 
 
+@pytest.mark.slow
 def test_they_are_what_evaluate_and_compare_return(scene):
     table, scores = scene
     found = measured(scene, ["plain", "debiased", "uniform"])
@@ -71,6 +72,7 @@ def test_the_threshold_only_control_is_the_plain_model_at_the_debiased_models_fa
     assert found["threshold-only"].numbers.auroc != found["debiased"].numbers.auroc
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("names", "titles"),
     [
@@ -94,6 +96,7 @@ def test_titles_name_the_method_and_nothing_else(scene, names, titles):
         assert found.comparisons.baseline == names[0]
 
 
+@pytest.mark.slow
 def test_no_title_names_a_network(scene):
     titles = [model.title for model in measured(scene, ["plain", "debiased", "uniform"]).models.values()]
     assert not any(word in title for title in titles for word in ("VAE", "CNN"))

@@ -20,6 +20,8 @@ from equipoise.report.debias.page import html
 from equipoise.train import Engine, load_model, predict
 from equipoise.train import recipe as find_recipe
 
+pytestmark = pytest.mark.slow
+
 REFITTED = ["debiased-refitted", "plain-refitted"]
 NUMBERS = ("models", "comparisons", "data", "second_stage")
 stage_module = importlib.import_module("equipoise.run.debias.second_stage")  # `run.debias` is the job

@@ -186,6 +186,7 @@ def test_a_second_start_shows_the_run_and_other_settings_are_refused(fixed, back
         run.fix(backbone, sources, choosing=run.Choosing(groups=("light",)), seed=1, **again)
 
 
+@pytest.mark.slow
 def test_without_a_shortcut_it_stays_as_it_is_and_no_network_is_written(tmp_path):
     network = Colours(2)
     data = pictures(600, 2, 0.5)
@@ -260,6 +261,7 @@ def test_what_cannot_be_is_refused_and_nothing_is_left(backbone, tmp_path, choos
     assert not (tmp_path / "out" / "fix.json").exists()
 
 
+@pytest.mark.slow
 def test_chosen_by_the_groups_of_some_rows(backbone, tmp_path):
     data = pictures(500, 0, 0.9)
     lights = np.array(data.column("light"), object)
@@ -276,6 +278,7 @@ def test_chosen_by_the_groups_of_some_rows(backbone, tmp_path):
     assert "groups were given to choose by" in record.choice.rule
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path, monkeypatch, capsys):
     from PIL import Image
 
@@ -319,6 +322,7 @@ def test_errors_by_chance_are_no_slice_and_that_is_said(backbone, fixed):
     assert found.note in fix_html(quiet)
 
 
+@pytest.mark.slow
 def test_of_few_images_slices_are_not_sought_and_the_fix_goes_on(backbone, tmp_path):
     record = run.fix(
         backbone,
@@ -331,6 +335,7 @@ def test_of_few_images_slices_are_not_sought_and_the_fix_goes_on(backbone, tmp_p
     assert "could not be sought" in fix_text(record)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [[], [1, 3, 5]])
 def test_groups_that_are_known_of_the_test_alone_or_of_one_class_are_no_oracle(backbone, tmp_path, rows):
     data = pictures(120, 0, 0.9)
@@ -365,6 +370,7 @@ def test_a_class_of_too_few_images_is_refused_before_the_network_runs_over_them(
     assert not (tmp_path / "out" / "settings.toml").exists()
 
 
+@pytest.mark.slow
 def test_a_price_is_a_limit_of_the_run_and_is_checked_before_anything_is_read(backbone, fixed, tmp_path):
     free = fixed[1].choice
     cost = next(t.accuracy for t in free.tried if t.method == "leave it") - next(

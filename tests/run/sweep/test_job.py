@@ -81,6 +81,7 @@ def begin(asked, pictures, tmp_path, tmp_path_factory, monkeypatch, template):
     return start
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_never_run_again(begin, tmp_path):
     first = begin()
     assert len(begin.ran) == 4
@@ -175,6 +176,7 @@ def works_on():
         process.communicate()
 
 
+@pytest.mark.slow
 def test_a_run_that_was_left_behind_is_not_started_twice_and_its_record_is_taken(
     begin, tmp_path, works_on, template
 ):
