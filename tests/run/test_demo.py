@@ -1,6 +1,7 @@
 """The demo, small: a plain network learns the light, and what is told of it are the numbers of that run."""
 
 import dataclasses
+import tomllib
 
 import pytest
 
@@ -38,6 +39,8 @@ def test_a_plain_network_fails_those_whose_light_is_against_their_class(shown):
 def test_sides_share_no_picture_and_the_folder_holds_both_runs(shown):
     out, record, said = shown
     assert (out / "network" / "model.safetensors").exists()
+    with (out / "network" / "settings.toml").open("rb") as file:
+        assert tomllib.load(file)["precision"] == "32-true"
     assert (out / "fix" / "report.html").exists()
     assert read_fix(out / "fix").models["before"].numbers.n == 180
     assert sum(record.data.counts["train"].values()) == 180

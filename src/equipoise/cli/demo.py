@@ -34,13 +34,15 @@ def demo(
         device: auto, cpu, cuda or mps.
         out: Folder for the network, and for the fixed one with report.html.
     """
+    from dataclasses import replace
+
     from equipoise import report, run
     from equipoise.cli.conversion import engine_of, output_of
 
     record = run.demo(
         images,
         training=run.Training(seed=seed),
-        engine=engine_of(device, general),
+        engine=replace(engine_of(device, general), precision="32-true"),
         output=output_of(out, general, continuing),
     )
     say(*report.demo_text(record).split("\n"))

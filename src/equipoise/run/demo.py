@@ -29,7 +29,7 @@ def demo(
     images: int = 15000,
     *,
     training: Training = Training(),
-    engine: Engine = Engine(),
+    engine: Engine = Engine(precision="32-true"),
     output: Output = Output("runs/demo"),
 ) -> FixRecord:
     """Train a plain network on a task with a shortcut, find whom it fails, fix its last layer, and measure.
@@ -40,7 +40,7 @@ def demo(
     Args:
         images: Of the embedded task.
         training: The recipe of the plain network, and the seed, which decides everything that is left to chance.
-        engine: Device, precision.
+        engine: Device, and the precision of training: of 32 bits, so that one processor learns much what another does.
         output: The folder, and who is told.
 
     Raises:
@@ -70,6 +70,6 @@ def demo(
         Sources(data=sides.validation, test_data=sides.test),
         choosing=Choosing(groups=("light",)),
         seed=seed,
-        engine=engine,
+        engine=Engine(device=engine.device),  # precision is a matter of training
         output=replace(output, out=out / "fix"),
     )
