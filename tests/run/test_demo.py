@@ -1,6 +1,7 @@
 """The demo, small: a plain network learns the light, and what is told of it are the numbers of that run."""
 
 import dataclasses
+import sys
 import tomllib
 
 import pytest
@@ -73,6 +74,20 @@ def test_an_interval_that_covers_0_is_no_improvement(shown):
     assert demo_text(dataclasses.replace(changed, comparisons=comparisons)).startswith(
         "No measurable difference"
     )
+
+
+def test_each_job_is_asked_for_what_it_does(monkeypatch, tmp_path):
+    asked = {}
+    for name in ("train", "fix"):
+        monkeypatch.setattr(
+            sys.modules["equipoise.run.demo"],
+            name,
+            lambda *_, name=name, **named: asked.update({name: named}),
+        )
+    engine = run.Engine(device="cpu", precision="64-true", compile=True, progress=False)
+    run.demo(400, training=short(), engine=engine, output=run.Output(tmp_path))
+    assert asked["train"]["engine"] == engine
+    assert asked["fix"]["engine"] == run.Engine(device="cpu", progress=False)
 
 
 def test_what_cannot_be_is_told_before_anything_is_drawn(tmp_path):

@@ -70,6 +70,6 @@ def demo(
         Sources(data=sides.validation, test_data=sides.test),
         choosing=Choosing(groups=("light",)),
         seed=seed,
-        engine=Engine(device=engine.device),  # precision is a matter of training
+        engine=Engine(engine.device, progress=engine.progress),  # the rest is a matter of training
         output=replace(output, out=out / "fix"),
     )
